@@ -1,0 +1,151 @@
+/**
+ * What the stages need of llama.cpp, as a type. cli/ and loop/ hand an instance in: the embedded library
+ * (embedded.ts) or the programs of a llama.cpp build (programs.ts).
+ */
+import type { FileType } from "../ggml/file-types.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+
+export interface EngineInfo {
+  readonly kind: "embedded" | "programs";
+  /** llama.cpp's own version string. */
+  readonly version: string;
+  /** The package or the folder it came from. */
+  readonly origin: string;
+  /** What computes: the CPU variant and any GPU devices. */
+  readonly devices: readonly string[];
+}
+
+/** Quantize and dequantize rows with the real ggml and compare. */
+export interface RoundTripJob {
+  /** Type of `data`; any type ggml can dequantize. */
+  readonly sourceType: TensorType;
+  readonly rowElements: number;
+  /** Whole rows in the source type. */
+  readonly data: Uint8Array;
+  /** Sums are kept per band of this many consecutive rows (the last may be shorter). */
+  readonly bandRows: number;
+  readonly types: readonly TensorType[];
+  /** One weight per element of a row, > 0; weights the error and is handed to the quantizer. */
+  readonly importance?: Float32Array;
+}
+
+export interface RoundTripResult {
+  /** Per band Σ wⱼ·x². */
+  readonly power: Float64Array;
+  /** Per type and band Σ wⱼ·(x̂−x)². */
+  readonly error: Readonly<Partial<Record<TensorType, Float64Array>>>;
+  /** NaN or infinite weights among the rows. */
+  readonly nonFinite: number;
+}
+
+/** One anchored rule for one or more tensors; `pattern` is an ECMAScript regular expression in lower case. */
+export interface TypeOverride {
+  readonly pattern: string;
+  readonly type: TensorType;
+}
+
+export interface EngineImatrix {
+  readonly path: string;
+  /** Importance per tensor name, as llama-quantize computes it from the file. */
+  readonly importance: ReadonlyMap<string, Float32Array>;
+  /** The quantize.imatrix.* strings and counts the output carries. */
+  readonly file: string;
+  readonly dataset: string;
+  readonly entries: number;
+  readonly chunks: number;
+}
+
+export interface QuantizeJob {
+  readonly source: string;
+  /** Written as it is; the caller names it aside and renames. */
+  readonly output: string;
+  readonly fileType: FileType;
+  readonly overrides: readonly TypeOverride[];
+  readonly imatrix?: EngineImatrix;
+  readonly threads: number;
+  /** Decide types and sizes without writing. */
+  readonly dryRun?: boolean;
+  readonly allowRequantize?: boolean;
+  /** The source's general.alignment is not 32: llama-quantize would write an unreadable file without an override. */
+  readonly fixAlignment?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called with each tensor done and the number of tensors. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** What llama-quantize decided, from its log: one entry per tensor, in output order. */
+export interface QuantizeOutcome {
+  readonly tensors: readonly { readonly name: string; readonly type: TensorType }[];
+  /** Bits per weight as llama.cpp prints them (two decimals). */
+  readonly bpw?: number;
+}
+
+export interface ModelLoadOptions {
+  readonly model: string;
+  readonly context: number;
+  readonly threads: number;
+  readonly gpuLayers: number;
+  /** Sequences decoded together. */
+  readonly sequences: number;
+}
+
+/** Tokens of an evaluation: `chunks` × `context` ids, the first of each already replaced by BOS where the model adds it. */
+export interface EvaluationTokens {
+  readonly context: number;
+  readonly chunks: number;
+  readonly ids: Int32Array;
+}
+
+/** Per scored token, in order; `chunks` × (context − 1 − ⌊context/2⌋) of them. */
+export interface TokenScores {
+  /** −ln p of the true token, nats. */
+  readonly nll: Float64Array;
+  /** −ln p of the true token under the reference. */
+  readonly referenceNll?: Float64Array;
+  /** KL(reference ‖ model), nats. */
+  readonly kld?: Float64Array;
+  /** 1 where both models' most likely token is the same. */
+  readonly sameTop?: Uint8Array;
+}
+
+/** A model loaded in the engine. Calls run one after another. */
+export interface LoadedModel {
+  readonly vocabSize: number;
+  readonly addBos: boolean;
+  readonly bos: number;
+  readonly contextTrain: number;
+  /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
+  tokenize(text: string): Promise<Int32Array>;
+  detokenize(ids: Int32Array): Promise<string>;
+  /** Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed. */
+  sample(options: {
+    sequences: number;
+    length: number;
+    seed: number;
+    signal?: AbortSignal;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<Int32Array>;
+  /** Decode chunks `first` … `first+count−1` of `tokens`. */
+  score(options: ScoreOptions): Promise<TokenScores>;
+  close(): Promise<void>;
+}
+
+export interface ScoreOptions {
+  readonly tokens: EvaluationTokens;
+  readonly first: number;
+  readonly count: number;
+  /** Append the logits of these chunks to this file (llama.cpp's format; the header stands already). */
+  readonly writeLogits?: string;
+  /** Compare with the logits in this file, or with what this model gives for the same chunks. */
+  readonly reference?: { readonly logits: string } | { readonly loaded: LoadedModel };
+  readonly signal?: AbortSignal;
+}
+
+export interface Engine {
+  readonly info: EngineInfo;
+  /** Safe to call many at a time; the engine spreads them over its processes. */
+  roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
+  quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
+  load(options: ModelLoadOptions): Promise<LoadedModel>;
+  close(): Promise<void>;
+}

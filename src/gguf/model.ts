@@ -1,0 +1,63 @@
+/**
+ * A model as its GGUF header describes it, over all shards. Plain data: nothing here holds a file open.
+ * Everything was checked when it was read (see header.ts); later stages trust it.
+ */
+import type { TensorType } from "../ggml/tensor-types.ts";
+
+export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
+
+export interface TensorInfo {
+  readonly name: string;
+  /** ne, innermost dimension first, 1 to 4 of them, as the header has them. */
+  readonly shape: readonly number[];
+  readonly elements: number;
+  readonly type: TensorType;
+  /** Bytes of the data, without padding. */
+  readonly bytes: number;
+  /** Index into `Model.shards`. */
+  readonly shard: number;
+  /** First byte of the data in its shard file. */
+  readonly offset: number;
+}
+
+/** One key-value pair of the first shard: where its raw bytes lie, so that they can be copied untouched. */
+export interface KeyValueRange {
+  readonly key: string;
+  /** gguf_type of the value (8 = string, 9 = array, …). */
+  readonly valueType: number;
+  /** First byte of the entry (its key's length field) in the first shard. */
+  readonly start: number;
+  /** One past its last byte. */
+  readonly end: number;
+}
+
+export interface Shard {
+  readonly path: string;
+  readonly fileBytes: number;
+}
+
+export interface Model {
+  /** As the user named it. */
+  readonly path: string;
+  readonly shards: readonly Shard[];
+  readonly ggufVersion: number;
+  /** `general.architecture`; "" where the file has none (an imatrix, say). */
+  readonly arch: string;
+  /** `general.name`, if any. */
+  readonly name?: string;
+  readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** In file order, first shard only (the others hold only split.*). */
+  readonly keyValues: readonly KeyValueRange[];
+  readonly alignment: number;
+  readonly tensors: readonly TensorInfo[];
+  /** SHA-256 (hex) over the header bytes of all shards in order. */
+  readonly headerHash: string;
+}
+
+/** A model whose data can be read. Local files now; http ranges serve the same interface later. */
+export interface ModelFile {
+  readonly model: Model;
+  /** `bytes` bytes of the tensor's data, from byte `start` of it. Throws FormatError on a short read. */
+  read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}

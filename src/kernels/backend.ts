@@ -1,0 +1,49 @@
+/**
+ * What a kernels backend computes for analyze/. One implementation is the oracle (reference); the others must agree
+ * with it within the tolerances of test/kernels. Backends know nothing of models or files: matrices in, numbers out.
+ * All matrices are row-major Float32Array of `rows` × `columns`, a row lying along ne[0].
+ */
+
+export interface Matrix {
+  readonly data: Float32Array;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Sums over all weights of a matrix that several metrics share; additive over pieces of a tensor. */
+export interface Moments {
+  /** Σ w² of each row. */
+  readonly rowPower: Float64Array;
+  /** Σ w² of each column. */
+  readonly columnPower: Float64Array;
+  /** NaN and infinite weights; they are left out of the sums. */
+  readonly nonFinite: number;
+}
+
+export interface OsqeSums {
+  /** Σ w². */
+  readonly power: number;
+  /** Squared error at 2, 3, 4 and 6 bits. */
+  readonly error: Readonly<Record<2 | 3 | 4 | 6, number>>;
+  /** Weights nearer than `BOUNDARY_DELTA`·scale to a decision threshold of the 4-bit grid, and weights on such grids. */
+  readonly boundary: { readonly near: number; readonly total: number };
+}
+
+export interface Backend {
+  readonly name: "reference" | "native" | "webgpu" | "tfjs";
+  /** One line for a person: what computes (threads, ISA, device). */
+  readonly description: string;
+  moments(matrix: Matrix): Promise<Moments>;
+  /** Block-32 scale-optimal quantization error and boundary density sums (metrics.md 1.3, 1.6). */
+  osqe(matrix: Matrix): Promise<OsqeSums>;
+  /** Eigenvalues (descending, clamped at 0) of the Gram matrix of the window `size` × `size` at each column offset. */
+  windowEigenvalues(
+    matrix: Matrix,
+    size: number,
+    columnOffsets: readonly number[],
+    rowOffset: number,
+  ): Promise<Float64Array[]>;
+  /** Largest singular value, relative error ≤ 1e-4. */
+  sigmaMax(matrix: Matrix): Promise<number>;
+  close(): Promise<void>;
+}

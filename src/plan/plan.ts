@@ -1,0 +1,88 @@
+/**
+ * The Plan document (`prism.plan/1`): which tensor gets which type and why, what it costs and what it is predicted to
+ * lose. JSON a person may edit (`type`) and re-cost. The schema is plans/plan.schema.json.
+ */
+import type { ImatrixIdentity, ModelIdentity } from "../analyze/analysis.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+
+export const PLAN_SCHEMA = "prism.plan/1";
+
+/** `budget`: the allocator chose; `ineligible`: llama-quantize leaves it alone; `edited`: a person changed it. */
+export type Reason = "budget" | "pin" | "floor" | "fallback" | "tied" | "ineligible" | "edited" | "recipe";
+
+/** One step up or down the tensor's own options: what it costs and what it brings. */
+export interface Step {
+  readonly type: TensorType;
+  readonly bytes: number;
+  readonly loss: number;
+}
+
+export interface PlanTensor {
+  readonly name: string;
+  readonly class: string;
+  readonly layer?: number;
+  readonly shape: readonly number[];
+  readonly elements: number;
+  readonly sourceType: TensorType;
+  readonly type: TensorType;
+  /** Bytes of the data in `type`, without padding. */
+  readonly bytes: number;
+  readonly reason: Reason;
+  /** The pin, floor or fallback in words, where there is one. */
+  readonly note?: string;
+  readonly sensitivity?: number;
+  readonly distortion?: number;
+  /** sensitivity × distortion ÷ the plan's whole. */
+  readonly lossShare?: number;
+  /** The options the allocator had, in order of bytes: D per type. */
+  readonly options?: Readonly<Partial<Record<TensorType, number>>>;
+  readonly up?: Step;
+  readonly down?: Step;
+}
+
+export interface Constraint {
+  readonly kind: "pin" | "floor" | "ban" | "tie";
+  /** Regular expression on the tensor name (searched, case-sensitive). */
+  readonly pattern: string;
+  /** Absent for a tie. */
+  readonly type?: TensorType;
+  /** Set by PRISM itself rather than by the user. */
+  readonly builtIn?: boolean;
+}
+
+/** What was asked: exactly as the user put it, and what it means. */
+export interface BudgetAsked {
+  /** "--bpw 4", "--size 4.3GB", "--like Q3_K_M". */
+  readonly text: string;
+  /** The limit on the whole file. */
+  readonly fileBytes: number;
+}
+
+export interface Plan {
+  readonly schema: typeof PLAN_SCHEMA;
+  readonly prismVersion: string;
+  readonly createdAt: string;
+  readonly source: ModelIdentity;
+  readonly facts: ModelFacts;
+  /** The preset named on the llama-quantize command line; every eligible tensor is overridden anyway. */
+  readonly baseFileType: FileType;
+  readonly imatrix?: ImatrixIdentity;
+  readonly budget: BudgetAsked;
+  readonly mode: "tensor" | "class" | "recipe" | "edited";
+  readonly constraints: readonly Constraint[];
+  readonly sensitivity: { readonly mode: string; readonly version: string };
+  /** "nats" when densities were measured or fitted. */
+  readonly lossUnit: "relative" | "nats";
+  readonly predicted: {
+    readonly fileBytes: number;
+    readonly tensorBytes: number;
+    readonly bpw: number;
+    readonly loss: number;
+    readonly lowerBound: number;
+    readonly gap: number;
+  };
+  readonly tensors: readonly PlanTensor[];
+  readonly warnings: readonly string[];
+}
