@@ -38,3 +38,14 @@ export interface Assignment {
   /** The multiplier at the end: loss saved per byte of budget. */
   readonly lambda: number;
 }
+
+/** What a user (or PRISM itself) demands of the tensors whose name matches. */
+export interface Constraint {
+  readonly kind: "pin" | "floor" | "ban" | "tie";
+  /** Regular expression on the tensor name (searched, case-sensitive). */
+  readonly pattern: string;
+  /** Absent for a tie. */
+  readonly type?: TensorType;
+  /** Set by PRISM itself rather than by the user. */
+  readonly builtIn?: boolean;
+}
