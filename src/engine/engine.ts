@@ -85,11 +85,9 @@ export interface ModelLoadOptions {
   readonly context: number;
   readonly threads: number;
   readonly gpuLayers: number;
-  /** Sequences decoded together. */
-  readonly sequences: number;
 }
 
-/** Tokens of an evaluation: `chunks` × `context` ids, the first of each already replaced by BOS where the model adds it. */
+/** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */
 export interface EvaluationTokens {
   readonly context: number;
   readonly chunks: number;
@@ -114,6 +112,8 @@ export interface LoadedModel {
   readonly addBos: boolean;
   readonly bos: number;
   readonly contextTrain: number;
+  /** Chunks of the context asked for that are decoded together. */
+  readonly chunksPerBatch: number;
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
   tokenize(text: string): Promise<Int32Array>;
   detokenize(ids: Int32Array): Promise<string>;
@@ -134,7 +134,7 @@ export interface ScoreOptions {
   readonly tokens: EvaluationTokens;
   readonly first: number;
   readonly count: number;
-  /** Append the logits of these chunks to this file (llama.cpp's format; the header stands already). */
+  /** Write the logits of these chunks to their place in this file (logits-file.ts; its header stands already). */
   readonly writeLogits?: string;
   /** Compare with the logits in this file, or with what this model gives for the same chunks. */
   readonly reference?: { readonly logits: string } | { readonly loaded: LoadedModel };

@@ -1,0 +1,112 @@
+/**
+ * The child process that runs llama.cpp. It answers one request at a time; long calls block it on purpose, since an
+ * assert in ggml ends this process and nothing else. The library logs to stderr, which the parent reads.
+ */
+import { createRandom, seedFromName } from "../../analyze/random.ts";
+import type { RoundTripJob } from "../engine.ts";
+import type { EnginePackage } from "../package.ts";
+import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
+import { LoadedModelHandle, type LoadRequest, type ScoreReply, type ScoreRequest } from "./loaded-model.ts";
+import { type QuantizeRequest, quantize } from "./quantize.ts";
+import { roundTrip } from "./round-trip.ts";
+import { createScorePool, type ScorePool } from "./score-pool.ts";
+
+export interface Request {
+  readonly id: number;
+  readonly method: keyof typeof methods;
+  readonly args: unknown;
+}
+
+export type Reply =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: string }
+  | { readonly id: number; readonly progress: number };
+
+let library: LlamaLibrary;
+let pool: ScorePool | undefined;
+let backendsLoaded = false;
+const models = new Map<number, LoadedModelHandle>();
+let nextModel = 1;
+
+const methods = {
+  open(found: EnginePackage): { version: string } {
+    library = openLlamaLibrary(found);
+    return { version: library.version() };
+  },
+  devices(): string[] {
+    loadBackends();
+    return Array.from({ length: Number(library.deviceCount()) }, (_, index) => {
+      const device = library.device(index);
+      return `${library.deviceName(device)}: ${library.deviceDescription(device)}`;
+    });
+  },
+  roundTrip: (job: RoundTripJob) => roundTrip(library, job),
+  quantize(request: QuantizeRequest): number {
+    library.backendInit();
+    return quantize(library, request);
+  },
+  load(request: LoadRequest) {
+    loadBackends();
+    pool ??= createScorePool(request.threads);
+    const model = new LoadedModelHandle(library, pool, request);
+    const handle = nextModel++;
+    models.set(handle, model);
+    const { vocabSize, addBos, bos, contextTrain } = model;
+    return { handle, vocabSize, addBos, bos, contextTrain, chunksPerBatch: model.chunksPerBatch(request.context) };
+  },
+  unload(handle: number): void {
+    model(handle).close();
+    models.delete(handle);
+  },
+  tokenize: ({ handle, text }: { handle: number; text: string }) => model(handle).tokenize(text),
+  detokenize: ({ handle, ids }: { handle: number; ids: Int32Array }) => model(handle).detokenize(ids),
+  async score({ handle, request, reference }: { handle: number; request: ScoreRequest; reference?: number }) {
+    const records = reference === undefined ? undefined : (await model(reference).encode(request)).records;
+    return plain(await model(handle).score(request, records));
+  },
+  sample(args: { handle: number; sequences: number; length: number; seed: number; id: number }): Int32Array {
+    const random = Array.from({ length: args.sequences }, (_, index) =>
+      createRandom(seedFromName(`sequence ${index}`, args.seed)),
+    );
+    return model(args.handle).sample(args.sequences, args.length, random, (done) =>
+      process.send?.({ id: args.id, progress: done } satisfies Reply),
+    );
+  },
+};
+
+function model(handle: number): LoadedModelHandle {
+  const found = models.get(handle);
+  if (found === undefined) throw new Error(`no model with handle ${handle} is loaded`);
+  return found;
+}
+
+function loadBackends(): void {
+  if (backendsLoaded) return;
+  library.loadBackends(library.dir);
+  library.backendInit();
+  backendsLoaded = true;
+}
+
+/** Shared memory can't leave the process: reply with copies. */
+function plain(reply: ScoreReply): ScoreReply {
+  return {
+    nll: reply.nll.slice(),
+    ...(reply.referenceNll === undefined ? {} : { referenceNll: reply.referenceNll.slice() }),
+    ...(reply.kld === undefined ? {} : { kld: reply.kld.slice() }),
+    ...(reply.sameTop === undefined ? {} : { sameTop: reply.sameTop.slice() }),
+  };
+}
+
+async function answer({ id, method, args }: Request): Promise<void> {
+  try {
+    const result = await (methods[method] as (args: unknown) => unknown)(args);
+    process.send?.({ id, result } satisfies Reply);
+  } catch (error) {
+    process.send?.({ id, error: error instanceof Error ? error.message : String(error) } satisfies Reply);
+  }
+}
+
+process.on("message", (request: Request) => void answer(request));
+process.on("disconnect", () => process.exit(0));
+// The terminal sends Ctrl-C to the whole process group; the parent decides when this process ends.
+process.on("SIGINT", () => undefined);

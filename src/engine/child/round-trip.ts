@@ -1,0 +1,113 @@
+/**
+ * The real error of a tensor type: ggml_quantize_chunk and dequantize_row_* on given rows, compared with the original,
+ * summed per band of rows. Each row is quantized by itself in ggml, so bands can be pooled freely.
+ */
+import { rowBytes, TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import type { RoundTripJob, RoundTripResult } from "../engine.ts";
+import type { LlamaLibrary } from "./llama-library.ts";
+
+/** Weights converted at once: bounds the memory of a call at a few dozen MB. */
+const PIECE_WEIGHTS = 2 ** 21;
+
+export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripResult {
+  const { rowElements, bandRows, types, importance } = job;
+  const sourceRowBytes = rowBytes(job.sourceType, rowElements);
+  const rows = job.data.byteLength / sourceRowBytes;
+  if (!Number.isInteger(rows)) throw new Error(`${job.data.byteLength} bytes are not whole rows of ${sourceRowBytes}`);
+  const bands = Math.ceil(rows / bandRows);
+  const power = new Float64Array(bands);
+  const error = Object.fromEntries(types.map((type) => [type, new Float64Array(bands)])) as Partial<
+    Record<TensorType, Float64Array>
+  >;
+  let nonFinite = 0;
+  const pieceRows = Math.max(1, Math.floor(PIECE_WEIGHTS / rowElements / bandRows)) * bandRows;
+  for (let row = 0; row < rows; row += pieceRows) {
+    const count = Math.min(pieceRows, rows - row);
+    const bytes = job.data.subarray(row * sourceRowBytes, (row + count) * sourceRowBytes);
+    const original = decode(library, job.sourceType, bytes, count * rowElements);
+    nonFinite += addPower(original, rowElements, importance, power, Math.floor(row / bandRows), bandRows);
+    if (nonFinite > 0) continue;
+    for (const type of types) {
+      const restored = requantize(library, type, original, rowElements, importance);
+      addError(
+        original,
+        restored,
+        rowElements,
+        importance,
+        error[type] as Float64Array,
+        Math.floor(row / bandRows),
+        bandRows,
+      );
+    }
+  }
+  return { power, error, nonFinite };
+}
+
+function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elements: number): Float32Array {
+  if (type === "F32") return new Float32Array(bytes.slice().buffer);
+  const dequantize = library.dequantize.get(type);
+  if (dequantize === undefined) throw new Error(`ggml has no way to read ${type} weights`);
+  const target = new Float32Array(elements);
+  dequantize(bytes, target, elements);
+  return target;
+}
+
+function requantize(
+  library: LlamaLibrary,
+  type: TensorType,
+  original: Float32Array,
+  rowElements: number,
+  importance: Float32Array | undefined,
+): Float32Array {
+  const rows = original.length / rowElements;
+  const packed = new Uint8Array(rowBytes(type, rowElements) * rows);
+  library.quantizeChunk(TENSOR_TYPES[type].id, original, packed, 0, rows, rowElements, importance ?? null);
+  return decode(library, type, packed, original.length);
+}
+
+/** Add Σ wⱼ·x² per band; returns how many weights are not finite. */
+function addPower(
+  original: Float32Array,
+  rowElements: number,
+  importance: Float32Array | undefined,
+  power: Float64Array,
+  firstBand: number,
+  bandRows: number,
+): number {
+  let nonFinite = 0;
+  const rows = original.length / rowElements;
+  for (let row = 0; row < rows; row++) {
+    const start = row * rowElements;
+    let sum = 0;
+    for (let j = 0; j < rowElements; j++) {
+      const x = original[start + j] as number;
+      if (x - x !== 0) nonFinite++;
+      else sum += importance === undefined ? x * x : (importance[j] as number) * x * x;
+    }
+    const band = firstBand + Math.floor(row / bandRows);
+    power[band] = (power[band] as number) + sum;
+  }
+  return nonFinite;
+}
+
+function addError(
+  original: Float32Array,
+  restored: Float32Array,
+  rowElements: number,
+  importance: Float32Array | undefined,
+  error: Float64Array,
+  firstBand: number,
+  bandRows: number,
+): void {
+  const rows = original.length / rowElements;
+  for (let row = 0; row < rows; row++) {
+    const start = row * rowElements;
+    let sum = 0;
+    for (let j = 0; j < rowElements; j++) {
+      const difference = (restored[start + j] as number) - (original[start + j] as number);
+      sum += importance === undefined ? difference * difference : (importance[j] as number) * difference * difference;
+    }
+    const band = firstBand + Math.floor(row / bandRows);
+    error[band] = (error[band] as number) + sum;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Finds the llama.cpp library that npm carries: the package @node-llama-cpp/<platform> at the exact version whose C ABI
+ * child/llama-library.ts declares. GPU builds of the same package are used when they are installed.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { EngineError } from "../errors.ts";
+
+/** The npm version that is pinned, and the llama.cpp release inside it. */
+export const PACKAGE_VERSION = "3.22.1";
+export const LLAMA_VERSION = "v0.5.0";
+
+export interface EnginePackage {
+  /** "@node-llama-cpp/linux-x64". */
+  readonly name: string;
+  /** Folder with libllama, libggml, libggml-base and the backends. */
+  readonly dir: string;
+  readonly llama: string;
+  readonly ggml: string;
+  readonly ggmlBase: string;
+}
+
+const REMEDY =
+  "install it with `npm install --include=optional`, or give a llama.cpp build with --llama-dir DIR for quantizing and evaluating";
+
+/** Package suffixes for this platform, in order of preference. `mac-arm64-metal` has its GPU in the only build there is. */
+export function platformPackages(gpu: boolean, platform = process.platform, arch = process.arch): string[] {
+  const os = { linux: "linux", darwin: "mac", win32: "win" }[platform as string];
+  if (os === undefined) return [];
+  if (os === "mac") return arch === "arm64" ? ["mac-arm64-metal"] : ["mac-x64"];
+  const plain = `${os}-${arch === "arm" ? "armv7l" : arch}`;
+  return gpu && arch === "x64" ? [`${plain}-cuda`, `${plain}-vulkan`, plain] : [plain];
+}
+
+/**
+ * Find the engine's package. Throws EngineError (missing) with every package tried and why not.
+ * `gpu` prefers the CUDA and Vulkan builds where they are installed.
+ */
+export function findEnginePackage(options: { gpu?: boolean } = {}): EnginePackage {
+  const candidates = platformPackages(options.gpu ?? false);
+  const problems: string[] = [];
+  for (const suffix of candidates) {
+    const found = inspectPackage(`@node-llama-cpp/${suffix}`);
+    if (typeof found !== "string") return found;
+    problems.push(found);
+  }
+  const tried = candidates.length > 0 ? problems.join("; ") : `no package for ${process.platform}-${process.arch}`;
+  throw new EngineError(`the embedded llama.cpp was not found: ${tried}; ${REMEDY}`, { missing: true });
+}
+
+/** The package's libraries, or why it can't be used. */
+export function inspectPackage(name: string): EnginePackage | string {
+  const root = packageRoot(name);
+  if (root === undefined) return `${name} is not installed`;
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version?: string };
+  if (version !== PACKAGE_VERSION) {
+    return `${name} is version ${version}, but PRISM declares the C ABI of ${PACKAGE_VERSION} only (npm install ${name}@${PACKAGE_VERSION})`;
+  }
+  const dir = join(root, "bins", name.slice(name.indexOf("/") + 1));
+  if (!existsSync(dir)) return `${name} has no ${dir}`;
+  const files = readdirSync(dir);
+  const library = (pattern: RegExp): string | undefined => {
+    const file = files.find((entry) => pattern.test(entry));
+    return file === undefined ? undefined : join(dir, file);
+  };
+  const llama = library(/^(lib)?llama(\.v[\d.]+)?\.(so|dylib|dll)$/);
+  const ggml = library(/^(lib)?ggml(\.v[\d.]+)?\.(so|dylib|dll)$/);
+  const ggmlBase = library(/^(lib)?ggml-base(\.v[\d.]+)?\.(so|dylib|dll)$/);
+  if (llama === undefined || ggml === undefined || ggmlBase === undefined) return `${name} lacks libllama or libggml`;
+  return { name, dir, llama, ggml, ggmlBase };
+}
+
+function packageRoot(name: string): string | undefined {
+  // The package's "exports" hides package.json, so look for its folder along the module search path.
+  for (const modules of createRequire(import.meta.url).resolve.paths(name) ?? []) {
+    const root = join(modules, name);
+    if (existsSync(join(root, "package.json"))) return root;
+  }
+  return undefined;
+}
+
+export function describePackage(found: EnginePackage): string {
+  return `${found.name}@${PACKAGE_VERSION} (${dirname(found.llama)})`;
+}
