@@ -29,6 +29,11 @@ export interface KeyValueRange {
   readonly start: number;
   /** One past its last byte. */
   readonly end: number;
+  /**
+   * Bytes from the first NUL on in each of its strings, which llama.cpp loses when it copies the entry to another file.
+   * Absent: none.
+   */
+  readonly nulTailBytes?: number;
 }
 
 export interface Shard {

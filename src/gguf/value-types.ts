@@ -44,8 +44,3 @@ export function valueTypeFromId(id: number): KeyValueType | undefined {
 
 /** Default of `general.alignment` (GGUF_DEFAULT_ALIGNMENT). */
 export const DEFAULT_ALIGNMENT = 32;
-
-/** `bytes` rounded up to a multiple of `alignment`; exact up to 2^53, unlike bit masks. */
-export function padTo(bytes: number, alignment: number): number {
-  return Math.ceil(bytes / alignment) * alignment;
-}

@@ -4,9 +4,10 @@
  */
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { FileError, UsageError } from "../errors.ts";
+import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import { encodeHeader, type NewKeyValue } from "./header-bytes.ts";
-import { DEFAULT_ALIGNMENT, padTo } from "./value-types.ts";
+import { DEFAULT_ALIGNMENT } from "./value-types.ts";
 
 export type { NewKeyValue } from "./header-bytes.ts";
 export type { KeyValueType } from "./value-types.ts";
@@ -38,11 +39,11 @@ export async function writeGguf(path: string, file: NewGguf): Promise<void> {
   let offset = 0;
   const infos = file.tensors.map((tensor) => {
     const info = { ...tensor, offset, bytes: tensorBytes(tensor.type, tensor.shape) };
-    offset += padTo(info.bytes, alignment);
+    offset += paddedBytes(info.bytes, alignment);
     return info;
   });
   const header = encodeHeader(file.version ?? 3, keyValues, infos);
-  const dataStart = padTo(header.length, alignment);
+  const dataStart = paddedBytes(header.length, alignment);
 
   const partial = `${path}.partial`;
   let handle: FileHandle | undefined;

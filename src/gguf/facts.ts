@@ -1,0 +1,45 @@
+/**
+ * The hyperparameters that type decisions depend on, read from a model's metadata as `load_hparams` of
+ * src/llama-model.cpp does (llama.cpp v0.5.0). What the file does not say is 0.
+ */
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import type { MetadataValue, Model } from "./model.ts";
+import { outputHeaderBytes } from "./output-header.ts";
+
+export { type ImatrixKeys, imatrixKeyBytes, outputHeaderBytes } from "./output-header.ts";
+
+/** LLAMA_POOLING_TYPE_RANK. */
+const RANK_POOLING = 4;
+
+/** Read a model's facts. Never throws: an unknown or absent architecture gives zeros, and the caller decides. */
+export function readFacts(model: Model): ModelFacts {
+  const hyperparameter = (name: string): MetadataValue | undefined => model.metadata.get(`${model.arch}.${name}`);
+  const heads = firstNumber(hyperparameter("attention.head_count")) ?? 0;
+  return {
+    arch: model.arch,
+    layers: firstNumber(hyperparameter("block_count")) ?? 0,
+    nextnLayers: firstNumber(hyperparameter("nextn_predict_layers")) ?? 0,
+    heads,
+    // Optional in the format: it defaults to head_count.
+    kvHeads: firstNumber(hyperparameter("attention.head_count_kv")) ?? heads,
+    experts: firstNumber(hyperparameter("expert_count")) ?? 0,
+    hasOutput: model.tensors.some(({ name }) => name === "output.weight"),
+    rankPooling: firstNumber(hyperparameter("pooling_type")) === RANK_POOLING,
+    alignment: model.alignment,
+    vocabSize: vocabSize(model),
+    contextTrain: firstNumber(hyperparameter("context_length")) ?? 0,
+    outputHeaderBytes: outputHeaderBytes(model),
+  };
+}
+
+function vocabSize(model: Model): number {
+  const tokens = model.metadata.get("tokenizer.ggml.tokens");
+  if (Array.isArray(tokens) && tokens.length > 0) return tokens.length;
+  return model.tensors.find(({ name }) => name === "token_embd.weight")?.shape[1] ?? 0;
+}
+
+/** A number, or the first entry of a per-layer array; undefined for anything else. */
+function firstNumber(value: MetadataValue | undefined): number | undefined {
+  const first = Array.isArray(value) ? value[0] : value;
+  return typeof first === "number" || typeof first === "bigint" ? Number(first) : undefined;
+}

@@ -1,0 +1,134 @@
+/**
+ * Opens a model: a single GGUF file or all shards of one. In comes a path, out comes a ModelFile whose `model` was checked
+ * and whose data is read at positions; only headers are ever held in memory.
+ */
+import { createHash } from "node:crypto";
+import { FileError, FormatError } from "../errors.ts";
+import { type Header, hashHeader, readHeader } from "./header.ts";
+import type { Model, ModelFile, TensorInfo } from "./model.ts";
+import { checkShard, parseShardName, shardCount, shardPath, splitNumber } from "./shards.ts";
+import { type ByteSource, openFileSource } from "./source.ts";
+
+interface OpenShard {
+  readonly source: ByteSource;
+  readonly header: Header;
+}
+
+/**
+ * Open the model at `path`: a GGUF file, or the first of its shards.
+ * Throws FileError where a file is missing or not readable, FormatError where one is damaged or is another shard.
+ */
+export async function openModel(path: string): Promise<ModelFile> {
+  const sources: ByteSource[] = [];
+  try {
+    const shards = await openShards(path, sources);
+    const model = await describe(path, shards);
+    return new LocalModelFile(model, sources);
+  } catch (error) {
+    await closeAll(sources);
+    throw error;
+  }
+}
+
+async function openShards(path: string, sources: ByteSource[]): Promise<[OpenShard, ...OpenShard[]]> {
+  const open = async (shard: string): Promise<OpenShard> => {
+    const source = await openFileSource(shard);
+    sources.push(source);
+    return { source, header: await readHeader(source) };
+  };
+  const first = await open(path);
+  const count = shardCount(path, first.header);
+  const shards: [OpenShard, ...OpenShard[]] = [first];
+  const prefix = parseShardName(path)?.prefix ?? "";
+  for (let number = 2; number <= count; number++) {
+    const shard = await open(shardPath(prefix, number, count)).catch((error: unknown) => {
+      throw error instanceof FileError ? missingShard(error, number, count) : error;
+    });
+    checkShard(shard.source.path, shard.header, number, count);
+    shards.push(shard);
+  }
+  return shards;
+}
+
+function missingShard(error: FileError, number: number, count: number): FileError {
+  return new FileError(
+    error.path,
+    `shard ${number} of ${count} can't be opened; put all ${count} shards into one folder (${error.message.slice(error.path.length + 2)})`,
+    { cause: error },
+  );
+}
+
+async function describe(path: string, shards: [OpenShard, ...OpenShard[]]): Promise<Model> {
+  const { header } = shards[0];
+  const hash = createHash("sha256");
+  for (const shard of shards) await hashHeader(shard.source, shard.header.bytes, hash);
+  const arch = header.metadata.get("general.architecture");
+  const name = header.metadata.get("general.name");
+  return {
+    path,
+    shards: shards.map(({ source }) => ({ path: source.path, fileBytes: source.byteLength })),
+    ggufVersion: header.version,
+    arch: typeof arch === "string" ? arch : "",
+    ...(typeof name === "string" ? { name } : {}),
+    metadata: header.metadata,
+    keyValues: header.keyValues,
+    alignment: header.alignment,
+    tensors: joinTensors(path, shards),
+    headerHash: hash.digest("hex"),
+  };
+}
+
+function joinTensors(path: string, shards: readonly [OpenShard, ...OpenShard[]]): TensorInfo[] {
+  const owner = new Map<string, string>();
+  const tensors: TensorInfo[] = [];
+  shards.forEach(({ source, header }, shard) => {
+    for (const tensor of header.tensors) {
+      const other = owner.get(tensor.name);
+      if (other !== undefined) {
+        throw new FormatError(
+          source.path,
+          `gguf: tensor ${tensor.name} is in ${other} too; the shards are mixed up, download them again`,
+        );
+      }
+      owner.set(tensor.name, source.path);
+      tensors.push({ ...tensor, shard });
+    }
+  });
+  const total = splitNumber(shards[0].header, "split.tensors.count");
+  if (shards.length > 1 && total !== tensors.length) {
+    throw new FormatError(
+      path,
+      `gguf: split.tensors.count is ${total ?? "missing"} but the ${shards.length} shards hold ${tensors.length} tensors; the shards are mixed up, download them again`,
+    );
+  }
+  return tensors;
+}
+
+async function closeAll(sources: readonly ByteSource[]): Promise<void> {
+  await Promise.all(sources.map((source) => source.close()));
+}
+
+class LocalModelFile implements ModelFile {
+  readonly model: Model;
+  readonly #sources: readonly ByteSource[];
+  #closed = false;
+
+  constructor(model: Model, sources: readonly ByteSource[]) {
+    this.model = model;
+    this.#sources = sources;
+  }
+
+  async read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array> {
+    const source = this.#sources[tensor.shard];
+    if (source === undefined || start < 0 || bytes < 0 || start + bytes > tensor.bytes) {
+      throw new RangeError(`tensor ${tensor.name} has ${tensor.bytes} bytes, asked for ${bytes} from ${start}`);
+    }
+    return source.read(tensor.offset + start, bytes);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await closeAll(this.#sources);
+  }
+}

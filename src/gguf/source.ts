@@ -1,0 +1,88 @@
+/**
+ * Bytes at positions: the one interface everything below the header is read through. Local files here; whatever else can
+ * serve ranges (http) implements the same interface.
+ */
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { FileError, FormatError } from "../errors.ts";
+
+export interface ByteSource {
+  readonly path: string;
+  readonly byteLength: number;
+  /** Exactly `bytes` bytes from `offset`. Throws FormatError where the source ends before them. */
+  read(offset: number, bytes: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** One read call of the operating system moves less than 2 GiB. */
+const MAX_READ_BYTES = 1 << 30;
+
+/** Open a local file for reading at positions. Throws FileError where it is missing, not a file or not readable. */
+export async function openFileSource(path: string): Promise<ByteSource> {
+  try {
+    // Before opening: opening a pipe would wait for a writer.
+    const status = await stat(path);
+    if (status.isDirectory()) throw new FileError(path, "is a directory; name the .gguf file in it");
+    if (!status.isFile()) throw new FileError(path, "is not a regular file; name a .gguf file on disk");
+    return new FileSource(path, status.size, await open(path, "r"));
+  } catch (error) {
+    throw error instanceof FileError ? error : readError(path, error as NodeJS.ErrnoException);
+  }
+}
+
+class FileSource implements ByteSource {
+  readonly path: string;
+  readonly byteLength: number;
+  readonly #handle: FileHandle;
+
+  constructor(path: string, byteLength: number, handle: FileHandle) {
+    this.path = path;
+    this.byteLength = byteLength;
+    this.#handle = handle;
+  }
+
+  async read(offset: number, bytes: number): Promise<Uint8Array> {
+    if (offset < 0 || bytes < 0 || offset + bytes > this.byteLength) throw this.#shortRead(offset, bytes, undefined);
+    const data = Buffer.allocUnsafeSlow(bytes);
+    let done = 0;
+    while (done < bytes) {
+      const piece = Math.min(bytes - done, MAX_READ_BYTES);
+      const { bytesRead } = await this.#handle.read(data, done, piece, offset + done).catch((error: unknown) => {
+        throw readError(this.path, error as NodeJS.ErrnoException);
+      });
+      if (bytesRead === 0) throw this.#shortRead(offset, bytes, done);
+      done += bytesRead;
+    }
+    return new Uint8Array(data.buffer, data.byteOffset, bytes);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  #shortRead(offset: number, bytes: number, got: number | undefined): FormatError {
+    const wanted = `gguf: expected ${formatCount(bytes)} bytes at ${formatCount(offset)}`;
+    return new FormatError(
+      this.path,
+      got === undefined
+        ? `${wanted} but the file has ${formatCount(this.byteLength)}; the download is probably truncated`
+        : `${wanted}, got ${formatCount(got)}; the file shrank while it was read`,
+      { offset },
+    );
+  }
+}
+
+function readError(path: string, error: NodeJS.ErrnoException): FileError {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "no such file; check the path",
+    ENOTDIR: "no such file: a part of the path is not a directory; check the path",
+    EACCES: "no permission to read it; change its permissions or run as its owner",
+    EPERM: "no permission to read it; change its permissions or run as its owner",
+    EMFILE: "too many open files; raise the limit (ulimit -n)",
+  };
+  return new FileError(path, reasons[error.code ?? ""] ?? `could not be read: ${error.message}`, { cause: error });
+}
+
+/** A count with thousands separators, as messages show bytes and offsets. */
+export function formatCount(n: number | bigint): string {
+  return n.toLocaleString("en-US");
+}

@@ -1,0 +1,83 @@
+/**
+ * What a tensor list must satisfy before its data is read: known types, whole blocks, aligned and disjoint ranges inside
+ * the file.
+ */
+import { FormatError } from "../errors.ts";
+import { elementCount, TENSOR_TYPES, tensorBytes, tensorTypeFromId } from "../ggml/tensor-types.ts";
+import type { ScannedTensor } from "./header-scan.ts";
+import type { TensorInfo } from "./model.ts";
+import { type ByteSource, formatCount } from "./source.ts";
+
+/** A tensor of one file, before it is known which shard the file is. */
+export type HeaderTensor = Omit<TensorInfo, "shard">;
+
+/** Ids that ggml no longer reads, by the names they had (ggml.h, llama.cpp v0.5.0). */
+const REMOVED_TYPES: Readonly<Record<number, string>> = {
+  4: "Q4_2",
+  5: "Q4_3",
+  31: "Q4_0_4_4",
+  32: "Q4_0_4_8",
+  33: "Q4_0_8_8",
+  36: "IQ4_NL_4_4",
+  37: "IQ4_NL_4_8",
+  38: "IQ4_NL_8_8",
+};
+
+/** Check the tensors of one file and give their data ranges. `dataStart` is the first byte of the data section. */
+export function checkTensors(
+  source: ByteSource,
+  tensors: readonly ScannedTensor[],
+  alignment: number,
+  dataStart: number,
+): HeaderTensor[] {
+  const checked = tensors.map((tensor) => checkTensor(source, tensor, alignment, dataStart));
+  checkDisjoint(source, checked);
+  return checked;
+}
+
+function checkTensor(source: ByteSource, scanned: ScannedTensor, alignment: number, dataStart: number): HeaderTensor {
+  const { name, shape, typeId } = scanned;
+  const fail = (message: string, offset?: number) =>
+    new FormatError(source.path, `gguf: tensor ${name} ${message}`, offset === undefined ? {} : { offset });
+  const type = tensorTypeFromId(typeId);
+  if (type === undefined) {
+    const removed = REMOVED_TYPES[typeId];
+    throw fail(
+      removed === undefined
+        ? `has the unknown type id ${typeId}; the file is damaged or made for another program`
+        : `has the type ${removed} (id ${typeId}), which llama.cpp removed; convert the model again`,
+    );
+  }
+  const row = shape[0] ?? 0;
+  const { blockElements } = TENSOR_TYPES[type];
+  if (row % blockElements !== 0) {
+    throw fail(`has rows of ${row} elements, expected a multiple of ${type}'s block of ${blockElements}`);
+  }
+  if (scanned.offset % alignment !== 0) {
+    throw fail(`starts at ${formatCount(scanned.offset)} of the data, expected a multiple of ${alignment}`);
+  }
+  const offset = dataStart + scanned.offset;
+  const bytes = tensorBytes(type, shape);
+  if (offset + bytes > source.byteLength) {
+    throw fail(
+      `ends at ${formatCount(offset + bytes)} bytes but the file has ${formatCount(source.byteLength)}; the download is probably truncated`,
+      offset,
+    );
+  }
+  return { name, shape, elements: elementCount(shape), type, bytes, offset };
+}
+
+function checkDisjoint(source: ByteSource, tensors: readonly HeaderTensor[]): void {
+  let previous: HeaderTensor | undefined;
+  for (const tensor of tensors.toSorted((a, b) => a.offset - b.offset)) {
+    const end = previous ? previous.offset + previous.bytes : 0;
+    if (tensor.offset < end) {
+      throw new FormatError(
+        source.path,
+        `gguf: tensor ${tensor.name} starts at ${formatCount(tensor.offset)}, inside ${previous?.name}, which ends at ${formatCount(end)}; the file is damaged`,
+        { offset: tensor.offset },
+      );
+    }
+    previous = tensor;
+  }
+}
