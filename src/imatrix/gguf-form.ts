@@ -1,0 +1,109 @@
+/**
+ * The GGUF form of an imatrix: per weight an F32 tensor `<weight>.in_sum2` [ne0, matrices] with sums of squared inputs
+ * and `<weight>.counts` [1, matrices] with the rows that were summed.
+ */
+import { FormatError } from "../errors.ts";
+import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import type { ImatrixContent } from "./imatrix.ts";
+
+const SUMS = ".in_sum2";
+const COUNTS = ".counts";
+const DATASETS_KEY = "imatrix.datasets";
+const CHUNK_COUNT_KEY = "imatrix.chunk_count";
+const CHUNK_SIZE_KEY = "imatrix.chunk_size";
+
+/** Compute the importance of every weight of an open GGUF imatrix. */
+export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> {
+  const { metadata, path } = file.model;
+  const kind = metadata.get("general.type");
+  if (kind !== undefined && kind !== "imatrix") {
+    throw new FormatError(
+      path,
+      `imatrix: expected general.type "imatrix", got ${JSON.stringify(kind)}; give a file of llama-imatrix`,
+    );
+  }
+  const missing = [DATASETS_KEY, CHUNK_COUNT_KEY, CHUNK_SIZE_KEY].filter((key) => !metadata.has(key));
+  if (missing.length > 0) {
+    throw new FormatError(
+      path,
+      `imatrix: the key ${missing.join(", ")} is missing; llama-quantize refuses such a file, make it again`,
+    );
+  }
+  const chunks = Number(metadata.get(CHUNK_COUNT_KEY));
+  if (!Number.isSafeInteger(chunks)) {
+    throw new FormatError(
+      path,
+      `imatrix: ${CHUNK_COUNT_KEY} is ${String(metadata.get(CHUNK_COUNT_KEY))}, expected an integer`,
+    );
+  }
+  const datasets = metadata.get(DATASETS_KEY);
+  const importance = new Map<string, Float32Array>();
+  for (const [name, pair] of pairs(file)) importance.set(name, await weightImportance(file, name, pair));
+  if (importance.size === 0)
+    throw new FormatError(path, `imatrix: no ${SUMS} tensors in the file; give a file of llama-imatrix`);
+  return {
+    importance,
+    chunks: Math.max(0, chunks),
+    datasets: Array.isArray(datasets) ? datasets.filter((text) => typeof text === "string") : [],
+  };
+}
+
+interface Pair {
+  readonly sums: TensorInfo;
+  readonly counts: TensorInfo;
+}
+
+function pairs(file: ModelFile): Map<string, Pair> {
+  const byName = new Map(file.model.tensors.map((tensor) => [tensor.name, tensor]));
+  const found = new Map<string, Pair>();
+  for (const tensor of file.model.tensors) {
+    const suffix = [SUMS, COUNTS].find((end) => tensor.name.endsWith(end));
+    if (suffix === undefined) continue;
+    const name = tensor.name.slice(0, -suffix.length);
+    const sums = byName.get(name + SUMS);
+    const counts = byName.get(name + COUNTS);
+    if (!sums || !counts) {
+      throw new FormatError(
+        file.model.path,
+        `imatrix: ${name} has ${sums ? SUMS : COUNTS} but no ${sums ? COUNTS : SUMS}; the file is damaged, make it again`,
+      );
+    }
+    found.set(name, { sums, counts });
+  }
+  return found;
+}
+
+async function weightImportance(file: ModelFile, name: string, { sums, counts }: Pair): Promise<Float32Array> {
+  const values = await readFloats(file, sums);
+  const perMatrix = await readFloats(file, counts);
+  const row = values.length / perMatrix.length;
+  if (!Number.isInteger(row)) {
+    throw new FormatError(
+      file.model.path,
+      `imatrix: ${name} has ${values.length} sums for ${perMatrix.length} counts, expected a multiple; the file is damaged`,
+    );
+  }
+  perMatrix.forEach((stored, matrix) => {
+    if (!Number.isFinite(stored)) {
+      throw new FormatError(
+        file.model.path,
+        `imatrix: count ${matrix} of ${name} is ${stored}; make the imatrix again`,
+      );
+    }
+    const count = Math.round(stored);
+    for (let index = matrix * row; index < (matrix + 1) * row; index++) {
+      // an expert that saw no token weighs all its inputs alike
+      values[index] = count > 0 ? (values[index] as number) / Math.fround(count) : 1;
+    }
+  });
+  return values;
+}
+
+async function readFloats(file: ModelFile, tensor: TensorInfo): Promise<Float32Array> {
+  if (tensor.type !== "F32") {
+    throw new FormatError(file.model.path, `imatrix: ${tensor.name} is ${tensor.type}, expected F32`);
+  }
+  const bytes = await file.read(tensor, 0, tensor.bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: tensor.elements }, (_, index) => view.getFloat32(4 * index, true));
+}

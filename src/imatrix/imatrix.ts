@@ -1,0 +1,104 @@
+/**
+ * Importance vectors from a file of llama-imatrix: bytes → Imatrix, in the GGUF form and the older .dat form.
+ * The values are, to the bit, those llama-quantize computes from the same file: `load_imatrix` of
+ * tools/quantize/quantize.cpp and `common_imatrix_load` of common/imatrix-loader.cpp (llama.cpp v0.5.0). Where
+ * llama-quantize would stop or read garbage (values that are not finite, sums without counts) a FormatError says so.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { FileError, FormatError } from "../errors.ts";
+import { GGUF_MAGIC } from "../gguf/header-bytes.ts";
+import { openModel } from "../gguf/open.ts";
+import { readGgufImatrix } from "./gguf-form.ts";
+import { readLegacyImatrix } from "./legacy-form.ts";
+
+/** What both forms of the file hold. */
+export interface ImatrixContent {
+  /** Per tensor name: the mean square of each of its ne0 inputs, matrix (expert) after matrix. */
+  readonly importance: ReadonlyMap<string, Float32Array>;
+  /** The texts it was made from. */
+  readonly datasets: readonly string[];
+  readonly chunks: number;
+}
+
+export interface Imatrix {
+  readonly path: string;
+  /** SHA-256 of the file, hex. */
+  readonly sha256: string;
+  /** `quantize.imatrix.file`: the path as llama-quantize is given it, cut as it cuts it. */
+  readonly file: string;
+  /** `quantize.imatrix.dataset`: the first dataset, "" where there is none (the key is not written then). */
+  readonly dataset: string;
+  /** `quantize.imatrix.entries_count`. */
+  readonly entries: number;
+  /** `quantize.imatrix.chunks_count`; 0 where unknown (the key is not written then). */
+  readonly chunks: number;
+  readonly importance: ReadonlyMap<string, Float32Array>;
+}
+
+/** Bytes llama-quantize copies into `llama_model_kv_override.val_str`, without the terminating zero. */
+const OVERRIDE_STRING_BYTES = 127;
+
+/** Read an importance matrix in either form. Throws FileError where it can't be read, FormatError where it is damaged. */
+export async function readImatrix(path: string): Promise<Imatrix> {
+  const { sha256, isGguf } = await fingerprint(path);
+  const content = isGguf ? await readGguf(path) : readLegacyImatrix(await readFile(path), path);
+  checkValues(content.importance, path);
+  return {
+    path,
+    sha256,
+    file: overrideString(path),
+    dataset: overrideString(content.datasets[0] ?? ""),
+    entries: content.importance.size,
+    chunks: content.chunks,
+    importance: content.importance,
+  };
+}
+
+async function fingerprint(path: string): Promise<{ sha256: string; isGguf: boolean }> {
+  try {
+    const handle = await open(path, "r");
+    try {
+      const magic = new Uint8Array(GGUF_MAGIC.length);
+      await handle.read(magic, 0, magic.length, 0);
+      const hash = createHash("sha256");
+      for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
+      return { sha256: hash.digest("hex"), isGguf: magic.every((byte, index) => byte === GGUF_MAGIC[index]) };
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw new FileError(path, `the imatrix can't be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readGguf(path: string): Promise<ImatrixContent> {
+  const file = await openModel(path);
+  try {
+    return await readGgufImatrix(file);
+  } finally {
+    await file.close();
+  }
+}
+
+function checkValues(importance: ReadonlyMap<string, Float32Array>, path: string): void {
+  for (const [name, values] of importance) {
+    const index = values.findIndex((value) => !(Number.isFinite(value) && value >= 0));
+    if (index >= 0) {
+      throw new FormatError(
+        path,
+        `imatrix: value ${index} of ${name} is ${values[index]}, expected a finite mean of squares; make the imatrix again`,
+      );
+    }
+  }
+}
+
+/** llama-quantize cuts bytes; here a character that would be cut in two is left out whole. */
+function overrideString(text: string): string {
+  const bytes = new TextEncoder().encode(text);
+  if (bytes.length <= OVERRIDE_STRING_BYTES) return text;
+  let end = OVERRIDE_STRING_BYTES;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return new TextDecoder().decode(bytes.subarray(0, end));
+}
