@@ -1,0 +1,63 @@
+/** Constraints in the words of the user: read from text, and matched against tensor names. */
+import { UsageError } from "../errors.ts";
+import { parseTensorType, TENSOR_TYPES } from "../ggml/tensor-types.ts";
+import type { Constraint } from "./problem.ts";
+
+/** Write a constraint as the user would: `pin attn_v=Q6_K`, `tie attn_q|attn_k`. */
+export function describeConstraint({ kind, pattern, type }: Constraint): string {
+  return type === undefined ? `${kind} ${pattern}` : `${kind} ${pattern}=${type}`;
+}
+
+/**
+ * Parse the text of an option: `PATTERN=TYPE`, split at the last `=`; for a tie only `PATTERN`.
+ * Throws UsageError for a missing part, an unknown type, a type llama-quantize can't make, or an invalid pattern.
+ */
+export function parseConstraint(kind: Constraint["kind"], text: string): Constraint {
+  if (kind === "tie") {
+    const tie = { kind, pattern: text } as const;
+    compilePattern(tie);
+    return tie;
+  }
+  const split = text.lastIndexOf("=");
+  const pattern = text.slice(0, Math.max(split, 0));
+  const typeName = text.slice(split + 1).trim();
+  if (split < 0 || pattern === "" || typeName === "") {
+    throw new UsageError(
+      `${kind} "${text}": expected PATTERN=TYPE, for example "attn_v=Q6_K" (the pattern "." means every tensor)`,
+    );
+  }
+  const type = parseTensorType(typeName);
+  if (type === undefined || !TENSOR_TYPES[type].target) {
+    const what = type === undefined ? "is not a tensor type" : "can't be produced by llama-quantize";
+    throw new UsageError(`${kind} "${text}": "${typeName}" ${what}; give one like Q4_K, Q6_K, IQ4_XS, Q8_0 or F16`);
+  }
+  const constraint = { kind, pattern, type } as const;
+  compilePattern(constraint);
+  return constraint;
+}
+
+/** Names that match, searched unanchored and case-sensitive. Throws UsageError when a user's pattern matches none. */
+export function matchNames(constraint: Constraint, names: readonly string[]): Set<string> {
+  const regex = compilePattern(constraint);
+  const matched = new Set(names.filter((name) => regex.test(name)));
+  if (matched.size === 0 && constraint.builtIn !== true) {
+    const examples = names.slice(0, 3).join(", ");
+    throw new UsageError(
+      `${describeConstraint(constraint)}: the pattern matches none of the ${names.length} tensors that can be quantized ` +
+        `(such as ${examples}); it is a regular expression, case-sensitive, found anywhere in the name`,
+    );
+  }
+  return matched;
+}
+
+function compilePattern(constraint: Constraint): RegExp {
+  if (constraint.pattern === "") {
+    throw new UsageError(`${constraint.kind}: the pattern is empty; "." matches every tensor`);
+  }
+  try {
+    return new RegExp(constraint.pattern);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new UsageError(`${describeConstraint(constraint)}: not a valid regular expression: ${why}`, { cause });
+  }
+}
