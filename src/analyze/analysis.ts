@@ -38,8 +38,13 @@ export interface Estimate {
 }
 
 export interface Metrics {
-  /** PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K. */
-  readonly alphaHill?: { readonly value: number; readonly tail: number; readonly se: number };
+  /** PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing. */
+  readonly alphaHill?: {
+    readonly value: number;
+    readonly tail: number;
+    readonly se: number;
+    readonly rankDeficient?: true;
+  };
   /** ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁². */
   readonly spectralDominance?: { readonly value: number; readonly stableRank: number };
   /** Relative squared error of scale-optimal quantization in groups of 32. */
@@ -78,6 +83,8 @@ export interface TensorAnalysis {
   readonly distortion?: Readonly<Partial<Record<TensorType, Estimate>>>;
   /** Whether this tensor had importance values, and why not if an imatrix was given. */
   readonly importance?: "used" | "missing" | "mismatch";
+  /** Every weight is zero (or weighs nothing): D is 0 for every type. */
+  readonly powerless?: boolean;
   readonly rowsRead?: number;
   readonly rows?: number;
 }
