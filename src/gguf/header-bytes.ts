@@ -61,6 +61,8 @@ function encodeKeyValue(out: ByteWriter, { key, type, value }: NewKeyValue): voi
   for (const element of value) out.scalar(type.array, element);
 }
 
+const ENCODER = new TextEncoder();
+
 type NumberType = Exclude<KeyValueType, "string" | "u64" | "i64">;
 
 const RANGES: Partial<Record<NumberType, readonly [number, number]>> = {
@@ -99,7 +101,7 @@ class ByteWriter {
   scalar(type: KeyValueType, value: MetadataValue): void {
     if (type === "string") {
       if (typeof value !== "string") throw new UsageError(`gguf: expected a string, got ${typeof value}`);
-      const text = new TextEncoder().encode(value);
+      const text = ENCODER.encode(value);
       this.scalar("u64", text.length);
       this.bytes(text);
       return;

@@ -6,7 +6,7 @@
 import type { Hash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
-import { scanHeader } from "./header-scan.ts";
+import { type ScannedHeader, scanHeader } from "./header-scan.ts";
 import { readValues } from "./header-values.ts";
 import type { KeyValueRange, MetadataValue } from "./model.ts";
 import type { ByteSource } from "./source.ts";
@@ -29,24 +29,25 @@ const HASH_BYTES = 1 << 20;
 /** Read and check the header of a GGUF file. Reads nothing of the tensors' data. Throws FormatError. */
 export async function readHeader(source: ByteSource): Promise<Header> {
   const scan = await scanHeader(source);
+  const alignment = await readAlignment(source, scan);
   const metadata = await readValues(source, scan);
-  const alignmentKey = scan.keyValues.find(({ key }) => key === "general.alignment");
-  const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
-  if (alignmentKey && (alignmentKey.type !== "u32" || alignmentKey.elements !== undefined)) {
-    throw new FormatError(source.path, `gguf: general.alignment must be a u32; the file is damaged`, {
-      offset: alignmentKey.start,
-    });
-  }
-  if (typeof alignment !== "number" || alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
-    throw new FormatError(source.path, `gguf: general.alignment is ${alignment}, expected a power of two`, {
-      offset: alignmentKey?.start ?? 0,
-    });
-  }
   const keyValues = scan.keyValues.map(({ key, valueType, start, end, nulTailBytes }) =>
     nulTailBytes === undefined ? { key, valueType, start, end } : { key, valueType, start, end, nulTailBytes },
   );
   const tensors = checkTensors(source, scan.tensors, alignment, paddedBytes(scan.end, alignment));
   return { version: scan.version, metadata, keyValues, alignment, tensors, bytes: scan.end };
+}
+
+async function readAlignment(source: ByteSource, scan: ScannedHeader): Promise<number> {
+  const entry = scan.keyValues.find(({ key }) => key === "general.alignment");
+  if (entry === undefined) return DEFAULT_ALIGNMENT;
+  const fail = (message: string) =>
+    new FormatError(source.path, `gguf: general.alignment ${message}; the file is damaged`, { offset: entry.start });
+  if (entry.type !== "u32" || entry.elements !== undefined) throw fail("must be a u32");
+  const bytes = await source.read(entry.valueStart, 4);
+  const alignment = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  if (!Number.isInteger(Math.log2(alignment))) throw fail(`is ${alignment}, expected a power of two`);
+  return alignment;
 }
 
 /** Feed the first `bytes` bytes of a source to a hash. */

@@ -6,6 +6,9 @@ import type { Finding } from "./preflight.ts";
 /** Layer numbers named in a message; more are summed up. */
 const NAMED_LAYERS = 8;
 
+/** LLAMA_MAX_LAYERS (src/llama-hparams.h, llama.cpp v0.5.0) bounds what a header's block_count can make this program do. */
+const MAX_LAYERS = 512;
+
 /** Compare the layers a header promises with those that have tensors. */
 export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
   const present = new Set<number>();
@@ -16,7 +19,7 @@ export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
   // Encoder-decoders number enc.blk.N and dec.blk.N instead.
   if (present.size === 0 && model.tensors.some(({ name }) => /^(enc|dec)\.blk\./.test(name))) return [];
 
-  const last = Math.max(-1, ...present);
+  const last = [...present].reduce((highest, layer) => Math.max(highest, layer), -1);
   const count = facts.layers;
   if (last + 1 > count) return [tooManyLayers(model.arch, last, count)];
   const firstNextn = count - facts.nextnLayers;
@@ -47,9 +50,6 @@ export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
         },
       ];
 }
-
-/** LLAMA_MAX_LAYERS (src/llama-hparams.h, llama.cpp v0.5.0) bounds what a header's block_count can make this program do. */
-const MAX_LAYERS = 512;
 
 function tooManyLayers(arch: string, last: number, count: number): Finding {
   return {
