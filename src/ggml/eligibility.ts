@@ -1,0 +1,72 @@
+/**
+ * Which tensors llama-quantize quantizes at all; the others keep the type of the source.
+ * Follows `tensor_allows_quantization` (src/llama-quant.cpp, llama.cpp v0.5.0).
+ */
+
+/** A tensor whose name contains one of these is left alone, with the reason. */
+const EXCLUDED: readonly (readonly [fragment: string, reason: string])[] = [
+  ["_norm.weight", "norm"],
+  ["ffn_gate_inp.weight", "expert router"],
+  ["ffn_gate_tid2eid.weight", "expert routing table"],
+  ["altup", "small altup weights"],
+  ["laurel", "small laurel weights"],
+  ["per_layer_model_proj", "per-layer projection"],
+  ["ssm_conv1d", "small convolution"],
+  ["shortconv.conv.weight", "small convolution"],
+  ["indexer.k_proj.weight", "small indexer projection"],
+  ["indexer.q_proj.weight", "small indexer projection"],
+  ...[
+    "first",
+    "w0",
+    "w1",
+    "w2",
+    "v0",
+    "v1",
+    "v2",
+    "a0",
+    "a1",
+    "a2",
+    "g1",
+    "g2",
+    "decay_w1",
+    "decay_w2",
+    "lerp_fused",
+  ].map((part) => [`time_mix_${part}.weight`, "small RWKV weights"] as const),
+  ["attn_rel_b.weight", "relative position bias"],
+  [".position_embd", "position embedding"],
+  ["sam.pos_embd", "position embedding"],
+  ["sam.neck.", "image encoder neck"],
+  ["sam.net_", "image encoder net"],
+  [".rel_pos", "relative position embedding"],
+  [".patch_embd", "patch embedding"],
+  [".patch_merger", "patch merger"],
+  ["a.rvq.codebook", "audio codebook"],
+  ["mm.a.code_embd", "audio codebook"],
+];
+
+/** The number of dimensions without trailing ones, at least 1 (ggml_n_dims). */
+export function dimensionCount(shape: readonly number[]): number {
+  return Math.max(1, shape.findLastIndex((n) => n > 1) + 1);
+}
+
+/**
+ * Say why llama-quantize leaves a tensor alone, or return undefined where it quantizes it.
+ * `shape` is ne, innermost first; `leaveOutput` is --leave-output-tensor.
+ */
+export function ineligibleReason(
+  tensor: { readonly name: string; readonly shape: readonly number[] },
+  options: { readonly leaveOutput?: boolean } = {},
+): string | undefined {
+  const { name, shape } = tensor;
+  if (dimensionCount(shape) < 2) return "one-dimensional";
+  if (!endsWithWeight(name)) return "name does not end with weight";
+  if (options.leaveOutput && name === "output.weight") return "output tensor left alone on request";
+  if (name === "position_embd.weight") return "position embedding";
+  if (name === "token_types.weight") return "token types";
+  return EXCLUDED.find(([fragment]) => name.includes(fragment))?.[1];
+}
+
+/** llama-quantize compares rfind("weight") with length − 6: both wrap to the same value for a name of five characters. */
+function endsWithWeight(name: string): boolean {
+  return name.endsWith("weight") || name.length === "weight".length - 1;
+}
