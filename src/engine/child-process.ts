@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import { entryPoint } from "../entry.ts";
 import { EngineError, InterruptedError } from "../errors.ts";
 import type { Reply, Request } from "./child/main.ts";
+import { LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
 
 /** Log lines kept for an error message. */
@@ -25,6 +26,9 @@ interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   readonly options: CallOptions;
+  /** The reply and the end of the log come by different pipes, in either order; both settle the call. */
+  reply?: Reply;
+  logEnded?: boolean;
 }
 
 export class EngineChild {
@@ -127,18 +131,32 @@ export class EngineChild {
   #receive(reply: Reply): void {
     const pending = this.#pending.get(reply.id);
     if (pending === undefined) return;
-    if ("progress" in reply) pending.options.onProgress?.(reply.progress);
-    else if ("error" in reply) {
-      // The log travels by another pipe: let its last lines arrive first.
-      setImmediate(() => pending.reject(new EngineError(reply.error, { logTail: this.#logTail })));
-    } else pending.resolve(reply.result);
+    if ("progress" in reply) {
+      pending.options.onProgress?.(reply.progress);
+      return;
+    }
+    pending.reply = reply;
+    this.#settle(pending);
   }
 
   #log(line: string): void {
+    if (line.startsWith(LOG_END)) {
+      const pending = this.#pending.get(Number(line.slice(LOG_END.length)));
+      if (pending === undefined) return;
+      pending.logEnded = true;
+      this.#settle(pending);
+      return;
+    }
     for (const { options } of this.#pending.values()) options.onLog?.(line);
     if (line.trim() === "") return;
     this.#logTail.push(line);
     if (this.#logTail.length > LOG_TAIL_LINES) this.#logTail.shift();
+  }
+
+  #settle({ reply, logEnded, resolve, reject }: Pending): void {
+    if (reply === undefined || !logEnded) return;
+    if ("error" in reply) reject(new EngineError(reply.error, { logTail: this.#logTail }));
+    else if ("result" in reply) resolve(reply.result);
   }
 
   #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {

@@ -43,6 +43,8 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
     roundTrip: (job) => pool.run(job),
     quantize: (job) => quantize(model, job),
     load: (load) => loadModel(model, load),
+    perplexity: () =>
+      Promise.reject(new EngineError("the embedded engine scores loaded models; perplexity() is for programs")),
     async close() {
       await Promise.all([model.close(), pool.close()]);
     },
@@ -112,7 +114,11 @@ const handles = new WeakMap<LoadedModel, number>();
 
 async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
   const { model, context, threads, gpuLayers } = options;
-  const reply = await child.call<LoadReply>("load", { model, context, threads, gpuLayers });
+  const reply = await child.call<LoadReply>(
+    "load",
+    { model, context, threads, gpuLayers },
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
   const { handle } = reply;
   const generation = child.generation;
   const loaded: LoadedModel = {

@@ -85,6 +85,7 @@ export interface ModelLoadOptions {
   readonly context: number;
   readonly threads: number;
   readonly gpuLayers: number;
+  readonly signal?: AbortSignal;
 }
 
 /** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */
@@ -141,11 +142,43 @@ export interface ScoreOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
+export interface PerplexityJob {
+  readonly model: string;
+  readonly threads: number;
+  readonly gpuLayers: number;
+  /** Tokenize this text and, with `logits`, keep the logits there. Absent: compare with `logits`. */
+  readonly text?: { readonly path: string; readonly context: number; readonly chunks?: number };
+  readonly logits?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface PerplexityReport {
+  readonly ppl: { readonly value: number; readonly se: number };
+  readonly referencePpl?: { readonly value: number; readonly se: number };
+  readonly lnPplRatio?: { readonly value: number; readonly se: number };
+  readonly kld?: {
+    readonly mean: number;
+    readonly se: number;
+    readonly median: number;
+    readonly p99: number;
+    readonly max: number;
+  };
+  /** Percent. */
+  readonly sameTop?: number;
+  readonly sameTopSe?: number;
+}
+
+/**
+ * The embedded engine loads models and scores them; the programs can only run llama-perplexity as a whole. `info.kind`
+ * says which of `load` and `perplexity` there is; the other throws EngineError.
+ */
 export interface Engine {
   readonly info: EngineInfo;
   /** Safe to call many at a time; the engine spreads them over its processes. */
   roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
   quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
+  perplexity(job: PerplexityJob): Promise<PerplexityReport>;
   close(): Promise<void>;
 }

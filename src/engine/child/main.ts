@@ -2,8 +2,10 @@
  * The child process that runs llama.cpp. It answers one request at a time; long calls block it on purpose, since an
  * assert in ggml ends this process and nothing else. The library logs to stderr, which the parent reads.
  */
+import { writeSync } from "node:fs";
 import { createRandom, seedFromName } from "../../analyze/random.ts";
 import type { RoundTripJob } from "../engine.ts";
+import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { LoadedModelHandle, type LoadRequest, type ScoreReply, type ScoreRequest } from "./loaded-model.ts";
@@ -21,6 +23,8 @@ export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: string }
   | { readonly id: number; readonly progress: number };
+
+const STDERR = 2;
 
 let library: LlamaLibrary;
 let pool: ScorePool | undefined;
@@ -98,11 +102,17 @@ function plain(reply: ScoreReply): ScoreReply {
 }
 
 async function answer({ id, method, args }: Request): Promise<void> {
+  const reply = await perform(id, method, args);
+  // Not process.stderr: opening that makes the pipe non-blocking, and then the library's own writes lose lines.
+  writeSync(STDERR, `\n${LOG_END} ${id}\n`);
+  process.send?.(reply);
+}
+
+async function perform(id: number, method: Request["method"], args: unknown): Promise<Reply> {
   try {
-    const result = await (methods[method] as (args: unknown) => unknown)(args);
-    process.send?.({ id, result } satisfies Reply);
+    return { id, result: await (methods[method] as (args: unknown) => unknown)(args) };
   } catch (error) {
-    process.send?.({ id, error: error instanceof Error ? error.message : String(error) } satisfies Reply);
+    return { id, error: error instanceof Error ? error.message : String(error) };
   }
 }
 

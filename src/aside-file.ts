@@ -1,0 +1,71 @@
+/**
+ * Outputs are written aside and renamed: under its final name a file is either whole or the one that stood there before.
+ */
+import { rmSync } from "node:fs";
+import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { FileError } from "./errors.ts";
+
+/** Files under way in this process: removed when it is interrupted. */
+const underWay = new Set<string>();
+
+/** Where `path` is written until it is whole: in the same folder, so that the rename can't cross file systems. */
+export function asideName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+}
+
+/**
+ * Call `write` with a temporary name in the folder of `path` and rename the result to `path`. On failure the temporary
+ * file is removed and what stood at `path` is untouched. Throws FileError for a folder or disk that can't be written.
+ */
+export async function writeAside<Result>(path: string, write: (aside: string) => Promise<Result>): Promise<Result> {
+  const aside = asideName(path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    underWay.add(aside);
+    const result = await write(aside);
+    await rename(aside, path);
+    return result;
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw writeError(path, error);
+  } finally {
+    underWay.delete(aside);
+  }
+}
+
+/** Write a whole text or JSON file aside and rename it. */
+export async function writeFileAside(path: string, content: string): Promise<void> {
+  await writeAside(path, (aside) => writeFile(aside, content));
+}
+
+/** Remove what is half written. Synchronous, for the moment the process is told to stop. */
+export function removeUnderWay(): void {
+  for (const aside of underWay) rmSync(aside, { force: true });
+}
+
+export async function fileExists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "no space left on the disk; free some or choose another folder",
+  EDQUOT: "the disk quota is used up; free some space or choose another folder",
+  EACCES: "no permission to write here; choose another folder",
+  EPERM: "no permission to write here; choose another folder",
+  EROFS: "the file system is read-only; choose another folder",
+  ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+  EISDIR: "is a folder; name a file",
+  EEXIST: "a part of the path is a file, not a folder; choose another path",
+  ENAMETOOLONG: "the name is too long for this file system",
+};
+
+/** What an error of a write means to a person; errors that are not the file system's pass through. */
+export function writeError(path: string, error: unknown): unknown {
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const reason = Object.hasOwn(REASONS, code) ? REASONS[code] : undefined;
+  return reason === undefined ? error : new FileError(path, reason, { cause: error });
+}

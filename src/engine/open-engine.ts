@@ -1,0 +1,31 @@
+/** Opens the engine the user asked for: the embedded library, or the programs of a llama.cpp build. */
+import { EngineError } from "../errors.ts";
+import { openEmbeddedEngine } from "./embedded.ts";
+import type { Engine } from "./engine.ts";
+import { openProgramsEngine } from "./programs.ts";
+
+export interface OpenEngineOptions {
+  readonly threads: number;
+  readonly gpuLayers?: number;
+  /** A llama.cpp build; its programs quantize and evaluate instead of the embedded library. */
+  readonly llamaDir?: string;
+}
+
+/**
+ * The programs of `llamaDir` if it is given; else the embedded library; else, on a platform without its package, the
+ * programs on PATH. Throws EngineError (missing) that says what was tried.
+ */
+export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
+  if (options.llamaDir !== undefined) {
+    const embedded = await openEmbeddedEngine(options).catch(() => undefined);
+    return openProgramsEngine({ dir: options.llamaDir, ...(embedded === undefined ? {} : { embedded }) });
+  }
+  try {
+    return await openEmbeddedEngine(options);
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== "engine-missing") throw error;
+    return openProgramsEngine({}).catch(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What llama-perplexity prints, parsed by label (v0.5.0; rows may be missing or doubled in other versions). Its exit
+ * code says nothing and its output is sometimes cut short, so a report that lacks a figure is no report.
+ */
+import type { PerplexityReport } from "./engine.ts";
+
+const NUMBER = String.raw`(-?[\d.]+(?:[eE][+-]?\d+)?)`;
+
+/** The report of a plain run ("Final estimate"), or undefined where it is not there. */
+export function parseFinalEstimate(output: string): PerplexityReport | undefined {
+  const match = new RegExp(`Final estimate: PPL = ${NUMBER} \\+/- ${NUMBER}`).exec(output);
+  return match === null ? undefined : { ppl: { value: Number(match[1]), se: Number(match[2]) } };
+}
+
+/** The statistics of a --kl-divergence run, or undefined where any of them is missing. */
+export function parseKlDivergence(output: string): PerplexityReport | undefined {
+  const pair = (label: string): { value: number; se: number } | undefined => {
+    const match = new RegExp(`${label}\\s*:\\s*${NUMBER}\\s*±\\s*${NUMBER}`).exec(output);
+    return match === null ? undefined : { value: Number(match[1]), se: Number(match[2]) };
+  };
+  const single = (label: string): number | undefined => {
+    const match = new RegExp(`${label}\\s*:\\s*${NUMBER}`).exec(output);
+    return match === null ? undefined : Number(match[1]);
+  };
+  const ppl = pair("Mean PPL\\(Q\\)");
+  const referencePpl = pair("Mean PPL\\(base\\)");
+  const lnPplRatio = pair("Mean ln\\(PPL\\(Q\\)/PPL\\(base\\)\\)");
+  const kld = pair("Mean\\s+KLD");
+  const median = single("Median\\s+KLD");
+  const p99 = single("99\\.0%\\s+KLD");
+  const max = single("Maximum KLD");
+  const sameTop = pair("Same top p");
+  if (!ppl || !referencePpl || !lnPplRatio || !kld || !sameTop) return undefined;
+  if (median === undefined || p99 === undefined || max === undefined) return undefined;
+  return {
+    ppl,
+    referencePpl,
+    lnPplRatio,
+    kld: { mean: kld.value, se: kld.se, median, p99, max },
+    sameTop: sameTop.value,
+    sameTopSe: sameTop.se,
+  };
+}

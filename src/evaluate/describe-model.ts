@@ -1,0 +1,31 @@
+/** What an evaluation says of a model file: size, bits per weight, and which model it is. */
+import { bpw } from "../ggml/file-bytes.ts";
+import { readFacts } from "../gguf/facts.ts";
+import { fingerprint } from "../gguf/fingerprint.ts";
+import { openModel } from "../gguf/open.ts";
+
+export interface ModelDescription {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly bpw: number;
+  readonly headerHash: string;
+  readonly fingerprint: string;
+  readonly contextTrain: number;
+}
+
+export async function describeModel(path: string): Promise<ModelDescription> {
+  const file = await openModel(path);
+  try {
+    const { model } = file;
+    return {
+      path,
+      fileBytes: model.shards.reduce((sum, shard) => sum + shard.fileBytes, 0),
+      bpw: bpw(model.tensors),
+      headerHash: model.headerHash,
+      fingerprint: await fingerprint(file),
+      contextTrain: readFacts(model).contextTrain,
+    };
+  } finally {
+    await file.close();
+  }
+}

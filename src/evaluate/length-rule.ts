@@ -1,0 +1,48 @@
+/**
+ * How many chunks an evaluation takes (design decision 9): until SE(KLD) ≤ 5 % of KLD or the text ends, never fewer
+ * than 20. A pilot of 20 chunks on the first model measures the error; the number it asks for is then used for every
+ * model, so that all of them see the same tokens and the logits file holds exactly those.
+ */
+import type { LoadedModel } from "../engine/engine.ts";
+import { type ScoreProgress, scoreChunks } from "./score-model.ts";
+import { summarizeKld } from "./statistics.ts";
+import type { EvaluationText } from "./text.ts";
+
+export const MIN_CHUNKS = 20;
+export const TARGET_RELATIVE_SE = 0.05;
+/** More chunks than the pilot asks for: its error estimate is itself uncertain by about a tenth. */
+const PILOT_MARGIN = 1.2;
+
+/** Chunks that bring a relative SE measured on `pilot` chunks down to the target. */
+export function chunksNeeded(relativeSe: number, pilot: number, available: number): number {
+  const wanted = Math.ceil(pilot * (relativeSe / TARGET_RELATIVE_SE) ** 2 * PILOT_MARGIN);
+  return Math.min(available, Math.max(MIN_CHUNKS, wanted));
+}
+
+export interface LengthRuleOptions extends ScoreProgress {
+  readonly models: readonly string[];
+  readonly chunks?: number;
+  readonly onNote?: (note: string) => void;
+}
+
+/** The text cut to the chunks that will be scored. */
+export async function chooseChunks(
+  reference: LoadedModel,
+  text: EvaluationText,
+  options: LengthRuleOptions,
+  load: (model: string) => Promise<LoadedModel>,
+): Promise<EvaluationText> {
+  const { tokens } = text;
+  const [pilotModel] = options.models;
+  if (options.chunks !== undefined || tokens.chunks <= MIN_CHUNKS || pilotModel === undefined) return text;
+  const model = await load(pilotModel);
+  const { kld } = await scoreChunks(model, tokens, MIN_CHUNKS, { loaded: reference }, options, "pilot");
+  await model.close();
+  const { mean, se } = summarizeKld(kld ?? new Float64Array());
+  const relativeSe = mean > 0 ? se / mean : 0;
+  const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, tokens.chunks);
+  options.onNote?.(
+    `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${tokens.chunks} chunks`,
+  );
+  return { ...text, tokens: { ...tokens, chunks, ids: tokens.ids.slice(0, chunks * tokens.context) } };
+}

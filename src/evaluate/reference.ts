@@ -1,0 +1,63 @@
+/**
+ * The reference side of a comparison. Its logits are kept in a file of llama.cpp's own format where that fits, so that
+ * every further model costs one pass; otherwise reference and model are decoded chunk by chunk side by side.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAside } from "../aside-file.ts";
+import type { Engine, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
+import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
+import { cacheKey, makeRoom } from "./cache.ts";
+
+export interface ReferenceLogitsOptions {
+  readonly engine: Engine;
+  readonly fingerprint: string;
+  readonly cacheDir: string | undefined;
+  readonly cacheLimitBytes: number;
+  readonly gpuLayers: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** What ScoreOptions.reference takes, for these tokens: the cached file, or the loaded model itself. */
+export async function referenceLogits(
+  loaded: LoadedModel,
+  tokens: EvaluationTokens,
+  options: ReferenceLogitsOptions,
+): Promise<NonNullable<ScoreOptions["reference"]>> {
+  if (options.cacheDir === undefined) return { loaded };
+  const dir = join(options.cacheDir, "logits");
+  await mkdir(dir, { recursive: true });
+  const path = join(dir, `${logitsKey(tokens, options)}.logits`);
+  if (await isComplete(path, tokens, loaded.vocabSize)) return { logits: path };
+  const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });
+  if (!(await makeRoom(dir, bytes, options.cacheLimitBytes))) return { loaded };
+  await writeAside(path, async (aside) => {
+    await createLogitsFile(aside, tokens, loaded.vocabSize);
+    for (let first = 0; first < tokens.chunks; first += loaded.chunksPerBatch) {
+      const count = Math.min(loaded.chunksPerBatch, tokens.chunks - first);
+      await loaded.score({
+        tokens,
+        first,
+        count,
+        writeLogits: aside,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+      options.onProgress?.(first + count, tokens.chunks);
+    }
+  });
+  return { logits: path };
+}
+
+function logitsKey(tokens: EvaluationTokens, { engine, fingerprint, gpuLayers }: ReferenceLogitsOptions): string {
+  const { version, devices } = engine.info;
+  const ids = Buffer.from(tokens.ids.buffer, tokens.ids.byteOffset, tokens.ids.byteLength).toString("base64");
+  return cacheKey(["logits/1", fingerprint, version, devices.join(), gpuLayers, tokens.context, tokens.chunks, ids]);
+}
+
+async function isComplete(path: string, tokens: EvaluationTokens, vocabSize: number): Promise<boolean> {
+  const found = await readLogitsFile(path).catch(() => undefined);
+  return (
+    found?.vocabSize === vocabSize && found.tokens.chunks === tokens.chunks && found.tokens.context === tokens.context
+  );
+}

@@ -1,0 +1,128 @@
+/**
+ * The tokens a model is judged on: the user's text cut as llama-perplexity cuts it (tokenized once, non-overlapping
+ * chunks, the tail dropped), or, without one, text sampled from the reference itself at temperature 1 with a fixed
+ * seed, which needs no data and weighs every token as the reference would.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAside } from "../aside-file.ts";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import { FileError, UsageError } from "../errors.ts";
+import { cacheKey } from "./cache.ts";
+
+export interface EvaluationText {
+  readonly source: "file" | "sampled";
+  readonly path?: string;
+  readonly seed?: number;
+  /** SHA-256 of the file, or of the sampled ids. */
+  readonly sha256: string;
+  readonly tokens: EvaluationTokens;
+}
+
+/** Sequences sampled together: the step of a small batch costs about as much as that of one sequence. */
+export const SAMPLED_SEQUENCES = 32;
+/** Chunks sampled when nobody asks for a number: two batches. */
+export const SAMPLED_CHUNKS = 2 * SAMPLED_SEQUENCES;
+
+/**
+ * Tokenize a text file. `chunks` limits how many are kept.
+ * Throws UsageError where the text is shorter than two contexts, as llama-perplexity demands.
+ */
+export async function readText(
+  model: LoadedModel,
+  path: string,
+  context: number,
+  chunks: number | undefined,
+): Promise<EvaluationText> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
+      cause: error,
+    });
+  });
+  const ids = await model.tokenize(bytes.toString("utf8"));
+  if (ids.length < 2 * context) {
+    throw new UsageError(
+      `${path} has ${ids.length} tokens, but an evaluation with a context of ${context} needs at least ${2 * context}; give a longer --text, a smaller --context, or none to sample text from the model`,
+    );
+  }
+  const kept = Math.min(Math.floor(ids.length / context), chunks ?? Number.POSITIVE_INFINITY);
+  return {
+    source: "file",
+    path,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    tokens: { context, chunks: kept, ids: ids.slice(0, kept * context) },
+  };
+}
+
+export interface SampleOptions {
+  readonly context: number;
+  readonly chunks: number;
+  readonly seed: number;
+  /** The model's fingerprint: the text is cached under it. */
+  readonly fingerprint: string;
+  readonly cacheDir?: string;
+  readonly signal?: AbortSignal;
+  readonly onNote?: (note: string) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Sample the text, or take it from the cache. The same model, seed and shape give the same text. */
+export async function sampleText(model: LoadedModel, options: SampleOptions): Promise<EvaluationText> {
+  const { context, chunks, seed } = options;
+  const name = `${cacheKey(["sampled-text/1", options.fingerprint, context, chunks, seed])}.tokens`;
+  const path = options.cacheDir === undefined ? undefined : join(options.cacheDir, "text", name);
+  const cached = path === undefined ? undefined : await readIds(path, chunks * context, model.vocabSize);
+  const ids = cached ?? (await sampleIds(model, options));
+  if (path !== undefined && cached === undefined) await writeIds(path, ids);
+  const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
+  return {
+    source: "sampled",
+    seed,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    tokens: { context, chunks, ids },
+  };
+}
+
+async function sampleIds(model: LoadedModel, options: SampleOptions): Promise<Int32Array> {
+  const { context, chunks, seed, signal } = options;
+  const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
+  options.onNote?.(
+    `sampling ${chunks} × ${context} tokens from the reference, ${await estimateSeconds(model, options)}`,
+  );
+  const ids = new Int32Array(batches * SAMPLED_SEQUENCES * context);
+  for (let batch = 0; batch < batches; batch++) {
+    const sampled = await model.sample({
+      sequences: SAMPLED_SEQUENCES,
+      length: context,
+      seed: seed * batches + batch,
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: (done, total) => options.onProgress?.(batch * total + done, batches * total),
+    });
+    ids.set(sampled, batch * SAMPLED_SEQUENCES * context);
+  }
+  return ids.slice(0, chunks * context);
+}
+
+/** Steps timed for the estimate. */
+const TIMED_STEPS = 8;
+
+async function estimateSeconds(model: LoadedModel, { context, chunks, seed }: SampleOptions): Promise<string> {
+  const start = performance.now();
+  await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
+  const perStep = (performance.now() - start) / TIMED_STEPS;
+  const seconds = (perStep * context * Math.ceil(chunks / SAMPLED_SEQUENCES)) / 1000;
+  return seconds < 1 ? "about a second" : `about ${Math.ceil(seconds)} s`;
+}
+
+async function readIds(path: string, count: number, vocabSize: number): Promise<Int32Array | undefined> {
+  const bytes = await readFile(path).catch(() => undefined);
+  if (bytes === undefined || bytes.length !== count * 4) return undefined;
+  const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  return ids.every((id) => id >= 0 && id < vocabSize) ? ids : undefined;
+}
+
+async function writeIds(path: string, ids: Int32Array): Promise<void> {
+  await mkdir(join(path, ".."), { recursive: true });
+  await writeAside(path, (aside) => writeFile(aside, new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)));
+}
