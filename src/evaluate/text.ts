@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { writeAside } from "../aside-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { FileError, UsageError } from "../errors.ts";
+import { seedFromName } from "../random.ts";
 import { cacheKey } from "./cache.ts";
 
 export interface EvaluationText {
@@ -67,14 +68,27 @@ export interface SampleOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Sample the text, or take it from the cache. The same model, seed and shape give the same text. */
+/**
+ * Sample the text, or take it from the cache. The same model, seed and context give the same text; more chunks only
+ * lengthen it.
+ */
 export async function sampleText(model: LoadedModel, options: SampleOptions): Promise<EvaluationText> {
   const { context, chunks, seed } = options;
-  const name = `${cacheKey(["sampled-text/1", options.fingerprint, context, chunks, seed])}.tokens`;
-  const path = options.cacheDir === undefined ? undefined : join(options.cacheDir, "text", name);
-  const cached = path === undefined ? undefined : await readIds(path, chunks * context, model.vocabSize);
-  const ids = cached ?? (await sampleIds(model, options));
-  if (path !== undefined && cached === undefined) await writeIds(path, ids);
+  const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
+  const sampled = new Int32Array(batches * SAMPLED_SEQUENCES * context);
+  let estimated = false;
+  for (let batch = 0; batch < batches; batch++) {
+    const path = cachePath(options, batch);
+    let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize);
+    if (ids === undefined) {
+      if (!estimated) options.onNote?.(await describeWork(model, options, batches - batch));
+      estimated = true;
+      ids = await sampleBatch(model, options, batch, batches);
+      if (path !== undefined) await writeIds(path, ids);
+    }
+    sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
+  }
+  const ids = sampled.slice(0, chunks * context);
   const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
   return {
     source: "sampled",
@@ -84,35 +98,31 @@ export async function sampleText(model: LoadedModel, options: SampleOptions): Pr
   };
 }
 
-async function sampleIds(model: LoadedModel, options: SampleOptions): Promise<Int32Array> {
-  const { context, chunks, seed, signal } = options;
-  const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
-  options.onNote?.(
-    `sampling ${chunks} × ${context} tokens from the reference, ${await estimateSeconds(model, options)}`,
-  );
-  const ids = new Int32Array(batches * SAMPLED_SEQUENCES * context);
-  for (let batch = 0; batch < batches; batch++) {
-    const sampled = await model.sample({
-      sequences: SAMPLED_SEQUENCES,
-      length: context,
-      seed: seed * batches + batch,
-      ...(signal === undefined ? {} : { signal }),
-      onProgress: (done, total) => options.onProgress?.(batch * total + done, batches * total),
-    });
-    ids.set(sampled, batch * SAMPLED_SEQUENCES * context);
-  }
-  return ids.slice(0, chunks * context);
+function cachePath({ cacheDir, fingerprint, context, seed }: SampleOptions, batch: number): string | undefined {
+  if (cacheDir === undefined) return undefined;
+  return join(cacheDir, "text", `${cacheKey(["sampled-text/1", fingerprint, context, seed, batch])}.tokens`);
+}
+
+function sampleBatch(model: LoadedModel, options: SampleOptions, batch: number, batches: number): Promise<Int32Array> {
+  const { context, seed, signal } = options;
+  return model.sample({
+    sequences: SAMPLED_SEQUENCES,
+    length: context,
+    seed: seedFromName(`batch ${batch}`, seed),
+    ...(signal === undefined ? {} : { signal }),
+    onProgress: (done, total) => options.onProgress?.(batch * total + done, batches * total),
+  });
 }
 
 /** Steps timed for the estimate. */
 const TIMED_STEPS = 8;
 
-async function estimateSeconds(model: LoadedModel, { context, chunks, seed }: SampleOptions): Promise<string> {
+async function describeWork(model: LoadedModel, { context, seed }: SampleOptions, batches: number): Promise<string> {
   const start = performance.now();
   await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
-  const perStep = (performance.now() - start) / TIMED_STEPS;
-  const seconds = (perStep * context * Math.ceil(chunks / SAMPLED_SEQUENCES)) / 1000;
-  return seconds < 1 ? "about a second" : `about ${Math.ceil(seconds)} s`;
+  const seconds = (((performance.now() - start) / TIMED_STEPS) * context * batches) / 1000;
+  const time = seconds < 1 ? "about a second" : `about ${Math.ceil(seconds)} s`;
+  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${time}`;
 }
 
 async function readIds(path: string, count: number, vocabSize: number): Promise<Int32Array | undefined> {

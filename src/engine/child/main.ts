@@ -3,7 +3,7 @@
  * assert in ggml ends this process and nothing else. The library logs to stderr, which the parent reads.
  */
 import { writeSync } from "node:fs";
-import { createRandom, seedFromName } from "../../analyze/random.ts";
+import { createRandom, seedFromName } from "../../random.ts";
 import type { RoundTripJob } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createNormal, createRandom, seedFromName, shuffled } from "../../src/analyze/random.ts";
+import { createNormal, createRandom, seedFromName, shuffled } from "../src/random.ts";
 
 describe("random", () => {
   it("gives the same numbers for the same seed and others for another seed", () => {

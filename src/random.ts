@@ -1,5 +1,5 @@
 /**
- * The one source of randomness of analyze/: small, seeded, the same on every machine, so that a sample, a probe or a
+ * The one source of randomness: small, seeded, the same on every machine, so that a sample, a probe or a
  * shuffle can be drawn again from the seed that a document carries.
  */
 

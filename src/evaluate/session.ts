@@ -1,0 +1,137 @@
+/**
+ * A reference, a text and the chunks of it that are scored, opened once for any number of models: each further model
+ * costs one pass. Everything evaluated in one session saw the same tokens.
+ */
+import type { LoadedModel, ScoreOptions } from "../engine/engine.ts";
+import { scoredTokens } from "../engine/logits-file.ts";
+import { FormatError } from "../errors.ts";
+import { describeModel, type ModelDescription } from "./describe-model.ts";
+import { chooseContext, DEFAULT_CACHE_LIMIT_BYTES, type EvaluateOptions } from "./evaluate-options.ts";
+import type { Evaluation, MeanSe, ModelEvaluation } from "./evaluation.ts";
+import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
+import { openProgramsSession } from "./programs-session.ts";
+import { referenceLogits } from "./reference.ts";
+import { scoreModel } from "./score-model.ts";
+import { type EvaluationText, readText, SAMPLED_CHUNKS, sampleText } from "./text.ts";
+
+export interface EvaluationSession {
+  readonly text: Evaluation["text"];
+  readonly warnings: readonly string[];
+  /** The reference, where models are compared with one. */
+  readonly reference?: { readonly path: string; readonly headerHash: string };
+  /** Perplexity of the reference on the scored tokens; known once a model was evaluated. */
+  referencePpl(): MeanSe | undefined;
+  evaluateModel(path: string): Promise<ModelEvaluation>;
+  close(): Promise<void>;
+}
+
+export type SessionOptions = Omit<EvaluateOptions, "models"> & {
+  /** The first model to be evaluated: the length rule's pilot. */
+  readonly pilot: string;
+};
+
+export async function openSession(options: SessionOptions): Promise<EvaluationSession> {
+  const description = await describeModel(options.reference ?? options.pilot);
+  const context = chooseContext(options.context, description.contextTrain);
+  if (options.engine.info.kind === "programs") return openProgramsSession(options, description, context);
+  const load = (model: string): Promise<LoadedModel> =>
+    options.engine.load({
+      model,
+      context,
+      threads: options.threads,
+      gpuLayers: options.gpuLayers,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+  const loaded = await load(description.path);
+  const { vocabSize } = loaded;
+  const text = await resolveText(loaded, context, description, options);
+  const comparing = options.reference !== undefined;
+  const judged = comparing ? await chooseChunks(loaded, text, { ...options, models: [options.pilot] }, load) : text;
+  const against = comparing ? await openReference(loaded, judged, description, options) : undefined;
+  // With its logits on disk the reference gives its memory back; without them it is decoded beside every model.
+  const kept = against !== undefined && "logits" in against ? undefined : loaded;
+  if (kept === undefined) await loaded.close();
+  let referencePpl: MeanSe | undefined;
+  return {
+    text: describeText(judged),
+    warnings: warningsOf(judged),
+    ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
+    referencePpl: () => referencePpl,
+    async evaluateModel(path) {
+      // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
+      const model = !comparing && path === description.path && kept !== undefined ? kept : await load(path);
+      try {
+        checkVocabulary(path, model.vocabSize, vocabSize);
+        const scored = await scoreModel(path, model, judged.tokens, against, options, await describeModel(path));
+        referencePpl ??= scored.referencePpl;
+        return scored.evaluation;
+      } finally {
+        if (model !== kept) await model.close();
+      }
+    },
+    close: async () => kept?.close(),
+  };
+}
+
+async function resolveText(
+  loaded: LoadedModel,
+  context: number,
+  reference: ModelDescription,
+  options: SessionOptions,
+): Promise<EvaluationText> {
+  if (options.text !== undefined) return readText(loaded, options.text, context, options.chunks);
+  return sampleText(loaded, {
+    context,
+    chunks: options.chunks ?? SAMPLED_CHUNKS,
+    seed: options.seed,
+    fingerprint: reference.fingerprint,
+    ...(options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.onNote === undefined ? {} : { onNote: options.onNote }),
+    onProgress: (done, total) => options.onProgress?.("sampling text", done, total),
+  });
+}
+
+function openReference(
+  loaded: LoadedModel,
+  text: EvaluationText,
+  reference: ModelDescription,
+  options: SessionOptions,
+): Promise<NonNullable<ScoreOptions["reference"]>> {
+  return referenceLogits(loaded, text.tokens, {
+    engine: options.engine,
+    fingerprint: reference.fingerprint,
+    cacheDir: options.cacheDir,
+    cacheLimitBytes: options.cacheLimitBytes ?? DEFAULT_CACHE_LIMIT_BYTES,
+    gpuLayers: options.gpuLayers,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    onProgress: (done, total) => options.onProgress?.("reference", done, total),
+  });
+}
+
+function checkVocabulary(path: string, vocabSize: number, expected: number): void {
+  if (vocabSize === expected) return;
+  throw new FormatError(
+    path,
+    `its vocabulary has ${vocabSize} tokens, the reference's ${expected}; evaluate it against the model it was made from`,
+  );
+}
+
+function describeText(text: EvaluationText): Evaluation["text"] {
+  const { context, chunks } = text.tokens;
+  return {
+    source: text.source,
+    ...(text.path === undefined ? {} : { path: text.path }),
+    sha256: text.sha256,
+    ...(text.seed === undefined ? {} : { seed: text.seed }),
+    context,
+    chunks,
+    tokens: chunks * scoredTokens(context),
+  };
+}
+
+function warningsOf({ tokens: { chunks } }: EvaluationText): string[] {
+  return chunks < MIN_CHUNKS
+    ? [`only ${chunks} chunks were scored; fewer than ${MIN_CHUNKS} give no verdict: use a longer text`]
+    : [];
+}
