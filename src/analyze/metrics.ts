@@ -41,14 +41,15 @@ export interface MetricsOptions {
 
 /**
  * Measure a tensor's sampled rows, one matrix per expert (one in all for 2-D tensors). Spectra and imbalance are
- * averaged over the experts, quantization errors summed.
+ * averaged over the experts, quantization errors summed. A lazy sample has one matrix in memory at a time.
  */
 export async function measureMetrics(
   backend: Backend,
-  sample: readonly Matrix[],
+  sample: readonly Matrix[] | AsyncIterable<Matrix>,
   options: MetricsOptions = {},
 ): Promise<MeasuredMetrics> {
-  const pieces = await Promise.all(sample.map((matrix) => measurePiece(backend, matrix, options.exact ?? false)));
+  const pieces: Piece[] = [];
+  for await (const matrix of sample) pieces.push(await measurePiece(backend, matrix, options.exact ?? false));
   const nonFinite = pieces.reduce((sum, piece) => sum + piece.nonFinite, 0);
   const alive = pieces.filter((piece) => piece.osqe.power > 0);
   if (alive.length === 0) return { metrics: {}, omitted: allOmitted("all sampled weights are 0"), nonFinite };

@@ -1,0 +1,74 @@
+/** Rows of one tensor as bytes, each read from the file once: the metrics' bands are kept for the distortion. */
+import { rowBytes } from "../ggml/tensor-types.ts";
+import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import type { Band } from "./sampling.ts";
+
+export interface RowReader {
+  readonly tensor: TensorInfo;
+  /** Bytes of one row. */
+  readonly rowBytes: number;
+  /** Read bands in file order into one piece; neighbours in one range. `keep` holds the bytes for a later read. */
+  read(bands: readonly Band[], keep?: boolean): Promise<Uint8Array>;
+  /** Bytes and rows that came from the file so far. */
+  bytesRead(): number;
+  rowsRead(): number;
+}
+
+/** Open the rows of a tensor. */
+export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader {
+  const bytesPerRow = rowBytes(tensor.type, tensor.shape[0] ?? 1);
+  const kept = new Map<number, Uint8Array>();
+  const seen = new Uint8Array(tensor.elements / (tensor.shape[0] ?? 1));
+  let rowsRead = 0;
+  let bytesRead = 0;
+
+  return {
+    tensor,
+    rowBytes: bytesPerRow,
+    bytesRead: () => bytesRead,
+    rowsRead: () => rowsRead,
+    async read(bands, keep = false) {
+      const whole = new Uint8Array(bands.reduce((rows, band) => rows + band.rows, 0) * bytesPerRow);
+      let offset = 0;
+      for (const run of ranges(bands, kept)) {
+        const bytes =
+          kept.get(run.firstRow) ?? (await file.read(tensor, run.firstRow * bytesPerRow, run.rows * bytesPerRow));
+        whole.set(bytes, offset);
+        offset += bytes.length;
+      }
+      account(bands);
+      if (keep) slice(bands, whole);
+      return whole;
+    },
+  };
+
+  function account(bands: readonly Band[]): void {
+    for (const { firstRow, rows } of bands) {
+      if (!kept.has(firstRow)) bytesRead += rows * bytesPerRow;
+      for (let row = firstRow; row < firstRow + rows; row++) {
+        rowsRead += 1 - (seen[row] as number);
+        seen[row] = 1;
+      }
+    }
+  }
+
+  function slice(bands: readonly Band[], whole: Uint8Array): void {
+    let offset = 0;
+    for (const { firstRow, rows } of bands) {
+      kept.set(firstRow, whole.subarray(offset, offset + rows * bytesPerRow));
+      offset += rows * bytesPerRow;
+    }
+  }
+}
+
+/** Join neighbouring bands that must come from the file; kept bands stand alone. */
+function ranges(bands: readonly Band[], kept: ReadonlyMap<number, Uint8Array>): { firstRow: number; rows: number }[] {
+  const runs: { firstRow: number; rows: number; kept: boolean }[] = [];
+  for (const { firstRow, rows } of bands) {
+    const last = runs.at(-1);
+    const isKept = kept.has(firstRow);
+    if (last && !last.kept && !isKept && last.firstRow + last.rows === firstRow) last.rows += rows;
+    else runs.push({ firstRow, rows, kept: isKept });
+  }
+  return runs;
+}

@@ -1,0 +1,119 @@
+/** All that is measured of one tensor: its metrics and the distortion of its candidate types. */
+import type { Engine } from "../engine/engine.ts";
+import { candidateTypes } from "../ggml/candidates.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { tensorClass } from "../ggml/tensor-class.ts";
+import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import { importanceOf } from "../imatrix/check.ts";
+import type { Imatrix } from "../imatrix/imatrix.ts";
+import type { Backend } from "../kernels/backend.ts";
+import { isDecodable } from "../kernels/decode.ts";
+import type { MetricName, TensorAnalysis } from "./analysis.ts";
+import { checkFinite, measureDistortion } from "./distortion.ts";
+import { sampleMatrices, wholeMatrices } from "./metric-sample.ts";
+import { type MeasuredMetrics, measureMetrics } from "./metrics.ts";
+import { createRowReader, type RowReader } from "./row-reader.ts";
+import { type BandOrder, orderBands, rowLayout, SAMPLING_DESIGN } from "./sampling.ts";
+import type { WorkQueue } from "./work-queue.ts";
+
+export interface MeasurementOptions {
+  readonly file: ModelFile;
+  readonly engine: Pick<Engine, "roundTrip">;
+  readonly backend: Backend;
+  readonly imatrix?: Pick<Imatrix, "importance">;
+  readonly seed: number;
+  readonly targetRelativeSe: number;
+  readonly exactMetrics: boolean;
+  readonly exactDistortion: boolean;
+  /** Everything that computes goes through it. */
+  readonly queue: WorkQueue;
+}
+
+export interface TensorMeasurement {
+  /** All but the spectral position, which needs the whole model. */
+  readonly analysis: TensorAnalysis;
+  readonly sigmaMax?: number;
+  readonly bytesRead: number;
+}
+
+const METRIC_NAMES: readonly MetricName[] = [
+  "alphaHill",
+  "spectralDominance",
+  "osqe",
+  "imbalance",
+  "fragility",
+  "boundaryDensity",
+  "spectralPosition",
+];
+
+/** What the header says of a tensor. */
+export function describeTensor({ name, shape, elements, type }: TensorInfo): TensorAnalysis {
+  const reason = ineligibleReason({ name, shape });
+  return {
+    name,
+    ...tensorClass(name),
+    shape,
+    elements,
+    sourceType: type,
+    eligible: reason === undefined,
+    ...(reason !== undefined && { ineligibleReason: reason }),
+  };
+}
+
+/** Measure an eligible tensor. Throws FormatError where weights are not finite. */
+export async function measureTensor(tensor: TensorInfo, options: MeasurementOptions): Promise<TensorMeasurement> {
+  const { file, imatrix, seed } = options;
+  const reader = createRowReader(file, tensor);
+  const layout = rowLayout(tensor.shape);
+  const order = orderBands(layout, tensor.name, seed);
+  const found = imatrix && importanceOf(imatrix, tensor);
+  const importance = found instanceof Float32Array ? found : undefined;
+
+  const measured = await metricsOf(tensor, reader, order, options);
+  const { distortion, powerless } = await measureDistortion({
+    ...options,
+    path: file.model.path,
+    reader,
+    order,
+    types: candidateTypes(tensor, { importance: importance !== undefined }),
+    firstBands: SAMPLING_DESIGN.firstBands,
+    exact: options.exactDistortion,
+    ...(importance && { importance }),
+  });
+  return {
+    bytesRead: reader.bytesRead(),
+    ...(measured.sigmaMax !== undefined && { sigmaMax: measured.sigmaMax }),
+    analysis: {
+      ...describeTensor(tensor),
+      metrics: measured.metrics,
+      omitted: measured.omitted,
+      distortion,
+      ...(found !== undefined && { importance: found instanceof Float32Array ? "used" : found }),
+      ...(powerless && { powerless }),
+      rowsRead: reader.rowsRead(),
+      rows: layout.matrices * layout.matrixRows,
+    },
+  };
+}
+
+async function metricsOf(
+  tensor: TensorInfo,
+  reader: RowReader,
+  order: BandOrder,
+  { backend, queue, seed, exactMetrics, file }: MeasurementOptions,
+): Promise<MeasuredMetrics> {
+  if (!isDecodable(tensor.type)) return withoutMetrics(tensor.type);
+  const measured = await queue.run(() =>
+    measureMetrics(backend, exactMetrics ? wholeMatrices(reader, order) : sampleMatrices(reader, order, seed), {
+      exact: exactMetrics,
+    }),
+  );
+  checkFinite(file.model.path, tensor.name, measured.nonFinite, reader.rowsRead() * (tensor.shape[0] ?? 1));
+  return measured;
+}
+
+function withoutMetrics(type: TensorType): MeasuredMetrics {
+  const reason = isQuantizedType(type) ? "source is quantized" : `source is ${type}`;
+  return { metrics: {}, omitted: Object.fromEntries(METRIC_NAMES.map((name) => [name, reason])), nonFinite: 0 };
+}
