@@ -2,10 +2,13 @@
  * The Plan document (`prism.plan/1`): which tensor gets which type and why, what it costs and what it is predicted to
  * lose. JSON a person may edit (`type`) and re-cost. The schema is plans/plan.schema.json.
  */
+import type { Constraint } from "../allocate/problem.ts";
 import type { ImatrixIdentity, ModelIdentity } from "../analyze/analysis.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+
+export type { Constraint };
 
 export const PLAN_SCHEMA = "prism.plan/1";
 
@@ -32,24 +35,17 @@ export interface PlanTensor {
   readonly reason: Reason;
   /** The pin, floor or fallback in words, where there is one. */
   readonly note?: string;
+  /** Whether the imatrix had values for it; absent without an imatrix. */
+  readonly importance?: "used" | "missing" | "mismatch";
   readonly sensitivity?: number;
   readonly distortion?: number;
   /** sensitivity × distortion ÷ the plan's whole. */
   readonly lossShare?: number;
-  /** The options the allocator had, in order of bytes: D per type. */
+  /** Measured D per type that llama-quantize can store it in; constraints may have ruled some out. */
   readonly options?: Readonly<Partial<Record<TensorType, number>>>;
+  /** The next larger and smaller type worth having: none of at most its bytes is better. */
   readonly up?: Step;
   readonly down?: Step;
-}
-
-export interface Constraint {
-  readonly kind: "pin" | "floor" | "ban" | "tie";
-  /** Regular expression on the tensor name (searched, case-sensitive). */
-  readonly pattern: string;
-  /** Absent for a tie. */
-  readonly type?: TensorType;
-  /** Set by PRISM itself rather than by the user. */
-  readonly builtIn?: boolean;
 }
 
 /** What was asked: exactly as the user put it, and what it means. */
@@ -58,6 +54,8 @@ export interface BudgetAsked {
   readonly text: string;
   /** The limit on the whole file. */
   readonly fileBytes: number;
+  /** The limit on the data of all tensors without padding, where bits per weight were asked for. */
+  readonly tensorBytes?: number;
 }
 
 export interface Plan {

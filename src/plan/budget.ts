@@ -1,0 +1,76 @@
+/** What a budget means in bytes of this model's file, exactly. */
+import { UsageError } from "../errors.ts";
+import { fileBytes, paddedBytes } from "../ggml/file-bytes.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { stockTypes } from "../ggml/stock-mix.ts";
+import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import type { Candidate } from "./costing.ts";
+import type { BudgetAsked } from "./plan.ts";
+
+export type BudgetRequest = { readonly text?: string } & (
+  | { readonly kind: "bpw"; readonly value: number }
+  | { readonly kind: "fileBytes"; readonly value: number }
+  | { readonly kind: "like"; readonly fileType: FileType }
+);
+
+/** What file sizes depend on besides the types. */
+export interface SizeContext {
+  readonly facts: ModelFacts;
+  /** The header llama-quantize writes, quantize.imatrix.* included, without padding. */
+  readonly headerBytes: number;
+  readonly imatrix: boolean;
+  readonly tensors: readonly Candidate[];
+}
+
+/** Turn what was asked into a limit on the file. Throws UsageError for a number that is no size. */
+export function resolveBudget(request: BudgetRequest, context: SizeContext): BudgetAsked {
+  if (request.kind === "like") {
+    const text = request.text ?? `--like ${request.fileType}`;
+    return { text, fileBytes: presetFileBytes(request.fileType, context) };
+  }
+  if (!(Number.isFinite(request.value) && request.value > 0)) {
+    throw new UsageError(`a budget must be a positive number, got ${request.value}; try --bpw 4 or --size 4.3GB`);
+  }
+  if (request.kind === "fileBytes") {
+    const limit = Math.floor(request.value);
+    return { text: request.text ?? `--size ${limit}`, fileBytes: limit };
+  }
+  const elements = context.tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+  const limit = Math.floor((request.value * elements) / 8);
+  return {
+    text: request.text ?? `--bpw ${request.value}`,
+    fileBytes: paddedBytes(context.headerBytes) + limit + largestPadding(context.tensors),
+    tensorBytes: limit,
+  };
+}
+
+/** Bytes of the file that llama-quantize makes of this model under a stock preset. */
+export function presetFileBytes(fileType: FileType, context: SizeContext): number {
+  const types = presetTypes(fileType, context);
+  return fileBytes(
+    context.headerBytes,
+    context.tensors.map(({ name, shape, sourceType }) => ({ shape, type: types.get(name) ?? sourceType })),
+  );
+}
+
+/** The type of every tensor under a stock preset. */
+export function presetTypes(
+  fileType: FileType,
+  { facts, imatrix, tensors }: Pick<SizeContext, "facts" | "imatrix" | "tensors">,
+): Map<string, TensorType> {
+  const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
+  return stockTypes(facts, sources, fileType, { imatrix });
+}
+
+/** The most padding any choice of types could add, bytes: mostly 0, types end on the alignment. */
+function largestPadding(tensors: readonly Candidate[]): number {
+  return tensors.reduce((sum, { shape, sourceType, eligible, options }) => {
+    const types = eligible ? (Object.keys(options ?? {}) as TensorType[]) : [sourceType];
+    const paddings = types.map((type) => {
+      const bytes = tensorBytes(type, shape);
+      return paddedBytes(bytes) - bytes;
+    });
+    return sum + Math.max(0, ...paddings);
+  }, 0);
+}

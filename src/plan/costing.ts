@@ -1,0 +1,80 @@
+/**
+ * What a tensor costs in each type: bytes exactly, loss = sensitivity × distortion. Everything a plan predicts is made
+ * from these, when the plan is made and whenever it is read again.
+ */
+import { paddedBytes } from "../ggml/file-bytes.ts";
+import { isFloatType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import type { PlanTensor, Reason, Step } from "./plan.ts";
+
+/** A tensor before its type is chosen. */
+export type Candidate = Pick<
+  PlanTensor,
+  "name" | "class" | "layer" | "shape" | "elements" | "sourceType" | "sensitivity" | "options" | "importance"
+> & { readonly eligible: boolean };
+
+/** D of a type: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */
+export function distortionOf(tensor: Pick<Candidate, "options">, type: TensorType): number | undefined {
+  return tensor.options?.[type] ?? (isFloatType(type) ? 0 : undefined);
+}
+
+/** Bytes the data of a tensor adds to a file in this type. */
+export function paddedTensorBytes(tensor: Pick<Candidate, "shape">, type: TensorType): number {
+  return paddedBytes(tensorBytes(type, tensor.shape));
+}
+
+/** The measured types, smallest first; at equal bytes the least distortion first. */
+export function steps(tensor: Candidate): Step[] {
+  const sensitivity = tensor.sensitivity ?? 0;
+  return (Object.entries(tensor.options ?? {}) as [TensorType, number][])
+    .map(([type, distortion]) => ({
+      type,
+      bytes: tensorBytes(type, tensor.shape),
+      loss: sensitivity * distortion,
+      distortion,
+    }))
+    .sort((a, b) => a.bytes - b.bytes || a.distortion - b.distortion)
+    .map(({ type, bytes, loss }) => ({ type, bytes, loss }));
+}
+
+/** The steps that no smaller or equally large type matches or beats. */
+export function frontier(tensor: Candidate): Step[] {
+  const kept: Step[] = [];
+  let best = Number.POSITIVE_INFINITY;
+  for (const step of steps(tensor)) {
+    const distortion = tensor.options?.[step.type] ?? 0;
+    if (distortion >= best) continue;
+    best = distortion;
+    kept.push(step);
+  }
+  return kept;
+}
+
+/** Put a type on a tensor and price it. `lossShare` is left to the whole plan. */
+export function priceTensor(
+  { eligible: _, ...tensor }: Candidate,
+  type: TensorType,
+  reason: Reason,
+  note?: string,
+): PlanTensor {
+  const bytes = tensorBytes(type, tensor.shape);
+  const distortion = reason === "ineligible" ? undefined : distortionOf(tensor, type);
+  const neighbours = reason === "ineligible" ? [] : frontier({ ...tensor, eligible: true });
+  const up = neighbours.find((step) => step.bytes > bytes);
+  const down = neighbours.findLast((step) => step.bytes < bytes);
+  return {
+    ...tensor,
+    type,
+    bytes,
+    reason,
+    ...(note === undefined ? {} : { note }),
+    ...(distortion === undefined ? {} : { distortion }),
+    ...(up === undefined ? {} : { up }),
+    ...(down === undefined ? {} : { down }),
+  };
+}
+
+/** Sensitivity × distortion, or undefined where either is unknown. */
+export function lossOf(tensor: Pick<PlanTensor, "sensitivity" | "distortion">): number | undefined {
+  if (tensor.sensitivity === undefined || tensor.distortion === undefined) return undefined;
+  return tensor.sensitivity * tensor.distortion;
+}

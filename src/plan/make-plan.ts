@@ -1,0 +1,158 @@
+/**
+ * Analysis + sensitivity + budget → Plan: the type of every tensor and why, exact bytes, predicted loss with its bound.
+ * Loss = Σ sensitivity × distortion over the eligible tensors; the rest keep the type of the source.
+ */
+import { describeConstraint } from "../allocate/patterns.ts";
+import type { Constraint } from "../allocate/problem.ts";
+import type { Analysis } from "../analyze/analysis.ts";
+import type { Sensitivity } from "../analyze/sensitivity.ts";
+import { FormatError, InfeasibleError } from "../errors.ts";
+import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
+import { baseFileType } from "./base-file-type.ts";
+import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
+import { type BuiltIn, builtInConstraints } from "./built-in-constraints.ts";
+import { type Candidate, priceTensor } from "./costing.ts";
+import { legalTypes } from "./legal-type.ts";
+import { PLAN_SCHEMA, type Plan, type PlanTensor } from "./plan.ts";
+import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
+import { reasonFor } from "./reason.ts";
+import { fixedBytes, type Solution, type SolveInput, solve } from "./solve.ts";
+
+export interface PlanOptions {
+  readonly analysis: Analysis;
+  readonly sensitivity: Sensitivity;
+  readonly budget: BudgetRequest;
+  /** One type per tensor, or one per tensor class first. Default: tensor. */
+  readonly mode?: "tensor" | "class";
+  readonly constraints?: readonly Constraint[];
+  /** Keep the head at its type in the stock preset of these bytes. Default: true. */
+  readonly headGuard?: boolean;
+  /** ISO 8601. Default: now. */
+  readonly createdAt?: string;
+}
+
+/**
+ * Make a plan. Throws UsageError for a bad budget or constraint, InfeasibleError (with the possible range in file
+ * bytes) when nothing fits, FormatError when the analysis or the sensitivity lacks a tensor.
+ */
+export function makePlan(options: PlanOptions): Plan {
+  const { analysis, sensitivity, constraints = [], mode = "tensor" } = options;
+  const tensors = candidatesOf(analysis, sensitivity);
+  const identity = { facts: analysis.facts, ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}) };
+  const headerBytes = planHeaderBytes(identity);
+  const context: SizeContext = { facts: analysis.facts, headerBytes, imatrix: analysis.imatrix !== undefined, tensors };
+  const budget = resolveBudget(options.budget, context);
+  const builtIns = builtInConstraints(context, budget.fileBytes, { headGuard: options.headGuard ?? true });
+  const input = { tensors, headerBytes, budget, mode, constraints };
+  const { solution, kept, dropped } = solveWithBuiltIns(input, builtIns);
+  const priced = priceSolution(tensors, solution, kept);
+  const prediction = predict(identity, priced, solution.assignment.lowerBound);
+  return {
+    schema: PLAN_SCHEMA,
+    prismVersion: analysis.prismVersion,
+    createdAt: options.createdAt ?? new Date().toISOString(),
+    source: analysis.model,
+    facts: analysis.facts,
+    baseFileType: baseFileType(priced),
+    ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
+    budget,
+    mode,
+    constraints: [...constraints, ...kept.map(({ constraint }) => constraint)],
+    sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
+    lossUnit: sensitivity.lossUnit,
+    ...prediction,
+    warnings: [...dropped.map(droppedWarning), ...planWarnings({ ...identity, ...prediction, budget })],
+  };
+}
+
+/** What the planner knows of each tensor: its sensitivity, and the distortion in every type it could really take. */
+export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): Candidate[] {
+  return analysis.tensors.map((tensor) => {
+    const { name, shape, sourceType, eligible, importance } = tensor;
+    if (elementCount(shape) !== tensor.elements) {
+      throw new FormatError(
+        analysis.model.path,
+        `analysis of ${name}: shape ${shape} is not ${tensor.elements} elements`,
+      );
+    }
+    const facts = {
+      name,
+      class: tensor.class,
+      ...(tensor.layer === undefined ? {} : { layer: tensor.layer }),
+      shape,
+      elements: tensor.elements,
+      sourceType,
+      eligible,
+      ...(importance === undefined ? {} : { importance }),
+    };
+    if (!eligible) return facts;
+    const value = sensitivity.values.get(name);
+    if (value === undefined || !(Number.isFinite(value) && value >= 0)) {
+      const message = `sensitivity ${sensitivity.version} has ${value} for ${name}, expected a finite number of at least 0`;
+      throw new FormatError(analysis.model.path, message);
+    }
+    const legal = new Set(legalTypes({ name, shape, importance: importance === "used" }));
+    const options: Partial<Record<TensorType, number>> = {};
+    for (const [type, estimate] of Object.entries(tensor.distortion ?? {}) as [TensorType, { value: number }][]) {
+      if (legal.has(type)) options[type] = estimate.value;
+    }
+    if (Object.keys(options).length === 0) {
+      throw new FormatError(analysis.model.path, `the analysis has no distortion for ${name}; analyze the model again`);
+    }
+    return { ...facts, sensitivity: value, options };
+  });
+}
+
+function priceSolution(
+  tensors: readonly Candidate[],
+  { assignment, constrained }: Solution,
+  builtIns: readonly BuiltIn[],
+): PlanTensor[] {
+  const offered = new Map(constrained.items.map(({ name, options }) => [name, options]));
+  const words = new Map(builtIns.map(({ constraint, note }) => [describeConstraint(constraint), note]));
+  return tensors.map((tensor) => {
+    const type = assignment.types.get(tensor.name) ?? tensor.sourceType;
+    const because = constrained.reasons.get(tensor.name);
+    const inWords = because && { ...because, note: words.get(because.note) ?? because.note };
+    const { reason, note } = reasonFor(tensor, type, offered.get(tensor.name) ?? [], inWords);
+    return priceTensor(tensor, type, reason, note);
+  });
+}
+
+/** Solve with all built-in constraints; while nothing fits, give up the head guard, then the MTP floor. */
+function solveWithBuiltIns(input: SolveInput, builtIns: readonly BuiltIn[]) {
+  let kept = builtIns;
+  for (const giveUp of ["head", "mtp", "never"] as const) {
+    try {
+      const constraints = [...input.constraints, ...kept.map(({ constraint }) => constraint)];
+      const solution = solve({ ...input, constraints });
+      return { solution, kept, dropped: builtIns.filter((builtIn) => !kept.includes(builtIn)) };
+    } catch (error) {
+      if (!(error instanceof InfeasibleError)) throw error;
+      if (giveUp === "never") throw infeasible(error, input);
+      kept = kept.filter(({ droppable }) => droppable !== giveUp);
+    }
+  }
+  throw new Error("unreachable: the last attempt returns or throws");
+}
+
+function infeasible(error: InfeasibleError, input: SolveInput): InfeasibleError {
+  const { possible } = error;
+  if (!possible) return error;
+  const fixed = fixedBytes(input);
+  const elements = input.tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+  // a limit in bits per weight counts bare data: the header comes on top of it in a file
+  const above = input.budget.tensorBytes === undefined ? 0 : input.budget.fileBytes - input.budget.tensorBytes;
+  const range = { minBytes: possible.minBytes + fixed + above, maxBytes: possible.maxBytes + fixed + above };
+  const bits = (bytes: number) => ((8 * (bytes - (above || input.headerBytes))) / elements).toFixed(3);
+  return new InfeasibleError(
+    `asked for a file of at most ${input.budget.fileBytes} bytes (${bits(input.budget.fileBytes)} bits per weight), ` +
+      `possible are ${range.minBytes} to ${range.maxBytes} bytes (${bits(range.minBytes)} to ${bits(range.maxBytes)} bits per weight): ` +
+      "raise the budget, loosen constraints, or give an imatrix, which allows smaller types (where rows fit them)",
+    range,
+  );
+}
+
+function droppedWarning({ constraint, note }: BuiltIn): string {
+  return `${GIVEN_UP} ${constraint.kind} ${constraint.type} on ${constraint.pattern} (${note})`;
+}

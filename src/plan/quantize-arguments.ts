@@ -1,0 +1,58 @@
+/** The llama-quantize flags of a plan besides the overrides; recipes and docs must agree on them. */
+
+import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
+import { FILE_TYPES } from "../ggml/file-types.ts";
+import { isQuantizedType } from "../ggml/tensor-types.ts";
+import type { Plan } from "./plan.ts";
+import { pathArgument, quoteSh } from "./shell-quote.ts";
+
+/** llama-quantize keeps this many bytes of the strings it writes as quantize.imatrix.* (kv_override, 128 with NUL). */
+const KV_STRING_BYTES = 127;
+
+/** A flag of ours and its value, which may come from a file and needs quoting. */
+export type Flag = readonly [flag: string, value?: string];
+
+/** Flags that go before the positionals, in order. */
+export function quantizeFlags(plan: Plan): Flag[] {
+  const flags: Flag[] = [];
+  if (requantizes(plan)) flags.push(["--allow-requantize"]);
+  if (plan.imatrix) flags.push(["--imatrix", imatrixArgument(plan.imatrix)]);
+  if (plan.facts.alignment !== OUTPUT_ALIGNMENT_BYTES) {
+    flags.push(["--override-kv", `general.alignment=int:${OUTPUT_ALIGNMENT_BYTES}`]);
+  }
+  return flags;
+}
+
+/** The flags as words of POSIX sh, one flag with its value per entry. */
+export function quantizeFlagsSh(plan: Plan): string[] {
+  return quantizeFlags(plan).map(([flag, value]) => (value === undefined ? flag : `${flag} ${quoteSh(value)}`));
+}
+
+/** Whether a tensor of the source is quantized already and gets another type. */
+export function requantizes(plan: Pick<Plan, "tensors">): boolean {
+  return plan.tensors.some(({ sourceType, type }) => isQuantizedType(sourceType) && sourceType !== type);
+}
+
+/** The argument is written into the file: it must be the plan's string, or its bytes would be wrong. */
+function imatrixArgument(imatrix: NonNullable<Plan["imatrix"]>): string {
+  const truncated = new TextEncoder().encode(imatrix.file).length >= KV_STRING_BYTES;
+  return truncated ? imatrix.path : imatrix.file;
+}
+
+/** Where a recipe writes by default: beside the source, named after it and the bits per weight. */
+export function defaultOutput(plan: Plan): string {
+  const stem = plan.source.path
+    .replace(/^(hf:|https?:\/\/)/, "")
+    .replace(/^.*[/\\]/, "")
+    .replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "")
+    .replace(/[-_.](f16|bf16|f32)$/i, "");
+  return pathArgument(`${stem || "model"}-prism-${plan.predicted.bpw.toFixed(2)}bpw.gguf`);
+}
+
+/** The one known trap of old builds, or undefined where the plan can't hit it. */
+export function versionNote(plan: Plan): string | undefined {
+  const { defaultType } = FILE_TYPES[plan.baseFileType];
+  const hit = plan.tensors.some(({ type, reason }) => reason !== "ineligible" && type === defaultType);
+  if (!hit) return undefined;
+  return `llama.cpp builds b8266 to b8998 ignore an override equal to the base type (${defaultType} here): use a newer one`;
+}

@@ -1,0 +1,127 @@
+/** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. 80 to 100 columns. */
+import type { Analysis, ClassSummary, TensorAnalysis } from "../../analyze/analysis.ts";
+import { isFloatType, TENSOR_TYPE_NAMES, type TensorType } from "../../ggml/tensor-types.ts";
+import { printable } from "../../plan/printable.ts";
+import { formatAmount, formatInteger, formatPercent, formatSize } from "./numbers.ts";
+import { formatTable } from "./table.ts";
+
+/** Characters of a class name before it is cut. */
+const CLASS_WIDTH = 20;
+const ABSENT = "-";
+
+const METRICS: readonly (readonly [metric: keyof ClassSummary["metrics"], header: string])[] = [
+  ["alphaHill", "alpha"],
+  ["spectralDominance", "domin."],
+  ["osqe3", "OSQE3"],
+  ["imbalance", "imbal."],
+  ["fragility", "fragil."],
+  ["boundaryDensity", "bound."],
+  ["spectralPosition", "pos."],
+];
+
+const LEGEND = [
+  "alpha: tail exponent of the spectrum (low: heavy)   domin.: ln of the top singular value's share over noise",
+  "OSQE3: best relative error in 3 bits   imbal.: spread of row and column sizes   fragil.: ln OSQE2/OSQE4",
+  "bound.: weights near rounding thresholds, against uniform   pos.: 1 at both ends of the network, 0 mid-way",
+];
+
+/** Types shown, as many as fit; those of 32-element blocks only where a class can't have the others. */
+const SUPER_BLOCK: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
+const SMALL_BLOCK: readonly TensorType[] = ["Q4_0", "Q5_0"];
+
+/** Render an analysis. Ends with a line break. */
+export function renderAnalysisTable(analysis: Analysis): string {
+  const blocks = [heading(analysis), `${metricTable(analysis)}\n${LEGEND.join("\n")}`, distortionTable(analysis)];
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function heading({ model, sampling, tensors, imatrix, backend, engine }: Analysis): string {
+  const measured = tensors.filter(({ eligible }) => eligible);
+  const worst = worstSe(measured);
+  const how = [
+    `metrics ${sampling.exactMetrics ? "exact" : "sampled"}`,
+    `distortion ${sampling.exactDistortion ? "exact" : "sampled"}`,
+    `seed ${sampling.seed}`,
+    `backend ${backend}`,
+    `llama.cpp ${engine.version}`,
+  ];
+  const rows = [
+    ["measured", `${measured.length} of ${tensors.length} tensors in ${(sampling.elapsedMs / 1000).toFixed(1)} s`],
+    ["read", `${formatSize(sampling.bytesRead)}, ${formatPercent(sampling.bytesRead / Math.max(1, model.fileBytes))} of the file`],
+    ["how", how.join(", ")],
+    ...(imatrix ? [["imatrix", `${printable(imatrix.file)}, ${imatrix.entries} entries`]] : []),
+    ...(worst ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]] : []),
+  ];
+  return formatTable([{ header: "ANALYSIS" }, { header: printable(model.name ?? model.path) }], rows);
+}
+
+/** The least precise distortion: standard error relative to the value. */
+function worstSe(tensors: readonly TensorAnalysis[]): { name: string; type: string; relativeSe: number } | undefined {
+  let worst: { name: string; type: string; relativeSe: number } | undefined;
+  for (const { name, distortion } of tensors) {
+    for (const [type, { value, se }] of Object.entries(distortion ?? {})) {
+      if (isFloatType(type as TensorType) || value === 0) continue;
+      if (worst === undefined || se / value > worst.relativeSe) worst = { name, type, relativeSe: se / value };
+    }
+  }
+  return worst;
+}
+
+function metricTable({ classes }: Analysis): string {
+  return formatTable(
+    [
+      { header: "METRICS" },
+      { header: "n", align: "right" },
+      { header: "weights", align: "right" },
+      ...METRICS.map(([, header]) => ({ header, align: "right" as const })),
+    ],
+    classes.map((summary) => [
+      cut(summary.class),
+      formatInteger(summary.tensors),
+      formatInteger(summary.elements),
+      ...METRICS.map(([metric]) => summary.metrics[metric]?.toFixed(3) ?? ABSENT),
+    ]),
+  );
+}
+
+function distortionTable({ classes, tensors }: Analysis): string {
+  const means = classes.map((summary) => ({
+    name: summary.class,
+    distortion: meanDistortion(tensors.filter((tensor) => tensor.eligible && tensor.class === summary.class)),
+  }));
+  const types = shownTypes(means.map(({ distortion }) => distortion));
+  return formatTable(
+    [{ header: "DISTORTION" }, ...types.map((type) => ({ header: type, align: "right" as const }))],
+    means.map(({ name, distortion }) => [
+      cut(name),
+      ...types.map((type) => {
+        const value = distortion.get(type);
+        return value === undefined ? ABSENT : formatAmount(value);
+      }),
+    ]),
+  );
+}
+
+/** Element-weighted mean D per type that every member has. */
+function meanDistortion(members: readonly TensorAnalysis[]): Map<TensorType, number> {
+  const means = new Map<TensorType, number>();
+  const elements = members.reduce((sum, tensor) => sum + tensor.elements, 0);
+  for (const type of TENSOR_TYPE_NAMES) {
+    const values = members.map((tensor) => ({ elements: tensor.elements, value: tensor.distortion?.[type]?.value }));
+    if (values.some(({ value }) => value === undefined)) continue;
+    const total = values.reduce((sum, { elements: own, value = 0 }) => sum + own * value, 0);
+    if (elements > 0) means.set(type, total / elements);
+  }
+  return means;
+}
+
+function shownTypes(classes: readonly ReadonlyMap<TensorType, number>[]): TensorType[] {
+  const someWithout = classes.some((means) => !means.has("Q4_K"));
+  const wanted = someWithout ? [...SUPER_BLOCK.filter((type) => type !== "IQ4_XS"), ...SMALL_BLOCK] : SUPER_BLOCK;
+  return wanted.filter((type) => classes.some((means) => means.has(type)));
+}
+
+function cut(name: string): string {
+  const clean = printable(name);
+  return clean.length <= CLASS_WIDTH ? clean : `${clean.slice(0, CLASS_WIDTH - 3)}...`;
+}

@@ -1,0 +1,131 @@
+/** Evaluations and runs as text: one line per model, figures with their standard errors. */
+import type { Evaluation, KldSummary, MeanSe, ModelEvaluation } from "../../evaluate/evaluation.ts";
+import type { Run, RunRow } from "../../loop/run-document.ts";
+import { printable } from "../../plan/printable.ts";
+import { formatInteger, formatSize } from "./numbers.ts";
+import { formatTable, wrapWords } from "./table.ts";
+
+const WIDTH = 98;
+
+/** A value and its error with the error's two leading digits: 43.88 ± 1.07. */
+export function formatMeanSe({ value, se }: MeanSe): string {
+  if (!(se > 0)) return value.toPrecision(6);
+  const digits = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(se))));
+  return `${value.toFixed(digits)} ± ${se.toFixed(digits)}`;
+}
+
+function formatKld(kld: KldSummary | undefined): string {
+  return kld === undefined ? "-" : formatMeanSe({ value: kld.mean, se: kld.se });
+}
+
+function formatPercentValue(value: number | undefined): string {
+  return value === undefined ? "-" : `${value.toFixed(1)} %`;
+}
+
+/** Render an evaluation. Ends with a line break. */
+export function renderEvaluation(evaluation: Evaluation): string {
+  const compared = evaluation.models.some(({ kld }) => kld !== undefined);
+  const table = formatTable(
+    [
+      { header: "model" },
+      { header: "bytes", align: "right" },
+      { header: "bpw", align: "right" },
+      { header: "PPL", align: "right" },
+      ...(compared
+        ? [
+            { header: "KLD (nats)", align: "right" as const },
+            { header: "p99", align: "right" as const },
+            { header: "same top", align: "right" as const },
+          ]
+        : []),
+    ],
+    evaluation.models.map((model) => evaluationCells(model, compared)),
+  );
+  const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table];
+  return `${[...blocks, ...warningLines(evaluation.warnings)].join("\n")}\n`;
+}
+
+function evaluationCells(model: ModelEvaluation, compared: boolean): string[] {
+  return [
+    baseName(model.path),
+    formatInteger(model.fileBytes),
+    model.bpw.toFixed(3),
+    formatMeanSe(model.ppl),
+    ...(compared
+      ? [formatKld(model.kld), model.kld?.p99.toPrecision(3) ?? "-", formatPercentValue(model.sameTop)]
+      : []),
+  ];
+}
+
+function referenceLine({ reference }: Evaluation): string[] {
+  if (reference === undefined) return [];
+  return [`reference: ${baseName(reference.path)}, PPL ${formatMeanSe(reference.ppl)}`];
+}
+
+function textLine(text: Evaluation["text"]): string {
+  const source = text.source === "file" ? printable(text.path ?? "") : `sampled from the reference, seed ${text.seed}`;
+  return `text: ${source}; ${text.chunks} chunks of ${text.context}, ${formatInteger(text.tokens)} tokens scored`;
+}
+
+/** Render a run: the table of its rows and the verdict. Ends with a line break. */
+export function renderRun(run: Run): string {
+  const table = formatTable(
+    [
+      { header: "" },
+      { header: "size", align: "right" },
+      { header: "bpw", align: "right" },
+      { header: "PPL", align: "right" },
+      { header: "KLD (nats)", align: "right" },
+      { header: "same top", align: "right" },
+      { header: "plan against it" },
+    ],
+    sortRows(run.rows).map(runCells),
+  );
+  const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), table];
+  if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict, WIDTH));
+  for (const { gate, value, met } of run.gates) {
+    lines.push(
+      `${met ? "met" : "MISSED"}: --require "${gate}"${value === undefined ? " (not measured)" : `, got ${Number(value.toPrecision(6))}`}`,
+    );
+  }
+  return `${[...lines, ...warningLines(run.warnings)].join("\n")}\n`;
+}
+
+/** Reference first, then by size, the plan before a control of its size. */
+function sortRows(rows: readonly RunRow[]): RunRow[] {
+  const rank = ({ kind }: RunRow) => (kind === "reference" ? 0 : kind === "plan" ? 1 : 2);
+  return [...rows].sort((a, b) => {
+    if (a.kind === "reference" || b.kind === "reference") return rank(a) - rank(b);
+    return b.fileBytes - a.fileBytes || rank(a) - rank(b);
+  });
+}
+
+function runCells(row: RunRow): string[] {
+  const difference = row.kldMinusPlan;
+  const against =
+    row.kind === "plan" || row.kind === "reference"
+      ? ""
+      : `${row.verdict ?? ""}${difference === undefined ? "" : ` (KLD ${formatChange(difference)})`}`;
+  return [
+    row.kind === "plan" ? `> ${printable(row.label)}` : `  ${printable(row.label)}`,
+    formatSize(row.fileBytes),
+    row.bpw.toFixed(3),
+    row.ppl === undefined ? "-" : formatMeanSe(row.ppl),
+    row.kind === "reference" ? "0" : formatKld(row.kld),
+    formatPercentValue(row.sameTop),
+    against,
+  ];
+}
+
+/** How much more KLD than the plan: +0.00123 ± 0.00011. */
+function formatChange(difference: MeanSe): string {
+  return `${difference.value >= 0 ? "+" : ""}${formatMeanSe(difference)}`;
+}
+
+function warningLines(warnings: readonly string[]): string[] {
+  return warnings.map((warning) => wrapWords(`! ${printable(warning)}`, WIDTH));
+}
+
+function baseName(path: string): string {
+  return printable(path.replace(/^.*[/\\]/, ""));
+}

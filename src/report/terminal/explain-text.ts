@@ -1,0 +1,77 @@
+/** The explanation of one tensor as text. */
+import type { Explanation } from "../../plan/explain.ts";
+import type { Constraint, Reason } from "../../plan/plan.ts";
+import { printable } from "../../plan/printable.ts";
+import { formatAmount, formatAmountDelta, formatBytes, formatDelta, formatInteger, formatPercent } from "./numbers.ts";
+import { formatTable, wrapWords } from "./table.ts";
+
+const REASONS: Readonly<Record<Reason, string>> = {
+  budget: "the allocator chose it: the bytes of a larger type save more loss elsewhere",
+  pin: "it is pinned",
+  floor: "a floor keeps it from being smaller",
+  fallback: "its rows don't fit the blocks of 256",
+  tied: "it is tied to other tensors",
+  ineligible: "llama-quantize leaves it alone",
+  edited: "edited by hand",
+  recipe: "the recipe says so",
+};
+
+/** Columns for a fact beside its label. */
+const FACT_WIDTH = 64;
+
+/** Render an explanation. Ends with a line break. */
+export function renderExplanation(explanation: Explanation): string {
+  const { tensor, byteShare, constraints, options } = explanation;
+  const facts = [
+    [
+      "shape",
+      `${tensor.shape.join(" x ")} (${formatInteger(tensor.elements)} weights, ${tensor.sourceType} in the source)`,
+    ],
+    ["type", `${tensor.type}: ${printable(tensor.note ?? REASONS[tensor.reason])}`],
+    ["bytes", `${formatBytes(tensor.bytes)}, ${formatPercent(byteShare)} of all`],
+    ...(tensor.lossShare === undefined ? [] : [["loss", `${formatPercent(tensor.lossShare)} of the plan's`]]),
+    ...(tensor.sensitivity === undefined ? [] : [["sensitivity", formatAmount(tensor.sensitivity)]]),
+    ...constraints.map((constraint) => ["constraint", describeConstraint(constraint)]),
+  ];
+  const wrapped = facts.map(([label = "", text = ""]) => [label, wrapWords(text, FACT_WIDTH)]);
+  const blocks = [`${printable(tensor.name)}\n${formatTable([{ header: "" }, { header: "" }], wrapped).trimStart()}`];
+  if (options.length > 0) blocks.push(optionTable(explanation));
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function optionTable({ tensor, options, lossUnit }: Explanation): string {
+  const loss = (tensor.sensitivity ?? 0) * (tensor.distortion ?? 0);
+  const rows = options.map((option) => [
+    option.chosen ? "*" : "",
+    option.type,
+    option.bitsPerWeight.toFixed(4),
+    formatDelta(option.bytes - tensor.bytes),
+    formatAmount(option.distortion),
+    formatAmount(option.loss),
+    formatAmountDelta(option.loss - loss),
+    option.dominated
+      ? "never worth it"
+      : option.type === tensor.up?.type
+        ? "up"
+        : option.type === tensor.down?.type
+          ? "down"
+          : "",
+  ]);
+  return formatTable(
+    [
+      { header: "" },
+      { header: "type" },
+      { header: "bpw", align: "right" },
+      { header: "bytes +/-", align: "right" },
+      { header: "D", align: "right" },
+      { header: lossUnit === "nats" ? "loss, nats" : "loss", align: "right" },
+      { header: "loss +/-", align: "right" },
+      { header: "" },
+    ],
+    rows,
+  );
+}
+
+function describeConstraint({ kind, type, pattern, builtIn }: Constraint): string {
+  return `${kind}${type ? ` ${type}` : ""} on ${printable(pattern)}${builtIn ? " (built in)" : ""}`;
+}

@@ -1,0 +1,104 @@
+/** An inspection as text: identity, classes, the size under each stock preset, findings. 80 to 100 columns. */
+import type { Inspection } from "../../gguf/inspect.ts";
+import { printable } from "../../plan/printable.ts";
+import { renderFindings } from "./findings-text.ts";
+import { formatBytes, formatInteger, formatPercent, formatSize } from "./numbers.ts";
+import { type Paint, plain } from "./paint.ts";
+import { formatTable } from "./table.ts";
+
+/** Characters of a class name before it is cut. */
+const CLASS_WIDTH = 28;
+
+/** Metadata that tells models apart, where the file has it: key (without the architecture) and label. */
+const DETAILS: readonly (readonly [key: string, label: string])[] = [
+  ["context_length", "context"],
+  ["embedding_length", "embedding"],
+  ["feed_forward_length", "feed-forward"],
+  ["attention.head_count", "heads"],
+  ["attention.head_count_kv", "kv heads"],
+  ["expert_count", "experts"],
+  ["expert_used_count", "experts used"],
+  ["nextn_predict_layers", "MTP layers"],
+  ["pooling_type", "pooling type"],
+];
+
+/** Render an inspection. Ends with a line break. */
+export function renderInspection(inspection: Inspection, paint: Paint = plain): string {
+  const blocks = [heading(inspection), classTable(inspection)];
+  if (inspection.presets.length > 0) blocks.push(presetTable(inspection));
+  const { findings } = inspection;
+  blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint));
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function heading(inspection: Inspection): string {
+  const { arch, name, facts, shards, fileType, metadata } = inspection;
+  const details = DETAILS.flatMap(([key, label]) => {
+    const value = metadata[`${arch}.${key}`];
+    return value === undefined ? [] : [`${label} ${printable(String(value))}`];
+  });
+  const tokenizer = metadata["tokenizer.ggml.model"];
+  const rows = [
+    ["name", name === undefined ? "(none)" : printable(name)],
+    ["architecture", arch === "" ? "(none)" : `${printable(arch)}, ${facts.layers} layers`],
+    ...inPairs(details).map((line, index) => [index === 0 ? "shape" : "", line]),
+    ["vocabulary", tokenizer === undefined ? formatInteger(facts.vocabSize) : `${formatInteger(facts.vocabSize)}, tokenizer ${printable(String(tokenizer))}`],
+    ["tensors", `${formatInteger(inspection.tensors)} with ${formatInteger(inspection.elements)} weights`],
+    ["file", `${formatBytes(inspection.fileBytes)}${shards.length > 1 ? `, ${shards.length} shards` : ""}, GGUF version ${inspection.ggufVersion}`],
+    ["type", `${fileType ?? "(not said)"}, ${inspection.bpw.toFixed(4)} bits per weight`],
+  ];
+  return formatTable([{ header: "MODEL" }, { header: printable(inspection.path) }], rows);
+}
+
+/** Lines of at most four details. */
+function inPairs(details: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let first = 0; first < details.length; first += 4) lines.push(details.slice(first, first + 4).join(", "));
+  return lines;
+}
+
+function classTable({ classes, tensorBytes }: Inspection): string {
+  return formatTable(
+    [
+      { header: "class" },
+      { header: "n", align: "right" },
+      { header: "weights", align: "right" },
+      { header: "bytes", align: "right" },
+      { header: "share", align: "right" },
+      { header: "types" },
+      { header: "quantized" },
+    ],
+    classes.map((members) => [
+      cut(printable(members.class)),
+      formatInteger(members.tensors),
+      formatInteger(members.elements),
+      formatInteger(members.bytes),
+      formatPercent(members.bytes / Math.max(1, tensorBytes)),
+      Object.entries(members.types)
+        .map(([type, count]) => (count === members.tensors ? type : `${count}x${type}`))
+        .join(" "),
+      members.eligible ? "yes" : `no: ${members.ineligibleReason}`,
+    ]),
+  );
+}
+
+function presetTable({ presets }: Inspection): string {
+  return formatTable(
+    [
+      { header: "as" },
+      { header: "file bytes", align: "right" },
+      { header: "", align: "right" },
+      { header: "bits per weight", align: "right" },
+    ],
+    presets.map(({ fileType, fileBytes, bpw }) => [
+      fileType,
+      formatInteger(fileBytes),
+      formatSize(fileBytes),
+      bpw.toFixed(4),
+    ]),
+  );
+}
+
+function cut(name: string): string {
+  return name.length <= CLASS_WIDTH ? name : `${name.slice(0, CLASS_WIDTH - 3)}...`;
+}

@@ -1,0 +1,94 @@
+/** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
+import type { Plan, PlanTensor } from "../../plan/plan.ts";
+import { printable } from "../../plan/printable.ts";
+import { formatAmount, formatBytes, formatInteger, formatPercent } from "./numbers.ts";
+import { formatTable, wrapWords } from "./table.ts";
+
+/** Columns for the list of types: 80 less the other five and their gaps. */
+const TYPES_WIDTH = 22;
+/** Characters of a class name before it is wrapped away from the numbers. */
+const CLASS_WIDTH = 20;
+
+/** Render a plan. Ends with a line break. */
+export function renderPlanTable(plan: Plan): string {
+  const blocks = [planHeading(plan), classTable(plan)];
+  if (plan.warnings.length > 0) {
+    blocks.push(plan.warnings.map((warning) => indent(wrapWords(`! ${printable(warning)}`, 78))).join("\n"));
+  }
+  return `${blocks.join("\n\n")}\n`;
+}
+
+function planHeading(plan: Plan): string {
+  const { predicted, budget, sensitivity, source } = plan;
+  const unit = plan.lossUnit === "nats" ? "nats" : "(relative)";
+  const rows = [
+    ["model", printable(source.name ?? source.path)],
+    ["budget", `${printable(budget.text)}: at most ${formatBytes(budget.fileBytes)}`],
+    ["predicted", formatBytes(predicted.fileBytes)],
+    ["", `${predicted.bpw.toFixed(4)} bits per weight, base ${plan.baseFileType}`],
+    [
+      "loss",
+      `${formatAmount(predicted.loss)} ${unit}, bound ${formatAmount(predicted.lowerBound)}, gap ${formatPercent(predicted.gap, 3)}`,
+    ],
+    ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
+    ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
+  ];
+  return formatTable([{ header: "PLAN" }, { header: "" }], rows);
+}
+
+function classTable(plan: Plan): string {
+  const classes = [...new Set(plan.tensors.filter(isPlanned).map((tensor) => tensor.class))];
+  const rows = classes.map((name) => {
+    const members = plan.tensors.filter((tensor) => isPlanned(tensor) && tensor.class === name);
+    return classRow(plan, wrapName(name), members, typeCounts(members));
+  });
+  const left = plan.tensors.filter((tensor) => !isPlanned(tensor));
+  if (left.length > 0) rows.push(classRow(plan, "(not quantized)", left, typeCounts(left)));
+  rows.push(classRow(plan, "total", plan.tensors, ""));
+  return formatTable(
+    [
+      { header: "class" },
+      { header: "n", align: "right" },
+      { header: "types" },
+      { header: "bytes", align: "right" },
+      { header: "bytes %", align: "right" },
+      { header: "loss %", align: "right" },
+    ],
+    rows,
+  );
+}
+
+function classRow(plan: Plan, label: string, members: readonly PlanTensor[], types: string): string[] {
+  const bytes = members.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const shares = members.flatMap(({ lossShare }) => (lossShare === undefined ? [] : [lossShare]));
+  const loss = shares.reduce((sum, share) => sum + share, 0);
+  return [
+    label,
+    formatInteger(members.length),
+    types,
+    formatInteger(bytes),
+    (100 * (bytes / Math.max(1, plan.predicted.tensorBytes))).toFixed(1),
+    shares.length === 0 ? "" : (100 * loss).toFixed(1),
+  ];
+}
+
+/** `Q4_K 6, Q5_K 2`, most used first. */
+function typeCounts(members: readonly PlanTensor[]): string {
+  const counts = new Map<string, number>();
+  for (const { type } of members) counts.set(type, (counts.get(type) ?? 0) + 1);
+  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
+  return wrapWords(sorted.map(([type, n]) => (members.length === 1 ? type : `${n}x${type}`)).join(" "), TYPES_WIDTH);
+}
+
+function isPlanned(tensor: PlanTensor): boolean {
+  return tensor.reason !== "ineligible";
+}
+
+function wrapName(name: string): string {
+  const clean = printable(name);
+  return clean.length <= CLASS_WIDTH ? clean : `${clean.slice(0, CLASS_WIDTH - 3)}...`;
+}
+
+function indent(text: string): string {
+  return text.replaceAll("\n", "\n  ");
+}
