@@ -11,7 +11,8 @@ export interface ScorePool {
 export function createScorePool(threads: number): ScorePool {
   const entry = entryPoint("./score-worker", import.meta.url);
   const workers = Array.from({ length: threads - 1 }, () => {
-    const worker = new Worker(entry);
+    // Not piped to this process's own stderr: that would make it non-blocking, and the library's log would lose lines.
+    const worker = new Worker(entry, { stdout: true, stderr: true });
     worker.unref();
     return worker;
   });

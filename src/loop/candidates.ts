@@ -1,0 +1,134 @@
+/**
+ * What a run quantizes and evaluates beside the plan: stock presets, the uniform types around the plan's size, the plan
+ * with s = elements where another sensitivity was used, and shuffles of equal bytes. Pure choice; run.ts does the work.
+ */
+import type { Analysis } from "../analyze/analysis.ts";
+import { type Sensitivity, uniformSensitivity } from "../analyze/sensitivity.ts";
+import { shuffleSensitivity } from "../analyze/shuffle.ts";
+import type { EngineImatrix } from "../engine/engine.ts";
+import { UsageError } from "../errors.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import { requiresImatrix } from "../ggml/importance.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+import { presetTypes } from "../plan/budget.ts";
+import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import { planSpec, presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../quantize/plan-spec.ts";
+import type { QuantizeSpec } from "../quantize/quantize.ts";
+import type { RowKind } from "./run-document.ts";
+
+export interface Candidate {
+  readonly label: string;
+  readonly kind: RowKind;
+  /** Safe in a file name. */
+  readonly slug: string;
+  readonly spec: QuantizeSpec;
+}
+
+/** Design: at least three seeds. */
+const SHUFFLE_SEEDS = [1, 2, 3] as const;
+
+/** Presets among which the neighbours of the budget are found when nobody names baselines. */
+const COMMON_PRESETS: readonly FileType[] = [
+  "Q2_K",
+  "Q3_K_S",
+  "Q3_K_M",
+  "Q3_K_L",
+  "IQ4_XS",
+  "Q4_K_S",
+  "Q4_K_M",
+  "Q5_K_S",
+  "Q5_K_M",
+  "Q6_K",
+  "Q8_0",
+];
+
+/** Types among which the uniform controls are found, in order of size. */
+const UNIFORM_TYPES: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
+
+export interface CandidateOptions {
+  readonly plan: Plan;
+  /** What the plan was made from: the shuffles are solved with the same. */
+  readonly planOptions: PlanOptions;
+  readonly baselines: readonly FileType[];
+  readonly imatrix?: EngineImatrix;
+  /** Where a candidate's model is written. */
+  readonly pathOf: (slug: string) => string;
+}
+
+/** All controls of a run, the plan not among them. Throws UsageError for a preset that needs an imatrix. */
+export function chooseControls(options: CandidateOptions): Candidate[] {
+  const { plan, imatrix, pathOf } = options;
+  const presets = options.baselines.length > 0 ? options.baselines : neighbourPresets(plan, imatrix !== undefined);
+  for (const preset of presets) checkPreset(plan, preset, imatrix !== undefined);
+  return [
+    ...presets.map((preset): Candidate => {
+      const slug = `preset-${preset}`;
+      return { label: preset, kind: "preset", slug, spec: presetSpec(plan, preset, pathOf(slug), imatrix) };
+    }),
+    ...neighbourTypes(plan).map((type): Candidate => {
+      const slug = `uniform-${type}`;
+      return { label: `all ${type}`, kind: "uniform", slug, spec: uniformSpec(plan, type, pathOf(slug), imatrix) };
+    }),
+    ...solvedControls(options),
+  ];
+}
+
+function solvedControls({ plan, planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
+  const { analysis, sensitivity } = planOptions;
+  const solved = (label: string, kind: RowKind, slug: string, control: Sensitivity): Candidate => {
+    const controlPlan = makePlan({ ...planOptions, sensitivity: control });
+    return { label, kind, slug, spec: planSpec(controlPlan, plan.source.path, pathOf(slug), imatrix) };
+  };
+  return [
+    ...(isUniform(analysis, sensitivity)
+      ? []
+      : [solved("s = elements", "uniform-s", "uniform-s", uniformSensitivity(analysis))]),
+    ...SHUFFLE_SEEDS.map((seed) =>
+      solved(`shuffle ${seed}`, "shuffle", `shuffle-${seed}`, shuffleSensitivity(analysis, sensitivity, seed)),
+    ),
+  ];
+}
+
+function isUniform(analysis: Analysis, sensitivity: Sensitivity): boolean {
+  const uniform = uniformSensitivity(analysis).values;
+  return [...sensitivity.values].every(([name, value]) => uniform.get(name) === value);
+}
+
+/** The largest preset that is no larger than the plan, and the smallest that is larger. */
+export function neighbourPresets(plan: Plan, imatrix: boolean): FileType[] {
+  const tensors = plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
+  const sized = COMMON_PRESETS.map((name) => ({
+    name,
+    bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),
+  }));
+  return neighbours(sized, plan.predicted.fileBytes);
+}
+
+/** The same of the uniform types. */
+export function neighbourTypes(plan: Plan): TensorType[] {
+  const sized = UNIFORM_TYPES.map((name) => ({ name, bytes: typedFileBytes(plan, uniformTypes(plan, name)) }));
+  return neighbours(sized, plan.predicted.fileBytes);
+}
+
+function neighbours<Name>(sized: readonly { name: Name; bytes: number }[], bytes: number): Name[] {
+  const sorted = [...sized].sort((a, b) => a.bytes - b.bytes);
+  const below = sorted.filter((entry) => entry.bytes <= bytes).at(-1);
+  const above = sorted.find((entry) => entry.bytes > bytes);
+  return [below, above].filter((entry) => entry !== undefined).map(({ name }) => name);
+}
+
+function checkPreset(plan: Plan, preset: FileType, imatrix: boolean): void {
+  if (imatrix) return;
+  const tensors = plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
+  const types = presetTypes(preset, { facts: plan.facts, imatrix, tensors });
+  const needing = tensors.find(({ name, eligible }) => {
+    const type = types.get(name);
+    return eligible && type !== undefined && requiresImatrix(type, name, preset);
+  });
+  if (needing !== undefined) {
+    throw new UsageError(
+      `--baseline ${preset} needs an importance matrix (for ${needing.name}, say); give --imatrix FILE or another baseline`,
+    );
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The Run document (`prism.run/1`), state.json of a run's directory: what was asked, what is done, and the rows of the
+ * result. Written after every finished step, so that an interrupted run goes on where it was.
+ */
+import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
+
+export const RUN_SCHEMA = "prism.run/1";
+
+/** `uniform-s`: the plan with s = elements, the control of any other sensitivity. */
+export type RowKind = "plan" | "preset" | "uniform" | "uniform-s" | "shuffle" | "reference";
+
+export interface RunRow {
+  readonly label: string;
+  readonly kind: RowKind;
+  readonly fileBytes: number;
+  readonly bpw: number;
+  readonly ppl?: MeanSe;
+  readonly lnPplRatio?: MeanSe;
+  readonly kld?: KldSummary;
+  /** Percent. */
+  readonly sameTop?: number;
+  readonly sameTopSe?: number;
+  /** The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run. */
+  readonly verdict?: string;
+  /** KLD of this row minus the plan's, over the same chunks, with the standard error between chunks. */
+  readonly kldMinusPlan?: MeanSe;
+  /** Mean KLD per chunk, for comparisons between any two rows. */
+  readonly kldPerChunk?: readonly number[];
+}
+
+/** Everything that decides the result; a directory is resumed only with the same. */
+export interface RunAsked {
+  readonly model: string;
+  readonly fingerprint: string;
+  readonly budget: string;
+  readonly mode: string;
+  readonly constraints: readonly string[];
+  readonly headGuard: boolean;
+  readonly sensitivity: string;
+  readonly imatrix?: string;
+  readonly baselines: readonly string[];
+  /** SHA-256 of the text file, or "sampled". */
+  readonly text: string;
+  readonly context?: number;
+  readonly chunks?: number;
+  readonly seed: number;
+  readonly exactMetrics: boolean;
+  readonly exactDistortion: boolean;
+  readonly engine: string;
+  readonly prismVersion: string;
+}
+
+export interface GateResult {
+  readonly gate: string;
+  readonly value?: number;
+  readonly met: boolean;
+}
+
+export interface Run {
+  readonly schema: typeof RUN_SCHEMA;
+  readonly prismVersion: string;
+  readonly createdAt: string;
+  readonly finishedAt?: string;
+  readonly asked: RunAsked;
+  /** What was scored; absent until the first model was. */
+  readonly text?: Evaluation["text"];
+  readonly rows: readonly RunRow[];
+  readonly verdict?: string;
+  readonly gates: readonly GateResult[];
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,117 @@
+/**
+ * What the plan is worth against each control, honestly: differences of KLD are paired over the same chunks, a
+ * difference under 2 standard errors is a tie, and files of different size are compared only where one is both smaller
+ * and better.
+ */
+
+import type { MeanSe } from "../evaluate/evaluation.ts";
+import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
+import { pairedDifference } from "../evaluate/statistics.ts";
+import type { RowKind, RunRow } from "./run-document.ts";
+
+/** Design decision 9. */
+const TIE_STANDARD_ERRORS = 2;
+/** Files whose bytes differ by less are taken to be of one size. */
+const SAME_SIZE = 0.005;
+
+export type Outcome = "wins" | "matches" | "tie" | "loses" | "larger" | "smaller" | "none";
+
+/** KLD of `row` minus the plan's. Without values per chunk (programs engine) the errors are taken as independent. */
+export function kldDifference(plan: RunRow, row: RunRow): MeanSe | undefined {
+  if (plan.kld === undefined || row.kld === undefined) return undefined;
+  if (plan.kldPerChunk !== undefined && row.kldPerChunk !== undefined) {
+    return pairedDifference(row.kldPerChunk, plan.kldPerChunk);
+  }
+  return { value: row.kld.mean - plan.kld.mean, se: Math.hypot(row.kld.se, plan.kld.se) };
+}
+
+/** The plan against one row. `chunks` is how many were scored: too few give no outcome. */
+export function outcome(plan: RunRow, row: RunRow, chunks: number): Outcome {
+  const difference = kldDifference(plan, row);
+  if (difference === undefined || chunks < MIN_CHUNKS) return "none";
+  const decided = Math.abs(difference.value) > TIE_STANDARD_ERRORS * difference.se;
+  const size = row.fileBytes / plan.fileBytes - 1;
+  if (size > SAME_SIZE) return decided ? (difference.value < 0 ? "larger" : "wins") : "matches";
+  if (size < -SAME_SIZE) return decided && difference.value > 0 ? "smaller" : "loses";
+  if (!decided) return "tie";
+  return difference.value > 0 ? "wins" : "loses";
+}
+
+const WORDS: Readonly<Record<Outcome, string>> = {
+  wins: "plan wins",
+  matches: "plan as good, smaller",
+  tie: "tie",
+  loses: "plan loses",
+  larger: "larger file",
+  smaller: "smaller file",
+  none: "no verdict",
+};
+
+/** Give every row its difference to the plan and its verdict. */
+export function judgeRows(rows: readonly RunRow[], chunks: number): RunRow[] {
+  const plan = rows.find(({ kind }) => kind === "plan");
+  if (plan === undefined) return [...rows];
+  return rows.map((row) => {
+    if (row.kind === "plan") return { ...row, verdict: summarize(rows, plan, chunks) };
+    if (row.kind === "reference") return row;
+    const difference = kldDifference(plan, row);
+    return {
+      ...row,
+      verdict: WORDS[outcome(plan, row, chunks)],
+      ...(difference === undefined ? {} : { kldMinusPlan: difference }),
+    };
+  });
+}
+
+/** KLD at `fileBytes` on the straight line of ln KLD over bytes between the rows just below and just above. */
+export function interpolatedKld(rows: readonly RunRow[], fileBytes: number): number | undefined {
+  const usable = rows.filter((row) => row.kld !== undefined && row.kld.mean > 0);
+  const below = usable.filter((row) => row.fileBytes <= fileBytes).sort((a, b) => b.fileBytes - a.fileBytes)[0];
+  const above = usable.filter((row) => row.fileBytes > fileBytes).sort((a, b) => a.fileBytes - b.fileBytes)[0];
+  if (below?.kld === undefined || above?.kld === undefined) return undefined;
+  const share = (fileBytes - below.fileBytes) / (above.fileBytes - below.fileBytes);
+  return Math.exp((1 - share) * Math.log(below.kld.mean) + share * Math.log(above.kld.mean));
+}
+
+/** The verdict of the run in one or two sentences. */
+function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number): string {
+  if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
+  if (chunks < MIN_CHUNKS) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
+  const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "reference");
+  const named = (wanted: Outcome) =>
+    controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
+  const parts = [
+    sentence("beats", named("wins")),
+    sentence("is as good as the larger", named("matches")),
+    sentence("ties with", named("tie")),
+    sentence("loses to", named("loses")),
+  ].filter((part) => part !== "");
+  const lines = (["preset", "uniform"] as const)
+    .map((kind) => interpolation(controls, plan, kind))
+    .filter((line) => line !== "");
+  const head = parts.length === 0 ? "no control of its size to compare with" : parts.join(", ");
+  return [`the plan ${head}`, ...lines].join("; ");
+}
+
+function sentence(verb: string, labels: readonly string[]): string {
+  return labels.length === 0 ? "" : `${verb} ${labels.join(", ")}`;
+}
+
+const PLURAL: Readonly<Partial<Record<RowKind, string>>> = { preset: "stock presets", uniform: "uniform types" };
+
+function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind): string {
+  const rows = controls.filter((row) => row.kind === kind);
+  const sameSize = rows.some((row) => Math.abs(row.fileBytes / plan.fileBytes - 1) <= SAME_SIZE);
+  const kld = sameSize ? undefined : interpolatedKld(rows, plan.fileBytes);
+  if (kld === undefined || plan.kld === undefined) return "";
+  const change = 100 * (plan.kld.mean / kld - 1);
+  return `KLD ${change < 0 ? "" : "+"}${change.toFixed(1)} % against ${PLURAL[kind]} interpolated to its size`;
+}
+
+/** Whether the gain may be credited to the sensitivity: it beats s = elements and every shuffle. */
+export function creditsSensitivity(rows: readonly RunRow[], chunks: number): boolean | undefined {
+  const plan = rows.find(({ kind }) => kind === "plan");
+  const controls = rows.filter(({ kind }) => kind === "uniform-s" || kind === "shuffle");
+  if (plan === undefined || !controls.some(({ kind }) => kind === "uniform-s")) return undefined;
+  return controls.every((row) => outcome(plan, row, chunks) === "wins");
+}
