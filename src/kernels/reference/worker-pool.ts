@@ -11,8 +11,6 @@ export interface WorkerPoolOptions {
   /** The worker's entry: worker.js beside this file in a build. */
   readonly entry: URL;
   readonly threads: number;
-  /** Node options of the workers, for example a loader. */
-  readonly execArgv?: readonly string[];
 }
 
 interface Call {
@@ -75,8 +73,7 @@ export class WorkerPool {
   }
 
   #start(): Worker {
-    const { entry, execArgv } = this.#options;
-    const worker = new Worker(entry, execArgv === undefined ? {} : { execArgv: [...execArgv] });
+    const worker = new Worker(this.#options.entry);
     worker.on("message", (reply: Reply) => this.#settle(worker, reply));
     worker.on("error", (error: Error) => this.#lose(worker, error.message));
     worker.on("exit", (code) => this.#lose(worker, `it ended with code ${code}`));

@@ -1,0 +1,140 @@
+import { Matrix as Dense, SingularValueDecomposition } from "ml-matrix";
+import { afterAll, describe, expect, it } from "vitest";
+import type { Backend, Matrix } from "../../src/kernels/backend.ts";
+import { referenceBackend } from "../../src/kernels/reference.ts";
+import { bestErrorOfBlocks, nearCount } from "./exhaustive-scale.ts";
+import { fill, gaussian, heavyTailed, SAMPLES, structured } from "./matrices.ts";
+import { TOLERANCES, type Tolerances } from "./tolerances.ts";
+
+const BACKENDS: readonly (readonly [string, Backend, Tolerances])[] = [
+  ["reference", referenceBackend(), TOLERANCES.reference],
+];
+
+/** By ml-matrix's SVD; it never ends on some matrices of rank 1, whose only singular value is their norm. */
+function singularValues(matrix: Matrix): number[] {
+  if (hasRankOne(matrix)) {
+    const norm = Math.sqrt(matrix.data.reduce((sum, weight) => sum + weight ** 2, 0));
+    return [norm, ...Array.from({ length: Math.min(matrix.rows, matrix.columns) - 1 }, () => 0)];
+  }
+  const dense = Dense.from1DArray(matrix.rows, matrix.columns, Array.from(matrix.data));
+  return new SingularValueDecomposition(dense, {
+    autoTranspose: true,
+    computeLeftSingularVectors: false,
+    computeRightSingularVectors: false,
+  }).diagonal;
+}
+
+function hasRankOne({ data, columns }: Matrix): boolean {
+  const pivot = data[0] ?? 0;
+  return data.every((weight, index) => {
+    const column = index % columns;
+    return weight * pivot === (data[column] ?? 0) * (data[index - column] ?? 0);
+  });
+}
+
+function windowOf(matrix: Matrix, size: number, row: number, column: number): Matrix {
+  return fill(size, size, (i, j) => matrix.data[(row + i) * matrix.columns + column + j] ?? Number.NaN);
+}
+
+describe.each(BACKENDS)("backend %s", (_, backend, tolerance) => {
+  afterAll(() => backend.close());
+
+  describe.each(SAMPLES)("%s", (_, matrix) => {
+    const { data, rows, columns } = matrix;
+
+    it("sums the powers of rows and columns", async () => {
+      const moments = await backend.moments(matrix);
+      const rowPower = Array.from({ length: rows }, () => 0);
+      const columnPower = Array.from({ length: columns }, () => 0);
+      for (const [index, weight] of data.entries()) {
+        const row = Math.floor(index / columns);
+        rowPower[row] = (rowPower[row] ?? 0) + weight ** 2;
+        columnPower[index % columns] = (columnPower[index % columns] ?? 0) + weight ** 2;
+      }
+      expectClose(moments.rowPower, rowPower, tolerance.moments);
+      expectClose(moments.columnPower, columnPower, tolerance.moments);
+      expect(moments.nonFinite).toBe(0);
+    });
+
+    it("gives the squared singular values of a window, descending", async () => {
+      const size = Math.min(61, rows, columns);
+      const rowOffset = rows - size;
+      const offsets = [0, columns - size];
+      const windows = await backend.windowEigenvalues(matrix, size, offsets, rowOffset);
+      expect(windows.map((values) => values.length)).toEqual([size, size]);
+      for (const [index, values] of windows.entries()) {
+        const exact = singularValues(windowOf(matrix, size, rowOffset, offsets[index] ?? 0)).map((value) => value ** 2);
+        const largest = exact[0] ?? 0;
+        for (const [at, value] of values.entries()) {
+          expect(value).toBeGreaterThanOrEqual(0);
+          if (at > 0) expect(value).toBeLessThanOrEqual(values[at - 1] ?? 0);
+          const truth = exact[at] ?? 0;
+          if (truth > 1e-6 * largest) expect(Math.abs(value / truth - 1)).toBeLessThan(tolerance.eigenvalue);
+          else expect(value).toBeLessThanOrEqual(2e-6 * largest);
+        }
+      }
+    });
+
+    it("gives the largest singular value", async () => {
+      const exact = singularValues(matrix)[0] ?? 0;
+      expect(Math.abs((await backend.sigmaMax(matrix)) - exact)).toBeLessThanOrEqual(tolerance.sigmaMax * exact);
+    });
+
+    it("quantizes each block as well as an exhaustive search of its scale", async () => {
+      const sums = await backend.osqe(matrix);
+      const power = data.reduce((sum, weight) => sum + weight ** 2, 0);
+      expect(Math.abs(sums.power - power)).toBeLessThanOrEqual(tolerance.moments * power);
+      for (const bits of [2, 3, 4, 6] as const) {
+        const best = bestErrorOfBlocks(matrix, bits);
+        // Rounding of 32-bit weights, where a block lies on the grid.
+        const rounding = 1e-13 * power;
+        expect(sums.error[bits]).toBeLessThanOrEqual((1 + tolerance.osqe) * best + rounding);
+        expect(sums.error[bits]).toBeGreaterThanOrEqual((1 - tolerance.osqe) * best - rounding);
+      }
+    });
+
+    it("counts the weights near a decision threshold", async () => {
+      const { near, expected } = (await backend.osqe(matrix)).boundary;
+      const exact = nearCount(matrix);
+      expect(expected).toBeCloseTo(exact.expected, 6);
+      expect(Math.abs(near - exact.near)).toBeLessThanOrEqual(tolerance.boundary * rows * columns);
+    });
+  });
+
+  it.each([
+    ["Gaussian 300 × 420", gaussian(300, 420)],
+    ["heavy-tailed 410 × 290", heavyTailed(410, 290)],
+    ["structured 280 × 300", structured(280, 300)],
+    ["rank 1, 270 × 280", fill(270, 280, (row, column) => 2 ** (row % 5) * ((column % 7) - 3))],
+  ])("finds the largest singular value of %s", async (_, matrix) => {
+    const exact = singularValues(matrix)[0] ?? 0;
+    const found = await backend.sigmaMax(matrix);
+    expect(Math.abs(found / exact - 1)).toBeLessThan(tolerance.sigmaMax);
+    expect(await backend.sigmaMax(matrix)).toBe(found);
+  });
+
+  it("counts NaN and infinite weights and leaves them out of the powers", async () => {
+    const data = Float32Array.from([1, Number.NaN, 2, Number.POSITIVE_INFINITY, 3, Number.NEGATIVE_INFINITY]);
+    const moments = await backend.moments({ data, rows: 2, columns: 3 });
+    expect(moments.nonFinite).toBe(3);
+    expect(Array.from(moments.rowPower)).toEqual([5, 9]);
+    expect(Array.from(moments.columnPower)).toEqual([1, 9, 4]);
+  });
+
+  it("changes nothing in a view of a larger buffer", async () => {
+    const { data } = gaussian(10, 64);
+    const view: Matrix = { data: data.subarray(128, 512), rows: 6, columns: 64 };
+    const alone: Matrix = { ...view, data: view.data.slice() };
+    expect(await backend.osqe(view)).toEqual(await backend.osqe(alone));
+    expect(await backend.sigmaMax(view)).toBe(await backend.sigmaMax(alone));
+    expect(await backend.windowEigenvalues(view, 5, [3], 1)).toEqual(await backend.windowEigenvalues(alone, 5, [3], 1));
+    expect(data).toEqual(gaussian(10, 64).data);
+  });
+});
+
+function expectClose(actual: Float64Array, expected: readonly number[], tolerance: number): void {
+  expect(actual.length).toBe(expected.length);
+  for (const [index, value] of expected.entries()) {
+    expect(Math.abs((actual[index] ?? Number.NaN) - value)).toBeLessThanOrEqual(tolerance * value);
+  }
+}
