@@ -1,0 +1,77 @@
+/** prism quantize: plan.json → the GGUF, verified to the byte. */
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { openEngine } from "../../engine/open-engine.ts";
+import { defaultOutput } from "../../plan/quantize-arguments.ts";
+import { planImatrix, planSpec } from "../../quantize/plan-spec.ts";
+import { quantize } from "../../quantize/quantize.ts";
+import { formatBytes } from "../../report/terminal/numbers.ts";
+import type { CommandContext } from "../context.ts";
+import { nextCommand } from "../next-command.ts";
+import { forceOption, jsonOption, llamaDirOption, quietOption, threadsOption } from "../options.ts";
+import { openOutput } from "../output.ts";
+import { loadPlan } from "../read-document.ts";
+
+interface Options {
+  readonly output?: string;
+  readonly source?: string;
+  readonly imatrix?: string;
+  readonly allowRequantize?: boolean;
+  readonly threads: number;
+  readonly llamaDir?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+export function quantizeCommand(context: CommandContext): Command {
+  return new Command("quantize")
+    .description("make the GGUF that a plan describes, and verify its types and bytes")
+    .argument("<plan.json>", "a plan of prism plan")
+    .option("-o, --output <file>", "the GGUF to write; default: named after the model and its bits per weight")
+    .addOption(new Option("--source <model>", "the f16 model, where it no longer lies where the plan says"))
+    .addOption(
+      new Option("--imatrix <file>", "the plan's importance matrix, where it no longer lies where the plan says"),
+    )
+    .addOption(new Option("--allow-requantize", "accept a source that is already quantized"))
+    .addOption(threadsOption())
+    .addOption(llamaDirOption())
+    .addOption(forceOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .action((path: string, options: Options) => run(path, options, context));
+}
+
+async function run(path: string, options: Options, { signal }: CommandContext): Promise<void> {
+  const output = openOutput(options);
+  const plan = await loadPlan(path);
+  const source = options.source ?? plan.source.path;
+  const target = options.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
+  const imatrix = await planImatrix({ ...plan, source: { ...plan.source, path: source } }, options.imatrix);
+  const engine = await openEngine(options);
+  const progress = output.progress("quantize", plan.tensors.length, `tensors into ${target}`);
+  try {
+    const file = await quantize(planSpec(plan, source, target, imatrix), {
+      engine,
+      threads: options.threads,
+      force: options.force ?? false,
+      allowRequantize: options.allowRequantize ?? false,
+      signal,
+      onProgress: (done) => progress.update(done),
+    });
+    output.result({
+      document: {
+        ...file,
+        bpw: plan.predicted.bpw,
+        verified: { tensors: plan.tensors.length, fileBytes: file.fileBytes },
+      },
+      text: () =>
+        `${file.path}: ${formatBytes(file.fileBytes)}, ${plan.predicted.bpw.toFixed(4)} bits per weight, ${(file.elapsedMs / 1000).toFixed(1)} s\n` +
+        `verified: ${plan.tensors.length} tensors have the plan's types, and the file the plan's bytes`,
+      next: nextCommand("prism", "evaluate", file.path, "--reference", source),
+    });
+  } finally {
+    progress.end();
+    await engine.close();
+  }
+}

@@ -1,0 +1,162 @@
+/** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
+import { Command } from "commander";
+import { openEngine } from "../../engine/open-engine.ts";
+import { GateError, UsageError } from "../../errors.ts";
+import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
+import { parseGate } from "../../loop/gates.ts";
+import { type RunOptions, run } from "../../loop/run.ts";
+import type { Run } from "../../loop/run-document.ts";
+import { renderRun } from "../../report/terminal/evaluation-table.ts";
+import { openBackend } from "../backends.ts";
+import type { CommandContext } from "../context.ts";
+import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
+import { nextCommand } from "../next-command.ts";
+import {
+  backendOption,
+  collect,
+  forceOption,
+  jsonOption,
+  llamaDirOption,
+  quietOption,
+  seedOption,
+  threadsOption,
+} from "../options.ts";
+import { type Output, openOutput, type Progress } from "../output.ts";
+import { defaultRunDirectory } from "../output-names.ts";
+import { loadSensitivity, type PlanRequest, parseBudget, parseConstraints, parseMode } from "../plan-model.ts";
+import { addPlanningOptions } from "../planning-options.ts";
+
+interface Options extends PlanRequest, EvaluationCliOptions {
+  readonly out?: string;
+  readonly baseline?: string;
+  readonly require?: readonly string[];
+  readonly keepModels?: boolean;
+  readonly allowRequantize?: boolean;
+  readonly llamaDir?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** The budget most people want: the size of the most downloaded preset. */
+const DEFAULT_BUDGET = "Q4_K_M";
+
+const HELP = `
+Without a budget the plan gets the size of ${DEFAULT_BUDGET}. The same command goes on where an interrupted one stopped.
+The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/ and state.json (the --json).`;
+
+export function runCommand(context: CommandContext): Command {
+  const command = new Command("run")
+    .description("all of it: plan, quantize and evaluate, against stock presets, uniform types and shuffles")
+    .argument("<model>", "the unquantized GGUF file, or the first of its shards")
+    .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
+  addPlanningOptions(command)
+    .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
+    .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
+    .option("--keep-models", "keep the models of the controls too")
+    .option("--allow-requantize", "accept a source that is already quantized");
+  return addEvaluationOptions(command)
+    .addOption(threadsOption())
+    .addOption(backendOption())
+    .addOption(llamaDirOption())
+    .addOption(seedOption())
+    .addOption(forceOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .addHelpText("after", HELP)
+    .action((model: string, options: Options) => runRun(model, options, context));
+}
+
+async function runRun(model: string, options: Options, { signal }: CommandContext): Promise<void> {
+  const output = openOutput(options);
+  const out = options.out ?? defaultRunDirectory(model);
+  const request = {
+    budget: parseBudget(hasBudget(options) ? options : { ...options, like: DEFAULT_BUDGET }),
+    mode: parseMode(options.mode),
+    constraints: parseConstraints(options),
+    baselines: parseBaselines(options.baseline),
+    gates: (options.require ?? []).map(parseGate),
+    sensitivity: { name: options.sensitivity, of: await loadSensitivity(options.sensitivity) },
+  };
+  const backend = openBackend(options.backend, options.threads);
+  const engine = await openEngine(options);
+  const stages = followStages(output);
+  try {
+    const result = await run({
+      ...request,
+      ...evaluationSettings(options),
+      model,
+      out,
+      engine,
+      backend,
+      headGuard: options.headGuard,
+      seed: options.seed,
+      threads: options.threads,
+      keepModels: options.keepModels ?? false,
+      allowRequantize: options.allowRequantize ?? false,
+      force: options.force ?? false,
+      signal,
+      ...(options.imatrix === undefined ? {} : { imatrix: options.imatrix }),
+      onStage: stages.begin,
+      onProgress: stages.update,
+    } satisfies RunOptions);
+    stages.end();
+    output.result({
+      document: result,
+      text: () => renderRun(result),
+      next: nextCommand("prism", "show", `${out}/plans/plan.json`),
+    });
+    checkGates(result);
+  } finally {
+    stages.end();
+    await Promise.all([engine.close(), backend.close()]);
+  }
+}
+
+function hasBudget({ bpw, size, like }: Options): boolean {
+  return bpw !== undefined || size !== undefined || like !== undefined;
+}
+
+function parseBaselines(text: string | undefined): FileType[] {
+  return (text ?? "")
+    .split(",")
+    .filter((name) => name.trim() !== "")
+    .map((name) => {
+      const fileType = parseFileType(name.trim());
+      if (fileType !== undefined) return fileType;
+      throw new UsageError(
+        `--baseline ${name}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`,
+      );
+    });
+}
+
+function checkGates({ gates }: Run): void {
+  const missed = gates.filter(({ met }) => !met);
+  if (missed.length === 0) return;
+  const words = missed.map(
+    ({ gate, value }) => `${gate} (got ${value === undefined ? "no value" : value.toPrecision(4)})`,
+  );
+  throw new GateError(`the plan misses ${words.join(", ")}; give a larger budget, or a gate it can meet`);
+}
+
+/** A line per stage, and a bar for what counts its steps. */
+function followStages(output: Output) {
+  let stage = "";
+  let progress: Progress | undefined;
+  const end = () => {
+    progress?.end();
+    progress = undefined;
+  };
+  return {
+    begin(name: string) {
+      end();
+      stage = name;
+      output.note(name);
+    },
+    update(done: number, total: number) {
+      progress ??= output.bar(stage, total);
+      progress.update(done);
+    },
+    end,
+  };
+}

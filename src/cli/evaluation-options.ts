@@ -1,0 +1,61 @@
+/** The options of everything that evaluates: text, length, GPU, cache. */
+
+import type { Command } from "commander";
+import { Option } from "commander";
+import { parseSize } from "../allocate/budget.ts";
+import { defaultCacheDir } from "../evaluate/cache.ts";
+import { parseInteger } from "./options.ts";
+
+export interface EvaluationCliOptions {
+  readonly text?: string;
+  readonly context?: number;
+  readonly chunks?: number;
+  readonly gpuLayers: number;
+  readonly cacheLimit?: number;
+  /** commander's name for --no-cache. */
+  readonly cache: boolean;
+}
+
+/** Layers that mean "all of them" to llama.cpp. */
+const ALL_LAYERS = 999;
+
+export function addEvaluationOptions(command: Command): Command {
+  return command
+    .option("--text <file>", "text to judge on; default: sampled from the reference")
+    .addOption(
+      new Option("--context <n>", "tokens per chunk; default 512, or the model's own if smaller").argParser((text) =>
+        parseInteger("--context", text, 8, 2 ** 20),
+      ),
+    )
+    .addOption(
+      new Option(
+        "--chunks <n>",
+        "score exactly this many; default: until SE(KLD) is 5 % of KLD, at least 20",
+      ).argParser((text) => parseInteger("--chunks", text, 1, 1e6)),
+    )
+    .addOption(
+      new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")
+        .argParser((text) => (text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS)))
+        .default(0),
+    )
+    .addOption(
+      new Option(
+        "--cache-limit <size>",
+        "disk for the reference's logits; default 16GB; more is decoded again",
+      ).argParser(parseSize),
+    )
+    .option("--no-cache", "keep no sampled text and no logits");
+}
+
+/** What evaluate() and run() take of these. */
+export function evaluationSettings(options: EvaluationCliOptions) {
+  const { text, context, chunks, gpuLayers, cacheLimit, cache } = options;
+  return {
+    gpuLayers,
+    ...(text === undefined ? {} : { text }),
+    ...(context === undefined ? {} : { context }),
+    ...(chunks === undefined ? {} : { chunks }),
+    ...(cache ? { cacheDir: defaultCacheDir() } : {}),
+    ...(cacheLimit === undefined ? {} : { cacheLimitBytes: cacheLimit }),
+  };
+}

@@ -1,0 +1,23 @@
+/** The options of everything that plans: budget, mode, sensitivity, constraints. */
+import type { Command } from "commander";
+import { collect } from "./options.ts";
+
+/** Add them to a command; plan-model.ts reads them. */
+export function addPlanningOptions(command: Command): Command {
+  return command
+    .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
+    .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
+    .option("--like <filetype>", "budget: the size this preset would have, like Q3_K_M")
+    .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
+    .option(
+      "--sensitivity <mode>",
+      "what a weight's error costs: uniform, prism, or a JSON file of densities",
+      "uniform",
+    )
+    .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)
+    .option("--floor <RE=TYPE>", "give them at least the bits of this type (repeatable)", collect)
+    .option("--ban <RE=TYPE>", "don't give them this type (repeatable)", collect)
+    .option("--tie <RE>", "give the tensors that match one common type (repeatable)", collect)
+    .option("--no-head-guard", "let the output head be smaller than in the preset of this size")
+    .option("--imatrix <file>", "importance matrix, weighting the measured error and used by the quantizer");
+}
