@@ -21,14 +21,14 @@ export interface WindowGrid {
   readonly columnOffsets: readonly number[];
 }
 
-/** Smallest side of a matrix, in weights, whose spectrum is evidence of anything (metrics.md 1.1). */
+/** Smallest side of a matrix, in weights, whose spectrum is evidence of anything. */
 const MIN_ORDER = 64;
-/** Sides of the windows; 256 and 512 agree within 1 % (metrics.md 1.1). */
+/** Sides of the windows; 256 and 512 agree within 1 % on synthetic spectra. */
 const WINDOW = 256;
 const SMALL_WINDOW = 128;
 /** Windows along a row of the sample. */
 const MAX_COLUMN_WINDOWS = 4;
-/** Eigenvalues below this share of their window's largest one are rounding noise in 32-bit sums (metrics.md 3.1). */
+/** Eigenvalues below this share of their window's largest one are rounding noise in 32-bit sums. */
 const NOISE_SHARE = 1e-6;
 /** Share of eigenvalues below the noise from which a window is called rank deficient; Gaussian windows lose 0-2 of 256. */
 const DEFICIENT_SHARE = 0.1;

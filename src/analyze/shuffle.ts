@@ -1,5 +1,5 @@
+import { createNormal, createRandom, shuffled } from "../random.ts";
 import type { Analysis, TensorAnalysis } from "./analysis.ts";
-import { createNormal, createRandom, shuffled } from "./random.ts";
 import { DENSITY_LOG_SD, fromDensity, type Sensitivity } from "./sensitivity.ts";
 
 /** Relative difference below which densities count as equal. */

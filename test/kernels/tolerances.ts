@@ -17,6 +17,6 @@ export interface Tolerances {
 }
 
 export const TOLERANCES: Readonly<Record<"reference" | "demanded", Tolerances>> = {
-  reference: { moments: 1e-12, eigenvalue: 1e-9, sigmaMax: 1e-6, osqe: 2e-3, boundary: 5e-3 },
+  reference: { moments: 1e-12, eigenvalue: 1e-9, sigmaMax: 1e-6, osqe: 1e-4, boundary: 5e-3 },
   demanded: { moments: 1e-5, eigenvalue: 1e-4, sigmaMax: 1e-4, osqe: 5e-3, boundary: 5e-3 },
 };

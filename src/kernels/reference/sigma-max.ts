@@ -4,6 +4,7 @@
  * and full reorthogonalisation, and Rayleigh-Ritz on the whole space.
  */
 import { Matrix as Dense, EigenvalueDecomposition, QrDecomposition } from "ml-matrix";
+import { createRandom } from "../../random.ts";
 import type { Matrix } from "../backend.ts";
 import { gram } from "./gram.ts";
 import { symmetricEigenvalues } from "./symmetric-eigenvalues.ts";
@@ -53,17 +54,14 @@ function largestByKrylov(matrix: Matrix, order: number): number {
   }
 }
 
-/** Uniform numbers in [−1, 1) from the Park-Miller generator, seeded with the shape. */
+/** Uniform numbers in [−1, 1), seeded with the shape. */
 function startBlock(matrix: Matrix, order: number): Dense {
-  let state = ((matrix.rows * 69_069 + matrix.columns) % 2_147_483_646) + 1;
-  const block = new Dense(order, BLOCK);
-  for (let row = 0; row < order; row++) {
-    for (let column = 0; column < BLOCK; column++) {
-      state = (state * 48_271) % 2_147_483_647;
-      block.set(row, column, state / 1_073_741_823.5 - 1);
-    }
-  }
-  return block;
+  const random = createRandom(matrix.rows * 65_537 + matrix.columns);
+  return Dense.from1DArray(
+    order,
+    BLOCK,
+    Array.from({ length: order * BLOCK }, () => 2 * random() - 1),
+  );
 }
 
 /** Orthonormal basis of the block's part outside `basis`; twice, so that what the first pass left is gone too. */
