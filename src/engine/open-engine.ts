@@ -18,7 +18,12 @@ export interface OpenEngineOptions {
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   if (options.llamaDir !== undefined) {
     const embedded = await openEmbeddedEngine(options).catch(() => undefined);
-    return openProgramsEngine({ dir: options.llamaDir, ...(embedded === undefined ? {} : { embedded }) });
+    return openProgramsEngine({ dir: options.llamaDir, ...(embedded === undefined ? {} : { embedded }) }).catch(
+      async (error: unknown) => {
+        await embedded?.close();
+        throw error;
+      },
+    );
   }
   try {
     return await openEmbeddedEngine(options);

@@ -20,9 +20,10 @@ const METRICS: readonly (readonly [metric: keyof ClassSummary["metrics"], header
 ];
 
 const LEGEND = [
-  "alpha: tail exponent of the spectrum (low: heavy)   domin.: ln of the top singular value's share over noise",
-  "OSQE3: best relative error in 3 bits   imbal.: spread of row and column sizes   fragil.: ln OSQE2/OSQE4",
-  "bound.: weights near rounding thresholds, against uniform   pos.: 1 at both ends of the network, 0 mid-way",
+  "alpha: tail exponent of the spectrum, low is heavy; domin.: ln of the top singular value's",
+  "share over noise; OSQE3: best relative error in 3 bits; imbal.: spread of row and column",
+  "sizes; fragil.: ln OSQE2/OSQE4; bound.: weights near rounding thresholds against uniform;",
+  "pos.: 1 at both ends of the network, 0 mid-way",
 ];
 
 /** Types shown, as many as fit; those of 32-element blocks only where a class can't have the others. */
@@ -47,10 +48,15 @@ function heading({ model, sampling, tensors, imatrix, backend, engine }: Analysi
   ];
   const rows = [
     ["measured", `${measured.length} of ${tensors.length} tensors in ${(sampling.elapsedMs / 1000).toFixed(1)} s`],
-    ["read", `${formatSize(sampling.bytesRead)}, ${formatPercent(sampling.bytesRead / Math.max(1, model.fileBytes))} of the file`],
+    [
+      "read",
+      `${formatSize(sampling.bytesRead)}, ${formatPercent(sampling.bytesRead / Math.max(1, model.fileBytes))} of the file`,
+    ],
     ["how", how.join(", ")],
     ...(imatrix ? [["imatrix", `${printable(imatrix.file)}, ${imatrix.entries} entries`]] : []),
-    ...(worst ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]] : []),
+    ...(worst
+      ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]]
+      : []),
   ];
   return formatTable([{ header: "ANALYSIS" }, { header: printable(model.name ?? model.path) }], rows);
 }

@@ -42,9 +42,17 @@ function heading(inspection: Inspection): string {
     ["name", name === undefined ? "(none)" : printable(name)],
     ["architecture", arch === "" ? "(none)" : `${printable(arch)}, ${facts.layers} layers`],
     ...inPairs(details).map((line, index) => [index === 0 ? "shape" : "", line]),
-    ["vocabulary", tokenizer === undefined ? formatInteger(facts.vocabSize) : `${formatInteger(facts.vocabSize)}, tokenizer ${printable(String(tokenizer))}`],
+    [
+      "vocabulary",
+      tokenizer === undefined
+        ? formatInteger(facts.vocabSize)
+        : `${formatInteger(facts.vocabSize)}, tokenizer ${printable(String(tokenizer))}`,
+    ],
     ["tensors", `${formatInteger(inspection.tensors)} with ${formatInteger(inspection.elements)} weights`],
-    ["file", `${formatBytes(inspection.fileBytes)}${shards.length > 1 ? `, ${shards.length} shards` : ""}, GGUF version ${inspection.ggufVersion}`],
+    [
+      "file",
+      `${formatBytes(inspection.fileBytes)}${shards.length > 1 ? `, ${shards.length} shards` : ""}, GGUF version ${inspection.ggufVersion}`,
+    ],
     ["type", `${fileType ?? "(not said)"}, ${inspection.bpw.toFixed(4)} bits per weight`],
   ];
   return formatTable([{ header: "MODEL" }, { header: printable(inspection.path) }], rows);

@@ -1,0 +1,87 @@
+/** Path of a model → Analysis: opens what analyze/ needs, shows progress, and closes everything again. */
+import type { Analysis } from "../analyze/analysis.ts";
+import { type AnalyzeOptions, analyze } from "../analyze/analyze.ts";
+import { openEngine } from "../engine/open-engine.ts";
+import { FormatError } from "../errors.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { readFacts } from "../gguf/facts.ts";
+import type { Model, ModelFile } from "../gguf/model.ts";
+import { openModel } from "../gguf/open.ts";
+import { preflight } from "../gguf/preflight.ts";
+import { checkImatrix } from "../imatrix/check.ts";
+import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
+import { printable } from "../plan/printable.ts";
+import { openBackend } from "./backends.ts";
+import type { CommandContext } from "./context.ts";
+import type { Output } from "./output.ts";
+
+export interface AnalyzeModelOptions {
+  readonly threads: number;
+  readonly backend: string;
+  readonly seed: number;
+  /** Path of an importance matrix. */
+  readonly imatrix?: string;
+  readonly targetRelativeSe?: number;
+  readonly exactMetrics?: boolean;
+  readonly exactDistortion?: boolean;
+}
+
+/** Analyze the model at `path`. Everything that can be refused is refused before the work starts. */
+export async function analyzeModel(
+  path: string,
+  options: AnalyzeModelOptions,
+  { signal }: CommandContext,
+  output: Output,
+): Promise<Analysis> {
+  const file = await openModel(path);
+  try {
+    const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
+    checkModel(file.model, output);
+    if (imatrix) checkImatrix(imatrix, file.model);
+    return await measure(file, imatrix, options, signal, output);
+  } finally {
+    await file.close();
+  }
+}
+
+function checkModel(model: Model, output: Output): void {
+  const facts = readFacts(model);
+  const fatal = (message: string) => new FormatError(model.path, message);
+  for (const finding of preflight(model, facts)) {
+    if (finding.code === "no-architecture") throw fatal(`${finding.message}; ${finding.remedy}`);
+    if (finding.severity === "error") output.note(printable(`! ${finding.message}; ${finding.remedy}`));
+  }
+  if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
+    throw fatal("has no tensor that llama-quantize would quantize; see prism inspect");
+  }
+}
+
+async function measure(
+  file: ModelFile,
+  imatrix: Imatrix | undefined,
+  options: AnalyzeModelOptions,
+  signal: AbortSignal,
+  output: Output,
+): Promise<Analysis> {
+  const { threads, seed, backend: backendName, imatrix: _, ...rest } = options;
+  const backend = openBackend(backendName, threads);
+  const engine = await openEngine({ threads });
+  const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;
+  const progress = output.progress("analyze", total, `tensors of ${printable(file.model.path)}`);
+  const analyzeOptions: AnalyzeOptions = {
+    ...rest,
+    engine,
+    backend,
+    seed,
+    threads,
+    signal,
+    onProgress: (done, _total, name) => progress.update(done, name),
+    ...(imatrix && { imatrix }),
+  };
+  try {
+    return await analyze(file, readFacts(file.model), analyzeOptions);
+  } finally {
+    progress.end();
+    await Promise.all([engine.close(), backend.close()]);
+  }
+}

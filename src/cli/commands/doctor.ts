@@ -1,0 +1,56 @@
+/** prism doctor: what works on this machine, tried rather than guessed, and what to do about the rest. */
+import { Command } from "commander";
+import { EngineError, InterruptedError } from "../../errors.ts";
+import { PRISM_VERSION } from "../../version.ts";
+import type { CommandContext } from "../context.ts";
+import { backendChecks } from "../doctor/backend-checks.ts";
+import type { Check } from "../doctor/check.ts";
+import { renderChecks } from "../doctor/checks-text.ts";
+import { engineChecks } from "../doctor/engine-checks.ts";
+import { machineChecks } from "../doctor/machine-checks.ts";
+import { jsonOption, llamaDirOption, quietOption, threadsOption } from "../options.ts";
+import { openOutput } from "../output.ts";
+
+interface DoctorOptions {
+  readonly threads: number;
+  readonly llamaDir?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+export function doctorCommand(context: CommandContext): Command {
+  return new Command("doctor")
+    .description("try what PRISM needs on this machine, and say what to do about the rest")
+    .addOption(threadsOption())
+    .addOption(llamaDirOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .action((options: DoctorOptions) => runDoctor(options, context));
+}
+
+async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Promise<void> {
+  const { threads, llamaDir } = options;
+  const output = openOutput(options);
+  const stages: readonly (readonly [name: string, run: () => Promise<Check[]>])[] = [
+    ["machine", machineChecks],
+    ["engine", () => engineChecks({ threads, signal, ...(llamaDir === undefined ? {} : { llamaDir }) })],
+    ["backends", () => backendChecks(threads)],
+  ];
+  const progress = output.progress("doctor", stages.length, "groups of checks");
+  const checks: Check[] = [];
+  for (const [index, [name, run]] of stages.entries()) {
+    progress.update(index, name);
+    checks.push(...(await run()));
+    if (signal.aborted) throw new InterruptedError();
+  }
+  progress.end();
+  const missing = checks.filter(({ status }) => status === "missing");
+  output.result({
+    document: { schema: "prism.doctor/1", prismVersion: PRISM_VERSION, ok: missing.length === 0, checks },
+    text: (paint) => `prism ${PRISM_VERSION}\n\n${renderChecks(checks, paint)}`,
+    next: missing.length === 0 ? "prism inspect MODEL.gguf" : "prism doctor, after what is marked -> above",
+  });
+  if (missing.length > 0) {
+    throw new EngineError(`missing: ${missing.map(({ name }) => name).join(", ")}`, { missing: true });
+  }
+}

@@ -1,0 +1,86 @@
+/** prism plan: a type for every tensor within a budget, with the files that carry it out. */
+import { Command } from "commander";
+import { InterruptedError, UsageError } from "../../errors.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { renderPlanTable } from "../../report/terminal/plan-table.ts";
+import type { CommandContext } from "../context.ts";
+import { nextCommand } from "../next-command.ts";
+import { backendOption, forceOption, jsonOption, quietOption, seedOption, threadsOption } from "../options.ts";
+import { openOutput } from "../output.ts";
+import { checkOutputs } from "../output-files.ts";
+import { planFiles, writePlan } from "../plan-files.ts";
+import { type PlanRequest, planFromEdited, planModel } from "../plan-model.ts";
+import { addPlanningOptions } from "../planning-options.ts";
+
+interface PlanCliOptions extends PlanRequest {
+  readonly output?: string;
+  readonly recipeDir?: string;
+  readonly from?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+const HELP = `
+Exactly one of --bpw, --size and --like is needed. A pattern (RE) is a regular
+expression that is found anywhere in the name of a tensor.
+
+Beside plan.json go recipe.sh, recipe.ps1, tensor-types.txt, custom-q.txt and
+evaluate.sh; beside a NAME.json, NAME.recipe.sh and so on.
+
+To plan a model more than once, keep its analysis:
+  prism analyze MODEL.gguf
+  prism plan MODEL.analysis.json --bpw 4`;
+
+export function planCommand(context: CommandContext): Command {
+  const command = new Command("plan")
+    .description("choose a type for every tensor within a budget; write the plan and the recipe files")
+    .argument("[model]", "a GGUF file (analyzed first), or the analysis of one")
+    .option("-o, --output <file>", "where the plan goes (default: plan.json)")
+    .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
+  return addPlanningOptions(command)
+    .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
+    .addOption(threadsOption())
+    .addOption(backendOption())
+    .addOption(seedOption())
+    .addOption(forceOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .addHelpText("after", HELP)
+    .action((source: string | undefined, options: PlanCliOptions) => runPlan(source, options, context));
+}
+
+async function runPlan(source: string | undefined, options: PlanCliOptions, context: CommandContext): Promise<void> {
+  const { from, force = false, recipeDir } = options;
+  const output = openOutput(options);
+  const target = options.output ?? from ?? "plan.json";
+  const files = planFiles(target, recipeDir);
+  await checkOutputs([target, ...Object.values(files)], force);
+  const plan = await makeThePlan(source, options, context, output);
+  if (context.signal.aborted) throw new InterruptedError();
+  await writePlan(plan, target, files);
+  output.result({
+    document: plan,
+    text: () => `${renderPlanTable(plan)}\n${describeFiles([target, ...Object.values(files)])}`,
+    next: nextCommand("prism", "quantize", target),
+  });
+}
+
+function makeThePlan(
+  source: string | undefined,
+  options: PlanCliOptions,
+  context: CommandContext,
+  output: ReturnType<typeof openOutput>,
+): Promise<Plan> {
+  if (options.from !== undefined) return planFromEdited(options.from, source, options, context, output);
+  if (source === undefined) {
+    throw new UsageError("name the model or its analysis: prism plan MODEL.gguf --like Q3_K_M");
+  }
+  return planModel(source, options, context, output);
+}
+
+/** One file to a line would push the plan off the screen. */
+function describeFiles(paths: readonly string[]): string {
+  const [plan, ...recipes] = paths;
+  return `wrote ${plan}\n  and ${recipes.join("\n      ")}`;
+}

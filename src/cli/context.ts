@@ -1,0 +1,5 @@
+/** What every command is given. */
+export interface CommandContext {
+  /** Aborted by Ctrl-C; a command then cleans up and throws InterruptedError. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,44 @@
+/** The backends, each measured on a small matrix. */
+import type { Matrix } from "../../kernels/backend.ts";
+import { createRandom } from "../../random.ts";
+import { BACKENDS } from "../backends.ts";
+import type { Check } from "./check.ts";
+
+const ROWS = 128;
+const COLUMNS = 1024;
+/** Milliseconds of measuring, after one call that warms up. */
+const MEASURE_MS = 300;
+
+/** Measure moments and OSQE, which see every weight of a sample, in every backend. */
+export async function backendChecks(threads: number): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [name, create] of BACKENDS) {
+    const backend = create(threads);
+    try {
+      const nsPerWeight = await measure(async (matrix) => {
+        await Promise.all([backend.moments(matrix), backend.osqe(matrix)]);
+      });
+      const detail = `${backend.description}; ${nsPerWeight.toFixed(0)} ns per weight`;
+      checks.push({ name: `backend ${name}`, status: "ok", detail });
+    } catch (error) {
+      checks.push({ name: `backend ${name}`, status: "missing", detail: (error as Error).message });
+    } finally {
+      await backend.close();
+    }
+  }
+  return checks;
+}
+
+async function measure(compute: (matrix: Matrix) => Promise<void>): Promise<number> {
+  const random = createRandom(1);
+  const data = Float32Array.from({ length: ROWS * COLUMNS }, () => random() - 0.5);
+  const matrix = { data, rows: ROWS, columns: COLUMNS };
+  await compute(matrix);
+  const started = performance.now();
+  let calls = 0;
+  do {
+    await compute(matrix);
+    calls++;
+  } while (performance.now() - started < MEASURE_MS);
+  return ((performance.now() - started) * 1e6) / (calls * data.length);
+}

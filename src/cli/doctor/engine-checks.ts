@@ -1,0 +1,135 @@
+/** The engine, tried: its package, a round trip of weights through the real quantizer, and a model quantized. */
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Engine } from "../../engine/engine.ts";
+import { openEngine } from "../../engine/open-engine.ts";
+import { describePackage, findEnginePackage } from "../../engine/package.ts";
+import { inspect } from "../../gguf/inspect.ts";
+import { openModel } from "../../gguf/open.ts";
+import { createRandom } from "../../random.ts";
+import { formatInteger } from "../../report/terminal/numbers.ts";
+import type { Check } from "./check.ts";
+
+export interface EngineCheckOptions {
+  readonly threads: number;
+  readonly llamaDir?: string;
+  readonly signal: AbortSignal;
+}
+
+/** The demo model that comes with the package. */
+const DEMO_MODEL = new URL("../../../models/books-llama-8m-f16.gguf", import.meta.url);
+const DEMO_PRESET = "Q4_K_M";
+
+/** All GPU layers: an installed GPU build is looked at too. */
+const ALL_LAYERS = 999;
+
+const ROW_ELEMENTS = 1024;
+const ROWS = 256;
+const BAND_ROWS = 64;
+/** Relative squared error that evenly spread numbers have in Q4_K, with room on both sides. */
+const CREDIBLE_DISTORTION = [1e-4, 2e-2] as const;
+/** Milliseconds of round trips. */
+const MEASURE_MS = 500;
+
+/** Try the engine. What fails is reported, not thrown; an engine that is not there is `missing`. */
+export async function engineChecks(options: EngineCheckOptions): Promise<Check[]> {
+  const { threads, llamaDir } = options;
+  const checks = [packageCheck(llamaDir !== undefined)];
+  let engine: Engine;
+  try {
+    engine = await openEngine({ threads, gpuLayers: ALL_LAYERS, ...(llamaDir === undefined ? {} : { llamaDir }) });
+  } catch (error) {
+    return [...checks, failed("engine", error)];
+  }
+  try {
+    const { kind, version, origin, devices } = engine.info;
+    const from = kind === "programs" ? `programs in ${origin}` : "embedded";
+    const detail = [`llama.cpp ${version}, ${from}`, ...devices].join("; ");
+    checks.push({ name: "engine", status: "ok", detail });
+    checks.push(await attempt("round trip", () => tryRoundTrip(engine, threads)));
+    checks.push(await attempt("quantize", () => tryQuantize(engine, options)));
+    return checks;
+  } finally {
+    await engine.close();
+  }
+}
+
+function packageCheck(replaced: boolean): Check {
+  try {
+    return { name: "engine package", status: "ok", detail: describePackage(findEnginePackage()) };
+  } catch (error) {
+    return replaced ? { ...failed("engine package", error), status: "absent" } : failed("engine package", error);
+  }
+}
+
+async function attempt(name: string, work: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, status: "ok", detail: await work() };
+  } catch (error) {
+    return failed(name, error);
+  }
+}
+
+/** Messages of the engine end with what to do, after a semicolon. */
+function failed(name: string, error: unknown): Check {
+  const message = error instanceof Error ? error.message : String(error);
+  const split = message.lastIndexOf("; ");
+  if (split < 0) return { name, status: "missing", detail: message };
+  return { name, status: "missing", detail: message.slice(0, split), remedy: message.slice(split + 2) };
+}
+
+async function tryRoundTrip(engine: Engine, threads: number): Promise<string> {
+  const random = createRandom(1);
+  const weights = Float32Array.from({ length: ROWS * ROW_ELEMENTS }, () => random() - 0.5);
+  const job = {
+    sourceType: "F32",
+    rowElements: ROW_ELEMENTS,
+    data: new Uint8Array(weights.buffer),
+    bandRows: BAND_ROWS,
+    types: ["Q4_K"],
+  } as const;
+  const started = performance.now();
+  let done = 0;
+  let distortion = 0;
+  do {
+    const results = await Promise.all(Array.from({ length: threads }, () => engine.roundTrip(job)));
+    const [first] = results;
+    distortion = total(first?.error.Q4_K) / total(first?.power);
+    done += results.length;
+  } while (performance.now() - started < MEASURE_MS);
+  const [least, most] = CREDIBLE_DISTORTION;
+  if (!(distortion > least && distortion < most)) {
+    throw new Error(`Q4_K changed weights by ${distortion}, expected ${least} to ${most}; install the package again`);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  return `Q4_K there and back, ${((done * weights.length) / seconds / 1e6).toFixed(1)} million weights per second`;
+}
+
+async function tryQuantize(engine: Engine, { threads, signal }: EngineCheckOptions): Promise<string> {
+  const source = fileURLToPath(DEMO_MODEL);
+  const file = await openModel(source);
+  await file.close();
+  const expected = inspect(file.model).presets.find(({ fileType }) => fileType === DEMO_PRESET)?.fileBytes;
+  const folder = await mkdtemp(join(tmpdir(), "prism-doctor-"));
+  try {
+    const output = join(folder, "demo.gguf");
+    const started = performance.now();
+    await engine.quantize({ source, output, fileType: DEMO_PRESET, overrides: [], threads, signal });
+    const seconds = (performance.now() - started) / 1000;
+    const { size } = await stat(output);
+    if (size !== expected) {
+      throw new Error(
+        `the demo model has ${size} bytes as ${DEMO_PRESET}, predicted ${expected}; use llama.cpp v0.5.0`,
+      );
+    }
+    return `demo model to ${DEMO_PRESET} in ${seconds.toFixed(1)} s, ${formatInteger(size)} bytes as predicted`;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function total(values: Float64Array | undefined): number {
+  return values?.reduce((sum, value) => sum + value, 0) ?? 0;
+}

@@ -1,0 +1,29 @@
+/** Ctrl-C: the first asks the command to stop and clean up, the second ends the process at once. */
+import { setMaxListeners } from "node:events";
+import { removeUnderWay } from "../aside-file.ts";
+import { EXIT } from "../errors.ts";
+
+export interface Interruption {
+  readonly signal: AbortSignal;
+  /** Leave with the exit code of an interrupted program, half-written files removed. */
+  exit(): never;
+}
+
+/** Abort a signal on SIGINT and SIGTERM instead of dying. */
+export function watchSignals(): Interruption {
+  const controller = new AbortController();
+  // every piece of work of a command listens to it
+  setMaxListeners(0, controller.signal);
+  const exit = (): never => {
+    removeUnderWay();
+    process.exit(EXIT.interrupted);
+  };
+  const stop = () => {
+    if (controller.signal.aborted) exit();
+    process.stderr.write("\nprism: interrupted, stopping (Ctrl-C again ends it at once)\n");
+    controller.abort();
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  return { signal: controller.signal, exit };
+}

@@ -1,0 +1,72 @@
+/**
+ * Where a command writes: stdout is the result, as text or as exactly one JSON document; stderr is progress and notes.
+ * Colours and bars appear on a terminal only.
+ */
+import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
+import { ProgressBar } from "./progress-bar.ts";
+
+export interface OutputOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+export interface Progress {
+  /** `done` of the total are ready; `label` says which was the last. */
+  update(done: number, label?: string): void;
+  end(): void;
+}
+
+export interface Result {
+  /** What --json prints. */
+  readonly document: unknown;
+  /** What a person reads, without the last line. */
+  readonly text: (paint: Paint) => string;
+  /** The next command to type. */
+  readonly next: string;
+}
+
+export interface Output {
+  /** Print the result; once, at the end. */
+  result(result: Result): void;
+  /** Say something on stderr that is not the result. */
+  note(text: string): void;
+  /** Start a stage of `total` steps: a bar on a terminal, one line elsewhere. */
+  progress(stage: string, total: number, unit: string): Progress;
+  /** The bar of a stage that was announced with note(): nothing where there is no terminal. */
+  bar(stage: string, total: number): Progress;
+}
+
+const SILENT: Progress = { update: () => undefined, end: () => undefined };
+
+/** Open the output of a command. */
+export function openOutput({ json = false, quiet = false }: OutputOptions): Output {
+  const { stdout, stderr, env } = process;
+  const isTerminal = stderr.isTTY === true && env.TERM !== "dumb";
+  let bar: ProgressBar | undefined;
+  return {
+    result({ document, text, next }) {
+      bar?.end();
+      if (json) stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+      else stdout.write(`${text(painter(stdout, env)).trimEnd()}\n\nnext: ${next}\n`);
+    },
+    note(text) {
+      if (quiet) return;
+      bar?.clear();
+      stderr.write(`${text}\n`);
+    },
+    progress(stage, total, unit) {
+      if (!quiet && !isTerminal) stderr.write(`${stage}: ${total} ${unit}\n`);
+      return this.bar(stage, total);
+    },
+    bar(stage, total) {
+      if (quiet || !isTerminal) return SILENT;
+      bar = new ProgressBar(stderr, stage, total);
+      return bar;
+    },
+  };
+}
+
+/** NO_COLOR (https://no-color.org) and anything that is not a terminal get plain text. */
+function painter(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv): Paint {
+  return stream.isTTY === true && !env.NO_COLOR && env.TERM !== "dumb" ? ansi : plain;
+}

@@ -1,0 +1,128 @@
+/** Model or analysis + what was asked on the command line → Plan. */
+import { parseBpw, parseSize } from "../allocate/budget.ts";
+import { parseConstraint } from "../allocate/patterns.ts";
+import type { Constraint } from "../allocate/problem.ts";
+import type { Analysis } from "../analyze/analysis.ts";
+import { parseDensities, sensitivityFromDensities } from "../analyze/density-document.ts";
+import { parseSensitivity, type Sensitivity } from "../analyze/sensitivity.ts";
+import { UsageError } from "../errors.ts";
+import { FILE_TYPE_NAMES, parseFileType } from "../ggml/file-types.ts";
+import type { BudgetRequest } from "../plan/budget.ts";
+import { makePlan } from "../plan/make-plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import { recostPlan } from "../plan/recost.ts";
+import { analyzeModel } from "./analyze-model.ts";
+import type { CommandContext } from "./context.ts";
+import type { Output } from "./output.ts";
+import { isJson, loadAnalysis, loadPlan, readText } from "./read-document.ts";
+
+export interface PlanRequest {
+  readonly bpw?: string;
+  readonly size?: string;
+  readonly like?: string;
+  readonly mode: string;
+  readonly sensitivity: string;
+  readonly pin?: readonly string[];
+  readonly floor?: readonly string[];
+  readonly ban?: readonly string[];
+  readonly tie?: readonly string[];
+  readonly headGuard: boolean;
+  readonly imatrix?: string;
+  readonly threads: number;
+  readonly backend: string;
+  readonly seed: number;
+}
+
+/** Plan the model or analysis at `source`. Everything that can be wrong in the request is checked before the analysis. */
+export async function planModel(
+  source: string,
+  request: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<Plan> {
+  const budget = parseBudget(request);
+  const mode = parseMode(request.mode);
+  const constraints = parseConstraints(request);
+  const sensitivity = await loadSensitivity(request.sensitivity);
+  const analysis = await analysisOf(source, request, context, output);
+  return makePlan({
+    analysis,
+    sensitivity: sensitivity(analysis),
+    budget,
+    mode,
+    constraints,
+    headGuard: request.headGuard,
+  });
+}
+
+/** Price the edited plan at `path` anew, with measurements from `source` where one is given. */
+export async function planFromEdited(
+  path: string,
+  source: string | undefined,
+  request: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<Plan> {
+  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie"] as const).find((option) => request[option]);
+  if (unused !== undefined) {
+    throw new UsageError(`--${unused}: --from takes the types as they were edited; leave --${unused} out`);
+  }
+  const plan = await loadPlan(path);
+  if (source === undefined) return plan;
+  return recostPlan(plan, await analysisOf(source, request, context, output));
+}
+
+async function analysisOf(
+  source: string,
+  { threads, backend, seed, imatrix }: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<Analysis> {
+  if (!(await isJson(source))) {
+    return analyzeModel(
+      source,
+      { threads, backend, seed, ...(imatrix === undefined ? {} : { imatrix }) },
+      context,
+      output,
+    );
+  }
+  if (imatrix !== undefined) {
+    throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");
+  }
+  return loadAnalysis(source);
+}
+
+export function parseBudget({ bpw, size, like }: PlanRequest): BudgetRequest {
+  const given = Object.entries({ bpw, size, like }).filter(([, value]) => value !== undefined);
+  if (given.length === 0) {
+    throw new UsageError("a budget is needed: --bpw 3.5, --size 4.3GB, or --like Q3_K_M");
+  }
+  if (given.length > 1) {
+    const options = given.map(([name, value]) => `--${name} ${value}`);
+    throw new UsageError(`${options.join(" and ")}: expected one budget, got ${given.length}; drop all but one`);
+  }
+  if (bpw !== undefined) return { kind: "bpw", value: parseBpw(bpw), text: `--bpw ${bpw}` };
+  if (size !== undefined) return { kind: "fileBytes", value: parseSize(size), text: `--size ${size}` };
+  const fileType = parseFileType(like ?? "");
+  if (fileType === undefined) {
+    throw new UsageError(`--like ${like}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`);
+  }
+  return { kind: "like", fileType, text: `--like ${fileType}` };
+}
+
+export function parseMode(mode: string): "tensor" | "class" {
+  if (mode === "tensor" || mode === "class") return mode;
+  throw new UsageError(`--mode ${mode}: expected tensor or class`);
+}
+
+export function parseConstraints(request: PlanRequest): Constraint[] {
+  return (["pin", "floor", "ban", "tie"] as const).flatMap((kind) =>
+    (request[kind] ?? []).map((text) => parseConstraint(kind, text)),
+  );
+}
+
+export async function loadSensitivity(mode: string): Promise<(analysis: Analysis) => Sensitivity> {
+  if (!/[./\\]/.test(mode)) return parseSensitivity(mode);
+  const densities = parseDensities(mode, await readText(mode));
+  return (analysis) => sensitivityFromDensities(analysis, densities);
+}
