@@ -4,6 +4,7 @@
  * carries the last log lines; the next request starts a fresh child.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { entryPoint } from "../entry.ts";
 import { EngineError, InterruptedError } from "../errors.ts";
@@ -12,12 +13,12 @@ import { LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
 
 /** Log lines kept for an error message. */
-const LOG_TAIL_LINES = 12;
+export const LOG_TAIL_LINES = 12;
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: number) => void;
-  /** Every line the library logs during the call. */
+  /** Every line the library logs during the call, as the child answers it. */
   readonly onLog?: (line: string) => void;
 }
 
@@ -29,39 +30,64 @@ interface Pending {
   /** The reply and the end of the log come by different pipes, in either order; both settle the call. */
   reply?: Reply;
   logEnded?: boolean;
+  /** The last lines logged for this call. */
+  logTail?: string[];
 }
 
 export class EngineChild {
   readonly #found: EnginePackage;
+  /** In the order sent, which is the order the child answers in. */
   readonly #pending = new Map<number, Pending>();
   #child: ChildProcess | undefined;
+  /** Settles when the child has ended and what was pending is rejected. */
+  #gone: Promise<void> = Promise.resolve();
+  #stopping = false;
+  #closed = false;
   #opened: Promise<unknown> | undefined;
   #nextId = 1;
   #logTail: string[] = [];
-  /** Counts the processes started: handles of loaded models die with theirs. */
+  /** Counts the processes that ended: loaded models die with theirs. */
   generation = 0;
 
   constructor(found: EnginePackage) {
     this.#found = found;
   }
 
-  /** Call a method of child/main.ts. Abort kills the child: its calls block and can't be asked to stop. */
+  /**
+   * Call a method of child/main.ts. Abort kills the child: its calls block and can't be asked to stop.
+   * Throws EngineError where the method fails or the process ends, InterruptedError on abort.
+   */
   async call<Result>(method: Request["method"], args: unknown, options: CallOptions = {}): Promise<Result> {
-    if (options.signal?.aborted) throw new InterruptedError();
+    this.#throwIfEnded(options.signal);
     await this.#open();
+    this.#throwIfEnded(options.signal);
     return (await this.#send(method, args, options)) as Result;
   }
 
-  /** End the process. Pending calls are rejected. */
+  /** End the process for good. Pending calls are rejected, and so is every later one. */
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#stop();
+  }
+
+  /** End the process; the next call starts another. */
+  async #stop(): Promise<void> {
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = new Promise((resolve) => child.once("exit", resolve));
+    if (child === undefined) return;
+    this.#stopping = true;
+    // An idle child doesn't keep the program alive, so the program would end before it hears that the child did.
+    hold(child);
     child.kill("SIGKILL");
-    await ended;
+    await this.#gone;
+  }
+
+  #throwIfEnded(signal: AbortSignal | undefined): void {
+    if (signal?.aborted) throw new InterruptedError();
+    if (this.#closed) throw new EngineError("the engine was closed");
   }
 
   async #open(): Promise<void> {
+    if (this.#stopping) await this.#gone;
     if (this.#child === undefined) {
       this.#start();
       this.#opened = this.#send("open", this.#found, {});
@@ -73,26 +99,30 @@ export class EngineChild {
     const child = fork(entryPoint("./child/main", import.meta.url), [], {
       // Not the parent's flags: a debugger's port or a loader is not meant for this process.
       execArgv: [],
+      // After a failed assert ggml would start a debugger to print the stack.
+      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-    this.generation++;
     this.#child = child;
+    this.#stopping = false;
     this.#logTail = [];
-    const stderr = child.stderr;
-    let drained: Promise<unknown> = Promise.resolve();
-    if (stderr !== null) {
-      const lines = createInterface({ input: stderr });
-      lines.on("line", (line) => this.#log(line));
-      drained = new Promise((resolve) => lines.once("close", resolve));
-    }
+    const lines = createInterface({ input: child.stderr as Socket });
+    lines.on("line", (line) => this.#log(line));
+    const drained = new Promise((resolve) => lines.once("close", resolve));
     child.on("message", (reply: Reply) => this.#receive(reply));
-    child.once("exit", (code, signal) => void drained.then(() => this.#ended(child, code, signal)));
-    child.once("error", (error) =>
-      this.#rejectAll(new EngineError(`the engine's process could not start: ${error.message}`)),
-    );
+    this.#gone = new Promise((resolve) => {
+      const end = (how: string) => {
+        this.#ended(how);
+        resolve();
+      };
+      child.once("exit", (code, signal) => void drained.then(() => end(signal ?? `exit code ${code}`)));
+      child.once("error", (error) => {
+        if (child.pid === undefined) end(error.message);
+      });
+    });
     // An idle engine must not keep the program alive; a pending call does.
-    idle(child);
+    release(child);
   }
 
   #send(method: Request["method"], args: unknown, options: CallOptions): Promise<unknown> {
@@ -100,11 +130,11 @@ export class EngineChild {
     const id = this.#nextId++;
     const { signal } = options;
     return new Promise((resolve, reject) => {
-      const abort = () => void this.close();
+      const abort = () => void this.#stop();
       const settle = () => {
         signal?.removeEventListener("abort", abort);
         this.#pending.delete(id);
-        if (this.#pending.size === 0) idle(child);
+        if (this.#pending.size === 0 && !this.#stopping) release(child);
       };
       this.#pending.set(id, {
         method,
@@ -119,11 +149,12 @@ export class EngineChild {
         },
       });
       signal?.addEventListener("abort", abort, { once: true });
-      child.ref();
-      child.channel?.ref();
+      hold(child);
       child.send({ id, method, args: withId(args, id) } as Request, (error) => {
-        if (error !== null)
+        // A child that has just died says why in a moment, when its log has arrived.
+        if (error !== null && this.#child !== child) {
           this.#pending.get(id)?.reject(new EngineError(`the engine's process is gone: ${error.message}`));
+        }
       });
     });
   }
@@ -144,41 +175,53 @@ export class EngineChild {
       const pending = this.#pending.get(Number(line.slice(LOG_END.length)));
       if (pending === undefined) return;
       pending.logEnded = true;
+      pending.logTail = this.#logTail;
+      this.#logTail = [];
       this.#settle(pending);
       return;
     }
-    for (const { options } of this.#pending.values()) options.onLog?.(line);
+    this.#answering()?.options.onLog?.(line);
     if (line.trim() === "") return;
     this.#logTail.push(line);
     if (this.#logTail.length > LOG_TAIL_LINES) this.#logTail.shift();
   }
 
-  #settle({ reply, logEnded, resolve, reject }: Pending): void {
+  /** The call the child is at: the first whose log has not ended. */
+  #answering(): Pending | undefined {
+    for (const pending of this.#pending.values()) if (!pending.logEnded) return pending;
+    return undefined;
+  }
+
+  #settle({ reply, logEnded, logTail, resolve, reject }: Pending): void {
     if (reply === undefined || !logEnded) return;
-    if ("error" in reply) reject(new EngineError(reply.error, { logTail: this.#logTail }));
+    if ("error" in reply) reject(new EngineError(reply.error, { logTail: logTail ?? [] }));
     else if ("result" in reply) resolve(reply.result);
   }
 
-  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
-    if (this.#child === child) {
-      this.#child = undefined;
-      this.#opened = undefined;
-    }
-    const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-    const method = this.#pending.values().next().value?.method ?? "idle";
-    this.#rejectAll(
-      new EngineError(`the engine's process ended (${how}) during ${method}`, { logTail: this.#logTail }),
-    );
-  }
-
-  #rejectAll(error: Error): void {
+  #ended(how: string): void {
+    const method = this.#answering()?.method ?? "idle";
+    const error = this.#stopping
+      ? new EngineError(`the engine was stopped during ${method}`)
+      : new EngineError(`the engine's process ended (${how}) during ${method}`, { logTail: this.#logTail });
+    this.generation++;
+    this.#child = undefined;
+    this.#opened = undefined;
+    this.#stopping = false;
     for (const pending of [...this.#pending.values()]) pending.reject(error);
   }
 }
 
-function idle(child: ChildProcess): void {
+/** Keep the program alive until the child is released or ends. */
+function hold(child: ChildProcess): void {
+  child.ref();
+  child.channel?.ref();
+  (child.stderr as Socket | null)?.ref();
+}
+
+function release(child: ChildProcess): void {
   child.unref();
   child.channel?.unref();
+  (child.stderr as Socket | null)?.unref();
 }
 
 /** `sample` reports progress under the id of its request. */

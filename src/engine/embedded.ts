@@ -4,25 +4,13 @@
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EngineError, FormatError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 import { parseTensorType } from "../ggml/tensor-types.ts";
-import type { ScoreReply, ScoreRequest } from "./child/loaded-model.ts";
 import type { QuantizeRequest } from "./child/quantize.ts";
-import { EngineChild } from "./child-process.ts";
-import type {
-  Engine,
-  EngineInfo,
-  LoadedModel,
-  ModelLoadOptions,
-  QuantizeJob,
-  QuantizeOutcome,
-  RoundTripJob,
-  RoundTripResult,
-  ScoreOptions,
-  TokenScores,
-} from "./engine.ts";
-import { logitsOffset } from "./logits-file.ts";
-import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
+import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
+import { loadModel } from "./embedded-model.ts";
+import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripJob, RoundTripResult } from "./engine.ts";
+import { describePackage, ENGINE_REMEDY, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 
 export interface EmbeddedOptions {
@@ -31,11 +19,17 @@ export interface EmbeddedOptions {
   readonly gpuLayers?: number;
 }
 
-/** Start the embedded engine. Throws EngineError (missing) where the package is not there or not the pinned version. */
+/** Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or unloadable. */
 export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engine> {
   const found = findEnginePackage({ gpu: (options.gpuLayers ?? 0) !== 0 });
   const model = new EngineChild(found);
-  const devices = await model.call<string[]>("devices", undefined);
+  const devices = await model.call<string[]>("devices", undefined).catch(async (error: Error) => {
+    await model.close();
+    throw new EngineError(`${found.name} can't be used here: ${error.message}; ${ENGINE_REMEDY}`, {
+      missing: true,
+      cause: error,
+    });
+  });
   const info: EngineInfo = { kind: "embedded", version: LLAMA_VERSION, origin: describePackage(found), devices };
   const pool = createRoundTripPool(found, options.threads);
   return {
@@ -95,86 +89,7 @@ async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeO
     },
   });
   if (code !== 0) {
-    throw new EngineError(`llama.cpp could not quantize ${job.source}`, { logTail: lines.slice(-12) });
+    throw new EngineError(`llama.cpp could not quantize ${job.source}`, { logTail: lines.slice(-LOG_TAIL_LINES) });
   }
   return parseQuantizeLog(lines, parseTensorType);
-}
-
-interface LoadReply {
-  readonly handle: number;
-  readonly vocabSize: number;
-  readonly addBos: boolean;
-  readonly bos: number;
-  readonly contextTrain: number;
-  readonly chunksPerBatch: number;
-}
-
-/** Handles of loaded models inside the child, so that one can be another's reference. */
-const handles = new WeakMap<LoadedModel, number>();
-
-async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
-  const { model, context, threads, gpuLayers } = options;
-  const reply = await child.call<LoadReply>(
-    "load",
-    { model, context, threads, gpuLayers },
-    options.signal === undefined ? {} : { signal: options.signal },
-  );
-  const { handle } = reply;
-  const generation = child.generation;
-  const loaded: LoadedModel = {
-    vocabSize: reply.vocabSize,
-    addBos: reply.addBos,
-    bos: reply.bos,
-    contextTrain: reply.contextTrain,
-    chunksPerBatch: reply.chunksPerBatch,
-    tokenize: (text) => child.call("tokenize", { handle, text }),
-    detokenize: (ids) => child.call("detokenize", { handle, ids }),
-    sample: ({ sequences, length, seed, signal, onProgress }) =>
-      child.call(
-        "sample",
-        { handle, sequences, length, seed },
-        {
-          ...(signal === undefined ? {} : { signal }),
-          ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, length) }),
-        },
-      ),
-    score: (score) => scoreChunks(child, handle, reply.vocabSize, model, score),
-    async close() {
-      if (child.generation === generation) await child.call("unload", handle);
-    },
-  };
-  handles.set(loaded, handle);
-  return loaded;
-}
-
-async function scoreChunks(
-  child: EngineChild,
-  handle: number,
-  vocabSize: number,
-  path: string,
-  options: ScoreOptions,
-): Promise<TokenScores> {
-  const { tokens, first, count, reference } = options;
-  const { context } = tokens;
-  const offset = logitsOffset({ context, chunks: tokens.chunks, vocabSize }, first);
-  const request: ScoreRequest = {
-    context,
-    count,
-    ids: tokens.ids.slice(first * context, (first + count) * context),
-    ...(options.writeLogits === undefined ? {} : { writeLogits: { path: options.writeLogits, offset } }),
-    ...(reference !== undefined && "logits" in reference ? { readLogits: { path: reference.logits, offset } } : {}),
-  };
-  const referenceHandle = reference !== undefined && "loaded" in reference ? handles.get(reference.loaded) : undefined;
-  const scores = await child.call<ScoreReply>(
-    "score",
-    { handle, request, ...(referenceHandle === undefined ? {} : { reference: referenceHandle }) },
-    options.signal === undefined ? {} : { signal: options.signal },
-  );
-  if (scores.nll.some(Number.isNaN)) {
-    throw new FormatError(
-      path,
-      "the model's logits are NaN: its weights or scales are damaged; quantize or convert it again",
-    );
-  }
-  return scores;
 }

@@ -154,6 +154,8 @@ export interface PerplexityJob {
 }
 
 export interface PerplexityReport {
+  /** Chunks that were scored. */
+  readonly chunks: number;
   readonly ppl: { readonly value: number; readonly se: number };
   readonly referencePpl?: { readonly value: number; readonly se: number };
   readonly lnPplRatio?: { readonly value: number; readonly se: number };

@@ -4,7 +4,7 @@
  * probabilities per scored token (child/log-softmax.ts). Little-endian.
  */
 import { open } from "node:fs/promises";
-import { FormatError } from "../errors.ts";
+import { FileError, FormatError } from "../errors.ts";
 import { recordLength } from "./child/log-softmax.ts";
 import type { EvaluationTokens } from "./engine.ts";
 
@@ -52,9 +52,14 @@ export async function createLogitsFile(path: string, tokens: EvaluationTokens, v
   }
 }
 
-/** Read and check a logits file's header. Throws FormatError on another file, a truncated one, or absurd counts. */
+/**
+ * Read and check a logits file's header. Throws FileError where it can't be opened, FormatError on another file, a
+ * truncated one, or absurd counts.
+ */
 export async function readLogitsFile(path: string): Promise<{ tokens: EvaluationTokens; vocabSize: number }> {
-  const file = await open(path, "r");
+  const file = await open(path, "r").catch((error: Error) => {
+    throw new FileError(path, `no logits to read: ${error.message}`, { cause: error });
+  });
   try {
     const { size: fileBytes } = await file.stat();
     const header = Buffer.alloc(HEADER_BYTES);

@@ -21,7 +21,8 @@ export interface EnginePackage {
   readonly ggmlBase: string;
 }
 
-const REMEDY =
+/** What to do where the embedded engine can't be had. */
+export const ENGINE_REMEDY =
   "install it with `npm install --include=optional`, or give a llama.cpp build with --llama-dir DIR for quantizing and evaluating";
 
 /** Package suffixes for this platform, in order of preference. `mac-arm64-metal` has its GPU in the only build there is. */
@@ -46,12 +47,12 @@ export function findEnginePackage(options: { gpu?: boolean } = {}): EnginePackag
     problems.push(found);
   }
   const tried = candidates.length > 0 ? problems.join("; ") : `no package for ${process.platform}-${process.arch}`;
-  throw new EngineError(`the embedded llama.cpp was not found: ${tried}; ${REMEDY}`, { missing: true });
+  throw new EngineError(`the embedded llama.cpp was not found: ${tried}; ${ENGINE_REMEDY}`, { missing: true });
 }
 
-/** The package's libraries, or why it can't be used. */
-export function inspectPackage(name: string): EnginePackage | string {
-  const root = packageRoot(name);
+/** The package's libraries, or why it can't be used. Looked for as a module at `from` would find it. */
+export function inspectPackage(name: string, from = import.meta.url): EnginePackage | string {
+  const root = packageRoot(name, from);
   if (root === undefined) return `${name} is not installed`;
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version?: string };
   if (version !== PACKAGE_VERSION) {
@@ -71,9 +72,9 @@ export function inspectPackage(name: string): EnginePackage | string {
   return { name, dir, llama, ggml, ggmlBase };
 }
 
-function packageRoot(name: string): string | undefined {
+function packageRoot(name: string, from: string): string | undefined {
   // The package's "exports" hides package.json, so look for its folder along the module search path.
-  for (const modules of createRequire(import.meta.url).resolve.paths(name) ?? []) {
+  for (const modules of createRequire(from).resolve.paths(name) ?? []) {
     const root = join(modules, name);
     if (existsSync(join(root, "package.json"))) return root;
   }

@@ -6,10 +6,16 @@ import type { PerplexityReport } from "./engine.ts";
 
 const NUMBER = String.raw`(-?[\d.]+(?:[eE][+-]?\d+)?)`;
 
+/** Fewer scored tokens than this, and llama-perplexity prints no statistics. */
+export const MIN_STATISTICS_TOKENS = 100;
+
 /** The report of a plain run ("Final estimate"), or undefined where it is not there. */
 export function parseFinalEstimate(output: string): PerplexityReport | undefined {
   const match = new RegExp(`Final estimate: PPL = ${NUMBER} \\+/- ${NUMBER}`).exec(output);
-  return match === null ? undefined : { ppl: { value: Number(match[1]), se: Number(match[2]) } };
+  const chunks = parseChunks(output);
+  return match === null || chunks === undefined
+    ? undefined
+    : { chunks, ppl: { value: Number(match[1]), se: Number(match[2]) } };
 }
 
 /** The statistics of a --kl-divergence run, or undefined where any of them is missing. */
@@ -22,6 +28,7 @@ export function parseKlDivergence(output: string): PerplexityReport | undefined 
     const match = new RegExp(`${label}\\s*:\\s*${NUMBER}`).exec(output);
     return match === null ? undefined : Number(match[1]);
   };
+  const chunks = parseChunks(output);
   const ppl = pair("Mean PPL\\(Q\\)");
   const referencePpl = pair("Mean PPL\\(base\\)");
   const lnPplRatio = pair("Mean ln\\(PPL\\(Q\\)/PPL\\(base\\)\\)");
@@ -30,9 +37,10 @@ export function parseKlDivergence(output: string): PerplexityReport | undefined 
   const p99 = single("99\\.0%\\s+KLD");
   const max = single("Maximum KLD");
   const sameTop = pair("Same top p");
-  if (!ppl || !referencePpl || !lnPplRatio || !kld || !sameTop) return undefined;
+  if (chunks === undefined || !ppl || !referencePpl || !lnPplRatio || !kld || !sameTop) return undefined;
   if (median === undefined || p99 === undefined || max === undefined) return undefined;
   return {
+    chunks,
     ppl,
     referencePpl,
     lnPplRatio,
@@ -40,4 +48,22 @@ export function parseKlDivergence(output: string): PerplexityReport | undefined 
     sameTop: sameTop.value,
     sameTopSe: sameTop.se,
   };
+}
+
+/** The size of a text that is shorter than two contexts, or undefined where that is not what it complains of. */
+export function parseTooShort(output: string): number | undefined {
+  const match = /the data file you provided tokenizes to only (\d+) tokens/.exec(output);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** Whether the figures came out as NaN or infinity: no other run would give better ones. */
+export function hasDamagedFigures(output: string): boolean {
+  return /Unexpected negative standard deviation|^\[1\]-?(nan|inf)|Mean\s+(KLD|PPL\(Q\))\s*:\s*-?(nan|inf)/m.test(
+    output,
+  );
+}
+
+function parseChunks(output: string): number | undefined {
+  const match = /(?:calculating perplexity|computing) over (\d+) chunks/.exec(output);
+  return match === null ? undefined : Number(match[1]);
 }

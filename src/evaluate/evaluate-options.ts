@@ -35,8 +35,8 @@ export interface EvaluateOptions {
 /** The context to evaluate with: asked for, or 512, or the model's own if that is smaller. */
 export function chooseContext(asked: number | undefined, contextTrain: number): number {
   const context = asked ?? Math.min(DEFAULT_CONTEXT, contextTrain || DEFAULT_CONTEXT);
-  if (context < MIN_CONTEXT) {
-    throw new UsageError(`a context of ${context} tokens is too short; give --context 64 or more`);
+  if (!Number.isInteger(context) || context < MIN_CONTEXT) {
+    throw new UsageError(`a context of ${context} tokens leaves nothing to score; give --context 64 or more`);
   }
   return context;
 }

@@ -36,8 +36,9 @@ export async function chooseChunks(
   const [pilotModel] = options.models;
   if (options.chunks !== undefined || tokens.chunks <= MIN_CHUNKS || pilotModel === undefined) return text;
   const model = await load(pilotModel);
-  const { kld } = await scoreChunks(model, tokens, MIN_CHUNKS, { loaded: reference }, options, "pilot");
-  await model.close();
+  const { kld } = await scoreChunks(model, tokens, MIN_CHUNKS, { loaded: reference }, options, "pilot").finally(() =>
+    model.close(),
+  );
   const { mean, se } = summarizeKld(kld ?? new Float64Array());
   const relativeSe = mean > 0 ? se / mean : 0;
   const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, tokens.chunks);

@@ -1,12 +1,19 @@
-/** The same session through llama-perplexity itself (--llama-dir): the reference's logits in a file, then each model. */
-import { createHash, randomUUID } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
+/**
+ * The same session through llama-perplexity itself (--llama-dir): the reference's logits in a file, then each model.
+ * There is no length rule here: all of the text is scored, or the chunks asked for.
+ */
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readLogitsFile, scoredTokens } from "../engine/logits-file.ts";
+import type { PerplexityReport } from "../engine/engine.ts";
+import { scoredTokens } from "../engine/logits-file.ts";
+import { MIN_STATISTICS_TOKENS } from "../engine/perplexity-log.ts";
 import { UsageError } from "../errors.ts";
 import { describeModel, type ModelDescription } from "./describe-model.ts";
+import type { ModelEvaluation } from "./evaluation.ts";
 import type { EvaluationSession, SessionOptions } from "./session.ts";
+import { readTextFile } from "./text.ts";
 
 /** Throws UsageError without a text: the programs can't be asked to sample one. */
 export async function openProgramsSession(
@@ -18,46 +25,39 @@ export async function openProgramsSession(
   if (path === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
+  const { sha256 } = await readTextFile(path);
   const run = {
     threads: options.threads,
     gpuLayers: options.gpuLayers,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
   const text = { path, context, ...(options.chunks === undefined ? {} : { chunks: options.chunks }) };
-  const logits = join(tmpdir(), `prism-${randomUUID()}.logits`);
-  const discard = () => rm(logits, { force: true });
+  const logits = options.reference === undefined ? undefined : join(tmpdir(), `prism-${randomUUID()}.logits`);
+  const discard = async () => {
+    if (logits !== undefined) await rm(logits, { force: true });
+  };
   try {
-    options.onNote?.(`llama-perplexity: logits of ${description.path}`);
-    const base = await engine.perplexity({ ...run, model: description.path, text, logits });
-    const { tokens } = await readLogitsFile(logits);
-    const sha256 = createHash("sha256")
-      .update(await readFile(path))
-      .digest("hex");
-    const scored = tokens.chunks * scoredTokens(context);
-    const comparing = options.reference !== undefined;
+    options.onNote?.(`llama-perplexity: ${description.path}`);
+    const base = await engine.perplexity({
+      ...run,
+      model: description.path,
+      text,
+      ...(logits === undefined ? {} : { logits }),
+    });
+    const tokens = base.chunks * scoredTokens(context);
+    if (logits !== undefined) checkStatistics(tokens);
     return {
-      text: { source: "file", path, sha256, context, chunks: tokens.chunks, tokens: scored },
+      text: { source: "file", path, sha256, context, chunks: base.chunks, tokens },
       warnings: [],
-      ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
-      referencePpl: () => base.ppl,
+      ...(logits === undefined ? {} : { reference: { path: description.path, headerHash: description.headerHash } }),
+      referencePpl: () => (logits === undefined ? undefined : base.ppl),
       async evaluateModel(model) {
         const start = performance.now();
-        const { fileBytes, bpw } = await describeModel(model);
-        const report = await engine.perplexity(comparing ? { ...run, model, logits } : { ...run, model, text });
-        const { ppl, lnPplRatio, kld, sameTop, sameTopSe } = report;
-        return {
-          path: model,
-          fileBytes,
-          bpw,
-          ppl,
-          ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
-          ...(kld === undefined ? {} : { kld }),
-          ...(sameTop === undefined ? {} : { sameTop }),
-          ...(sameTopSe === undefined ? {} : { sameTopSe }),
-          chunks: tokens.chunks,
-          tokens: scored,
-          elapsedMs: Math.round(performance.now() - start),
-        };
+        const described = await describeModel(model);
+        const known = logits === undefined && model === description.path ? base : undefined;
+        const report =
+          known ?? (await engine.perplexity({ ...run, model, ...(logits === undefined ? { text } : { logits }) }));
+        return toEvaluation(described, report, tokens, Math.round(performance.now() - start));
       },
       close: discard,
     };
@@ -65,4 +65,33 @@ export async function openProgramsSession(
     await discard();
     throw error;
   }
+}
+
+function checkStatistics(tokens: number): void {
+  if (tokens >= MIN_STATISTICS_TOKENS) return;
+  throw new UsageError(
+    `llama-perplexity gives no KL divergence for ${tokens} scored tokens, only for ${MIN_STATISTICS_TOKENS} or more; raise --chunks or --context`,
+  );
+}
+
+function toEvaluation(
+  { path, fileBytes, bpw }: ModelDescription,
+  report: PerplexityReport,
+  tokens: number,
+  elapsedMs: number,
+): ModelEvaluation {
+  const { chunks, ppl, lnPplRatio, kld, sameTop, sameTopSe } = report;
+  return {
+    path,
+    fileBytes,
+    bpw,
+    ppl,
+    ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
+    ...(kld === undefined ? {} : { kld }),
+    ...(sameTop === undefined ? {} : { sameTop }),
+    ...(sameTopSe === undefined ? {} : { sameTopSe }),
+    chunks,
+    tokens,
+    elapsedMs,
+  };
 }

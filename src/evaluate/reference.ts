@@ -2,7 +2,7 @@
  * The reference side of a comparison. Its logits are kept in a file of llama.cpp's own format where that fits, so that
  * every further model costs one pass; otherwise reference and model are decoded chunk by chunk side by side.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAside } from "../aside-file.ts";
 import type { Engine, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
@@ -47,6 +47,21 @@ export async function referenceLogits(
     }
   });
   return { logits: path };
+}
+
+const TOUCH_EVERY_MS = 60_000;
+
+/** Mark a logits file as used until the returned function is called, so that no other evaluation deletes it. */
+export function keepInUse(path: string): () => void {
+  const touch = () => {
+    const now = new Date();
+    // Deleted all the same (by hand): reading it says so.
+    utimes(path, now, now).catch(() => undefined);
+  };
+  touch();
+  const timer = setInterval(touch, TOUCH_EVERY_MS);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 function logitsKey(tokens: EvaluationTokens, { engine, fingerprint, gpuLayers }: ReferenceLogitsOptions): string {

@@ -10,7 +10,7 @@ import { chooseContext, DEFAULT_CACHE_LIMIT_BYTES, type EvaluateOptions } from "
 import type { Evaluation, MeanSe, ModelEvaluation } from "./evaluation.ts";
 import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { openProgramsSession } from "./programs-session.ts";
-import { referenceLogits } from "./reference.ts";
+import { keepInUse, referenceLogits } from "./reference.ts";
 import { scoreModel } from "./score-model.ts";
 import { type EvaluationText, readText, SAMPLED_CHUNKS, sampleText } from "./text.ts";
 
@@ -30,47 +30,86 @@ export type SessionOptions = Omit<EvaluateOptions, "models"> & {
   readonly pilot: string;
 };
 
+/**
+ * Open a session. Throws FileError or FormatError for a model or text that can't be read, UsageError for a text that is
+ * too short, EngineError for a model llama.cpp can't run.
+ */
 export async function openSession(options: SessionOptions): Promise<EvaluationSession> {
   const description = await describeModel(options.reference ?? options.pilot);
   const context = chooseContext(options.context, description.contextTrain);
   if (options.engine.info.kind === "programs") return openProgramsSession(options, description, context);
-  const load = (model: string): Promise<LoadedModel> =>
-    options.engine.load({
-      model,
-      context,
-      threads: options.threads,
-      gpuLayers: options.gpuLayers,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
-  const loaded = await load(description.path);
+  // A model that can't be read is said so before the reference is scored for it.
+  if (options.pilot !== description.path) await describeModel(options.pilot);
+  const loaded = await loadModel(description.path, context, options);
+  try {
+    return await openEmbeddedSession(loaded, context, description, options);
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+}
+
+async function openEmbeddedSession(
+  loaded: LoadedModel,
+  context: number,
+  description: ModelDescription,
+  options: SessionOptions,
+): Promise<EvaluationSession> {
   const { vocabSize } = loaded;
+  const load = (path: string) => loadAlike(path, context, vocabSize, options);
   const text = await resolveText(loaded, context, description, options);
   const comparing = options.reference !== undefined;
   const judged = comparing ? await chooseChunks(loaded, text, { ...options, models: [options.pilot] }, load) : text;
   const against = comparing ? await openReference(loaded, judged, description, options) : undefined;
+  const logits = against !== undefined && "logits" in against ? against.logits : undefined;
+  const unused = logits === undefined ? () => undefined : keepInUse(logits);
   // With its logits on disk the reference gives its memory back; without them it is decoded beside every model.
-  const kept = against !== undefined && "logits" in against ? undefined : loaded;
+  const kept = logits === undefined ? loaded : undefined;
   if (kept === undefined) await loaded.close();
   let referencePpl: MeanSe | undefined;
   return {
     text: describeText(judged),
-    warnings: warningsOf(judged),
+    warnings: warningsOf(judged, description),
     ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
     referencePpl: () => referencePpl,
     async evaluateModel(path) {
+      const described = await describeModel(path);
       // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
       const model = !comparing && path === description.path && kept !== undefined ? kept : await load(path);
       try {
-        checkVocabulary(path, model.vocabSize, vocabSize);
-        const scored = await scoreModel(path, model, judged.tokens, against, options, await describeModel(path));
+        const scored = await scoreModel(path, model, judged.tokens, against, options, described);
         referencePpl ??= scored.referencePpl;
         return scored.evaluation;
       } finally {
         if (model !== kept) await model.close();
       }
     },
-    close: async () => kept?.close(),
+    async close() {
+      unused();
+      await kept?.close();
+    },
   };
+}
+
+function loadModel(model: string, context: number, options: SessionOptions): Promise<LoadedModel> {
+  const { engine, threads, gpuLayers, signal } = options;
+  return engine.load({ model, context, threads, gpuLayers, ...(signal === undefined ? {} : { signal }) });
+}
+
+/** Load a model of the same vocabulary. Throws FormatError for another. */
+async function loadAlike(
+  path: string,
+  context: number,
+  vocabSize: number,
+  options: SessionOptions,
+): Promise<LoadedModel> {
+  const model = await loadModel(path, context, options);
+  if (model.vocabSize === vocabSize) return model;
+  await model.close();
+  throw new FormatError(
+    path,
+    `its vocabulary has ${model.vocabSize} tokens, the reference's ${vocabSize}; evaluate it against the model it was made from`,
+  );
 }
 
 async function resolveText(
@@ -109,14 +148,6 @@ function openReference(
   });
 }
 
-function checkVocabulary(path: string, vocabSize: number, expected: number): void {
-  if (vocabSize === expected) return;
-  throw new FormatError(
-    path,
-    `its vocabulary has ${vocabSize} tokens, the reference's ${expected}; evaluate it against the model it was made from`,
-  );
-}
-
 function describeText(text: EvaluationText): Evaluation["text"] {
   const { context, chunks } = text.tokens;
   return {
@@ -130,8 +161,13 @@ function describeText(text: EvaluationText): Evaluation["text"] {
   };
 }
 
-function warningsOf({ tokens: { chunks } }: EvaluationText): string[] {
-  return chunks < MIN_CHUNKS
-    ? [`only ${chunks} chunks were scored; fewer than ${MIN_CHUNKS} give no verdict: use a longer text`]
-    : [];
+function warningsOf({ tokens: { chunks, context } }: EvaluationText, { contextTrain }: ModelDescription): string[] {
+  return [
+    ...(chunks < MIN_CHUNKS
+      ? [`only ${chunks} chunks were scored; fewer than ${MIN_CHUNKS} give no verdict: use a longer text`]
+      : []),
+    ...(contextTrain > 0 && context > contextTrain
+      ? [`a context of ${context} is longer than the ${contextTrain} tokens the model was trained with`]
+      : []),
+  ];
 }

@@ -3,12 +3,13 @@
  * chunks, the tail dropped), or, without one, text sampled from the reference itself at temperature 1 with a fixed
  * seed, which needs no data and weighs every token as the reference would.
  */
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAside } from "../aside-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { FileError, UsageError } from "../errors.ts";
+import { FileError, FormatError, UsageError } from "../errors.ts";
 import { seedFromName } from "../random.ts";
 import { cacheKey } from "./cache.ts";
 
@@ -27,6 +28,26 @@ export const SAMPLED_SEQUENCES = 32;
 export const SAMPLED_CHUNKS = 2 * SAMPLED_SEQUENCES;
 
 /**
+ * Read a text file as llama-perplexity does: UTF-8, one newline at the end dropped.
+ * Throws FileError where it can't be read, FormatError where it is not UTF-8.
+ */
+export async function readTextFile(path: string): Promise<{ text: string; sha256: string }> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
+      cause: error,
+    });
+  });
+  if (!isUtf8(bytes)) {
+    throw new FormatError(path, "not UTF-8 text; give a plain text file, or convert it with iconv -t UTF-8");
+  }
+  const text = bytes.toString("utf8");
+  return {
+    text: text.endsWith("\n") ? text.slice(0, -1) : text,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+  };
+}
+
+/**
  * Tokenize a text file. `chunks` limits how many are kept.
  * Throws UsageError where the text is shorter than two contexts, as llama-perplexity demands.
  */
@@ -36,12 +57,8 @@ export async function readText(
   context: number,
   chunks: number | undefined,
 ): Promise<EvaluationText> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
-      cause: error,
-    });
-  });
-  const ids = await model.tokenize(bytes.toString("utf8"));
+  const { text, sha256 } = await readTextFile(path);
+  const ids = await model.tokenize(text);
   if (ids.length < 2 * context) {
     throw new UsageError(
       `${path} has ${ids.length} tokens, but an evaluation with a context of ${context} needs at least ${2 * context}; give a longer --text, a smaller --context, or none to sample text from the model`,
@@ -51,7 +68,7 @@ export async function readText(
   return {
     source: "file",
     path,
-    sha256: createHash("sha256").update(bytes).digest("hex"),
+    sha256,
     tokens: { context, chunks: kept, ids: ids.slice(0, kept * context) },
   };
 }

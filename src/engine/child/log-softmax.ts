@@ -9,6 +9,9 @@ export function recordLength(vocabSize: number): number {
   return 2 * Math.floor((vocabSize + 1) / 2) + 4;
 }
 
+/** Adding and subtracting it rounds a float32 below 2^22 to the nearest integer, ties to even (nearest_int). */
+const ROUNDING = 12_582_912;
+
 /** Nats below the most likely token at which the file clamps. */
 const CLAMP_NATS = 16;
 
@@ -66,7 +69,7 @@ export function reduceRow(logits: Float32Array, top: RowTop): void {
   top.logSum = Math.log(sum);
 }
 
-/** −ln p(target), nats. NaN where a logit is not finite. */
+/** −ln p(target), nats. NaN where a logit is NaN or +∞. */
 export function negativeLogLikelihood(logits: Float32Array, target: number, top: RowTop): number {
   reduceRow(logits, top);
   return top.max + top.logSum - (logits[target] as number);
@@ -75,21 +78,24 @@ export function negativeLogLikelihood(logits: Float32Array, target: number, top:
 const f32 = new Float32Array(2);
 const f32AsU16 = new Uint16Array(f32.buffer);
 
-/** Encode a row as a record of the logits file and return −ln p(target). */
+/**
+ * Encode a row as a record of the logits file and return −ln p(target). Rounds to float32 wherever llama-perplexity
+ * does, so that both write the same file.
+ */
 export function encodeRow(logits: Float32Array, target: number, record: Uint16Array, top: RowTop): number {
   reduceRow(logits, top);
-  const min = Math.max(top.min, top.max - CLAMP_NATS);
+  const min = Math.max(top.min, Math.fround(top.max - CLAMP_NATS));
   const logSum = Math.fround(top.logSum);
   const scale = Math.fround(Math.fround(top.max - min) / 65535);
   f32[0] = scale;
-  f32[1] = Math.fround(min - top.max - logSum);
+  f32[1] = Math.fround(Math.fround(min - top.max) - logSum);
   record.set(f32AsU16, 0);
   if (scale === 0) record.fill(0, 4);
   else {
     const inverse = Math.fround(1 / scale);
     for (let i = 0; i < logits.length; i++) {
-      const above = (logits[i] as number) - min;
-      record[4 + i] = above > 0 ? (inverse * above + 0.5) | 0 : 0;
+      const above = Math.fround((logits[i] as number) - min);
+      record[4 + i] = above > 0 ? (Math.fround(Math.fround(inverse * above) + ROUNDING) - ROUNDING) | 0 : 0;
     }
   }
   return top.max + logSum - (logits[target] as number);

@@ -1,6 +1,7 @@
 /**
- * The child process that runs llama.cpp. It answers one request at a time; long calls block it on purpose, since an
- * assert in ggml ends this process and nothing else. The library logs to stderr, which the parent reads.
+ * The child process that runs llama.cpp. It answers one request after another, in the order they were sent; long calls
+ * block it on purpose, since an assert in ggml ends this process and nothing else. The library logs to stderr, which
+ * the parent reads.
  */
 import { writeSync } from "node:fs";
 import { createRandom, seedFromName } from "../../random.ts";
@@ -8,9 +9,11 @@ import type { RoundTripJob } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { LoadedModelHandle, type LoadRequest, type ScoreReply, type ScoreRequest } from "./loaded-model.ts";
+import { LoadedModelHandle, type LoadRequest } from "./loaded-model.ts";
+import { watchParent } from "./parent-watch.ts";
 import { type QuantizeRequest, quantize } from "./quantize.ts";
 import { roundTrip } from "./round-trip.ts";
+import { type ScoreReply, type ScoreRequest, scoreChunks } from "./score-chunks.ts";
 import { createScorePool, type ScorePool } from "./score-pool.ts";
 
 export interface Request {
@@ -30,7 +33,6 @@ let library: LlamaLibrary;
 let pool: ScorePool | undefined;
 let backendsLoaded = false;
 const models = new Map<number, LoadedModelHandle>();
-let nextModel = 1;
 
 const methods = {
   open(found: EnginePackage): { version: string } {
@@ -46,17 +48,18 @@ const methods = {
   },
   roundTrip: (job: RoundTripJob) => roundTrip(library, job),
   quantize(request: QuantizeRequest): number {
+    watchParent();
     library.backendInit();
     return quantize(library, request);
   },
-  load(request: LoadRequest) {
+  load(request: LoadRequest & { context: number }) {
+    watchParent();
     loadBackends();
     pool ??= createScorePool(request.threads);
-    const model = new LoadedModelHandle(library, pool, request);
-    const handle = nextModel++;
-    models.set(handle, model);
+    const model = new LoadedModelHandle(library, request);
+    models.set(request.handle, model);
     const { vocabSize, addBos, bos, contextTrain } = model;
-    return { handle, vocabSize, addBos, bos, contextTrain, chunksPerBatch: model.chunksPerBatch(request.context) };
+    return { vocabSize, addBos, bos, contextTrain, chunksPerBatch: model.chunksPerBatch(request.context) };
   },
   unload(handle: number): void {
     model(handle).close();
@@ -64,15 +67,20 @@ const methods = {
   },
   tokenize: ({ handle, text }: { handle: number; text: string }) => model(handle).tokenize(text),
   detokenize: ({ handle, ids }: { handle: number; ids: Int32Array }) => model(handle).detokenize(ids),
-  async score({ handle, request, reference }: { handle: number; request: ScoreRequest; reference?: number }) {
-    const records = reference === undefined ? undefined : (await model(reference).encode(request)).records;
-    return plain(await model(handle).score(request, records));
+  async score(args: { handle: number; request: ScoreRequest; reference?: number }): Promise<ScoreReply> {
+    const reply = await scoreChunks({
+      model: model(args.handle),
+      reference: args.reference === undefined ? undefined : model(args.reference),
+      pool: pool as ScorePool,
+      request: args.request,
+    });
+    return unshared(reply);
   },
   sample(args: { handle: number; sequences: number; length: number; seed: number; id: number }): Int32Array {
     const random = Array.from({ length: args.sequences }, (_, index) =>
       createRandom(seedFromName(`sequence ${index}`, args.seed)),
     );
-    return model(args.handle).sample(args.sequences, args.length, random, (done) =>
+    return model(args.handle).sample(args.length, random, (done) =>
       process.send?.({ id: args.id, progress: done } satisfies Reply),
     );
   },
@@ -80,7 +88,7 @@ const methods = {
 
 function model(handle: number): LoadedModelHandle {
   const found = models.get(handle);
-  if (found === undefined) throw new Error(`no model with handle ${handle} is loaded`);
+  if (found === undefined) throw new Error("this model is no longer loaded: its process has ended; load it again");
   return found;
 }
 
@@ -92,7 +100,7 @@ function loadBackends(): void {
 }
 
 /** Shared memory can't leave the process: reply with copies. */
-function plain(reply: ScoreReply): ScoreReply {
+function unshared(reply: ScoreReply): ScoreReply {
   return {
     nll: reply.nll.slice(),
     ...(reply.referenceNll === undefined ? {} : { referenceNll: reply.referenceNll.slice() }),
@@ -116,7 +124,10 @@ async function perform(id: number, method: Request["method"], args: unknown): Pr
   }
 }
 
-process.on("message", (request: Request) => void answer(request));
+let answered: Promise<void> = Promise.resolve();
+process.on("message", (request: Request) => {
+  answered = answered.then(() => answer(request));
+});
 process.on("disconnect", () => process.exit(0));
 // The terminal sends Ctrl-C to the whole process group; the parent decides when this process ends.
 process.on("SIGINT", () => undefined);

@@ -14,6 +14,9 @@ export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripRe
   const sourceRowBytes = rowBytes(job.sourceType, rowElements);
   const rows = job.data.byteLength / sourceRowBytes;
   if (!Number.isInteger(rows)) throw new Error(`${job.data.byteLength} bytes are not whole rows of ${sourceRowBytes}`);
+  if (importance !== undefined && importance.length !== rowElements) {
+    throw new Error(`an importance of ${importance.length} values doesn't fit rows of ${rowElements} weights`);
+  }
   const bands = Math.ceil(rows / bandRows);
   const power = new Float64Array(bands);
   const error = Object.fromEntries(types.map((type) => [type, new Float64Array(bands)])) as Partial<
@@ -44,10 +47,13 @@ export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripRe
 }
 
 function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elements: number): Float32Array {
-  if (type === "F32") return new Float32Array(bytes.slice().buffer);
+  const target = new Float32Array(elements);
+  if (type === "F32") {
+    new Uint8Array(target.buffer).set(bytes);
+    return target;
+  }
   const dequantize = library.dequantize.get(type);
   if (dequantize === undefined) throw new Error(`ggml has no way to read ${type} weights`);
-  const target = new Float32Array(elements);
   dequantize(bytes, target, elements);
   return target;
 }

@@ -12,7 +12,8 @@ import {
   recordLength,
 } from "./log-softmax.ts";
 
-export interface ScoreTask {
+/** What decoding some chunks left behind. */
+export interface DecodedRows {
   /** Address of the logits: `sequences` × `rowsPerSequence` rows of `vocabSize` floats. */
   readonly logits: bigint;
   readonly vocabSize: number;
@@ -20,9 +21,12 @@ export interface ScoreTask {
   readonly rowsPerSequence: number;
   /** Rows of each sequence that are scored (the last position predicts nothing). */
   readonly scoredPerSequence: number;
-  readonly mode: "nll" | "encode" | "compare";
   /** The true next token of each scored row. */
   readonly targets: Int32Array;
+}
+
+export interface ScoreTask extends DecodedRows {
+  readonly mode: "nll" | "encode" | "compare";
   /** Records of the logits file, one per scored row: written by encode, read by compare. */
   readonly records?: Uint16Array;
   readonly nll: Float64Array;

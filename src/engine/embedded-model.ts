@@ -1,0 +1,97 @@
+/** A model loaded in the embedded engine's child process, as the stages see it. */
+import { FormatError } from "../errors.ts";
+import type { LoadRequest } from "./child/loaded-model.ts";
+import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
+import type { EngineChild } from "./child-process.ts";
+import type { LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
+import { logitsOffset } from "./logits-file.ts";
+
+interface LoadReply {
+  readonly vocabSize: number;
+  readonly addBos: boolean;
+  readonly bos: number;
+  readonly contextTrain: number;
+  readonly chunksPerBatch: number;
+}
+
+/**
+ * The numbers loaded models are called by. Never used twice, so that a number from before a crash can't mean another
+ * model in the process after it.
+ */
+const handles = new WeakMap<LoadedModel, number>();
+let nextHandle = 1;
+
+/** Load a model. Throws EngineError where llama.cpp can't. */
+export async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
+  const { model, context, threads, gpuLayers } = options;
+  const handle = nextHandle++;
+  const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers };
+  const reply = await child.call<LoadReply>("load", request, passSignal(options.signal));
+  const { generation } = child;
+  let closed = false;
+  const loaded: LoadedModel = {
+    ...reply,
+    tokenize: (text) => child.call("tokenize", { handle, text }),
+    detokenize: (ids) => child.call("detokenize", { handle, ids }),
+    sample: ({ sequences, length, seed, signal, onProgress }) =>
+      child.call(
+        "sample",
+        { handle, sequences, length, seed },
+        {
+          ...passSignal(signal),
+          ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, length) }),
+        },
+      ),
+    score: (score) => scoreChunks(child, handle, reply.vocabSize, model, score),
+    async close() {
+      if (closed || child.generation !== generation) return;
+      closed = true;
+      await child.call("unload", handle);
+    },
+  };
+  handles.set(loaded, handle);
+  return loaded;
+}
+
+async function scoreChunks(
+  child: EngineChild,
+  handle: number,
+  vocabSize: number,
+  path: string,
+  options: ScoreOptions,
+): Promise<TokenScores> {
+  const { tokens, first, count, reference, writeLogits, signal } = options;
+  const { context } = tokens;
+  const offset = logitsOffset({ context, chunks: tokens.chunks, vocabSize }, first);
+  const request: ScoreRequest = {
+    context,
+    ids: tokens.ids.slice(first * context, (first + count) * context),
+    ...(writeLogits === undefined ? {} : { writeLogits: { path: writeLogits, offset } }),
+    ...(reference !== undefined && "logits" in reference ? { readLogits: { path: reference.logits, offset } } : {}),
+  };
+  const referenceHandle = reference !== undefined && "loaded" in reference ? handles.get(reference.loaded) : undefined;
+  const scores = await child.call<ScoreReply>(
+    "score",
+    { handle, request, ...(referenceHandle === undefined ? {} : { reference: referenceHandle }) },
+    passSignal(signal),
+  );
+  checkFinite(path, scores);
+  return scores;
+}
+
+/** Throw FormatError where a score is NaN or infinite: one such weight or scale spoils every logit. */
+function checkFinite(path: string, { nll, referenceNll, kld }: TokenScores): void {
+  const damaged = "NaN or infinite: weights or scales are damaged; convert or quantize it again";
+  if (nll.some(notFinite)) throw new FormatError(path, `the model's logits are ${damaged}`);
+  if (referenceNll?.some(notFinite) || kld?.some(notFinite)) {
+    throw new FormatError(path, `the logits of the reference it is compared with are ${damaged}`);
+  }
+}
+
+function notFinite(value: number): boolean {
+  return !Number.isFinite(value);
+}
+
+function passSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
