@@ -37,6 +37,7 @@ function publishedDocument({ model, tensorTypes, published }: PrismDq): Publishe
     schema: RECIPE_SCHEMA,
     name: `${model} PRISM-DQ`,
     model,
+    arch: qwen35Facts(shapes).arch,
     author: "Ex0bit",
     license: "Apache-2.0",
     url: "https://huggingface.co/Ex0bit/Qwen3.5-PRISM-Dynamic-Quant-GGUF",

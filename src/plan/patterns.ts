@@ -74,16 +74,21 @@ function byteString(text: string): string {
   return [...new TextEncoder().encode(text)].map((byte) => String.fromCharCode(byte)).join("");
 }
 
-/** What llama-quantize makes of `overrides`: the type per matched name, unmatched names absent. */
-export function assignByPatterns(names: readonly string[], overrides: readonly Override[]): Map<string, TensorType> {
-  const compiled = overrides.map(({ pattern, type }) => ({ regex: new RegExp(pattern.toLowerCase()), type }));
-  const assigned = new Map<string, TensorType>();
+/** The override that llama-quantize applies to each name: the first that matches. Unmatched names are absent. */
+export function matchPatterns(names: readonly string[], overrides: readonly Override[]): Map<string, Override> {
+  const compiled = overrides.map((override) => ({ regex: new RegExp(override.pattern.toLowerCase()), override }));
+  const matched = new Map<string, Override>();
   for (const name of names) {
     const bytes = byteString(name);
     const match = compiled.find(({ regex }) => regex.test(bytes));
-    if (match) assigned.set(name, match.type);
+    if (match) matched.set(name, match.override);
   }
-  return assigned;
+  return matched;
+}
+
+/** What llama-quantize makes of `overrides`: the type per matched name, unmatched names absent. */
+export function assignByPatterns(names: readonly string[], overrides: readonly Override[]): Map<string, TensorType> {
+  return new Map([...matchPatterns(names, overrides)].map(([name, { type }]) => [name, type]));
 }
 
 function checkExact(tensors: readonly TypedTensor[], others: readonly string[], overrides: readonly Override[]): void {

@@ -17,6 +17,8 @@ export interface TypesOptions {
   readonly sensitivity: Sensitivity;
   /** Per tensor name; llama-quantize's fallback is applied. Eligible tensors left out keep the source type. */
   readonly types: ReadonlyMap<string, TensorType>;
+  /** Why a tensor has its type, in words, per tensor name. */
+  readonly notes?: ReadonlyMap<string, string>;
   /** What these types are, in words: stands in the plan as what was asked. */
   readonly text: string;
   /** Kept if it can carry overrides, else the nearest that can. */
@@ -30,12 +32,12 @@ export interface TypesOptions {
  * for a type that llama-quantize can't store a tensor in.
  */
 export function planFromTypes(options: TypesOptions): Plan {
-  const { analysis, sensitivity, types } = options;
+  const { analysis, sensitivity, types, notes } = options;
   const identity = { facts: analysis.facts, ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}) };
   const tensors = candidatesOf(analysis, sensitivity).map((candidate) => {
     if (!candidate.eligible) return priceTensor(candidate, candidate.sourceType, "ineligible");
     const type = fallbackType(types.get(candidate.name) ?? candidate.sourceType, candidate.shape[0] ?? 1);
-    return priceTensor(candidate, type, "recipe");
+    return priceTensor(candidate, type, "recipe", notes?.get(candidate.name));
   });
   const { baseFileType: asked } = options;
   return recostPlan({
