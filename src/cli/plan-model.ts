@@ -7,14 +7,18 @@ import { parseDensities, sensitivityFromDensities } from "../analyze/density-doc
 import { parseSensitivity, type Sensitivity } from "../analyze/sensitivity.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, parseFileType } from "../ggml/file-types.ts";
+import type { Model } from "../gguf/model.ts";
+import { openModel } from "../gguf/open.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
+import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
+import { printable } from "../plan/printable.ts";
 import { recostPlan } from "../plan/recost.ts";
 import { analyzeModel } from "./analyze-model.ts";
 import type { CommandContext } from "./context.ts";
 import type { Output } from "./output.ts";
-import { isJson, loadAnalysis, loadPlan, readText } from "./read-document.ts";
+import { isJson, loadAnalysis, loadPlan, loadRecipe, readText } from "./read-document.ts";
 
 export interface PlanRequest {
   readonly bpw?: string;
@@ -63,13 +67,43 @@ export async function planFromEdited(
   context: CommandContext,
   output: Output,
 ): Promise<Plan> {
-  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie"] as const).find((option) => request[option]);
-  if (unused !== undefined) {
-    throw new UsageError(`--${unused}: --from takes the types as they were edited; leave --${unused} out`);
-  }
+  refuseChoices(request, "--from takes the types as they were edited");
   const plan = await loadPlan(path);
   if (source === undefined) return plan;
   return recostPlan(plan, await analysisOf(source, request, context, output));
+}
+
+/** Apply the published recipe at `path` to the model or analysis at `source`. */
+export async function planFromPublished(
+  path: string,
+  source: string,
+  request: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<Plan> {
+  refuseChoices(request, "--recipe takes the types of the recipe");
+  const recipe = await loadRecipe(path);
+  const sensitivity = await loadSensitivity(request.sensitivity);
+  if (!(await isJson(source))) checkFits(recipe, await readModel(source));
+  const analysis = await analysisOf(source, request, context, output);
+  const options = { analysis, recipe, sensitivity: sensitivity(analysis), text: `--recipe ${path}` };
+  const plan = planFromRecipe(options);
+  for (const { pattern } of idleOverrides(recipe, analysis)) {
+    output.note(`! no tensor of this model matches the recipe's ${printable(pattern)}`);
+  }
+  return plan;
+}
+
+async function readModel(path: string): Promise<Model> {
+  const file = await openModel(path);
+  await file.close();
+  return file.model;
+}
+
+/** Refuse what asks for other types than those given. */
+function refuseChoices(request: PlanRequest, because: string): void {
+  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie"] as const).find((option) => request[option]);
+  if (unused !== undefined) throw new UsageError(`--${unused}: ${because}; leave --${unused} out`);
 }
 
 async function analysisOf(

@@ -4,6 +4,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
 import { FileError, FormatError } from "../errors.ts";
 import { PLAN_SCHEMA, type Plan } from "../plan/plan.ts";
+import { type PublishedRecipe, RECIPE_SCHEMA, readRecipe } from "../plan/published-recipe.ts";
 import { readPlan } from "../plan/read-plan.ts";
 
 /** Bytes of the longest JSON document that is read. */
@@ -14,15 +15,32 @@ const HEAD_BYTES = 64;
 
 /** Read a plan. Throws FileError, FormatError. */
 export async function loadPlan(path: string): Promise<Plan> {
+  const document = await loadPlanOrRecipe(path);
+  if (document.schema === PLAN_SCHEMA) return document;
+  throw new FormatError(path, `is a published recipe, expected a plan; prism plan MODEL --recipe ${path} makes one`);
+}
+
+/** Read a plan or a published recipe, whichever it is. Throws FileError, FormatError. */
+export async function loadPlanOrRecipe(path: string): Promise<Plan | PublishedRecipe> {
   await refuseModel(path, "a plan", "prism plan makes one from it");
-  return readPlan(await readText(path), path);
+  const text = await readText(path);
+  return startsAs(text, RECIPE_SCHEMA) ? readRecipe(text, path) : readPlan(text, path);
+}
+
+/** Read a published recipe. Throws FileError, FormatError. */
+export async function loadRecipe(path: string): Promise<PublishedRecipe> {
+  await refuseModel(path, "a published recipe", "give one of plans/*-prism-dq.json");
+  return readRecipe(await readText(path), path);
 }
 
 /** Read an analysis. Throws FileError, FormatError. */
 export async function loadAnalysis(path: string): Promise<Analysis> {
   const text = await readText(path);
-  if (text.slice(0, 200).includes(PLAN_SCHEMA)) {
+  if (startsAs(text, PLAN_SCHEMA)) {
     throw new FormatError(path, `is a plan already; show it with prism show, or price it anew with --from ${path}`);
+  }
+  if (startsAs(text, RECIPE_SCHEMA)) {
+    throw new FormatError(path, `is a published recipe; apply it to a model with prism plan MODEL --recipe ${path}`);
   }
   return readAnalysis(text, path);
 }
@@ -44,6 +62,11 @@ export async function readText(path: string): Promise<string> {
   } catch (error) {
     throw readError(path, error);
   }
+}
+
+/** Whether a document names this schema at its beginning, where PRISM writes it. */
+function startsAs(text: string, schema: string): boolean {
+  return text.slice(0, 200).includes(`"${schema}"`);
 }
 
 async function refuseModel(path: string, expected: string, remedy: string): Promise<void> {

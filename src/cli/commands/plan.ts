@@ -6,23 +6,32 @@ import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { backendOption, forceOption, jsonOption, quietOption, seedOption, threadsOption } from "../options.ts";
-import { openOutput } from "../output.ts";
+import { type Output, openOutput } from "../output.ts";
 import { checkOutputs } from "../output-files.ts";
 import { planFiles, writePlan } from "../plan-files.ts";
-import { type PlanRequest, planFromEdited, planModel } from "../plan-model.ts";
+import {
+  type PlanRequest,
+  parseBudget,
+  parseConstraints,
+  parseMode,
+  planFromEdited,
+  planFromPublished,
+  planModel,
+} from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
 
 interface PlanCliOptions extends PlanRequest {
   readonly output?: string;
   readonly recipeDir?: string;
   readonly from?: string;
+  readonly recipe?: string;
   readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
 
 const HELP = `
-Exactly one of --bpw, --size and --like is needed. A pattern (RE) is a regular
+Exactly one of --bpw, --size and --like is needed, or --recipe. A pattern (RE) is a regular
 expression that is found anywhere in the name of a tensor.
 
 Beside plan.json go recipe.sh, recipe.ps1, tensor-types.txt, custom-q.txt and
@@ -40,6 +49,7 @@ export function planCommand(context: CommandContext): Command {
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
   return addPlanningOptions(command)
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
+    .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning")
     .addOption(threadsOption())
     .addOption(backendOption())
     .addOption(seedOption())
@@ -53,10 +63,11 @@ export function planCommand(context: CommandContext): Command {
 async function runPlan(source: string | undefined, options: PlanCliOptions, context: CommandContext): Promise<void> {
   const { from, force = false, recipeDir } = options;
   const output = openOutput(options);
+  const make = chooseWork(source, options);
   const target = options.output ?? from ?? "plan.json";
   const files = planFiles(target, recipeDir);
   await checkOutputs([target, ...Object.values(files)], force);
-  const plan = await makeThePlan(source, options, context, output);
+  const plan = await make(context, output);
   if (context.signal.aborted) throw new InterruptedError();
   await writePlan(plan, target, files);
   output.result({
@@ -66,17 +77,24 @@ async function runPlan(source: string | undefined, options: PlanCliOptions, cont
   });
 }
 
-function makeThePlan(
+/** What makes the plan. A request that is wrong in itself is refused before any file is looked at. */
+function chooseWork(
   source: string | undefined,
   options: PlanCliOptions,
-  context: CommandContext,
-  output: ReturnType<typeof openOutput>,
-): Promise<Plan> {
-  if (options.from !== undefined) return planFromEdited(options.from, source, options, context, output);
+): (context: CommandContext, output: Output) => Promise<Plan> {
+  const { from, recipe } = options;
+  if (from !== undefined && recipe !== undefined) {
+    throw new UsageError("--from and --recipe: both say the types; leave one out");
+  }
+  if (from !== undefined) return (context, output) => planFromEdited(from, source, options, context, output);
   if (source === undefined) {
     throw new UsageError("name the model or its analysis: prism plan MODEL.gguf --like Q3_K_M");
   }
-  return planModel(source, options, context, output);
+  if (recipe !== undefined) return (context, output) => planFromPublished(recipe, source, options, context, output);
+  parseBudget(options);
+  parseMode(options.mode);
+  parseConstraints(options);
+  return (context, output) => planModel(source, options, context, output);
 }
 
 /** One file to a line would push the plan off the screen. */

@@ -72,8 +72,8 @@ function classRow(plan: Plan, label: string, members: readonly PlanTensor[], typ
   ];
 }
 
-/** `Q4_K 6, Q5_K 2`, most used first. */
-function typeCounts(members: readonly PlanTensor[]): string {
+/** `6xQ4_K 2xQ5_K`, most used first, in lines of 22 characters; of a single tensor the type alone. */
+export function typeCounts(members: readonly Pick<PlanTensor, "type">[]): string {
   const counts = new Map<string, number>();
   for (const { type } of members) counts.set(type, (counts.get(type) ?? 0) + 1);
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);

@@ -1,0 +1,82 @@
+/** A published recipe as text: whose it is, what was published beside what it gives today, one line per class. */
+import { ineligibleReason } from "../../ggml/eligibility.ts";
+import { tensorClass } from "../../ggml/tensor-class.ts";
+import { printable } from "../../plan/printable.ts";
+import type { PublishedRecipe } from "../../plan/published-recipe.ts";
+import { overrideToken } from "../../plan/tensor-types.ts";
+import { formatInteger } from "./numbers.ts";
+import { typeCounts } from "./plan-table.ts";
+import { formatTable, wrapWords } from "./table.ts";
+
+/** Columns for a fact beside its label. */
+const FACT_WIDTH = 68;
+
+/** Render a recipe in 80 columns. Ends with a line break. */
+export function renderRecipeTable(recipe: PublishedRecipe): string {
+  const notes = recipe.provenance.map((line) => `- ${wrapWords(printable(line), 76).replaceAll("\n", "\n  ")}`);
+  return `${[heading(recipe), figures(recipe), classTable(recipe), notes.join("\n")].join("\n\n")}\n`;
+}
+
+function heading({ name, arch, author, license, url, command }: PublishedRecipe): string {
+  const { baseFileType, tensorTypes } = command;
+  const overrides = tensorTypes.map((override) => printable(overrideToken(override))).join(" ");
+  const rows = [
+    ["name", `${printable(name)} (${printable(arch)})`],
+    ["credit", wrapWords(`${printable(author)}, ${printable(license)}, ${printable(url)}`, FACT_WIDTH)],
+    ["base", baseFileType],
+    ["overrides", wrapWords(overrides, FACT_WIDTH)],
+  ];
+  return formatTable([{ header: "RECIPE" }, { header: "" }], rows);
+}
+
+/** What cannot be known without the file stays empty. */
+function figures({ published, today }: PublishedRecipe): string {
+  return formatTable(
+    [
+      { header: "" },
+      { header: "published", align: "right" },
+      { header: `llama.cpp ${printable(today.llamaCpp)}`, align: "right" },
+    ],
+    [
+      ["bits per weight", published.bpw.toFixed(2), today.bpw.toFixed(4)],
+      ["megabytes", formatInteger(published.megabytes), `${(today.tensorBytes / 1e6).toFixed(1)} without header`],
+      ["bits per weight aimed at", published.targetBpw.toFixed(2), ""],
+      ["perplexity", published.ppl.toFixed(2), ""],
+      ["perplexity of Q3_K_M", published.pplOfQ3KM.toFixed(2), ""],
+    ],
+  );
+}
+
+type Tensors = PublishedRecipe["tensors"];
+
+function classTable({ tensors }: PublishedRecipe): string {
+  const planned = tensors.filter((tensor) => ineligibleReason(tensor) === undefined);
+  const left = tensors.filter((tensor) => ineligibleReason(tensor) !== undefined);
+  const total = bytesOf(tensors);
+  const row = (label: string, members: Tensors, types: string) => {
+    const bytes = bytesOf(members);
+    const share = (100 * (bytes / Math.max(1, total))).toFixed(1);
+    return [label, formatInteger(members.length), types, formatInteger(bytes), share];
+  };
+  const classOf = ({ name }: Tensors[number]) => tensorClass(name).class;
+  const rows = [...new Set(planned.map(classOf))].map((name) => {
+    const members = planned.filter((tensor) => classOf(tensor) === name);
+    return row(printable(name), members, typeCounts(members));
+  });
+  if (left.length > 0) rows.push(row("(not quantized)", left, typeCounts(left)));
+  rows.push(row("total", tensors, ""));
+  return formatTable(
+    [
+      { header: "class" },
+      { header: "n", align: "right" },
+      { header: "types" },
+      { header: "bytes", align: "right" },
+      { header: "bytes %", align: "right" },
+    ],
+    rows,
+  );
+}
+
+function bytesOf(tensors: Tensors): number {
+  return tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+}
