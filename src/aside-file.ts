@@ -1,9 +1,9 @@
 /**
  * Outputs are written aside and renamed: under its final name a file is either whole or the one that stood there before.
  */
-import { rmSync } from "node:fs";
-import { mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { constants, rmSync } from "node:fs";
+import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { FileError } from "./errors.ts";
 
 /** Files under way in this process: removed when it is interrupted. */
@@ -22,6 +22,7 @@ export async function writeAside<Result>(path: string, write: (aside: string) =>
   const aside = asideName(path);
   try {
     await mkdir(dirname(path), { recursive: true });
+    await removeAbandoned(path);
     underWay.add(aside);
     const result = await write(aside);
     await rename(aside, path);
@@ -42,6 +43,43 @@ export async function writeFileAside(path: string, content: string): Promise<voi
 /** Remove what is half written. Synchronous, for the moment the process is told to stop. */
 export function removeUnderWay(): void {
   for (const aside of underWay) rmSync(aside, { force: true });
+}
+
+/** Remove what a process that is no more (killed, a machine that went down) left of writing `path`. */
+async function removeAbandoned(path: string): Promise<void> {
+  const [before, after] = [`.${basename(path)}.`, ".part"];
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(before) || !name.endsWith(after)) continue;
+    const writer = name.slice(before.length, -after.length);
+    if (/^\d+$/.test(writer) && !isRunning(Number(writer))) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function isRunning(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+/**
+ * Check that `path` could be written, before work is spent on what goes there; missing folders are made later. Returns
+ * the nearest folder that exists. Throws FileError.
+ */
+export async function checkWritable(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) throw new FileError(path, "is a folder; name a file in it");
+  let folder = dirname(resolve(path));
+  while (!(await fileExists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new FileError(path, REASONS.ENOTDIR as string);
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw writeError(path, error);
+  }
+  return folder;
 }
 
 export async function fileExists(path: string): Promise<boolean> {

@@ -6,14 +6,19 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { type Sensitivity, uniformSensitivity } from "../analyze/sensitivity.ts";
 import { shuffleSensitivity } from "../analyze/shuffle.ts";
 import type { EngineImatrix } from "../engine/engine.ts";
-import { UsageError } from "../errors.ts";
 import type { FileType } from "../ggml/file-types.ts";
-import { requiresImatrix } from "../ggml/importance.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { presetTypes } from "../plan/budget.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
-import { planSpec, presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../quantize/plan-spec.ts";
+import {
+  planCandidates,
+  planSpec,
+  presetSpec,
+  typedFileBytes,
+  uniformSpec,
+  uniformTypes,
+} from "../quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import type { RowKind } from "./run-document.ts";
 
@@ -28,7 +33,7 @@ export interface Candidate {
 /** Design: at least three seeds. */
 const SHUFFLE_SEEDS = [1, 2, 3] as const;
 
-/** Presets among which the neighbours of the budget are found when nobody names baselines. */
+/** Presets, none of which needs an imatrix, among which the neighbours of the budget are found when nobody names baselines. */
 const COMMON_PRESETS: readonly FileType[] = [
   "Q2_K",
   "Q3_K_S",
@@ -56,11 +61,10 @@ export interface CandidateOptions {
   readonly pathOf: (slug: string) => string;
 }
 
-/** All controls of a run, the plan not among them. Throws UsageError for a preset that needs an imatrix. */
+/** All controls of a run, the plan not among them. The baselines were checked (baselines.ts). */
 export function chooseControls(options: CandidateOptions): Candidate[] {
   const { plan, imatrix, pathOf } = options;
   const presets = options.baselines.length > 0 ? options.baselines : neighbourPresets(plan, imatrix !== undefined);
-  for (const preset of presets) checkPreset(plan, preset, imatrix !== undefined);
   return [
     ...presets.map((preset): Candidate => {
       const slug = `preset-${preset}`;
@@ -97,7 +101,7 @@ function isUniform(analysis: Analysis, sensitivity: Sensitivity): boolean {
 
 /** The largest preset that is no larger than the plan, and the smallest that is larger. */
 export function neighbourPresets(plan: Plan, imatrix: boolean): FileType[] {
-  const tensors = plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
+  const tensors = planCandidates(plan);
   const sized = COMMON_PRESETS.map((name) => ({
     name,
     bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),
@@ -116,19 +120,4 @@ function neighbours<Name>(sized: readonly { name: Name; bytes: number }[], bytes
   const below = sorted.filter((entry) => entry.bytes <= bytes).at(-1);
   const above = sorted.find((entry) => entry.bytes > bytes);
   return [below, above].filter((entry) => entry !== undefined).map(({ name }) => name);
-}
-
-function checkPreset(plan: Plan, preset: FileType, imatrix: boolean): void {
-  if (imatrix) return;
-  const tensors = plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
-  const types = presetTypes(preset, { facts: plan.facts, imatrix, tensors });
-  const needing = tensors.find(({ name, eligible }) => {
-    const type = types.get(name);
-    return eligible && type !== undefined && requiresImatrix(type, name, preset);
-  });
-  if (needing !== undefined) {
-    throw new UsageError(
-      `--baseline ${preset} needs an importance matrix (for ${needing.name}, say); give --imatrix FILE or another baseline`,
-    );
-  }
 }

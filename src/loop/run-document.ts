@@ -46,6 +46,7 @@ export interface RunAsked {
   readonly seed: number;
   readonly exactMetrics: boolean;
   readonly exactDistortion: boolean;
+  readonly gpuLayers: number;
   readonly engine: string;
   readonly prismVersion: string;
 }
@@ -66,6 +67,8 @@ export interface Run {
   readonly text?: Evaluation["text"];
   readonly rows: readonly RunRow[];
   readonly verdict?: string;
+  /** Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged. */
+  readonly creditsSensitivity?: boolean;
   readonly gates: readonly GateResult[];
   readonly warnings: readonly string[];
 }

@@ -1,9 +1,10 @@
-/** The run's directory: state.json read, checked and written after every step. */
-import { readFile } from "node:fs/promises";
+/** The run's directory: state.json read, checked and written after every step; --force empties it of a run's files. */
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileAside } from "../aside-file.ts";
+import { fileExists, writeError, writeFileAside } from "../aside-file.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { PRISM_VERSION } from "../version.ts";
+import { firstDifference } from "./asked.ts";
 import { RUN_SCHEMA, type Run, type RunAsked } from "./run-document.ts";
 
 export interface RunDirectory {
@@ -12,6 +13,8 @@ export interface RunDirectory {
   readonly analysis: string;
   readonly plan: string;
   readonly plans: string;
+  /** The reference's logits, where nothing may be kept in the cache. Removed when the run ends. */
+  readonly scratch: string;
   model(slug: string): string;
   evaluation(slug: string): string;
 }
@@ -23,65 +26,109 @@ export function runDirectory(path: string): RunDirectory {
     analysis: join(path, "analysis.json"),
     plans: join(path, "plans"),
     plan: join(path, "plans", "plan.json"),
+    scratch: join(path, "prism-scratch"),
     model: (slug) => join(path, "models", `${slug}.gguf`),
     evaluation: (slug) => join(path, "evaluations", `${slug}.json`),
   };
 }
 
 /**
- * The state to go on from, or a fresh one. Throws UsageError where the directory holds a run that was asked something
- * else; `force` starts it anew.
+ * The state to go on from, or a fresh one, saved. `force` begins anew, whatever the directory holds. Otherwise throws
+ * UsageError where the directory holds a run that was asked something else, FormatError for a damaged state.
  */
 export async function openRun(directory: RunDirectory, asked: RunAsked, force: boolean): Promise<Run> {
-  const fresh: Run = {
-    schema: RUN_SCHEMA,
-    prismVersion: PRISM_VERSION,
-    createdAt: new Date().toISOString(),
-    asked,
-    rows: [],
-    gates: [],
-    warnings: [],
-  };
-  const text = await readFile(directory.state, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (text === undefined || force) return fresh;
-  const found = parseRun(text, directory.state);
-  const difference = firstDifference(found.asked, asked);
-  if (difference !== undefined) {
-    throw new UsageError(
-      `${directory.path} holds a run that was asked something else (${difference}); give another --out, or --force to replace it`,
-    );
-  }
-  return found;
+  const found = force ? undefined : await findRun(directory, asked);
+  if (found === undefined) await emptyRun(directory, force);
+  const state: Run =
+    found === undefined
+      ? {
+          schema: RUN_SCHEMA,
+          prismVersion: PRISM_VERSION,
+          createdAt: new Date().toISOString(),
+          asked,
+          rows: [],
+          gates: [],
+          warnings: [],
+        }
+      : { ...found, asked };
+  await saveRun(directory, state);
+  return state;
 }
 
-/** Read a run document. Throws FormatError for another file or version. */
+async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | undefined> {
+  const text = await readFile(directory.state, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw writeError(directory.state, error);
+  });
+  if (text === undefined) return undefined;
+  const found = parseRun(text, directory.state);
+  const difference = firstDifference(found.asked, asked, found.rows.length > 0);
+  if (difference === undefined) return found;
+  // Nothing that depends on it was finished.
+  if (found.rows.length === 0 && !(await fileExists(directory.analysis))) return undefined;
+  throw new UsageError(
+    `${directory.path} holds a run that was asked something else: ${difference}; give another --out, or --force to replace it`,
+  );
+}
+
+/** Names a run gives its models and evaluations (candidates.ts). */
+const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|shuffle-\d+)\.(gguf|json)$/;
+
+/**
+ * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
+ * nothing. The analysis goes first: beside a fresh state it would be taken for this run's.
+ */
+async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> {
+  if (!force) {
+    for (const path of [directory.analysis, directory.plan, directory.model("plan")]) {
+      if (!(await fileExists(path))) continue;
+      throw new UsageError(
+        `${path} is there but ${directory.state} is not: no run that can go on; give another --out, or --force to replace what is there`,
+      );
+    }
+    return;
+  }
+  await rm(directory.analysis, { force: true });
+  await rm(directory.scratch, { recursive: true, force: true });
+  for (const folder of ["models", "evaluations"]) {
+    const path = join(directory.path, folder);
+    const names = (await fileExists(path)) ? await readdir(path) : [];
+    for (const name of names.filter((name) => SLUGS.test(name))) await rm(join(path, name), { force: true });
+  }
+}
+
+const ANEW = "--force starts the run anew";
+
+/** Read a run document. Throws FormatError for another file, another version or a damaged one. */
 export function parseRun(text: string, path: string): Run {
-  let run: Partial<Run>;
+  let document: unknown;
   try {
-    run = JSON.parse(text) as Partial<Run>;
+    document = JSON.parse(text);
   } catch (error) {
-    throw new FormatError(path, `is not JSON (${(error as Error).message}); delete it to start the run anew`, {
-      cause: error,
-    });
+    throw new FormatError(path, `is not JSON (${(error as Error).message}); ${ANEW}`, { cause: error });
   }
-  if (run.schema !== RUN_SCHEMA || typeof run.asked !== "object" || !Array.isArray(run.rows)) {
-    throw new FormatError(path, `expected a document of schema ${RUN_SCHEMA}, got ${String(run.schema)}`);
+  const run = (typeof document === "object" && document !== null ? document : {}) as Partial<Run>;
+  if (run.schema !== RUN_SCHEMA) {
+    const got = run.schema === undefined ? "none" : JSON.stringify(run.schema);
+    throw new FormatError(path, `expected a document of schema "${RUN_SCHEMA}", got ${got}; ${ANEW}`);
   }
-  return run as Run;
+  if (!isWhole(run)) throw new FormatError(path, `the state of the run is damaged; ${ANEW}`);
+  return run;
+}
+
+function isWhole(run: Partial<Run>): run is Run {
+  const { asked, rows, gates, warnings, createdAt } = run;
+  return (
+    typeof asked === "object" &&
+    asked !== null &&
+    typeof createdAt === "string" &&
+    Array.isArray(gates) &&
+    Array.isArray(warnings) &&
+    Array.isArray(rows) &&
+    rows.every((row) => typeof row?.label === "string" && typeof row.kind === "string" && row.fileBytes > 0)
+  );
 }
 
 export async function saveRun(directory: RunDirectory, run: Run): Promise<void> {
   await writeFileAside(directory.state, `${JSON.stringify(run, null, 2)}\n`);
-}
-
-function firstDifference(before: RunAsked, now: RunAsked): string | undefined {
-  const keys = new Set([...Object.keys(before), ...Object.keys(now)]) as Set<keyof RunAsked>;
-  for (const key of keys) {
-    const [was, is] = [JSON.stringify(before[key]), JSON.stringify(now[key])];
-    if (was !== is) return `${key} was ${was ?? "absent"}, now ${is ?? "absent"}`;
-  }
-  return undefined;
 }

@@ -3,7 +3,6 @@
  * difference under 2 standard errors is a tie, and files of different size are compared only where one is both smaller
  * and better.
  */
-
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
 import { pairedDifference } from "../evaluate/statistics.ts";
@@ -47,12 +46,12 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   none: "no verdict",
 };
 
-/** Give every row its difference to the plan and its verdict. */
-export function judgeRows(rows: readonly RunRow[], chunks: number): RunRow[] {
+/** Give every row its difference to the plan and its verdict. `credited`: what creditsSensitivity says of all rows. */
+export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: boolean): RunRow[] {
   const plan = rows.find(({ kind }) => kind === "plan");
   if (plan === undefined) return [...rows];
   return rows.map((row) => {
-    if (row.kind === "plan") return { ...row, verdict: summarize(rows, plan, chunks) };
+    if (row.kind === "plan") return { ...row, verdict: summarize(rows, plan, chunks, credited) };
     if (row.kind === "reference") return row;
     const difference = kldDifference(plan, row);
     return {
@@ -73,8 +72,12 @@ export function interpolatedKld(rows: readonly RunRow[], fileBytes: number): num
   return Math.exp((1 - share) * Math.log(below.kld.mean) + share * Math.log(above.kld.mean));
 }
 
-/** The verdict of the run in one or two sentences. */
-function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number): string {
+const CREDITED = "the gain is the sensitivity's own: the plan beats s = elements and every shuffle";
+const NOT_CREDITED =
+  "nothing is credited to the sensitivity: the plan does not beat s = elements and every shuffle by 2 standard errors";
+
+/** The verdict of the run in a few clauses. */
+function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credited: boolean | undefined): string {
   if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
   if (chunks < MIN_CHUNKS) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
   const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "reference");
@@ -89,8 +92,9 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number): strin
   const lines = (["preset", "uniform"] as const)
     .map((kind) => interpolation(controls, plan, kind))
     .filter((line) => line !== "");
-  const head = parts.length === 0 ? "no control of its size to compare with" : parts.join(", ");
-  return [`the plan ${head}`, ...lines].join("; ");
+  const head = parts.length === 0 ? "has no control of its size to compare with" : parts.join("; ");
+  const credit = credited === undefined ? [] : [credited ? CREDITED : NOT_CREDITED];
+  return [`the plan ${head}`, ...lines, ...credit].join("; ");
 }
 
 function sentence(verb: string, labels: readonly string[]): string {
@@ -105,13 +109,17 @@ function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind)
   const kld = sameSize ? undefined : interpolatedKld(rows, plan.fileBytes);
   if (kld === undefined || plan.kld === undefined) return "";
   const change = 100 * (plan.kld.mean / kld - 1);
-  return `KLD ${change < 0 ? "" : "+"}${change.toFixed(1)} % against ${PLURAL[kind]} interpolated to its size`;
+  const comparison = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "lower" : "higher"}`;
+  return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size`;
 }
 
-/** Whether the gain may be credited to the sensitivity: it beats s = elements and every shuffle. */
+/**
+ * Whether the gain may be credited to the sensitivity: the plan beats s = elements and every shuffle. Undefined for the
+ * plan with s = elements itself, and where too little was scored.
+ */
 export function creditsSensitivity(rows: readonly RunRow[], chunks: number): boolean | undefined {
   const plan = rows.find(({ kind }) => kind === "plan");
   const controls = rows.filter(({ kind }) => kind === "uniform-s" || kind === "shuffle");
-  if (plan === undefined || !controls.some(({ kind }) => kind === "uniform-s")) return undefined;
+  if (plan === undefined || chunks < MIN_CHUNKS || !controls.some(({ kind }) => kind === "uniform-s")) return undefined;
   return controls.every((row) => outcome(plan, row, chunks) === "wins");
 }

@@ -1,15 +1,16 @@
 /** What quantizes a plan, a stock preset or a uniform type: file type, overrides and what must come out. */
 import type { EngineImatrix } from "../engine/engine.ts";
-import { FormatError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
-import type { TensorType } from "../ggml/tensor-types.ts";
+import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import { openModel } from "../gguf/open.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
 import { presetTypes } from "../plan/budget.ts";
+import type { Candidate } from "../plan/costing.ts";
 import { overridesFor } from "../plan/patterns.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planHeaderBytes } from "../plan/predict.ts";
@@ -31,7 +32,8 @@ export function planSpec(plan: Plan, source: string, output: string, imatrix?: E
 
 /** The stock preset on the model of a plan, as llama-quantize makes it without any override. */
 export function presetSpec(plan: Plan, fileType: FileType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
-  const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors: candidates(plan) });
+  const tensors = planCandidates(plan);
+  const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors });
   return {
     source: plan.source.path,
     output,
@@ -47,15 +49,17 @@ export function presetSpec(plan: Plan, fileType: FileType, output: string, imatr
 /** Every eligible tensor in one type, or in its fallback where the rows don't fit. */
 export function uniformSpec(plan: Plan, type: TensorType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
   const types = uniformTypes(plan, type);
-  const eligible = plan.tensors.filter(({ reason }) => reason !== "ineligible");
   const others = plan.tensors.filter(({ reason }) => reason === "ineligible").map(({ name }) => name);
-  const typed = plan.tensors.map((tensor) => ({ ...tensor, type: types.get(tensor.name) ?? tensor.sourceType }));
+  const typed = plan.tensors.map((tensor) => {
+    const own = types.get(tensor.name) ?? tensor.sourceType;
+    return { ...tensor, type: own, bytes: tensorBytes(own, tensor.shape) };
+  });
   return {
     source: plan.source.path,
     output,
     fileType: baseFileType(typed),
     overrides: overridesFor(
-      eligible.map(({ name }) => ({ name, type: types.get(name) as TensorType })),
+      typed.filter(({ reason }) => reason !== "ineligible"),
       others,
     ),
     expectedTypes: types,
@@ -82,13 +86,23 @@ export function typedFileBytes(plan: Plan, types: ReadonlyMap<string, TensorType
   );
 }
 
-function candidates(plan: Plan) {
+/** The tensors of a plan as its sizes are computed from. */
+export function planCandidates(plan: Pick<Plan, "tensors">): Candidate[] {
   return plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
 }
 
-/** The imatrix a plan was made with, read again and checked: its strings and weights are part of the plan's bytes. */
-export async function planImatrix(plan: Plan, path = plan.imatrix?.path): Promise<EngineImatrix | undefined> {
-  if (plan.imatrix === undefined || path === undefined) return undefined;
+/**
+ * Read the imatrix a plan was made with again, from `moved` where it lies there now: its weights and strings are part of
+ * the file. Throws UsageError for an imatrix the plan knows nothing of, FormatError for another one than the plan's.
+ */
+export async function planImatrix(plan: Plan, moved?: string): Promise<EngineImatrix | undefined> {
+  if (plan.imatrix === undefined) {
+    if (moved === undefined) return undefined;
+    throw new UsageError(
+      `--imatrix ${moved}: the plan was made without an importance matrix; make a plan with it: prism plan MODEL --imatrix ${moved}`,
+    );
+  }
+  const path = moved ?? plan.imatrix.path;
   const imatrix = await readImatrix(path);
   if (imatrix.sha256 !== plan.imatrix.sha256) {
     throw new FormatError(

@@ -1,4 +1,5 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
+import { createHash } from "node:crypto";
 import { Command } from "commander";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
@@ -25,6 +26,7 @@ import { type Output, openOutput, type Progress } from "../output.ts";
 import { defaultRunDirectory } from "../output-names.ts";
 import { loadSensitivity, type PlanRequest, parseBudget, parseConstraints, parseMode } from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
+import { readText } from "../read-document.ts";
 
 interface Options extends PlanRequest, EvaluationCliOptions {
   readonly out?: string;
@@ -76,7 +78,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     constraints: parseConstraints(options),
     baselines: parseBaselines(options.baseline),
     gates: (options.require ?? []).map(parseGate),
-    sensitivity: { name: options.sensitivity, of: await loadSensitivity(options.sensitivity) },
+    sensitivity: { name: await sensitivityName(options.sensitivity), of: await loadSensitivity(options.sensitivity) },
   };
   const backend = openBackend(options.backend, options.threads);
   const engine = await openEngine(options);
@@ -117,17 +119,25 @@ function hasBudget({ bpw, size, like }: Options): boolean {
   return bpw !== undefined || size !== undefined || like !== undefined;
 }
 
+/** A file of densities may change under its name, and then the run is another. */
+async function sensitivityName(mode: string): Promise<string> {
+  if (!/[./\\]/.test(mode)) return mode;
+  const hash = createHash("sha256")
+    .update(await readText(mode))
+    .digest("hex");
+  return `densities of SHA-256 ${hash}`;
+}
+
 function parseBaselines(text: string | undefined): FileType[] {
-  return (text ?? "")
-    .split(",")
-    .filter((name) => name.trim() !== "")
-    .map((name) => {
-      const fileType = parseFileType(name.trim());
-      if (fileType !== undefined) return fileType;
-      throw new UsageError(
-        `--baseline ${name}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`,
-      );
-    });
+  if (text === undefined) return [];
+  const fileTypes = text.split(",").map((name) => {
+    const fileType = parseFileType(name.trim());
+    if (fileType !== undefined) return fileType;
+    throw new UsageError(
+      `--baseline "${name.trim()}": not a preset of llama-quantize; give one or more of ${FILE_TYPE_NAMES.join(", ")}, like Q3_K_M,Q4_K_M`,
+    );
+  });
+  return [...new Set(fileTypes)];
 }
 
 function checkGates({ gates }: Run): void {
@@ -141,21 +151,22 @@ function checkGates({ gates }: Run): void {
 
 /** A line per stage, and a bar for what counts its steps. */
 function followStages(output: Output) {
-  let stage = "";
-  let progress: Progress | undefined;
+  let shown: { what: string; progress: Progress } | undefined;
   const end = () => {
-    progress?.end();
-    progress = undefined;
+    shown?.progress.end();
+    shown = undefined;
   };
   return {
-    begin(name: string) {
+    begin(stage: string) {
       end();
-      stage = name;
-      output.note(name);
+      output.note(stage);
     },
-    update(done: number, total: number) {
-      progress ??= output.bar(stage, total);
-      progress.update(done);
+    update(what: string, done: number, total: number) {
+      if (shown?.what !== what) {
+        end();
+        shown = { what, progress: output.bar(what, total) };
+      }
+      shown.progress.update(done);
     },
     end,
   };

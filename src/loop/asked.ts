@@ -1,0 +1,113 @@
+/** What a run was asked, as a document: a directory is resumed only with what would give the same result. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { describeConstraint } from "../allocate/patterns.ts";
+import { FileError, UsageError } from "../errors.ts";
+import type { BudgetRequest } from "../plan/budget.ts";
+import { PRISM_VERSION } from "../version.ts";
+import type { RunAsked } from "./run-document.ts";
+import type { RunOptions } from "./run-options.ts";
+
+/** Describe the request. `fingerprint` is the model's, `imatrix` the SHA-256 of its file. */
+export async function describeAsked(options: RunOptions, fingerprint: string, imatrix?: string): Promise<RunAsked> {
+  const { engine } = options;
+  return {
+    model: options.model,
+    fingerprint,
+    budget: describeBudget(options.budget),
+    mode: options.mode ?? "tensor",
+    constraints: (options.constraints ?? []).map(describeConstraint),
+    headGuard: options.headGuard ?? true,
+    sensitivity: options.sensitivity.name,
+    ...(imatrix === undefined ? {} : { imatrix }),
+    baselines: options.baselines,
+    text: options.text === undefined ? "sampled" : await sha256OfText(options.text),
+    ...(options.context === undefined ? {} : { context: options.context }),
+    ...(options.chunks === undefined ? {} : { chunks: options.chunks }),
+    seed: options.seed,
+    exactMetrics: options.exactMetrics ?? false,
+    exactDistortion: options.exactDistortion ?? false,
+    gpuLayers: options.gpuLayers,
+    engine: `${engine.info.kind} ${engine.info.version}`,
+    prismVersion: PRISM_VERSION,
+  };
+}
+
+function describeBudget(budget: BudgetRequest): string {
+  if (budget.kind === "like") return `--like ${budget.fileType}`;
+  return budget.kind === "bpw" ? `--bpw ${budget.value}` : `--size ${budget.value}`;
+}
+
+async function sha256OfText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
+      cause: error,
+    });
+  });
+  if (bytes.length === 0) throw new UsageError(`--text ${path}: the file is empty; give a text of some pages`);
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** What the analysis depends on; where the model lies now does not matter. */
+const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
+  "fingerprint",
+  "imatrix",
+  "seed",
+  "exactMetrics",
+  "exactDistortion",
+  "engine",
+  "prismVersion",
+];
+/** What the plan and its controls depend on besides. */
+const OF_ROWS: readonly (keyof RunAsked)[] = [
+  "budget",
+  "mode",
+  "constraints",
+  "headGuard",
+  "sensitivity",
+  "baselines",
+  "text",
+  "context",
+  "chunks",
+  "gpuLayers",
+];
+
+/** How a message speaks of what was asked. */
+const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
+  fingerprint: "the model",
+  imatrix: "--imatrix",
+  seed: "--seed",
+  engine: "the engine",
+  prismVersion: "the version of prism",
+  budget: "the budget",
+  mode: "--mode",
+  constraints: "the constraints",
+  headGuard: "the head guard",
+  sensitivity: "--sensitivity",
+  baselines: "--baseline",
+  text: "--text",
+  context: "--context",
+  chunks: "--chunks",
+  gpuLayers: "--gpu-layers",
+};
+
+/** The first thing that makes the finished work of another request: its analysis, and its rows where there are any. */
+export function firstDifference(before: RunAsked, now: RunAsked, rows: boolean): string | undefined {
+  const key = [...OF_ANALYSIS, ...(rows ? OF_ROWS : [])].find((name) => !same(before[name], now[name]));
+  if (key === undefined) return undefined;
+  return `${WORDS[key] ?? key} was ${inWords(before[key])}, now ${inWords(now[key])}`;
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Hexadecimal digits of a SHA-256 that a message shows. */
+const SHOWN_HASH = 12;
+
+function inWords(value: RunAsked[keyof RunAsked]): string {
+  if (value === undefined) return "not given";
+  if (Array.isArray(value)) return value.length === 0 ? "not given" : value.join(", ");
+  const text = String(value);
+  return /^[0-9a-f]{64}$/.test(text) ? `SHA-256 ${text.slice(0, SHOWN_HASH)}…` : text;
+}

@@ -1,0 +1,47 @@
+/** What a run is asked, and what it works with. */
+import type { Analysis } from "../analyze/analysis.ts";
+import type { Sensitivity } from "../analyze/sensitivity.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import type { Backend } from "../kernels/backend.ts";
+import type { PlanOptions } from "../plan/make-plan.ts";
+import type { Gate } from "./gates.ts";
+
+export interface RunOptions {
+  readonly model: string;
+  readonly out: string;
+  readonly budget: PlanOptions["budget"];
+  readonly mode?: "tensor" | "class";
+  readonly constraints?: PlanOptions["constraints"];
+  readonly headGuard?: boolean;
+  /** `name` stands for it in state.json: a file's needs a hash of its content. */
+  readonly sensitivity: { readonly name: string; readonly of: (analysis: Analysis) => Sensitivity };
+  /** Path of an importance matrix. */
+  readonly imatrix?: string;
+  /** Empty: the presets just below and above the plan's size. */
+  readonly baselines: readonly FileType[];
+  readonly text?: string;
+  readonly context?: number;
+  readonly chunks?: number;
+  readonly seed: number;
+  readonly threads: number;
+  readonly gpuLayers: number;
+  readonly exactMetrics?: boolean;
+  readonly exactDistortion?: boolean;
+  readonly gates: readonly Gate[];
+  /** Where sampled texts and logits are kept; absent: only while the run lasts. */
+  readonly cacheDir?: string;
+  readonly cacheLimitBytes?: number;
+  /** Keep the controls' models too; the plan's is always kept. */
+  readonly keepModels?: boolean;
+  readonly allowRequantize?: boolean;
+  /** Begin anew in a directory that holds a run. */
+  readonly force?: boolean;
+  readonly engine: Engine;
+  readonly backend: Backend;
+  readonly signal?: AbortSignal;
+  /** A stage begins, in words. */
+  readonly onStage?: (stage: string) => void;
+  /** Steps of `what`, a part of the stage. */
+  readonly onProgress?: (what: string, done: number, total: number) => void;
+}

@@ -1,0 +1,45 @@
+/** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
+import type { ModelIdentity } from "../analyze/analysis.ts";
+import { readFacts } from "../gguf/facts.ts";
+import { fingerprint } from "../gguf/fingerprint.ts";
+import { openModel } from "../gguf/open.ts";
+import { preflight } from "../gguf/preflight.ts";
+import { checkImatrix } from "../imatrix/check.ts";
+import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
+import { checkSource } from "../quantize/source.ts";
+import { describeAsked } from "./asked.ts";
+import { checkBaselines } from "./baselines.ts";
+import type { RunAsked } from "./run-document.ts";
+import type { RunOptions } from "./run-options.ts";
+
+export interface RunSource {
+  readonly asked: RunAsked;
+  readonly imatrix?: Imatrix;
+  /** Where the model lies now; a resumed analysis may have read it elsewhere. */
+  readonly lies: Pick<ModelIdentity, "path" | "shards">;
+  /** What the model's header shows to be wrong. */
+  readonly warnings: readonly string[];
+}
+
+/** Throws FileError, FormatError and UsageError: a damaged or quantized model, another model's imatrix, a baseline that can't be. */
+export async function openSource(options: RunOptions): Promise<RunSource> {
+  const file = await openModel(options.model);
+  try {
+    const { model } = file;
+    const facts = readFacts(model);
+    checkSource(model, undefined, options.allowRequantize ?? false);
+    const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
+    if (imatrix !== undefined) checkImatrix(imatrix, model);
+    checkBaselines(options.baselines, model, facts, imatrix);
+    return {
+      asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
+      ...(imatrix === undefined ? {} : { imatrix }),
+      lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
+      warnings: preflight(model, facts)
+        .filter(({ severity }) => severity === "error")
+        .map(({ message, remedy }) => `${message}; ${remedy}`),
+    };
+  } finally {
+    await file.close();
+  }
+}
