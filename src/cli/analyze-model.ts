@@ -37,7 +37,7 @@ export async function analyzeModel(
   try {
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     checkModel(file.model, output);
-    if (imatrix) checkImatrix(imatrix, file.model);
+    if (imatrix) noteForeignEntries(imatrix, file.model, output);
     return await measure(file, imatrix, options, signal, output);
   } finally {
     await file.close();
@@ -54,6 +54,20 @@ function checkModel(model: Model, output: Output): void {
   if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
     throw fatal("has no tensor that llama-quantize would quantize; see prism inspect");
   }
+}
+
+/** Two models of one size share names and shapes: entries that this one has no tensor for give the mix-up away. */
+function noteForeignEntries(imatrix: Imatrix, model: Model, output: Output): void {
+  checkImatrix(imatrix, model);
+  const names = new Set(model.tensors.map(({ name }) => name));
+  const foreign = [...imatrix.importance.keys()].filter((name) => !names.has(name));
+  if (foreign.length === 0) return;
+  const [example = ""] = foreign;
+  output.note(
+    printable(
+      `! ${foreign.length} of the ${imatrix.entries} entries of ${imatrix.path} (${example}, ...) are for tensors this model does not have: is it of another model?`,
+    ),
+  );
 }
 
 async function measure(

@@ -1,0 +1,54 @@
+/**
+ * PRISM as a library: the stages of the command line, each a function from one document to the next.
+ * openModel → analyze → makePlan → renderRecipe or quantize → evaluate; run does all of it, with controls.
+ */
+export { allocate } from "./allocate/allocate.ts";
+export { parseBpw, parseSize } from "./allocate/budget.ts";
+export { parseConstraint } from "./allocate/patterns.ts";
+export type { Assignment, Constraint, Item, Option, Problem } from "./allocate/problem.ts";
+export type { Analysis, ClassSummary, Estimate, Metrics, TensorAnalysis } from "./analyze/analysis.ts";
+export { readAnalysis } from "./analyze/analysis-document.ts";
+export { type AnalyzeOptions, analyze } from "./analyze/analyze.ts";
+export { parseDensities, sensitivityFromDensities } from "./analyze/density-document.ts";
+export { parseSensitivity, prismSensitivity, type Sensitivity, uniformSensitivity } from "./analyze/sensitivity.ts";
+export type { Engine, EngineInfo } from "./engine/engine.ts";
+export { type OpenEngineOptions, openEngine } from "./engine/open-engine.ts";
+export {
+  BackendError,
+  EngineError,
+  FileError,
+  FormatError,
+  GateError,
+  InfeasibleError,
+  InterruptedError,
+  PrismError,
+  UsageError,
+} from "./errors.ts";
+export { evaluate } from "./evaluate/evaluate.ts";
+export type { EvaluateOptions } from "./evaluate/evaluate-options.ts";
+export type { Evaluation, ModelEvaluation } from "./evaluate/evaluation.ts";
+export { type FileType, parseFileType } from "./ggml/file-types.ts";
+export type { ModelFacts } from "./ggml/model-facts.ts";
+export { type StockOptions, stockTypes } from "./ggml/stock-mix.ts";
+export { parseTensorType, type TensorType } from "./ggml/tensor-types.ts";
+export { readFacts } from "./gguf/facts.ts";
+export { type Inspection, inspect } from "./gguf/inspect.ts";
+export type { Model, ModelFile, TensorInfo } from "./gguf/model.ts";
+export { openModel } from "./gguf/open.ts";
+export { type Finding, preflight } from "./gguf/preflight.ts";
+export { type Imatrix, readImatrix } from "./imatrix/imatrix.ts";
+export type { Backend } from "./kernels/backend.ts";
+export { type ReferenceOptions, referenceBackend } from "./kernels/reference.ts";
+export { type RunOptions, run } from "./loop/run.ts";
+export type { Run, RunRow } from "./loop/run-document.ts";
+export type { BudgetRequest } from "./plan/budget.ts";
+export { diffPlans, type PlanDiff } from "./plan/diff.ts";
+export { type Explanation, explainTensor } from "./plan/explain.ts";
+export { makePlan, type PlanOptions } from "./plan/make-plan.ts";
+export type { Plan, PlanTensor, Reason } from "./plan/plan.ts";
+export { readPlan } from "./plan/read-plan.ts";
+export { type RecipeFile, renderRecipe } from "./plan/recipe.ts";
+export { recostPlan } from "./plan/recost.ts";
+export { planImatrix, planSpec } from "./quantize/plan-spec.ts";
+export { type QuantizedFile, type QuantizeOptions, type QuantizeSpec, quantize } from "./quantize/quantize.ts";
+export { PRISM_VERSION } from "./version.ts";

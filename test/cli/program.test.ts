@@ -1,0 +1,99 @@
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MODEL, prism, scratchFolder, startPrism } from "./prism.ts";
+
+const folder = scratchFolder();
+const at = (name: string) => join(folder.path, name);
+const run = (...args: string[]) => prism(args, folder.path);
+
+beforeAll(() => {
+  copyFileSync(MODEL, at("truncated.gguf"));
+  truncateSync(at("truncated.gguf"), 5_000_000);
+  writeFileSync(at("text.gguf"), "just some text, and more of it than a header has");
+  mkdirSync(at("a folder"));
+});
+afterAll(folder.remove);
+
+describe("prism", () => {
+  it("prints help without arguments, and its version", async () => {
+    const help = await run();
+    expect(help).toMatchObject({ code: 0, stderr: "" });
+    for (const verb of ["inspect", "analyze", "plan", "show", "doctor"]) expect(help.stdout).toContain(`\n  ${verb} `);
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as {
+      version: string;
+    };
+    expect(await run("--version")).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  it("exits with 2 for a wrong command line and says how to go on", async () => {
+    const unknown = await run("inspct", "x");
+    expect(unknown).toMatchObject({ code: 2, stdout: "" });
+    expect(unknown.stderr).toMatch(/^prism: unknown command 'inspct'\n.*inspect/);
+    const option = await run("inspect", "--exact", MODEL);
+    expect(option.code).toBe(2);
+    expect(option.stderr).toBe("prism: unknown option '--exact'\ntype prism inspect --help for its options\n");
+    expect((await run("inspect")).code).toBe(2);
+    expect((await run("analyze", MODEL, "--threads", "none")).stderr).toBe(
+      'prism: --threads: expected a whole number from 1 to 1024, got "none"\n',
+    );
+  });
+
+  it("says in one line what is wrong with a file, and exits with 1", async () => {
+    const cases = [
+      ["absent.gguf", /^prism: absent\.gguf: no such file; .+\n$/],
+      ["truncated.gguf", /^prism: truncated\.gguf: gguf: .* ends at [\d,]+ bytes but the file has 5,000,000; .+\n$/],
+      ["text.gguf", /^prism: text\.gguf: gguf: expected the magic "GGUF".* not a GGUF file\n$/],
+      ["a folder", /^prism: a folder: is a directory; .+\n$/],
+    ] as const;
+    for (const [path, message] of cases) {
+      const outcome = await run("inspect", path, "--json");
+      expect(outcome).toMatchObject({ code: 1, stdout: "" });
+      expect(outcome.stderr).toMatch(message);
+    }
+  });
+
+  it("ends quietly when the reader of its output goes away", async () => {
+    const { child, outcome } = startPrism(["inspect", MODEL], folder.path);
+    child.stdout?.destroy();
+    expect(await outcome).toMatchObject({ code: 0, stderr: "" });
+  });
+});
+
+describe("prism inspect", () => {
+  it("prints tables, the exact size of the presets, findings, and the next command", async () => {
+    const { code, stdout, stderr } = await run("inspect", MODEL);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("Books Llama 8M");
+    expect(stdout).toMatch(/^ffn_down +8 +1,572,864 +3,145,728 /m);
+    expect(stdout).toMatch(/^Q3_K_M +4,486,464 /m);
+    expect(stdout).toContain("info chat-template-missing");
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe(`next: prism plan ${MODEL} --like Q3_K_M`);
+    expect(
+      Math.max(
+        ...stdout
+          .split("\n")
+          .slice(1, -2)
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(100);
+    expect(stdout).not.toContain("\u001b");
+  });
+
+  it("prints one JSON document with --json", async () => {
+    const { code, stdout, stderr } = await run("inspect", MODEL, "--json");
+    expect([code, stderr]).toEqual([0, ""]);
+    const inspection = JSON.parse(stdout);
+    expect(inspection).toMatchObject({ schema: "prism.inspection/1", arch: "llama", tensors: 75, fileType: "F16" });
+    expect(inspection.findings[0]).toEqual({
+      code: "chat-template-missing",
+      severity: "info",
+      message: expect.any(String),
+      remedy: expect.any(String),
+    });
+    expect(
+      inspection.classes.map(({ bytes }: { bytes: number }) => bytes).reduce((a: number, b: number) => a + b),
+    ).toBe(inspection.tensorBytes);
+    expect(inspection.metadata["llama.block_count"]).toBe(8);
+  });
+});
