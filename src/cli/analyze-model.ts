@@ -44,11 +44,14 @@ export async function analyzeModel(
   }
 }
 
+/** Findings that leave nothing to plan. */
+const UNPLANNABLE: ReadonlySet<string> = new Set(["no-architecture", "projector"]);
+
 function checkModel(model: Model, output: Output): void {
   const facts = readFacts(model);
   const fatal = (message: string) => new FormatError(model.path, message);
   for (const finding of preflight(model, facts)) {
-    if (finding.code === "no-architecture") throw fatal(`${finding.message}; ${finding.remedy}`);
+    if (UNPLANNABLE.has(finding.code)) throw fatal(`${finding.message}; ${finding.remedy}`);
     if (finding.severity === "error") output.note(printable(`! ${finding.message}; ${finding.remedy}`));
   }
   if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {

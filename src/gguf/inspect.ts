@@ -54,7 +54,7 @@ export interface Inspection {
   /** The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings. */
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
   readonly classes: readonly InspectedClass[];
-  /** Smallest first. Without the presets llama-quantize refuses for this model. */
+  /** Smallest first. Without those llama-quantize refuses; none for a file that is no language model. */
   readonly presets: readonly InspectedPreset[];
   readonly findings: readonly Finding[];
 }
@@ -73,6 +73,9 @@ const PRESETS: readonly FileType[] = [
   "Q6_K",
   "Q8_0",
 ];
+
+/** Architectures of files that are not quantized: an imatrix, say, and a projector. */
+const NO_MODELS: ReadonlySet<string> = new Set(["", "clip"]);
 
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
@@ -149,7 +152,7 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
 }
 
 function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
-  if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) return [];
+  if (NO_MODELS.has(model.arch) || model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) return [];
   const sizes = PRESETS.flatMap((fileType): InspectedPreset[] => {
     const types = presetTypes(model, facts, fileType);
     if (types === undefined) return [];

@@ -77,15 +77,16 @@ function leftFinding(left: readonly Sized[], leftBytes: number, total: number): 
   };
 }
 
-/** `ffn_down 24, attn_k 24`, the most frequent first. */
+/** `ffn_down 24, attn_k 24`, the largest first. */
 function classList(tensors: readonly TensorInfo[]): string {
-  const counts = new Map<string, number>();
-  for (const { name } of tensors) {
+  const classes = new Map<string, { count: number; bytes: number }>();
+  for (const { name, bytes } of tensors) {
     const { class: tensor } = tensorClass(name);
-    counts.set(tensor, (counts.get(tensor) ?? 0) + 1);
+    const sofar = classes.get(tensor) ?? { count: 0, bytes: 0 };
+    classes.set(tensor, { count: sofar.count + 1, bytes: sofar.bytes + bytes });
   }
-  const sorted = [...counts].sort(([, a], [, b]) => b - a);
-  const named = sorted.slice(0, NAMED_CLASSES).map(([name, count]) => `${name} ${count}`);
+  const sorted = [...classes].sort(([, a], [, b]) => b.bytes - a.bytes);
+  const named = sorted.slice(0, NAMED_CLASSES).map(([name, { count }]) => `${name} ${count}`);
   return sorted.length > NAMED_CLASSES
     ? `${named.join(", ")} and ${sorted.length - NAMED_CLASSES} classes more`
     : named.join(", ");

@@ -52,6 +52,7 @@ describe("inspect", () => {
     const { presets, findings } = inspected({ arch: "", tensors: [{ name: "x.in_sum2", shape: [256] }] });
     expect(presets).toEqual([]);
     expect(findings.map(({ code }) => code)).toContain("no-architecture");
+    expect(inspected({ arch: "clip", tensors: [{ name: "v.blk.0.attn_q.weight" }] }).presets).toEqual([]);
   });
 
   it("keeps what JSON can say of the metadata and leaves the rest out", () => {
