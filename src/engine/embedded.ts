@@ -6,11 +6,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { parseTensorType } from "../ggml/tensor-types.ts";
+import type { Device } from "./child/main.ts";
 import type { QuantizeRequest } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
 import { loadModel } from "./embedded-model.ts";
 import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripJob, RoundTripResult } from "./engine.ts";
-import { describePackage, ENGINE_REMEDY, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
+import {
+  describePackage,
+  ENGINE_REMEDY,
+  type EnginePackage,
+  findEnginePackage,
+  findGpuPackages,
+  LLAMA_VERSION,
+  PACKAGE_VERSION,
+} from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 
 export interface EmbeddedOptions {
@@ -19,18 +28,14 @@ export interface EmbeddedOptions {
   readonly gpuLayers?: number;
 }
 
-/** Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or unloadable. */
+/**
+ * Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or
+ * unloadable, or where layers are asked for on a GPU that no build can use.
+ */
 export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engine> {
-  const found = findEnginePackage({ gpu: (options.gpuLayers ?? 0) !== 0 });
-  const model = new EngineChild(found);
-  const devices = await model.call<string[]>("devices", undefined).catch(async (error: Error) => {
-    await model.close();
-    throw new EngineError(`${found.name} can't be used here: ${error.message}; ${ENGINE_REMEDY}`, {
-      missing: true,
-      cause: error,
-    });
-  });
-  const info: EngineInfo = { kind: "embedded", version: LLAMA_VERSION, origin: describePackage(found), devices };
+  const found = findEnginePackage();
+  const { child: model, devices, origin } = options.gpuLayers ? await openGpuChild() : await openChild(found);
+  const info: EngineInfo = { kind: "embedded", version: LLAMA_VERSION, origin: describePackage(origin), devices };
   const pool = createRoundTripPool(found, options.threads);
   return {
     info,
@@ -43,6 +48,56 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
       await Promise.all([model.close(), pool.close()]);
     },
   };
+}
+
+interface OpenChild {
+  readonly child: EngineChild;
+  readonly origin: EnginePackage;
+  /** "CPU: AMD EPYC", "CUDA0: NVIDIA H200". */
+  readonly devices: readonly string[];
+  readonly hasGpu: boolean;
+}
+
+async function openChild(found: EnginePackage): Promise<OpenChild> {
+  const child = new EngineChild(found);
+  try {
+    const devices = await child.call<Device[]>("devices", undefined);
+    return {
+      child,
+      origin: found,
+      devices: devices.map(({ name, description }) => `${name}: ${description}`),
+      hasGpu: devices.some(({ isGpu }) => isGpu),
+    };
+  } catch (error) {
+    await child.close();
+    throw new EngineError(`${found.name} can't be used here: ${(error as Error).message}; ${ENGINE_REMEDY}`, {
+      missing: true,
+      cause: error,
+    });
+  }
+}
+
+/** The first GPU build that finds a device. */
+async function openGpuChild(): Promise<OpenChild> {
+  const problems: string[] = [];
+  for (const found of findGpuPackages()) {
+    if (typeof found === "string") {
+      problems.push(found);
+      continue;
+    }
+    const opened = await openChild(found).catch((error: Error) => error.message);
+    if (typeof opened === "string") problems.push(opened);
+    else if (opened.hasGpu) return opened;
+    else {
+      await opened.child.close();
+      problems.push(`${found.name} finds no GPU (its driver is missing or no device is visible)`);
+    }
+  }
+  const tried = problems.length > 0 ? problems.join("; ") : `no GPU build for ${process.platform}-${process.arch}`;
+  throw new EngineError(
+    `--gpu-layers: ${tried}; install a build that fits (npm install @node-llama-cpp/linux-x64-cuda@${PACKAGE_VERSION}, say), or leave --gpu-layers out`,
+    { missing: true },
+  );
 }
 
 function createRoundTripPool(found: EnginePackage, size: number) {

@@ -25,29 +25,34 @@ export interface EnginePackage {
 export const ENGINE_REMEDY =
   "install it with `npm install --include=optional`, or give a llama.cpp build with --llama-dir DIR for quantizing and evaluating";
 
-/** Package suffixes for this platform, in order of preference. `mac-arm64-metal` has its GPU in the only build there is. */
-export function platformPackages(gpu: boolean, platform = process.platform, arch = process.arch): string[] {
+/** Package suffixes for this platform: the build that is always there, and those with a GPU in order of preference. */
+export function platformPackages(
+  platform = process.platform,
+  arch = process.arch,
+): { readonly plain: string; readonly gpu: readonly string[] } | undefined {
   const os = { linux: "linux", darwin: "mac", win32: "win" }[platform as string];
-  if (os === undefined) return [];
-  if (os === "mac") return arch === "arm64" ? ["mac-arm64-metal"] : ["mac-x64"];
+  if (os === undefined) return undefined;
+  // Metal is in the only build there is.
+  if (os === "mac")
+    return arch === "arm64" ? { plain: "mac-arm64-metal", gpu: ["mac-arm64-metal"] } : { plain: "mac-x64", gpu: [] };
   const plain = `${os}-${arch === "arm" ? "armv7l" : arch}`;
-  return gpu && arch === "x64" ? [`${plain}-cuda`, `${plain}-vulkan`, plain] : [plain];
+  return { plain, gpu: arch === "x64" ? [`${plain}-cuda`, `${plain}-vulkan`] : [] };
 }
 
-/**
- * Find the engine's package. Throws EngineError (missing) with every package tried and why not.
- * `gpu` prefers the CUDA and Vulkan builds where they are installed.
- */
-export function findEnginePackage(options: { gpu?: boolean } = {}): EnginePackage {
-  const candidates = platformPackages(options.gpu ?? false);
-  const problems: string[] = [];
-  for (const suffix of candidates) {
-    const found = inspectPackage(`@node-llama-cpp/${suffix}`);
-    if (typeof found !== "string") return found;
-    problems.push(found);
-  }
-  const tried = candidates.length > 0 ? problems.join("; ") : `no package for ${process.platform}-${process.arch}`;
-  throw new EngineError(`the embedded llama.cpp was not found: ${tried}; ${ENGINE_REMEDY}`, { missing: true });
+/** Find the engine's package. Throws EngineError (missing) with what was tried and why not. */
+export function findEnginePackage(): EnginePackage {
+  const packages = platformPackages();
+  const found =
+    packages === undefined
+      ? `there is no package for ${process.platform}-${process.arch}`
+      : inspectPackage(`@node-llama-cpp/${packages.plain}`);
+  if (typeof found !== "string") return found;
+  throw new EngineError(`the embedded llama.cpp was not found: ${found}; ${ENGINE_REMEDY}`, { missing: true });
+}
+
+/** The GPU builds for this platform: each package, or why it can't be used. */
+export function findGpuPackages(): (EnginePackage | string)[] {
+  return (platformPackages()?.gpu ?? []).map((suffix) => inspectPackage(`@node-llama-cpp/${suffix}`));
 }
 
 /** The package's libraries, or why it can't be used. Looked for as a module at `from` would find it. */

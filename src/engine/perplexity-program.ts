@@ -8,8 +8,11 @@ import { readLogitsFile } from "./logits-file.ts";
 import { hasDamagedFigures, parseFinalEstimate, parseKlDivergence, parseTooShort } from "./perplexity-log.ts";
 import { type ProgramOutput, programError, runProgram } from "./run-program.ts";
 
-/** llama-perplexity loses the end of its output in about one run in ten; three in a row are another fault. */
-const ATTEMPTS = 3;
+/**
+ * llama-perplexity exits without waiting for its log (common/log.cpp leaks it): about one run in ten of a small model
+ * loses the end of its output, on a busy machine one in three. This many in a row are another fault.
+ */
+const ATTEMPTS = 6;
 
 /** The arguments of a run; `context` is that of the text, or of the logits file. */
 export function perplexityArguments(job: PerplexityJob, context: number): string[] {

@@ -31,8 +31,9 @@ interface PlanCliOptions extends PlanRequest {
 }
 
 const HELP = `
-Exactly one of --bpw, --size and --like is needed, or --recipe. A pattern (RE) is a regular
-expression that is found anywhere in the name of a tensor.
+Exactly one of --bpw, --size and --like is needed, unless --recipe or --from
+says the types. A pattern (RE) is a regular expression that is found anywhere in
+the name of a tensor.
 
 Beside plan.json go recipe.sh, recipe.ps1, tensor-types.txt, custom-q.txt and
 evaluate.sh; beside a NAME.json, NAME.recipe.sh and so on.

@@ -3,6 +3,7 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openEmbeddedEngine } from "../../engine/embedded.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { describePackage, findEnginePackage } from "../../engine/package.ts";
@@ -22,9 +23,6 @@ export interface EngineCheckOptions {
 const DEMO_MODEL = new URL("../../../models/books-llama-8m-f16.gguf", import.meta.url);
 const DEMO_PRESET = "Q4_K_M";
 
-/** All GPU layers: an installed GPU build is looked at too. */
-const ALL_LAYERS = 999;
-
 const ROW_ELEMENTS = 1024;
 const ROWS = 256;
 const BAND_ROWS = 64;
@@ -39,7 +37,7 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
   const checks = [packageCheck(llamaDir !== undefined)];
   let engine: Engine;
   try {
-    engine = await openEngine({ threads, gpuLayers: ALL_LAYERS, ...(llamaDir === undefined ? {} : { llamaDir }) });
+    engine = await openEngine({ threads, ...(llamaDir === undefined ? {} : { llamaDir }) });
   } catch (error) {
     return [...checks, failed("engine", error)];
   }
@@ -50,9 +48,22 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
     checks.push({ name: "engine", status: "ok", detail });
     checks.push(await attempt("round trip", () => tryRoundTrip(engine, threads)));
     checks.push(await attempt("quantize", () => tryQuantize(engine, options)));
+    checks.push(await gpuCheck(threads));
     return checks;
   } finally {
     await engine.close();
+  }
+}
+
+/** A GPU is a convenience: its builds are looked at, and why they can't be used is said. */
+async function gpuCheck(threads: number): Promise<Check> {
+  try {
+    const engine = await openEmbeddedEngine({ threads, gpuLayers: 1 });
+    const { origin, devices } = engine.info;
+    await engine.close();
+    return { name: "gpu", status: "ok", detail: [origin, ...devices].join("; ") };
+  } catch (error) {
+    return { ...failed("gpu", error), status: "absent" };
   }
 }
 

@@ -28,6 +28,7 @@ export function openLlamaLibrary(found: EnginePackage) {
     device: ggml.func("void *ggml_backend_dev_get(size_t)") as (index: number) => Pointer,
     deviceName: base.func("const char *ggml_backend_dev_name(void *)") as (device: Pointer) => string,
     deviceDescription: base.func("const char *ggml_backend_dev_description(void *)") as (device: Pointer) => string,
+    deviceType: base.func("int32_t ggml_backend_dev_type(void *)") as (device: Pointer) => number,
     typeName: base.func("const char *ggml_type_name(int32_t)") as (type: number) => string,
     rowSize: base.func("size_t ggml_row_size(int32_t, int64_t)") as (type: number, elements: number) => number,
     quantizeChunk: base.func(

@@ -27,6 +27,15 @@ export type Reply =
   | { readonly id: number; readonly error: string }
   | { readonly id: number; readonly progress: number };
 
+export interface Device {
+  readonly name: string;
+  readonly description: string;
+  readonly isGpu: boolean;
+}
+
+/** `enum ggml_backend_dev_type`: GPU and integrated GPU. */
+const GPU_DEVICE_TYPES: readonly number[] = [1, 2];
+
 const STDERR = 2;
 
 let library: LlamaLibrary;
@@ -39,11 +48,15 @@ const methods = {
     library = openLlamaLibrary(found);
     return { version: library.version() };
   },
-  devices(): string[] {
+  devices(): Device[] {
     loadBackends();
     return Array.from({ length: Number(library.deviceCount()) }, (_, index) => {
       const device = library.device(index);
-      return `${library.deviceName(device)}: ${library.deviceDescription(device)}`;
+      return {
+        name: library.deviceName(device),
+        description: library.deviceDescription(device),
+        isGpu: GPU_DEVICE_TYPES.includes(library.deviceType(device)),
+      };
     });
   },
   roundTrip: (job: RoundTripJob) => roundTrip(library, job),
