@@ -3,6 +3,9 @@ import { setMaxListeners } from "node:events";
 import { removeUnderWay } from "../aside-file.ts";
 import { EXIT } from "../errors.ts";
 
+/** Milliseconds that a command has to clean up before it is ended. */
+const DEADLINE_MS = 10_000;
+
 export interface Interruption {
   readonly signal: AbortSignal;
   /** Leave with the exit code of an interrupted program, half-written files removed. */
@@ -20,6 +23,7 @@ export function watchSignals(): Interruption {
   };
   const stop = () => {
     if (controller.signal.aborted) exit();
+    setTimeout(exit, DEADLINE_MS).unref();
     process.stderr.write("\nprism: interrupted, stopping (Ctrl-C again ends it at once)\n");
     controller.abort();
   };

@@ -13,6 +13,9 @@ export const TARGET_RELATIVE_SE = 0.05;
 /** More chunks than the pilot asks for: its error estimate is itself uncertain by about a tenth. */
 const PILOT_MARGIN = 1.2;
 
+/** A sampled text has no end of its own. */
+const MAX_SAMPLED_CHUNKS = 256;
+
 /** Chunks that bring a relative SE measured on `pilot` chunks down to the target. */
 export function chunksNeeded(relativeSe: number, pilot: number, available: number): number {
   const wanted = Math.ceil(pilot * (relativeSe / TARGET_RELATIVE_SE) ** 2 * PILOT_MARGIN);
@@ -22,6 +25,8 @@ export function chunksNeeded(relativeSe: number, pilot: number, available: numbe
 export interface LengthRuleOptions extends ScoreProgress {
   readonly models: readonly string[];
   readonly chunks?: number;
+  /** Where the text is sampled: the same text, at least this long. */
+  readonly lengthen?: (chunks: number) => Promise<EvaluationText>;
   readonly onNote?: (note: string) => void;
 }
 
@@ -41,9 +46,11 @@ export async function chooseChunks(
   );
   const { mean, se } = summarizeKld(kld ?? new Float64Array());
   const relativeSe = mean > 0 ? se / mean : 0;
-  const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, tokens.chunks);
+  const available = options.lengthen === undefined ? tokens.chunks : MAX_SAMPLED_CHUNKS;
+  const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, available);
   options.onNote?.(
-    `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${tokens.chunks} chunks`,
+    `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${available} chunks`,
   );
-  return { ...text, tokens: { ...tokens, chunks, ids: tokens.ids.slice(0, chunks * tokens.context) } };
+  const whole = chunks > tokens.chunks && options.lengthen !== undefined ? await options.lengthen(chunks) : text;
+  return { ...whole, tokens: { ...tokens, chunks, ids: whole.tokens.ids.slice(0, chunks * tokens.context) } };
 }

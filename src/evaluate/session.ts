@@ -12,7 +12,7 @@ import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { openProgramsSession } from "./programs-session.ts";
 import { keepInUse, referenceLogits } from "./reference.ts";
 import { scoreModel } from "./score-model.ts";
-import { type EvaluationText, readText, SAMPLED_CHUNKS, sampleText } from "./text.ts";
+import { type EvaluationText, hashIds, readText, SAMPLED_SEQUENCES, type SampleOptions, sampleText } from "./text.ts";
 
 export interface EvaluationSession {
   readonly text: Evaluation["text"];
@@ -57,9 +57,14 @@ async function openEmbeddedSession(
 ): Promise<EvaluationSession> {
   const { vocabSize } = loaded;
   const load = (path: string) => loadAlike(path, context, vocabSize, options);
-  const text = await resolveText(loaded, context, description, options);
+  const textOf = (chunks: number) => sampleText(loaded, sampling(context, chunks, description, options));
+  const text =
+    options.text === undefined
+      ? await textOf(options.chunks ?? SAMPLED_SEQUENCES)
+      : await readText(loaded, options.text, context, options.chunks);
   const comparing = options.reference !== undefined;
-  const judged = comparing ? await chooseChunks(loaded, text, { ...options, models: [options.pilot] }, load) : text;
+  const rule = { ...options, models: [options.pilot], ...(options.text === undefined ? { lengthen: textOf } : {}) };
+  const judged = comparing ? await chooseChunks(loaded, text, rule, load) : text;
   const against = comparing ? await openReference(loaded, judged, description, options) : undefined;
   const logits = against !== undefined && "logits" in against ? against.logits : undefined;
   const unused = logits === undefined ? () => undefined : keepInUse(logits);
@@ -112,23 +117,22 @@ async function loadAlike(
   );
 }
 
-async function resolveText(
-  loaded: LoadedModel,
+function sampling(
   context: number,
-  reference: ModelDescription,
-  options: SessionOptions,
-): Promise<EvaluationText> {
-  if (options.text !== undefined) return readText(loaded, options.text, context, options.chunks);
-  return sampleText(loaded, {
+  chunks: number,
+  { fingerprint }: ModelDescription,
+  { seed, cacheDir, signal, onNote, onProgress }: SessionOptions,
+): SampleOptions {
+  return {
     context,
-    chunks: options.chunks ?? SAMPLED_CHUNKS,
-    seed: options.seed,
-    fingerprint: reference.fingerprint,
-    ...(options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    ...(options.onNote === undefined ? {} : { onNote: options.onNote }),
-    onProgress: (done, total) => options.onProgress?.("sampling text", done, total),
-  });
+    chunks,
+    seed,
+    fingerprint,
+    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(signal === undefined ? {} : { signal }),
+    ...(onNote === undefined ? {} : { onNote }),
+    onProgress: (done, total) => onProgress?.("sampling text", done, total),
+  };
 }
 
 function openReference(
@@ -153,7 +157,7 @@ function describeText(text: EvaluationText): Evaluation["text"] {
   return {
     source: text.source,
     ...(text.path === undefined ? {} : { path: text.path }),
-    sha256: text.sha256,
+    sha256: text.fileHash ?? hashIds(text.tokens.ids),
     ...(text.seed === undefined ? {} : { seed: text.seed }),
     context,
     chunks,

@@ -17,15 +17,13 @@ export interface EvaluationText {
   readonly source: "file" | "sampled";
   readonly path?: string;
   readonly seed?: number;
-  /** SHA-256 of the file, or of the sampled ids. */
-  readonly sha256: string;
+  /** SHA-256 of the file; a sampled text is known by the ids that are scored. */
+  readonly fileHash?: string;
   readonly tokens: EvaluationTokens;
 }
 
 /** Sequences sampled together: the step of a small batch costs about as much as that of one sequence. */
 export const SAMPLED_SEQUENCES = 32;
-/** Chunks sampled when nobody asks for a number: two batches. */
-export const SAMPLED_CHUNKS = 2 * SAMPLED_SEQUENCES;
 
 /**
  * Read a text file as llama-perplexity does: UTF-8, one newline at the end dropped.
@@ -68,7 +66,7 @@ export async function readText(
   return {
     source: "file",
     path,
-    sha256,
+    fileHash: sha256,
     tokens: { context, chunks: kept, ids: ids.slice(0, kept * context) },
   };
 }
@@ -105,14 +103,14 @@ export async function sampleText(model: LoadedModel, options: SampleOptions): Pr
     }
     sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
   }
-  const ids = sampled.slice(0, chunks * context);
-  const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
-  return {
-    source: "sampled",
-    seed,
-    sha256: createHash("sha256").update(bytes).digest("hex"),
-    tokens: { context, chunks, ids },
-  };
+  return { source: "sampled", seed, tokens: { context, chunks, ids: sampled.slice(0, chunks * context) } };
+}
+
+/** SHA-256 (hex) of token ids. */
+export function hashIds(ids: Int32Array): string {
+  return createHash("sha256")
+    .update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength))
+    .digest("hex");
 }
 
 function cachePath({ cacheDir, fingerprint, context, seed }: SampleOptions, batch: number): string | undefined {
