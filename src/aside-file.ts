@@ -21,7 +21,7 @@ export function asideName(path: string): string {
 export async function writeAside<Result>(path: string, write: (aside: string) => Promise<Result>): Promise<Result> {
   const aside = asideName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await removeAbandoned(path);
     underWay.add(aside);
     const result = await write(aside);
@@ -65,6 +65,26 @@ function isRunning(processId: number): boolean {
 }
 
 /**
+ * Make a folder and those above it, and check that files can be made in it. Throws FileError.
+ * One level at a time: mkdir's own `recursive` never returns where a file system refuses, as /proc does.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    if (!(await fileExists(folder))) {
+      if (dirname(folder) !== folder) await makeFolder(dirname(folder));
+      // another process may be faster
+      await mkdir(folder).catch(async (error: unknown) => {
+        if (!(await fileExists(folder))) throw error;
+      });
+    }
+    if (!(await stat(folder)).isDirectory()) throw new FileError(folder, "is a file, not a folder; choose another");
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw writeError(folder, error);
+  }
+}
+
+/**
  * Check that `path` could be written, before work is spent on what goes there; missing folders are made later. Returns
  * the nearest folder that exists. Throws FileError.
  */
@@ -90,6 +110,7 @@ export async function fileExists(path: string): Promise<boolean> {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "can't be made here; choose another folder",
   ENOSPC: "no space left on the disk; free some or choose another folder",
   EDQUOT: "the disk quota is used up; free some space or choose another folder",
   EACCES: "no permission to write here; choose another folder",

@@ -1,7 +1,7 @@
 /** The files a command is about to write, checked before the work that would be lost if they could not be. */
-import { constants } from "node:fs";
-import { access, mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
+import { makeFolder } from "../aside-file.ts";
 import { FileError, UsageError } from "../errors.ts";
 
 /**
@@ -24,24 +24,4 @@ export async function checkOutputs(paths: readonly string[], force: boolean): Pr
     );
   }
   for (const folder of new Set(paths.map((path) => dirname(path)))) await makeFolder(folder);
-}
-
-/** One level at a time: mkdir's own `recursive` never returns where a file system refuses, as /proc does. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    const found = await stat(folder).catch(() => undefined);
-    if (found === undefined) {
-      if (dirname(folder) !== folder) await makeFolder(dirname(folder));
-      await mkdir(folder);
-      return;
-    }
-    if (!found.isDirectory()) throw new FileError(folder, "is a file, not a folder; choose another with -o");
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    if (error instanceof FileError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    // another process was faster
-    if (code === "EEXIST") return;
-    throw new FileError(folder, `can't be written to (${code}); choose another folder with -o`, { cause: error });
-  }
 }

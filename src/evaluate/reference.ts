@@ -2,9 +2,9 @@
  * The reference side of a comparison. Its logits are kept in a file of llama.cpp's own format where that fits, so that
  * every further model costs one pass; otherwise reference and model are decoded chunk by chunk side by side.
  */
-import { mkdir, utimes } from "node:fs/promises";
+import { utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAside } from "../aside-file.ts";
+import { makeFolder, writeAside } from "../aside-file.ts";
 import type { Engine, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
 import { cacheKey, makeRoom } from "./cache.ts";
@@ -27,7 +27,7 @@ export async function referenceLogits(
 ): Promise<NonNullable<ScoreOptions["reference"]>> {
   if (options.cacheDir === undefined) return { loaded };
   const dir = join(options.cacheDir, "logits");
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   const path = join(dir, `${logitsKey(tokens, options)}.logits`);
   if (await isComplete(path, tokens, loaded.vocabSize)) return { logits: path };
   const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });

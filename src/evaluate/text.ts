@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAside } from "../aside-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
@@ -148,6 +148,5 @@ async function readIds(path: string, count: number, vocabSize: number): Promise<
 }
 
 async function writeIds(path: string, ids: Int32Array): Promise<void> {
-  await mkdir(join(path, ".."), { recursive: true });
   await writeAside(path, (aside) => writeFile(aside, new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)));
 }

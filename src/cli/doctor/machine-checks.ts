@@ -1,8 +1,10 @@
 /** What the machine offers: Node, processors, memory, disk, the cache folder, programs of llama.cpp on PATH. */
+
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, rm, statfs } from "node:fs/promises";
+import { access, mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
+import { makeFolder } from "../../aside-file.ts";
 import { defaultCacheDir } from "../../evaluate/cache.ts";
 import { formatSize } from "../../report/terminal/numbers.ts";
 import type { Check } from "./check.ts";
@@ -39,7 +41,7 @@ function machineCheck(): Check {
 async function cacheCheck(): Promise<Check> {
   const dir = defaultCacheDir();
   try {
-    await mkdir(dir, { recursive: true });
+    await makeFolder(dir);
     await rm(await mkdtemp(join(dir, ".doctor-")), { recursive: true });
     const { bavail, bsize } = await statfs(dir);
     return { name: "cache", status: "ok", detail: `${dir}, ${formatSize(bavail * bsize)} free` };
