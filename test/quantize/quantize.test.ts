@@ -5,10 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { uniformSensitivity } from "../../src/analyze/sensitivity.ts";
 import type { QuantizeJob } from "../../src/engine/engine.ts";
 import { EngineError, FileError, FormatError, InterruptedError, PrismError, UsageError } from "../../src/errors.ts";
-import { outputOrder } from "../../src/ggml/stock-mix.ts";
 import { isQuantizedType } from "../../src/ggml/tensor-types.ts";
-import { openModel } from "../../src/gguf/open.ts";
-import { writeGguf } from "../../src/gguf/writer.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { planImatrix, planSpec, uniformSpec } from "../../src/quantize/plan-spec.ts";
@@ -17,6 +14,7 @@ import { writeRunnable } from "../fixtures/runnable.ts";
 import { fakeEngine } from "./fake-engine.ts";
 import { madeUpAnalysis } from "./made-up-analysis.ts";
 import { writeMadeUpImatrix } from "./made-up-imatrix.ts";
+import { writePaperModel } from "./paper-model.ts";
 
 let dir: string;
 let source: string;
@@ -42,37 +40,11 @@ async function planOf(path: string): Promise<Plan> {
   });
 }
 
-/** Writes what llama-quantize would, all weights zero: the plan's types, and the planned bytes of header. */
-const writePlanned = (wrong?: { readonly name: string }) => async (job: QuantizeJob) => {
-  const types = new Map(plan.tensors.map(({ name, type }) => [name, name === wrong?.name ? ("F32" as const) : type]));
-  const file = await openModel(job.source);
-  await file.close();
-  const tensors = outputOrder(file.model.tensors).map(({ name, shape, type }) => ({
-    name,
-    shape,
-    type: types.get(name) ?? type,
-  }));
-  const keyValues = [
-    { key: "general.architecture", type: "string" as const, value: "llama" },
-    { key: "filler", type: "string" as const, value: "" },
-  ];
-  await writeGguf(job.output, { keyValues, tensors });
-  const missing = plan.facts.outputHeaderBytes - (await headerBytes(job.output));
-  await writeGguf(job.output, {
-    keyValues: keyValues.map((entry) => (entry.key === "filler" ? { ...entry, value: "x".repeat(missing) } : entry)),
-    tensors,
-  });
+/** What the engine is asked to write, or with one tensor of a wrong type. */
+const writePlanned = (wrong?: string) => (job: QuantizeJob) => {
+  const types = plan.tensors.map(({ name, type }) => [name, name === wrong ? "F32" : type] as const);
+  return writePaperModel(job.source, job.output, new Map(types));
 };
-
-async function headerBytes(path: string): Promise<number> {
-  const file = await openModel(path);
-  await file.close();
-  const infos = file.model.tensors.reduce(
-    (sum, { name, shape }) => sum + 8 + name.length + 4 + 8 * shape.length + 12,
-    0,
-  );
-  return 24 + file.model.keyValues.reduce((sum, { start, end }) => sum + end - start, 0) + infos;
-}
 
 const specTo = (output: string): QuantizeSpec => planSpec(plan, source, output);
 
@@ -98,7 +70,7 @@ describe("quantize", () => {
   it("keeps nothing, and what stood there before, when a type is not the planned one", async () => {
     const output = join(out, "model.gguf");
     await writeFile(output, "before");
-    const engine = fakeEngine(writePlanned({ name: "blk.1.attn_q.weight" }));
+    const engine = fakeEngine(writePlanned("blk.1.attn_q.weight"));
     const error = await failure(quantize(specTo(output), { engine, threads: 2, force: true }));
     expect(error.code).toBe("verification");
     expect(error.message).toMatch(/blk\.1\.attn_q\.weight is F32, expected \w+; \d+ bytes, expected \d+/);

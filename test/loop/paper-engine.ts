@@ -1,0 +1,128 @@
+/**
+ * A llama.cpp on paper: distortion falls by 4 per bit, quantized files are zeros of the right types, and the KL
+ * divergence of a model falls with its bytes. Every call is counted, and one of them can be made to fail.
+ */
+import { stat } from "node:fs/promises";
+import type { Engine, LoadedModel, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
+import { scoredTokens } from "../../src/engine/logits-file.ts";
+import { ineligibleReason } from "../../src/ggml/eligibility.ts";
+import { stockTypes } from "../../src/ggml/stock-mix.ts";
+import { bitsPerWeight, type TensorType } from "../../src/ggml/tensor-types.ts";
+import { readFacts } from "../../src/gguf/facts.ts";
+import type { Backend } from "../../src/kernels/backend.ts";
+import { assignByPatterns } from "../../src/plan/patterns.ts";
+import { createRandom, seedFromName } from "../../src/random.ts";
+import { readModel, writePaperModel } from "../quantize/paper-model.ts";
+
+export interface PaperEngine extends Engine {
+  /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize". */
+  readonly calls: string[];
+}
+
+const VOCABULARY = 16;
+const CHUNKS_PER_BATCH = 8;
+
+/** `onCall` is told each call before it is done, with its number; it may throw. */
+export function paperEngine(onCall: (call: string, number: number) => void = () => undefined): PaperEngine {
+  const calls: string[] = [];
+  const note = (call: string) => {
+    calls.push(call);
+    onCall(call, calls.length);
+  };
+  return {
+    calls,
+    info: { kind: "embedded", version: "paper", origin: "test", devices: [] },
+    perplexity: () => Promise.reject(new Error("the embedded engine has no perplexity")),
+    close: () => Promise.resolve(),
+    async roundTrip(job) {
+      note("roundTrip");
+      return roundTrip(job);
+    },
+    async quantize(job) {
+      note(`quantize ${outputName(job)}`);
+      await writePaperModel(job.source, job.output, await typesOf(job));
+      return { tensors: [] };
+    },
+    async load({ model }) {
+      note(`load ${baseName(model)}`);
+      return loadModel(model, (await stat(model)).size, note);
+    },
+  };
+}
+
+/** All weights are 0, so there are no metrics. */
+export const paperBackend: Backend = {
+  name: "reference",
+  description: "on paper",
+  moments: async ({ rows, columns }) => ({
+    rowPower: new Float64Array(rows),
+    columnPower: new Float64Array(columns),
+    nonFinite: 0,
+  }),
+  osqe: async () => ({ power: 0, error: { 2: 0, 3: 0, 4: 0, 6: 0 }, boundary: { near: 0, expected: 0 } }),
+  windowEigenvalues: async (_matrix, size, offsets) => offsets.map(() => new Float64Array(size)),
+  sigmaMax: async () => 0,
+  close: () => Promise.resolve(),
+};
+
+function roundTrip({ data, rowElements, sourceType, bandRows, types }: RoundTripJob) {
+  const rows = data.length / ((bitsPerWeight(sourceType) / 8) * rowElements);
+  const bands = Math.ceil(rows / bandRows);
+  const perBand = (value: number) => new Float64Array(bands).fill(value);
+  return {
+    power: perBand(1),
+    error: Object.fromEntries(types.map((type) => [type, perBand(4 ** -bitsPerWeight(type))])),
+    nonFinite: 0,
+  };
+}
+
+async function typesOf({ source, fileType, overrides }: QuantizeJob): Promise<ReadonlyMap<string, TensorType>> {
+  const model = await readModel(source);
+  if (overrides.length === 0) return stockTypes(readFacts(model), model.tensors, fileType);
+  const eligible = model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined);
+  return assignByPatterns(
+    eligible.map(({ name }) => name),
+    overrides,
+  );
+}
+
+function loadModel(path: string, fileBytes: number, note: (call: string) => void): LoadedModel {
+  return {
+    vocabSize: VOCABULARY,
+    addBos: true,
+    bos: 1,
+    contextTrain: 64,
+    chunksPerBatch: CHUNKS_PER_BATCH,
+    async tokenize(text) {
+      note("tokenize");
+      return Int32Array.from(text, (char) => char.charCodeAt(0) % VOCABULARY);
+    },
+    detokenize: async (ids) => [...ids].join(" "),
+    async sample({ sequences, length, seed }) {
+      note("sample");
+      const random = createRandom(seed);
+      return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
+    },
+    async score({ tokens, first, count }) {
+      note(`score ${baseName(path)} ${first}`);
+      const values = (scale: number) => {
+        const random = createRandom(seedFromName("noise", first));
+        return Float64Array.from(
+          { length: count * scoredTokens(tokens.context) },
+          () => scale * (0.9 + 0.2 * random()),
+        );
+      };
+      return {
+        nll: values(2 + 1e3 / fileBytes),
+        referenceNll: values(2),
+        kld: values(1e3 / fileBytes),
+        sameTop: new Uint8Array(count * scoredTokens(tokens.context)).fill(1),
+      };
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.\d+\.part$/, "$1");
+
+const baseName = (path: string) => path.replace(/^.*[/\\]/, "");
