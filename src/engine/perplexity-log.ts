@@ -56,6 +56,17 @@ export function parseTooShort(output: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** The two sizes where the model's vocabulary is not the one of the logits. */
+export function parseOtherVocabulary(output: string): { own: number; reference: number } | undefined {
+  const match = /inconsistent vocabulary \((\d+) vs (\d+)\)/.exec(output);
+  return match === null ? undefined : { reference: Number(match[1]), own: Number(match[2]) };
+}
+
+/** Whether a line of level error was logged ("0.00.055.641 E kl_divergence : failed to decode"). */
+export function hasErrorLines(output: string): boolean {
+  return /^[\d.]+ E /m.test(output);
+}
+
 /** Whether the figures came out as NaN or infinity: no other run would give better ones. */
 export function hasDamagedFigures(output: string): boolean {
   return /Unexpected negative standard deviation|^\[1\]-?(nan|inf)|Mean\s+(KLD|PPL\(Q\))\s*:\s*-?(nan|inf)/m.test(

@@ -1,11 +1,18 @@
 /**
  * llama-perplexity as a program: the arguments of a run, and its output as a report. It exits with 0 for nearly
- * everything, so a run is judged by what it printed, and repeated where the end of its output was lost.
+ * everything, so a run is judged by what it printed, and repeated where the end of its output was lost without an error.
  */
 import { FormatError, UsageError } from "../errors.ts";
 import type { PerplexityJob, PerplexityReport } from "./engine.ts";
 import { readLogitsFile } from "./logits-file.ts";
-import { hasDamagedFigures, parseFinalEstimate, parseKlDivergence, parseTooShort } from "./perplexity-log.ts";
+import {
+  hasDamagedFigures,
+  hasErrorLines,
+  parseFinalEstimate,
+  parseKlDivergence,
+  parseOtherVocabulary,
+  parseTooShort,
+} from "./perplexity-log.ts";
 import { type ProgramOutput, programError, runProgram } from "./run-program.ts";
 
 /**
@@ -43,7 +50,7 @@ export async function runPerplexity(program: string, job: PerplexityJob): Promis
     const report = text === undefined ? parseKlDivergence(printed) : parseFinalEstimate(printed);
     if (report !== undefined) return report;
     throwIfHopeless(job, context, printed);
-    if (output.code !== 0) break;
+    if (output.code !== 0 || hasErrorLines(printed)) break;
   }
   throw programError(program, output as ProgramOutput);
 }
@@ -53,6 +60,14 @@ function throwIfHopeless({ model, text }: PerplexityJob, context: number, printe
   if (tokens !== undefined) {
     throw new UsageError(
       `${text?.path} has ${tokens} tokens, but an evaluation with a context of ${context} needs at least ${2 * context}; give a longer --text or a smaller --context`,
+    );
+  }
+  const vocabularies = parseOtherVocabulary(printed);
+  if (vocabularies !== undefined) {
+    const { reference, own } = vocabularies;
+    throw new FormatError(
+      model,
+      `its vocabulary has ${own} tokens, the reference's ${reference}; evaluate it against the model it was made from`,
     );
   }
   if (hasDamagedFigures(printed)) {

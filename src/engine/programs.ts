@@ -66,7 +66,8 @@ export function quantizeArguments(job: QuantizeJob): string[] {
 }
 
 async function quantize(program: string, job: QuantizeJob): Promise<QuantizeOutcome> {
-  const output = await runProgram(program, quantizeArguments(job), {
+  const args = quantizeArguments(job);
+  const output = await runProgram(program, args, {
     ...(job.signal === undefined ? {} : { signal: job.signal }),
     onLine(line) {
       const progress = /\[\s*(\d+)\/\s*(\d+)\]/.exec(line);
@@ -74,6 +75,12 @@ async function quantize(program: string, job: QuantizeJob): Promise<QuantizeOutc
     },
   });
   const outcome = parseQuantizeLog(`${output.stderr}\n${output.stdout}`.split("\n"), parseTensorType);
+  if (output.code !== 0 && output.stdout.startsWith("usage:")) {
+    const flags = [...new Set(args.filter((argument) => argument.startsWith("--")))];
+    throw new EngineError(
+      `${program} did not understand its arguments (${flags.join(", ")}); build llama.cpp v0.5.0 or newer, or leave --llama-dir out`,
+    );
+  }
   if (output.code !== 0 || outcome.tensors.length === 0) throw programError(program, output);
   return outcome;
 }

@@ -5,7 +5,7 @@
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { QuantizeOutcome } from "./engine.ts";
 
-const TENSOR_LINE = /^\[\s*\d+\/\s*\d+\]\s+(\S.*?)\s+- \[.*?\], type =\s*(\w+),(.*)$/;
+const TENSOR_LINE = /^\[\s*\d+\/\s*\d+\]\s+(\S|\S.*\S)\s+- \[.*?\], type =\s*(\w+),(.*)$/;
 
 /**
  * Parse the log. `typeOf` maps ggml's type names; a line with an unknown one is left out, and the caller notices the

@@ -50,7 +50,9 @@ export function runProgram(
   const { signal, onLine } = options;
   if (signal?.aborted) return Promise.reject(new InterruptedError());
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [...args], { stdio: ["ignore", "pipe", "pipe"] });
+    // After a failed assert ggml would start a debugger to print the stack.
+    const env = { ...process.env, GGML_NO_BACKTRACE: "1" };
+    const child = spawn(program, [...args], { stdio: ["ignore", "pipe", "pipe"], env });
     const output = { stdout: "", stderr: "" };
     const abort = () => child.kill("SIGKILL");
     signal?.addEventListener("abort", abort, { once: true });
