@@ -84,6 +84,9 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   const engine = await openEngine(options);
   const stages = followStages(output);
   try {
+    if (engine.info.kind === "programs" && options.text === undefined) {
+      throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
+    }
     const result = await run({
       ...request,
       ...evaluationSettings(options),
