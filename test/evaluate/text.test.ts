@@ -1,0 +1,108 @@
+import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileError, FormatError, UsageError } from "../../src/errors.ts";
+import { hashIds, readText, SAMPLED_SEQUENCES, sampleText } from "../../src/evaluate/text.ts";
+import { fakeModel } from "./fake-model.ts";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "prism-text-"));
+});
+afterEach(() => rm(dir, { recursive: true }));
+
+async function fileOf(content: string | Uint8Array): Promise<string> {
+  const path = join(dir, "text.txt");
+  await writeFile(path, content);
+  return path;
+}
+
+describe("a text file", () => {
+  it("is cut into whole contexts, the tail dropped", async () => {
+    const path = await fileOf("abcdefghijklmnopqrstuvwxyz".repeat(2));
+    const { tokens, fileHash, source } = await readText(fakeModel(), path, 10, undefined);
+    expect(tokens).toMatchObject({ context: 10, chunks: 5 });
+    expect(tokens.ids).toHaveLength(50);
+    expect(tokens.ids[49]).toBe("x".charCodeAt(0));
+    expect(source).toBe("file");
+    expect(fileHash).toMatch(/^[0-9a-f]{64}$/);
+    expect((await readText(fakeModel(), path, 10, 2)).tokens.ids).toHaveLength(20);
+    expect((await readText(fakeModel(), path, 10, 99)).tokens.chunks).toBe(5);
+  });
+
+  it("loses one newline at its end, as in llama-perplexity", async () => {
+    const chunksOf = async (content: string) =>
+      (await readText(fakeModel(), await fileOf(content), 8, undefined)).tokens.chunks;
+    expect(await chunksOf(`${"a".repeat(23)}\n`)).toBe(2);
+    expect(await chunksOf(`${"a".repeat(23)}\n\n`)).toBe(3);
+  });
+
+  it("must hold two contexts", async () => {
+    await expect(readText(fakeModel(), await fileOf("a".repeat(15)), 8, undefined)).rejects.toThrow(UsageError);
+    await expect(readText(fakeModel(), await fileOf(""), 8, undefined)).rejects.toThrow(
+      /has 0 tokens, but an evaluation with a context of 8 needs at least 16/,
+    );
+    expect((await readText(fakeModel(), await fileOf("a".repeat(16)), 8, undefined)).tokens.chunks).toBe(2);
+  });
+
+  it("must be UTF-8", async () => {
+    const latin = Buffer.from("caf\xe9 ".repeat(20), "latin1");
+    await expect(readText(fakeModel(), await fileOf(latin), 8, undefined)).rejects.toThrow(FormatError);
+    await expect(
+      readText(fakeModel(), await fileOf(Buffer.from("wide text", "utf16le")), 2, undefined),
+    ).resolves.toBeDefined();
+    expect((await readText(fakeModel(), await fileOf("café ".repeat(20)), 8, undefined)).tokens.chunks).toBe(15);
+  });
+
+  it("must be there, and a file", async () => {
+    await expect(readText(fakeModel(), join(dir, "absent"), 8, undefined)).rejects.toThrow(/no such text file/);
+    await expect(readText(fakeModel(), dir, 8, undefined)).rejects.toThrow(FileError);
+  });
+});
+
+describe("a sampled text", () => {
+  const options = { context: 16, chunks: 40, seed: 5, fingerprint: "model" };
+
+  it("is sampled in batches of sequences, each from its own seed", async () => {
+    const model = fakeModel();
+    const notes: string[] = [];
+    const { tokens, source, seed } = await sampleText(model, { ...options, onNote: (note) => notes.push(note) });
+    expect({ source, seed }).toEqual({ source: "sampled", seed: 5 });
+    expect(tokens.ids).toHaveLength(40 * 16);
+    const batches = model.calls.filter((call) => call === `sample ${SAMPLED_SEQUENCES}×16`);
+    expect(batches).toHaveLength(2);
+    expect(tokens.ids[0]).not.toBe(tokens.ids[SAMPLED_SEQUENCES * 16]);
+    expect(notes).toEqual(["no --text: sampling 64 × 16 tokens from the reference, about a second"]);
+  });
+
+  it("is the same for the same seed, and longer texts begin with shorter ones", async () => {
+    const short = await sampleText(fakeModel(), { ...options, chunks: 3 });
+    const long = await sampleText(fakeModel(), { ...options, chunks: 50 });
+    expect(long.tokens.ids.subarray(0, 48)).toEqual(short.tokens.ids);
+    const hashOf = async (seed: number) => hashIds((await sampleText(fakeModel(), { ...options, seed })).tokens.ids);
+    expect(await hashOf(5)).toBe(await hashOf(5));
+    expect(await hashOf(6)).not.toBe(await hashOf(5));
+  });
+
+  it("comes from the cache the next time, unless the cache is damaged or of another model", async () => {
+    const first = await sampleText(fakeModel(), { ...options, cacheDir: dir });
+    const again = fakeModel();
+    expect((await sampleText(again, { ...options, cacheDir: dir })).tokens).toEqual(first.tokens);
+    expect(again.calls).toEqual([]);
+    const other = fakeModel();
+    await sampleText(other, { ...options, fingerprint: "another", cacheDir: dir });
+    expect(other.calls.length).toBeGreaterThan(0);
+    for (const name of await readdir(join(dir, "text"))) await truncate(join(dir, "text", name), 100);
+    const resampled = fakeModel();
+    expect((await sampleText(resampled, { ...options, cacheDir: dir })).tokens).toEqual(first.tokens);
+    expect(resampled.calls.length).toBeGreaterThan(0);
+  });
+
+  it("is not taken from the cache with ids outside the vocabulary", async () => {
+    await sampleText(fakeModel({ vocabSize: 256 }), { ...options, cacheDir: dir });
+    const smaller = fakeModel({ vocabSize: 100 });
+    const { tokens } = await sampleText(smaller, { ...options, cacheDir: dir });
+    expect(tokens.ids.every((id) => id < 100)).toBe(true);
+  });
+});
