@@ -55,6 +55,21 @@ export type FileType = keyof typeof FILE_TYPES;
 
 const ALIASES: Readonly<Record<string, FileType>> = { Q3_K: "Q3_K_M", Q4_K: "Q4_K_M", Q5_K: "Q5_K_M" };
 
+/** The presets people publish, in order of size; none needs an imatrix. */
+export const COMMON_FILE_TYPES: readonly FileType[] = [
+  "Q2_K",
+  "Q3_K_S",
+  "Q3_K_M",
+  "Q3_K_L",
+  "IQ4_XS",
+  "Q4_K_S",
+  "Q4_K_M",
+  "Q5_K_S",
+  "Q5_K_M",
+  "Q6_K",
+  "Q8_0",
+];
+
 export const FILE_TYPE_NAMES = Object.keys(FILE_TYPES) as readonly FileType[];
 
 /** The file type with this name in any case, aliases included (`q4_k` = Q4_K_M), or undefined. */

@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
-import { FILE_TYPES, type FileType } from "../ggml/file-types.ts";
+import { COMMON_FILE_TYPES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
@@ -58,21 +58,6 @@ export interface Inspection {
   readonly presets: readonly InspectedPreset[];
   readonly findings: readonly Finding[];
 }
-
-/** Presets that need no imatrix. */
-const PRESETS: readonly FileType[] = [
-  "Q2_K",
-  "Q3_K_S",
-  "Q3_K_M",
-  "Q3_K_L",
-  "IQ4_XS",
-  "Q4_K_S",
-  "Q4_K_M",
-  "Q5_K_S",
-  "Q5_K_M",
-  "Q6_K",
-  "Q8_0",
-];
 
 /** Architectures of files that are not quantized: an imatrix, say, and a projector. */
 const NO_MODELS: ReadonlySet<string> = new Set(["", "clip"]);
@@ -153,7 +138,7 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
 
 function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
   if (NO_MODELS.has(model.arch) || model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) return [];
-  const sizes = PRESETS.flatMap((fileType): InspectedPreset[] => {
+  const sizes = COMMON_FILE_TYPES.flatMap((fileType): InspectedPreset[] => {
     const types = presetTypes(model, facts, fileType);
     if (types === undefined) return [];
     const tensors = model.tensors.map(({ name, shape, type }) => ({ shape, type: types.get(name) ?? type }));

@@ -6,7 +6,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { type Sensitivity, uniformSensitivity } from "../analyze/sensitivity.ts";
 import { shuffleSensitivity } from "../analyze/shuffle.ts";
 import type { EngineImatrix } from "../engine/engine.ts";
-import type { FileType } from "../ggml/file-types.ts";
+import { COMMON_FILE_TYPES, type FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { presetTypes } from "../plan/budget.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
@@ -32,21 +32,6 @@ export interface Candidate {
 
 /** Design: at least three seeds. */
 const SHUFFLE_SEEDS = [1, 2, 3] as const;
-
-/** Presets, none of which needs an imatrix, among which the neighbours of the budget are found when nobody names baselines. */
-const COMMON_PRESETS: readonly FileType[] = [
-  "Q2_K",
-  "Q3_K_S",
-  "Q3_K_M",
-  "Q3_K_L",
-  "IQ4_XS",
-  "Q4_K_S",
-  "Q4_K_M",
-  "Q5_K_S",
-  "Q5_K_M",
-  "Q6_K",
-  "Q8_0",
-];
 
 /** Types among which the uniform controls are found, in order of size. */
 const UNIFORM_TYPES: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
@@ -102,7 +87,7 @@ function isUniform(analysis: Analysis, sensitivity: Sensitivity): boolean {
 /** The largest preset that is no larger than the plan, and the smallest that is larger. */
 export function neighbourPresets(plan: Plan, imatrix: boolean): FileType[] {
   const tensors = planCandidates(plan);
-  const sized = COMMON_PRESETS.map((name) => ({
+  const sized = COMMON_FILE_TYPES.map((name) => ({
     name,
     bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),
   }));
