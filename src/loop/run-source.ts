@@ -2,7 +2,7 @@
 import type { ModelIdentity } from "../analyze/analysis.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
-import { openModel } from "../gguf/open.ts";
+import { openLocalModel } from "../gguf/open.ts";
 import { preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
@@ -23,7 +23,7 @@ export interface RunSource {
 
 /** Throws FileError, FormatError and UsageError: a damaged or quantized model, another model's imatrix, a baseline that can't be. */
 export async function openSource(options: RunOptions): Promise<RunSource> {
-  const file = await openModel(options.model);
+  const file = await openLocalModel(options.model);
   try {
     const { model } = file;
     const facts = readFacts(model);
@@ -36,7 +36,8 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
       warnings: preflight(model, facts)
-        .filter(({ severity }) => severity === "error")
+        // what is quantized already, the plan says itself
+        .filter(({ severity, code }) => severity === "error" && code !== "already-quantized")
         .map(({ message, remedy }) => `${message}; ${remedy}`),
     };
   } finally {

@@ -10,7 +10,7 @@ import { analyze } from "../analyze/analyze.ts";
 import { fileExists, writeFileAside } from "../aside-file.ts";
 import { InterruptedError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
-import { openModel } from "../gguf/open.ts";
+import { openLocalModel } from "../gguf/open.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
@@ -84,7 +84,7 @@ async function analysisOf(options: RunOptions, directory: RunDirectory, source: 
 async function analyzeSource(options: RunOptions, path: string, { imatrix }: RunSource): Promise<Analysis> {
   const stage = "analyzing";
   options.onStage?.(stage);
-  const file = await openModel(options.model);
+  const file = await openLocalModel(options.model);
   try {
     const analysis = await analyze(file, readFacts(file.model), {
       engine: options.engine,

@@ -58,8 +58,6 @@ async function failure(promise: Promise<unknown>): Promise<PrismError> {
   throw new Error(`expected a PrismError, got ${String(error)}`);
 }
 
-const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
-
 const isWork = (call: string) => /^(quantize|score|roundTrip)/.test(call);
 
 /** What a run shows, without its moments. */
@@ -177,10 +175,12 @@ describe("an interrupted run", () => {
     const whole = paperEngine();
     const expected = await run(options(whole));
     const expectedFiles = await filesOf(out);
-    const analyzed = whole.calls.findIndex((call) => call.startsWith("quantize"));
-    const second = whole.calls.findIndex((call) => /^score preset/.test(call));
-    const stops = [analyzed, ...range(analyzed + 1, second + 1), whole.calls.length];
-    expect(stops.length).toBeGreaterThan(8);
+    const number = (pattern: RegExp) => whole.calls.findIndex((call) => pattern.test(call)) + 1;
+    const moments = [/^quantize plan/, /^load model/, /^tokenize/, /^score model/, /^score plan/, /^score plan.* 16/];
+    const controls = [/^quantize preset/, /^load preset/, /^score preset.* 8/];
+    const analyzed = number(/^quantize/) - 1;
+    const stops = [analyzed, ...[...moments, ...controls].map(number), whole.calls.length];
+    expect(stops).not.toContain(0);
     for (const stop of stops) {
       out = join(await mkdtemp(join(dir, "case-")), "run");
       const first = paperEngine((_, number) => {

@@ -9,7 +9,7 @@ import { formatBytes } from "../../report/terminal/numbers.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { forceOption, jsonOption, llamaDirOption, quietOption, threadsOption } from "../options.ts";
-import { openOutput } from "../output.ts";
+import { openOutput, type Progress } from "../output.ts";
 import { loadPlan } from "../read-document.ts";
 
 interface Options {
@@ -49,7 +49,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
   const target = options.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
   const imatrix = await planImatrix({ ...plan, source: { ...plan.source, path: source } }, options.imatrix);
   const engine = await openEngine(options);
-  const progress = output.progress("quantize", plan.tensors.length, `tensors into ${target}`);
+  let progress: Progress | undefined;
   try {
     const file = await quantize(planSpec(plan, source, target, imatrix), {
       engine,
@@ -57,7 +57,10 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
       force: options.force ?? false,
       allowRequantize: options.allowRequantize ?? false,
       signal,
-      onProgress: (done) => progress.update(done),
+      onProgress(done, total) {
+        progress ??= output.progress("quantize", total, `tensors into ${target}`);
+        progress.update(done);
+      },
     });
     output.result({
       document: {
@@ -71,7 +74,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
       next: nextCommand("prism", "evaluate", file.path, "--reference", source),
     });
   } finally {
-    progress.end();
+    progress?.end();
     await engine.close();
   }
 }

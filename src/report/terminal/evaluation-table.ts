@@ -82,7 +82,8 @@ export function renderRun(run: Run): string {
     sortRows(run.rows).map(runCells),
   );
   const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), table];
-  if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict, WIDTH));
+  // a percent sign stays with its number
+  if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   for (const { gate, value, met } of run.gates) {
     lines.push(
       `${met ? "met" : "MISSED"}: --require "${gate}"${value === undefined ? " (not measured)" : `, got ${Number(value.toPrecision(6))}`}`,

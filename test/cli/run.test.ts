@@ -1,0 +1,133 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Run } from "../../src/loop/run-document.ts";
+import { writeRunnable } from "../fixtures/runnable.ts";
+import { startPrism } from "./prism.ts";
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "prism-cli-run-"));
+  await writeRunnable("llama", dir);
+  await writeFile(
+    join(dir, "text.txt"),
+    "A lamp stood on the table, and the rain went on until the morning came. ".repeat(40),
+  );
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const RUN = ["run", "llama.gguf", "--like", "Q4_K_M", "--out", "out", "--text", "text.txt", "--context", "16"] as const;
+const prism = (...args: string[]) => startPrism(args, dir).outcome;
+const runIt = (...args: string[]) => prism(...RUN, "--chunks", "4", ...args);
+
+/** Send `signal` once stderr says that `stage` began. */
+async function stopAt(stage: string, signal: NodeJS.Signals) {
+  const { child, outcome } = startPrism([...RUN, "--chunks", "4"], dir);
+  let said = "";
+  child.stderr?.on("data", (text: string) => {
+    said += text;
+    if (said.includes(stage)) child.kill(signal);
+  });
+  return outcome;
+}
+
+const halfFiles = async () =>
+  (await readdir(join(dir, "out"), { recursive: true })).filter((path) => /\.part$/.test(path));
+
+describe("prism run", () => {
+  it("goes on after Ctrl-C and after kill -9, and leaves no half file", async () => {
+    const first = await stopAt("analyzing", "SIGINT");
+    expect(first.code).toBe(130);
+    expect(first.stdout).toBe("");
+    expect(await halfFiles()).toEqual([]);
+
+    const second = await stopAt("quantizing plan", "SIGINT");
+    expect(second.code).toBe(130);
+    expect(await halfFiles()).toEqual([]);
+
+    const third = await stopAt("evaluating plan", "SIGKILL");
+    expect(third.code).toBeNull();
+    expect(third.stderr).not.toContain("analyzing");
+    await writeFile(join(dir, "out", "models", ".plan.gguf.4194305.part"), "what a killed process left");
+
+    const last = await runIt("--json", "--require", "bpw>20", "--require", "bpw<20");
+    expect(last.stderr).not.toMatch(/analyzing|quantizing plan/);
+    expect(last.stderr).toContain("evaluating plan");
+    expect(last.stderr).toMatch(/prism: the plan misses bpw>20 \(got \d\.\d+\); give a larger budget/);
+    expect(last.code).toBe(3);
+    const run = JSON.parse(last.stdout) as Run;
+    expect(run.gates.map(({ gate, met }) => [gate, met])).toEqual([
+      ["bpw>20", false],
+      ["bpw<20", true],
+    ]);
+    expect(run).toEqual(JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8")));
+  });
+
+  it("tells a finished run again at once, with the verdict and the next command", async () => {
+    const { code, stdout, stderr } = await runIt();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^text: text\.txt; 4 chunks of 16, \d+ tokens scored\n/);
+    expect(stdout).toMatch(/\n> plan +1\.52 MB +4\.8\d+ /);
+    expect(stdout).toContain("only 4 chunks were scored: no verdict under 20");
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism show out/plans/plan.json");
+    expect((await runIt()).stdout).toBe(stdout);
+  });
+
+  it("refuses another request in the same directory with 2, and keeps the run", async () => {
+    const { code, stdout, stderr } = await prism(...RUN, "--chunks", "5");
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toBe(
+      "prism: out holds a run that was asked something else: --chunks was 4, now 5; give another --out, or --force to replace it\n",
+    );
+    expect((await runIt()).code).toBe(0);
+  });
+
+  it.each([
+    [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": not a preset'],
+    [["--baseline", "IQ1_S"], "--baseline IQ1_S needs importance values"],
+    [["--require", "quality>9"], 'got "quality>9"'],
+    [["--text", "nowhere.txt"], "nowhere.txt: no such text file"],
+  ] as const)("refuses %j before it makes a directory", async (args, words) => {
+    const { code, stderr } = await prism("run", "llama.gguf", "--out", "refused", ...args);
+    expect(stderr).toContain(words);
+    expect(code).toBe(args[0] === "--text" ? 1 : 2);
+    expect(await readdir(dir)).not.toContain("refused");
+  });
+});
+
+describe("prism quantize", () => {
+  it("makes the plan's model, byte for byte the one of the run, and does not replace it unasked", async () => {
+    const plan = join("out", "plans", "plan.json");
+    const made = await prism("quantize", plan, "-o", "again.gguf", "--json");
+    expect(made.code).toBe(0);
+    const { fileBytes } = JSON.parse(made.stdout) as { fileBytes: number };
+    const again = await readFile(join(dir, "again.gguf"));
+    expect(again.length).toBe(fileBytes);
+    expect(again.equals(await readFile(join(dir, "out", "models", "plan.gguf")))).toBe(true);
+    const refused = await prism("quantize", plan, "-o", "again.gguf");
+    expect(refused).toEqual({
+      code: 2,
+      stdout: "",
+      stderr: "prism: again.gguf exists already; give --force to replace it, or another name with -o\n",
+    });
+  });
+});
+
+describe("prism evaluate", () => {
+  it("prints one JSON document, with the reference's figures and the model's", async () => {
+    const args = ["again.gguf", "--reference", "llama.gguf", "--text", "text.txt", "--context", "16", "--chunks", "4"];
+    const { code, stdout } = await prism("evaluate", ...args, "--json");
+    expect(code).toBe(0);
+    const [model] = JSON.parse(stdout).models;
+    const run = JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8")) as Run;
+    const row = run.rows.find(({ kind }) => kind === "plan");
+    expect(model.kld.mean).toBeCloseTo(row?.kld?.mean ?? Number.NaN, 10);
+  });
+
+  it("asks for a text or a reference", async () => {
+    const { code, stderr } = await prism("evaluate", "again.gguf");
+    expect(code).toBe(2);
+    expect(stderr).toContain("give --text FILE, or --reference MODEL");
+  });
+});
