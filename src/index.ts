@@ -38,6 +38,7 @@ export { openModel } from "./gguf/open.ts";
 export { type Finding, preflight } from "./gguf/preflight.ts";
 export { type Imatrix, readImatrix } from "./imatrix/imatrix.ts";
 export type { Backend } from "./kernels/backend.ts";
+export { type NativeOptions, nativeBackend, nativeBackendProblem } from "./kernels/native.ts";
 export { type ReferenceOptions, referenceBackend } from "./kernels/reference.ts";
 export { type RunOptions, run } from "./loop/run.ts";
 export type { Run, RunRow } from "./loop/run-document.ts";

@@ -21,6 +21,7 @@ it("tries the engine and reports every check as one JSON document", async () => 
   expect(detail("round trip")).toMatch(/million weights per second$/);
   expect(detail("quantize")).toContain("5,376,320 bytes as predicted");
   expect(detail("backend reference")).toMatch(/ \d+ ns per weight$/);
+  expect(detail("backend native")).toMatch(/^C\+\+, .* ns per weight$|^the native kernels are not built$/);
   expect(detail("cache")).toContain(join(folder.path, "cache"));
 });
 

@@ -1,14 +1,18 @@
 import { Matrix as Dense, SingularValueDecomposition } from "ml-matrix";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Backend, Matrix } from "../../src/kernels/backend.ts";
+import { nativeBackend, nativeBackendProblem } from "../../src/kernels/native.ts";
 import { referenceBackend } from "../../src/kernels/reference.ts";
 import { bestErrorOfBlocks, nearCount } from "./exhaustive-scale.ts";
 import { fill, gaussian, heavyTailed, SAMPLES, structured } from "./matrices.ts";
 import { TOLERANCES, type Tolerances } from "./tolerances.ts";
 
+const nativeProblem = nativeBackendProblem();
 const BACKENDS: readonly (readonly [string, Backend, Tolerances])[] = [
   ["reference", referenceBackend(), TOLERANCES.reference],
+  ...(nativeProblem === undefined ? [["native", nativeBackend({ threads: 2 }), TOLERANCES.native] as const] : []),
 ];
+it.skipIf(nativeProblem === undefined)(`backend native is there: ${nativeProblem}`, ({ skip }) => skip());
 
 /** By ml-matrix's SVD; it never ends on some matrices of rank 1, whose only singular value is their norm. */
 function singularValues(matrix: Matrix): number[] {
@@ -119,6 +123,23 @@ describe.each(BACKENDS)("backend %s", (_, backend, tolerance) => {
     expect(moments.nonFinite).toBe(3);
     expect(Array.from(moments.rowPower)).toEqual([5, 9]);
     expect(Array.from(moments.columnPower)).toEqual([1, 9, 4]);
+  });
+
+  it("takes matrices without weights", async () => {
+    for (const [rows, columns] of [
+      [0, 5],
+      [5, 0],
+    ] as const) {
+      const empty: Matrix = { data: new Float32Array(0), rows, columns };
+      expect(await backend.moments(empty)).toEqual({
+        rowPower: new Float64Array(rows),
+        columnPower: new Float64Array(columns),
+        nonFinite: 0,
+      });
+      expect((await backend.osqe(empty)).boundary).toEqual({ near: 0, expected: 0 });
+      expect(await backend.sigmaMax(empty)).toBe(0);
+      expect(await backend.windowEigenvalues(empty, 0, [], 0)).toEqual([]);
+    }
   });
 
   it("changes nothing in a view of a larger buffer", async () => {

@@ -12,13 +12,18 @@ const MEASURE_MS = 300;
 /** Measure moments and OSQE, which see every weight of a sample, in every backend. */
 export async function backendChecks(threads: number): Promise<Check[]> {
   const checks: Check[] = [];
-  for (const [name, create] of BACKENDS) {
-    const backend = create(threads);
+  for (const [name, { open, problem }] of BACKENDS) {
+    const unusable = problem();
+    if (unusable !== undefined) {
+      checks.push({ name: `backend ${name}`, ...absent(unusable) });
+      continue;
+    }
+    const backend = open(threads);
     try {
       const nsPerWeight = await measure(async (matrix) => {
         await Promise.all([backend.moments(matrix), backend.osqe(matrix)]);
       });
-      const detail = `${backend.description}; ${nsPerWeight.toFixed(0)} ns per weight`;
+      const detail = `${backend.description}; ${nsPerWeight.toFixed(nsPerWeight < 10 ? 1 : 0)} ns per weight`;
       checks.push({ name: `backend ${name}`, status: "ok", detail });
     } catch (error) {
       checks.push({ name: `backend ${name}`, status: "missing", detail: (error as Error).message });
@@ -27,6 +32,12 @@ export async function backendChecks(threads: number): Promise<Check[]> {
     }
   }
   return checks;
+}
+
+/** A backend is a convenience: another one takes its place. Problems end with what to do, after a semicolon. */
+function absent(problem: string): Pick<Check, "status" | "detail" | "remedy"> {
+  const split = problem.lastIndexOf("; ");
+  return { status: "absent", detail: problem.slice(0, split), remedy: problem.slice(split + 2) };
 }
 
 async function measure(compute: (matrix: Matrix) => Promise<void>): Promise<number> {

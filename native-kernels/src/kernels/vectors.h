@@ -1,0 +1,41 @@
+// Vectors of one register's width, as GCC and Clang spell them. No include guard: compiled once per instruction set.
+constexpr int64_t LANES = PRISM_VECTOR_BYTES / 4;
+constexpr int64_t DOUBLE_LANES = PRISM_VECTOR_BYTES / 8;
+
+typedef float Floats __attribute__((vector_size(PRISM_VECTOR_BYTES)));
+typedef int32_t Ints __attribute__((vector_size(PRISM_VECTOR_BYTES)));
+typedef double Doubles __attribute__((vector_size(PRISM_VECTOR_BYTES)));
+// As many lanes as a register has doubles.
+typedef float HalfFloats __attribute__((vector_size(PRISM_VECTOR_BYTES / 2)));
+// As many lanes as a register has floats.
+typedef int64_t WideInts __attribute__((vector_size(2 * PRISM_VECTOR_BYTES)));
+typedef double WideDoubles __attribute__((vector_size(2 * PRISM_VECTOR_BYTES)));
+
+typedef Floats UnalignedFloats __attribute__((aligned(4), may_alias));
+typedef Ints UnalignedInts __attribute__((aligned(4), may_alias));
+typedef HalfFloats UnalignedHalfFloats __attribute__((aligned(4), may_alias));
+typedef Doubles UnalignedDoubles __attribute__((aligned(8), may_alias));
+
+static inline Floats loadFloats(const float *from) { return *reinterpret_cast<const UnalignedFloats *>(from); }
+static inline Ints loadBits(const float *from) { return *reinterpret_cast<const UnalignedInts *>(from); }
+static inline Doubles loadDoubles(const double *from) { return *reinterpret_cast<const UnalignedDoubles *>(from); }
+static inline Doubles loadWidened(const float *from) {
+  return __builtin_convertvector(*reinterpret_cast<const UnalignedHalfFloats *>(from), Doubles);
+}
+static inline void store(double *to, Doubles value) { *reinterpret_cast<UnalignedDoubles *>(to) = value; }
+static inline void store(float *to, Floats value) { *reinterpret_cast<UnalignedFloats *>(to) = value; }
+
+static inline double sumOf(Doubles value) {
+  double sum = 0;
+  for (int64_t lane = 0; lane < DOUBLE_LANES; lane++) sum += value[lane];
+  return sum;
+}
+static inline float sumOf(Floats value) {
+  float sum = 0;
+  for (int64_t lane = 0; lane < LANES; lane++) sum += value[lane];
+  return sum;
+}
+static inline Ints truncated(Floats value) { return __builtin_convertvector(value, Ints); }
+static inline Floats asFloats(Ints value) { return __builtin_convertvector(value, Floats); }
+static inline Floats least(Floats a, Floats b) { return a < b ? a : b; }
+static inline Floats greatest(Floats a, Floats b) { return a > b ? a : b; }

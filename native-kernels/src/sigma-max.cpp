@@ -1,0 +1,100 @@
+// Largest singular value: from the whole Gram matrix where that is small, else by block Krylov iteration on AᵀA with
+// full reorthogonalisation (Musco and Musco, arXiv 1504.05477), as src/kernels/reference/sigma-max.ts does on the
+// smaller of AAᵀ and AᵀA. AᵀA alone lets one pass over A do for a product.
+#include "gram.h"
+#include "krylov-basis.h"
+#include "operations.h"
+#include "parallel.h"
+#include "row-bands.h"
+#include "symmetric-eigenvalues.h"
+#include <cmath>
+#include <vector>
+
+namespace prism {
+
+namespace {
+
+// The same as in the reference, where their origin is told.
+constexpr int64_t MAX_BLOCKS = 24;
+constexpr int64_t DIRECT_ORDER = 256;
+constexpr double CONVERGED = 1e-6;
+
+// Bands have 64-bit sums of their own; inside, rows are added up in 32 bits, few enough to keep six digits.
+constexpr int64_t MAX_BANDS = 16;
+constexpr int64_t ROWS_IN_32_BITS = 128;
+
+double largestOfGram(const Matrix &matrix) {
+  const auto [data, rows, columns] = matrix;
+  const int64_t order = std::min(rows, columns);
+  GramMatrix gram(order);
+  if (rows <= columns) {
+    gram.add(columns, [data = data, columns = columns](int64_t i, int64_t k) {
+      return static_cast<double>(data[i * columns + k]);
+    });
+  } else {
+    gram.add(rows, [data = data, columns = columns](int64_t i, int64_t k) {
+      return static_cast<double>(data[k * columns + i]);
+    });
+  }
+  return symmetricEigenvalues(gram.lower(), order, gram.stride)[0];
+}
+
+// scale²·AᵀA·X for KRYLOV_BLOCK vectors.
+std::vector<double> applyGram(const Matrix &matrix, const double *vectors, double scale, int threads) {
+  const int64_t columns = matrix.columns;
+  const size_t length = static_cast<size_t>(KRYLOV_BLOCK * columns);
+  std::vector<float> x(length);
+  for (size_t at = 0; at < length; at++) x[at] = static_cast<float>(vectors[at] * scale);
+  const RowBands bands(matrix.rows, MAX_BANDS, ROWS_IN_32_BITS);
+  std::vector<std::vector<double>> sums(static_cast<size_t>(bands.count));
+  parallelFor(bands.count, threads, [&](int64_t band) {
+    std::vector<double> &sum = sums[static_cast<size_t>(band)];
+    sum.assign(length, 0.0);
+    std::vector<float> part(length);
+    const int64_t end = bands.start(band) + bands.size(band);
+    for (int64_t row = bands.start(band); row < end; row += ROWS_IN_32_BITS) {
+      std::fill(part.begin(), part.end(), 0.0f);
+      const int64_t some = std::min(ROWS_IN_32_BITS, end - row);
+      kernels().applyGram(matrix.data + row * columns, some, columns, static_cast<float>(scale), x.data(), part.data());
+      for (size_t at = 0; at < length; at++) sum[at] += static_cast<double>(part[at]);
+    }
+  });
+  std::vector<double> result = std::move(sums[0]);
+  for (size_t band = 1; band < sums.size(); band++) {
+    kernels().axpy(1, sums[band].data(), result.data(), static_cast<int64_t>(length));
+  }
+  return result;
+}
+
+// Largest eigenvalue of scale²·AᵀA.
+double largestByKrylov(const Matrix &matrix, double scale, int threads) {
+  KrylovBasis basis(matrix.columns, MAX_BLOCKS);
+  basis.addStart(static_cast<uint32_t>(matrix.rows * 65537 + matrix.columns));
+  double largest = 0;
+  for (;;) {
+    std::vector<double> image = applyGram(matrix, basis.lastBlock(), scale, threads);
+    basis.project(image.data(), threads);
+    const double previous = largest;
+    largest = basis.largestRitzValue();
+    if (largest - previous <= CONVERGED * largest || basis.isFull()) return largest;
+    if (!basis.add(image.data(), threads)) return largest;
+  }
+}
+
+} // namespace
+
+double sigmaMax(const Matrix &matrix, int threads) {
+  const int64_t order = std::min(matrix.rows, matrix.columns);
+  if (order == 0) return 0;
+  if (order <= DIRECT_ORDER) return std::sqrt(std::max(0.0, largestOfGram(matrix)));
+  // Powers of 32-bit weights can leave the 32-bit range: the weights are scaled to a norm near 1.
+  std::vector<double> rowPower(static_cast<size_t>(matrix.rows)), columnPower(static_cast<size_t>(matrix.columns));
+  moments(matrix, threads, rowPower.data(), columnPower.data());
+  double power = 0;
+  for (const double row : rowPower) power += row;
+  if (power == 0) return 0;
+  const double scale = std::exp2(-std::floor(std::log2(power) / 2));
+  return std::sqrt(largestByKrylov(matrix, scale, threads)) / scale;
+}
+
+} // namespace prism

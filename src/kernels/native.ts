@@ -1,0 +1,158 @@
+/**
+ * The native backend: the C++ library of native-kernels/, called through koffi on threads of its own. A fault in it
+ * would end the process, so lengths and offsets are checked here, before a call. It is used only where it passes a
+ * self-check against the reference.
+ */
+import { availableParallelism } from "node:os";
+import { BackendError } from "../errors.ts";
+import type { Backend, Matrix, Moments, OsqeSums } from "./backend.ts";
+import { BOUNDARY_DELTA } from "./backend.ts";
+import { libraryPath, loadLibrary, type NativeFunction, type NativeLibrary, STATUS } from "./native-library.ts";
+import { selfCheckProblem } from "./native-self-check.ts";
+import { ThreadBudget } from "./thread-budget.ts";
+
+export interface NativeOptions {
+  /** Threads that compute at once, over all calls; default: all processors. */
+  readonly threads?: number;
+}
+
+/** Weights × passes that are worth a thread of their own: about 50 µs, as long as two threads take to start. */
+const THREAD_WEIGHTS = 65_536;
+/** Weights of `moments` that take as long as one of OSQE (measured, bench/kernels.ts). */
+const MOMENTS_PER_OSQE = 16;
+/** Calls under way at once at most: koffi queues 256. */
+const MAX_THREADS = 128;
+
+/** Create the native backend. Throws BackendError, with the remedy, where the library can't be used. */
+export function nativeBackend(options: NativeOptions = {}): Backend {
+  const library = loadLibrary(libraryPath());
+  const problem = typeof library === "string" ? library : selfCheckProblem(library);
+  if (typeof library === "string" || problem !== undefined) throw new BackendError(`native backend: ${problem}`);
+  return new NativeBackend(library, Math.max(1, Math.min(options.threads ?? availableParallelism(), MAX_THREADS)));
+}
+
+/** Why there is no native backend here, or undefined where there is one. Loads and checks the library. */
+export function nativeBackendProblem(): string | undefined {
+  const library = loadLibrary(libraryPath());
+  return typeof library === "string" ? library : selfCheckProblem(library);
+}
+
+class NativeBackend implements Backend {
+  readonly name = "native";
+  readonly description: string;
+  readonly #library: NativeLibrary;
+  readonly #budget: ThreadBudget;
+  /** Arguments of the calls under way: the library reads their memory, so they must not be collected. */
+  readonly #held = new Set<unknown>();
+  #closed = false;
+
+  constructor(library: NativeLibrary, threads: number) {
+    this.#library = library;
+    this.#budget = new ThreadBudget(threads);
+    this.description = `C++, ${library.isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
+  }
+
+  async moments(matrix: Matrix): Promise<Moments> {
+    checkMatrix(matrix);
+    const { data, rows, columns } = matrix;
+    const rowPower = new Float64Array(rows);
+    const columnPower = new Float64Array(columns);
+    const nonFinite = new Float64Array(1);
+    await this.#run("moments", data.length / MOMENTS_PER_OSQE / THREAD_WEIGHTS, (threads) => [
+      ...[data, rows, columns, threads],
+      ...[rowPower, columnPower, nonFinite],
+    ]);
+    return { rowPower, columnPower, nonFinite: nonFinite[0] as number };
+  }
+
+  async osqe(matrix: Matrix): Promise<OsqeSums> {
+    checkMatrix(matrix);
+    const { data, rows, columns } = matrix;
+    const sums = new Float64Array(7);
+    await this.#run("osqe", data.length / THREAD_WEIGHTS, (threads) => [data, rows, columns, threads, sums]);
+    const [power, two, three, four, six, near, onGrid] = sums as unknown as Seven;
+    const error = { 2: two, 3: three, 4: four, 6: six };
+    return { power, error, boundary: { near, expected: 2 * BOUNDARY_DELTA * onGrid } };
+  }
+
+  async windowEigenvalues(
+    matrix: Matrix,
+    size: number,
+    columnOffsets: readonly number[],
+    rowOffset: number,
+  ): Promise<Float64Array[]> {
+    checkMatrix(matrix);
+    checkWindows(matrix, size, columnOffsets, rowOffset);
+    const { data, rows, columns } = matrix;
+    const count = columnOffsets.length;
+    const values = new Float64Array(count * size);
+    const offsets = BigInt64Array.from(columnOffsets, BigInt);
+    await this.#run("windowEigenvalues", count, (threads) => [
+      ...[data, rows, columns, size, offsets, count, rowOffset],
+      ...[threads, values],
+    ]);
+    return columnOffsets.map((_, index) => values.slice(index * size, (index + 1) * size));
+  }
+
+  async sigmaMax(matrix: Matrix): Promise<number> {
+    checkMatrix(matrix);
+    const { data, rows, columns } = matrix;
+    const sigma = new Float64Array(1);
+    await this.#run("sigmaMax", data.length / THREAD_WEIGHTS, (threads) => [data, rows, columns, threads, sigma]);
+    return sigma[0] as number;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#budget.idle();
+  }
+
+  /** Call a function on as many threads as the work is worth, when they are free. */
+  async #run(
+    name: "moments" | "osqe" | "windowEigenvalues" | "sigmaMax",
+    worthThreads: number,
+    values: (threads: number) => Parameters<NativeFunction>,
+  ): Promise<void> {
+    if (this.#closed) throw new BackendError(`native backend: ${name} was called after close`);
+    const status = await this.#budget.run(Math.ceil(worthThreads), async (threads) => {
+      const given = values(threads);
+      this.#held.add(given);
+      try {
+        return await new Promise<number>((resolve, reject) => {
+          this.#library[name].async(...given, (error, status) => (error === null ? resolve(status) : reject(error)));
+        });
+      } finally {
+        this.#held.delete(given);
+      }
+    });
+    if (status !== STATUS.ok) throw new BackendError(`native backend: ${name}: ${meaning(status)}`);
+  }
+}
+
+type Seven = [number, number, number, number, number, number, number];
+
+function meaning(status: number): string {
+  if (status === STATUS.outOfMemory) return "not enough memory; fewer threads need less";
+  if (status === STATUS.noConvergence)
+    return "eigenvalues: no convergence; does the matrix hold NaN or infinite values?";
+  return `it failed with status ${status}; use --backend reference`;
+}
+
+function checkMatrix({ data, rows, columns }: Matrix): void {
+  if (data instanceof Float32Array && isCount(rows) && isCount(columns) && data.length === rows * columns) return;
+  throw new BackendError(
+    `native backend: a matrix of ${rows} × ${columns} has ${data.length} weights, expected rows × columns 32-bit numbers`,
+  );
+}
+
+function checkWindows({ rows, columns }: Matrix, size: number, columnOffsets: readonly number[], row: number): void {
+  const fits = (offset: number, length: number) => isCount(offset) && offset + size <= length;
+  if (isCount(size) && fits(row, rows) && columnOffsets.every((offset) => fits(offset, columns))) return;
+  throw new BackendError(
+    `native backend: windows of ${size} × ${size} at row ${row}, columns ${columnOffsets.join(", ")} leave the matrix of ${rows} × ${columns}`,
+  );
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
