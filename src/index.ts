@@ -32,6 +32,7 @@ export type { ModelFacts } from "./ggml/model-facts.ts";
 export { type StockOptions, stockTypes } from "./ggml/stock-mix.ts";
 export { parseTensorType, type TensorType } from "./ggml/tensor-types.ts";
 export { readFacts } from "./gguf/facts.ts";
+export type { HttpOptions } from "./gguf/http-source.ts";
 export { type Inspection, inspect } from "./gguf/inspect.ts";
 export type { Model, ModelFile, TensorInfo } from "./gguf/model.ts";
 export { openModel } from "./gguf/open.ts";

@@ -30,9 +30,13 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
     async read(bands, keep = false) {
       const whole = new Uint8Array(bands.reduce((rows, band) => rows + band.rows, 0) * bytesPerRow);
       let offset = 0;
-      for (const run of ranges(bands, kept)) {
-        const bytes =
-          kept.get(run.firstRow) ?? (await file.read(tensor, run.firstRow * bytesPerRow, run.rows * bytesPerRow));
+      // all at once: from a remote file, each range by itself would take a round trip
+      const pieces = await Promise.all(
+        ranges(bands, kept).map(
+          ({ firstRow, rows }) => kept.get(firstRow) ?? file.read(tensor, firstRow * bytesPerRow, rows * bytesPerRow),
+        ),
+      );
+      for (const bytes of pieces) {
         whole.set(bytes, offset);
         offset += bytes.length;
       }

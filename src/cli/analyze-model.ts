@@ -5,20 +5,22 @@ import { openEngine } from "../engine/open-engine.ts";
 import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { readFacts } from "../gguf/facts.ts";
-import type { Model, ModelFile } from "../gguf/model.ts";
-import { openModel } from "../gguf/open.ts";
+import type { Model } from "../gguf/model.ts";
 import { preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { printable } from "../plan/printable.ts";
 import { openBackend } from "./backends.ts";
 import type { CommandContext } from "./context.ts";
+import { type NamedModel, noteTraffic, openNamedModel } from "./open-named-model.ts";
 import type { Output } from "./output.ts";
 
 export interface AnalyzeModelOptions {
   readonly threads: number;
   readonly backend: string;
   readonly seed: number;
+  /** Whether what is fetched of a remote model may be kept on disk. */
+  readonly cache: boolean;
   /** Path of an importance matrix. */
   readonly imatrix?: string;
   readonly targetRelativeSe?: number;
@@ -26,19 +28,22 @@ export interface AnalyzeModelOptions {
   readonly exactDistortion?: boolean;
 }
 
-/** Analyze the model at `path`. Everything that can be refused is refused before the work starts. */
+/** Analyze the model `path` names. Everything that can be refused is refused before the work starts. */
 export async function analyzeModel(
   path: string,
   options: AnalyzeModelOptions,
-  { signal }: CommandContext,
+  context: CommandContext,
   output: Output,
 ): Promise<Analysis> {
-  const file = await openModel(path);
+  const named = await openNamedModel(path, options.cache, context, output);
+  const { file } = named;
   try {
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     checkModel(file.model, output);
     if (imatrix) noteForeignEntries(imatrix, file.model, output);
-    return await measure(file, imatrix, options, signal, output);
+    const analysis = await measure(named, imatrix, options, context.signal, output);
+    noteTraffic(named, output);
+    return analysis;
   } finally {
     await file.close();
   }
@@ -74,13 +79,13 @@ function noteForeignEntries(imatrix: Imatrix, model: Model, output: Output): voi
 }
 
 async function measure(
-  file: ModelFile,
+  { file, traffic }: NamedModel,
   imatrix: Imatrix | undefined,
   options: AnalyzeModelOptions,
   signal: AbortSignal,
   output: Output,
 ): Promise<Analysis> {
-  const { threads, seed, backend: backendName, imatrix: _, ...rest } = options;
+  const { threads, seed, backend: backendName, imatrix: _, cache: __, ...rest } = options;
   const backend = openBackend(backendName, threads);
   const engine = await openEngine({ threads });
   const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;
@@ -92,7 +97,7 @@ async function measure(
     seed,
     threads,
     signal,
-    onProgress: (done, _total, name) => progress.update(done, name),
+    onProgress: (done, _total, name) => progress.update(done, [traffic() ?? [], name].flat().join(", ")),
     ...(imatrix && { imatrix }),
   };
   try {

@@ -12,6 +12,10 @@ export const DEFAULT_SEED = 0;
 /** A seed is an unsigned integer of 32 bits. */
 const MAX_SEED = 2 ** 32 - 1;
 
+/** What a command takes that only reads parts of a model. */
+export const MODEL_ARGUMENT =
+  "a GGUF file or the first of its shards: a path, https://..., or hf:owner/repo/file.gguf[@rev]";
+
 export const jsonOption = () => new Option("--json", "print exactly one JSON document on stdout");
 
 export const quietOption = () => new Option("--quiet", "no progress and no notes on stderr, only errors");
@@ -33,6 +37,9 @@ export const seedOption = () =>
     .default(DEFAULT_SEED);
 
 export const forceOption = () => new Option("--force", "replace output files that exist");
+
+export const remoteCacheOption = () =>
+  new Option("--no-cache", "keep nothing of a remote model on disk, and use nothing kept before");
 
 /** Parse a whole number. Throws UsageError outside `min` to `max`. */
 export function parseInteger(option: string, text: string, min: number, max: number): number {

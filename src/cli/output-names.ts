@@ -1,9 +1,10 @@
 /** Names of output files that were not given. */
 import { basename } from "node:path";
+import { localName } from "../gguf/remote-name.ts";
 
 /** `MODEL.analysis.json` in the current folder, after the file name of the model without shard number. */
 export function defaultAnalysisPath(model: string): string {
-  const stem = basename(model).replace(/(-\d{5}-of-\d{5})?(\.gguf)?$/i, "");
+  const stem = basename(localName(model)).replace(/(-\d{5}-of-\d{5})?(\.gguf)?$/i, "");
   return `${stem || "model"}.analysis.json`;
 }
 

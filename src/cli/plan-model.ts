@@ -8,7 +8,6 @@ import { parseSensitivity, type Sensitivity } from "../analyze/sensitivity.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, parseFileType } from "../ggml/file-types.ts";
 import type { Model } from "../gguf/model.ts";
-import { openModel } from "../gguf/open.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -17,6 +16,7 @@ import { printable } from "../plan/printable.ts";
 import { recostPlan } from "../plan/recost.ts";
 import { analyzeModel } from "./analyze-model.ts";
 import type { CommandContext } from "./context.ts";
+import { openNamedModel } from "./open-named-model.ts";
 import type { Output } from "./output.ts";
 import { isJson, loadAnalysis, loadPlan, loadRecipe, readText } from "./read-document.ts";
 
@@ -35,6 +35,8 @@ export interface PlanRequest {
   readonly threads: number;
   readonly backend: string;
   readonly seed: number;
+  /** commander's name for --no-cache. */
+  readonly cache: boolean;
 }
 
 /** Plan the model or analysis at `source`. Everything that can be wrong in the request is checked before the analysis. */
@@ -84,7 +86,7 @@ export async function planFromPublished(
   refuseChoices(request, "--recipe takes the types of the recipe");
   const recipe = await loadRecipe(path);
   const sensitivity = await loadSensitivity(request.sensitivity);
-  if (!(await isJson(source))) checkFits(recipe, await readModel(source));
+  if (!(await isJson(source))) checkFits(recipe, await readModel(source, request, context, output));
   const analysis = await analysisOf(source, request, context, output);
   const options = { analysis, recipe, sensitivity: sensitivity(analysis), text: `--recipe ${path}` };
   const plan = planFromRecipe(options);
@@ -94,8 +96,13 @@ export async function planFromPublished(
   return plan;
 }
 
-async function readModel(path: string): Promise<Model> {
-  const file = await openModel(path);
+async function readModel(
+  path: string,
+  { cache }: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<Model> {
+  const { file } = await openNamedModel(path, cache, context, output);
   await file.close();
   return file.model;
 }
@@ -108,14 +115,14 @@ function refuseChoices(request: PlanRequest, because: string): void {
 
 async function analysisOf(
   source: string,
-  { threads, backend, seed, imatrix }: PlanRequest,
+  { threads, backend, seed, imatrix, cache }: PlanRequest,
   context: CommandContext,
   output: Output,
 ): Promise<Analysis> {
   if (!(await isJson(source))) {
     return analyzeModel(
       source,
-      { threads, backend, seed, ...(imatrix === undefined ? {} : { imatrix }) },
+      { threads, backend, seed, cache, ...(imatrix === undefined ? {} : { imatrix }) },
       context,
       output,
     );

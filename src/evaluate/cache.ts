@@ -1,17 +1,10 @@
 /**
  * What evaluations keep between runs: sampled texts and reference logits, under names made of what they depend on.
- * One folder, `PRISM_CACHE_DIR`, else the platform's cache folder.
+ * In the folder of cache-dir.ts.
  */
 import { createHash } from "node:crypto";
 import { readdir, rm, stat, statfs } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
-
-export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.PRISM_CACHE_DIR) return env.PRISM_CACHE_DIR;
-  if (process.platform === "win32" && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, "prism");
-  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "prism");
-}
 
 /** A short name for everything the content depends on. */
 export function cacheKey(parts: readonly (string | number)[]): string {

@@ -2,7 +2,7 @@
 import { bpw } from "../ggml/file-bytes.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
-import { openModel } from "../gguf/open.ts";
+import { openLocalModel } from "../gguf/open.ts";
 
 export interface ModelDescription {
   readonly path: string;
@@ -14,7 +14,7 @@ export interface ModelDescription {
 }
 
 export async function describeModel(path: string): Promise<ModelDescription> {
-  const file = await openModel(path);
+  const file = await openLocalModel(path);
   try {
     const { model } = file;
     return {

@@ -42,7 +42,7 @@ export interface Shard {
 }
 
 export interface Model {
-  /** As the user named it. */
+  /** As the user named it; of a web address, what is no secret. */
   readonly path: string;
   readonly shards: readonly Shard[];
   readonly ggufVersion: number;
@@ -59,7 +59,7 @@ export interface Model {
   readonly headerHash: string;
 }
 
-/** A model whose data can be read. Local files now; http ranges serve the same interface later. */
+/** A model whose data can be read, from local files or by HTTP ranges. */
 export interface ModelFile {
   readonly model: Model;
   /** `bytes` bytes of the tensor's data, from byte `start` of it. Throws FormatError on a short read. */

@@ -1,48 +1,68 @@
 /**
- * Opens a model: a single GGUF file or all shards of one. In comes a path, out comes a ModelFile whose `model` was checked
- * and whose data is read at positions; only headers are ever held in memory.
+ * Opens a model: a single GGUF file or all shards of one, on this machine or on a server. In comes a path or address, out
+ * comes a ModelFile whose `model` was checked and whose data is read at positions; only headers are ever held in memory.
  */
 import { createHash } from "node:crypto";
 import { FileError, FormatError } from "../errors.ts";
 import { type Header, hashHeader, readHeader } from "./header.ts";
+import { createHttpSession, type HttpOptions } from "./http-source.ts";
+import { type Location, locate } from "./location.ts";
 import type { Model, ModelFile, TensorInfo } from "./model.ts";
+import { readAhead } from "./read-ahead.ts";
+import { requireLocal } from "./remote-name.ts";
 import { checkShard, parseShardName, shardCount, shardPath, splitNumber } from "./shards.ts";
 import { type ByteSource, openFileSource } from "./source.ts";
 
 interface OpenShard {
+  /** Keeps what it read where reading again would cost. */
   readonly source: ByteSource;
   readonly header: Header;
 }
 
+/** What opens the files of a model; the sources stay in `opened`, to be closed. */
+type OpenSource = (location: Location) => Promise<ByteSource>;
+
 /**
- * Open the model at `path`: a GGUF file, or the first of its shards.
- * Throws FileError where a file is missing or not readable, FormatError where one is damaged or is another shard.
+ * Open the model at `path`: a GGUF file or the first of its shards, as a local path, `https://…`, or
+ * `hf:owner/repository/file.gguf[@revision]`. The options are for remote models.
+ * Throws FileError where a file is missing or not readable, FormatError where one is damaged or is another shard,
+ * UsageError for a name that is none.
  */
-export async function openModel(path: string): Promise<ModelFile> {
+export async function openModel(path: string, options: HttpOptions = {}): Promise<ModelFile> {
+  const location = locate(path);
+  const session = createHttpSession(options);
   const sources: ByteSource[] = [];
   try {
-    const shards = await openShards(path, sources);
-    const model = await describe(path, shards);
-    return new LocalModelFile(model, sources);
+    const shards = await openShards(location, async ({ path, http }) => {
+      const source = http === undefined ? await openFileSource(path) : await session.open(http);
+      sources.push(source);
+      return http === undefined ? source : readAhead(source);
+    });
+    return new OpenModelFile(await describe(location.path, shards), sources);
   } catch (error) {
     await closeAll(sources);
     throw error;
   }
 }
 
-async function openShards(path: string, sources: ByteSource[]): Promise<[OpenShard, ...OpenShard[]]> {
-  const open = async (shard: string): Promise<OpenShard> => {
-    const source = await openFileSource(shard);
-    sources.push(source);
+/** Open a model that must be on this machine. Throws UsageError for others, which says how to get them. */
+export async function openLocalModel(path: string): Promise<ModelFile> {
+  requireLocal(path);
+  return openModel(path);
+}
+
+async function openShards(location: Location, openSource: OpenSource): Promise<[OpenShard, ...OpenShard[]]> {
+  const open = async (shard: Location): Promise<OpenShard> => {
+    const source = await openSource(shard);
     return { source, header: await readHeader(source) };
   };
-  const first = await open(path);
-  const count = shardCount(path, first.header);
+  const first = await open(location);
+  const count = shardCount(location.file, first.header);
   const shards: [OpenShard, ...OpenShard[]] = [first];
-  const prefix = parseShardName(path)?.prefix ?? "";
+  const prefix = parseShardName(location.file)?.prefix ?? "";
   for (let number = 2; number <= count; number++) {
-    const shard = await open(shardPath(prefix, number, count)).catch((error: unknown) => {
-      throw error instanceof FileError ? missingShard(error, number, count) : error;
+    const shard = await open(location.beside(shardPath(prefix, number, count))).catch((error: unknown) => {
+      throw error instanceof FileError ? missingShard(error, number, count, location) : error;
     });
     checkShard(shard.source.path, shard.header, number, count);
     shards.push(shard);
@@ -50,10 +70,11 @@ async function openShards(path: string, sources: ByteSource[]): Promise<[OpenSha
   return shards;
 }
 
-function missingShard(error: FileError, number: number, count: number): FileError {
+function missingShard(error: FileError, number: number, count: number, { http }: Location): FileError {
+  const remedy = http === undefined ? `; put all ${count} shards into one folder` : "";
   return new FileError(
     error.path,
-    `shard ${number} of ${count} can't be opened; put all ${count} shards into one folder (${error.message.slice(error.path.length + 2)})`,
+    `shard ${number} of ${count} can't be opened${remedy} (${error.message.slice(error.path.length + 2)})`,
     { cause: error },
   );
 }
@@ -108,7 +129,7 @@ async function closeAll(sources: readonly ByteSource[]): Promise<void> {
   await Promise.all(sources.map((source) => source.close()));
 }
 
-class LocalModelFile implements ModelFile {
+class OpenModelFile implements ModelFile {
   readonly model: Model;
   readonly #sources: readonly ByteSource[];
   #closed = false;

@@ -1,6 +1,6 @@
 /**
- * Bytes at positions: the one interface everything below the header is read through. Local files here; whatever else can
- * serve ranges (http) implements the same interface.
+ * Bytes at positions: the one interface everything of a model is read through. Local files here, remote ones in
+ * http-source.ts.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { FileError, FormatError } from "../errors.ts";

@@ -10,6 +10,7 @@ import { open, readFile } from "node:fs/promises";
 import { FileError, FormatError } from "../errors.ts";
 import { GGUF_MAGIC } from "../gguf/header-bytes.ts";
 import { openModel } from "../gguf/open.ts";
+import { requireLocal } from "../gguf/remote-name.ts";
 import { readGgufImatrix } from "./gguf-form.ts";
 import { readLegacyImatrix } from "./legacy-form.ts";
 
@@ -42,6 +43,7 @@ const OVERRIDE_STRING_BYTES = 127;
 
 /** Read an importance matrix in either form. Throws FileError where it can't be read, FormatError where it is damaged. */
 export async function readImatrix(path: string): Promise<Imatrix> {
+  requireLocal(path);
   const { sha256, isGguf } = await fingerprint(path);
   const content = isGguf ? await readGguf(path) : readLegacyImatrix(await readFile(path), path);
   checkValues(content.importance, path);

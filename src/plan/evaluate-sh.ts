@@ -2,7 +2,7 @@
 import type { FileType } from "../ggml/file-types.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { defaultOutput, quantizeFlagsSh } from "./quantize-arguments.ts";
+import { defaultOutput, quantizeFlagsSh, sourceArgument } from "./quantize-arguments.ts";
 import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
 import { pathArgument, quoteSh } from "./shell-quote.ts";
 
@@ -29,7 +29,7 @@ export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}
     "# the logits of the reference take 2 bytes per vocabulary entry and scored token: LOGITS says where they go",
     "set -eu",
     `text=\${1:?"usage: sh evaluate.sh TEXT [REFERENCE.gguf [MODEL.gguf]]"}`,
-    `reference=${quoteSh(pathArgument(plan.source.path))}`,
+    `reference=${quoteSh(sourceArgument(plan))}`,
     `model=${quoteSh(pathArgument(options.output ?? defaultOutput(plan)))}`,
     'if [ "$#" -ge 2 ]; then reference=$2; fi',
     'if [ "$#" -ge 3 ]; then model=$3; fi',

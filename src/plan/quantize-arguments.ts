@@ -3,7 +3,9 @@
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { FILE_TYPES } from "../ggml/file-types.ts";
 import { isQuantizedType } from "../ggml/tensor-types.ts";
+import { downloadCommand, isRemote, localName } from "../gguf/remote-name.ts";
 import type { Plan } from "./plan.ts";
+import { printable } from "./printable.ts";
 import { pathArgument, quoteSh } from "./shell-quote.ts";
 
 /** llama-quantize keeps this many bytes of the strings it writes as quantize.imatrix.* (kv_override, 128 with NUL). */
@@ -39,10 +41,19 @@ function imatrixArgument(imatrix: NonNullable<Plan["imatrix"]>): string {
   return truncated ? imatrix.path : imatrix.file;
 }
 
+/** The source as a recipe names it: a remote one by the file that its download makes. */
+export function sourceArgument({ source }: Pick<Plan, "source">): string {
+  return pathArgument(localName(source.path));
+}
+
+/** How to get a source that is not on this machine, as a line for a comment; undefined for others. */
+export function downloadNote({ source }: Pick<Plan, "source">): string | undefined {
+  return isRemote(source.path) ? printable(`first: ${downloadCommand(source.path)}`) : undefined;
+}
+
 /** Where a recipe writes by default: beside the source, named after it and the bits per weight. */
 export function defaultOutput(plan: Plan): string {
-  const stem = plan.source.path
-    .replace(/^(hf:|https?:\/\/)/, "")
+  const stem = localName(plan.source.path)
     .replace(/^.*[/\\]/, "")
     .replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "")
     .replace(/[-_.](f16|bf16|f32)$/i, "");

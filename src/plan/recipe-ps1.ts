@@ -1,7 +1,7 @@
 /** recipe.ps1: the same for PowerShell, through --tensor-type-file, because Windows caps a command line at 32 KiB. */
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { defaultOutput, quantizeFlags, versionNote } from "./quantize-arguments.ts";
+import { defaultOutput, downloadNote, quantizeFlags, sourceArgument, versionNote } from "./quantize-arguments.ts";
 import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
 import { pathArgument, quotePowerShell } from "./shell-quote.ts";
 import { renderTensorTypes } from "./tensor-types.ts";
@@ -12,12 +12,12 @@ export function renderRecipePs1(plan: Plan, options: RecipeOptions = {}): string
     .flat()
     .filter((word) => word !== undefined)
     .map(quotePowerShell);
-  const note = versionNote(plan);
+  const notes = [downloadNote(plan), versionNote(plan)].filter((note) => note !== undefined);
   const lines = [
     `# ${printable(describePlan(plan))}`,
-    ...(note ? [`# ${note}`] : []),
+    ...notes.map((note) => `# ${note}`),
     "param(",
-    `  [string]$Source = ${quotePowerShell(pathArgument(plan.source.path))},`,
+    `  [string]$Source = ${quotePowerShell(sourceArgument(plan))},`,
     `  [string]$Target = ${quotePowerShell(pathArgument(options.output ?? defaultOutput(plan)))}`,
     ")",
     "$ErrorActionPreference = 'Stop'",

@@ -1,7 +1,7 @@
 /** recipe.sh: a POSIX script that runs llama-quantize with everything the plan says. */
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { defaultOutput, quantizeFlagsSh, versionNote } from "./quantize-arguments.ts";
+import { defaultOutput, downloadNote, quantizeFlagsSh, sourceArgument, versionNote } from "./quantize-arguments.ts";
 import { pathArgument, quoteSh } from "./shell-quote.ts";
 import { overrideToken, planOverrides } from "./tensor-types.ts";
 
@@ -18,14 +18,14 @@ export function renderRecipeSh(plan: Plan, options: RecipeOptions = {}): string 
   const tokens = planOverrides(plan).map(overrideToken);
   const viaFile = tokens.reduce((bytes, token) => bytes + token.length + 18, 0) > COMMAND_LINE_BYTES;
   const flags = quantizeFlagsSh(plan);
-  const note = versionNote(plan);
+  const notes = [downloadNote(plan), versionNote(plan)].filter((note) => note !== undefined);
   const head = [
     "#!/bin/sh",
     `# ${printable(describePlan(plan))}`,
     "# usage: sh recipe.sh [IN.gguf [OUT.gguf]]; LLAMA_QUANTIZE names the program, THREADS how many it uses",
-    ...(note ? [`# ${note}`] : []),
+    ...notes.map((note) => `# ${note}`),
     "set -eu",
-    `in=${quoteSh(pathArgument(plan.source.path))}`,
+    `in=${quoteSh(sourceArgument(plan))}`,
     `out=${quoteSh(pathArgument(options.output ?? defaultOutput(plan)))}`,
     `quantize=\${LLAMA_QUANTIZE:-llama-quantize}`,
     'if [ "$#" -ge 1 ]; then in=$1; fi',

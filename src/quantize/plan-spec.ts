@@ -5,7 +5,7 @@ import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import { openModel } from "../gguf/open.ts";
+import { openLocalModel } from "../gguf/open.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
@@ -110,7 +110,7 @@ export async function planImatrix(plan: Plan, moved?: string): Promise<EngineIma
       "is not the imatrix the plan was made with (another SHA-256); name the right file with --imatrix, or plan again",
     );
   }
-  const source = await openModel(plan.source.path);
+  const source = await openLocalModel(plan.source.path);
   try {
     checkImatrix(imatrix, source.model);
   } finally {

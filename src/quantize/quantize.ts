@@ -10,6 +10,7 @@ import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { Model } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
+import { localName, requireLocal } from "../gguf/remote-name.ts";
 import { checkFreeSpace, diskFullError } from "./free-space.ts";
 import { checkHeader, checkSource, sameFile } from "./source.ts";
 
@@ -71,6 +72,7 @@ export async function isQuantized(spec: QuantizeSpec): Promise<boolean> {
 }
 
 async function describeSource(spec: QuantizeSpec, options: QuantizeOptions) {
+  requireLocal(spec.source, `name it as the source (--source ${localName(spec.source)})`);
   const file = await openModel(spec.source);
   try {
     const { model } = file;

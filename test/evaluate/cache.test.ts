@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from "node:f
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { cacheKey, defaultCacheDir, makeRoom } from "../../src/evaluate/cache.ts";
+import { defaultCacheDir } from "../../src/cache-dir.ts";
+import { cacheKey, makeRoom } from "../../src/evaluate/cache.ts";
 
 const HOUR_S = 3600;
 const NOW_S = 2_000_000_000;

@@ -10,8 +10,10 @@ import {
   backendOption,
   forceOption,
   jsonOption,
+  MODEL_ARGUMENT,
   parseFraction,
   quietOption,
+  remoteCacheOption,
   seedOption,
   threadsOption,
 } from "../options.ts";
@@ -21,7 +23,7 @@ import { defaultAnalysisPath } from "../output-names.ts";
 
 type Exact = Pick<AnalyzeModelOptions, "exactMetrics" | "exactDistortion">;
 
-interface AnalyzeCliOptions extends Pick<AnalyzeModelOptions, "threads" | "backend" | "seed" | "imatrix"> {
+interface AnalyzeCliOptions extends Pick<AnalyzeModelOptions, "threads" | "backend" | "seed" | "imatrix" | "cache"> {
   readonly output?: string;
   /** True where --exact has no value. */
   readonly exact?: Exact | true;
@@ -34,7 +36,7 @@ interface AnalyzeCliOptions extends Pick<AnalyzeModelOptions, "threads" | "backe
 export function analyzeCommand(context: CommandContext): Command {
   return new Command("analyze")
     .description("measure every tensor: the seven metrics, and the distortion of each type it could take")
-    .argument("<model>", "a GGUF file, or the first of its shards")
+    .argument("<model>", MODEL_ARGUMENT)
     .option("-o, --output <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
     .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
     .option("--exact [what]", "read every row for metrics, distortion or (without a value) both", parseExact)
@@ -46,6 +48,7 @@ export function analyzeCommand(context: CommandContext): Command {
     .addOption(threadsOption())
     .addOption(backendOption())
     .addOption(seedOption())
+    .addOption(remoteCacheOption())
     .addOption(forceOption())
     .addOption(jsonOption())
     .addOption(quietOption())
@@ -60,7 +63,7 @@ function parseExact(text: string): Exact {
 }
 
 async function runAnalyze(path: string, options: AnalyzeCliOptions, context: CommandContext): Promise<void> {
-  const { output: named, exact, force = false, targetSe, threads, backend, seed, imatrix } = options;
+  const { output: named, exact, force = false, targetSe, threads, backend, seed, imatrix, cache } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
   await checkOutputs([target], force);
@@ -71,6 +74,7 @@ async function runAnalyze(path: string, options: AnalyzeCliOptions, context: Com
       threads,
       backend,
       seed,
+      cache,
       ...(imatrix === undefined ? {} : { imatrix }),
       ...(targetSe === undefined ? {} : { targetRelativeSe: targetSe }),
       ...(exact === true ? both : exact),

@@ -4,7 +4,7 @@ import { writeFileAside } from "../../aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { UsageError } from "../../errors.ts";
 import { evaluate } from "../../evaluate/evaluate.ts";
-import { openModel } from "../../gguf/open.ts";
+import { openLocalModel } from "../../gguf/open.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
@@ -49,7 +49,7 @@ async function run(models: string[], options: Options, { signal }: CommandContex
     );
   }
   for (const path of [...models, ...(options.reference === undefined ? [] : [options.reference])]) {
-    await (await openModel(path)).close();
+    await (await openLocalModel(path)).close();
   }
   const engine = await openEngine(options);
   let shown: { what: string; progress: Progress } | undefined;

@@ -1,11 +1,21 @@
 /** prism plan: a type for every tensor within a budget, with the files that carry it out. */
 import { Command } from "commander";
 import { InterruptedError, UsageError } from "../../errors.ts";
+import { isRemote, localName } from "../../gguf/remote-name.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { backendOption, forceOption, jsonOption, quietOption, seedOption, threadsOption } from "../options.ts";
+import {
+  backendOption,
+  forceOption,
+  jsonOption,
+  MODEL_ARGUMENT,
+  quietOption,
+  remoteCacheOption,
+  seedOption,
+  threadsOption,
+} from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
 import { checkOutputs } from "../output-files.ts";
 import { planFiles, writePlan } from "../plan-files.ts";
@@ -45,7 +55,7 @@ To plan a model more than once, keep its analysis:
 export function planCommand(context: CommandContext): Command {
   const command = new Command("plan")
     .description("choose a type for every tensor within a budget; write the plan and the recipe files")
-    .argument("[model]", "a GGUF file (analyzed first), or the analysis of one")
+    .argument("[model]", `${MODEL_ARGUMENT}; or the analysis of one`)
     .option("-o, --output <file>", "where the plan goes (default: plan.json)")
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
   return addPlanningOptions(command)
@@ -54,6 +64,7 @@ export function planCommand(context: CommandContext): Command {
     .addOption(threadsOption())
     .addOption(backendOption())
     .addOption(seedOption())
+    .addOption(remoteCacheOption())
     .addOption(forceOption())
     .addOption(jsonOption())
     .addOption(quietOption())
@@ -74,7 +85,7 @@ async function runPlan(source: string | undefined, options: PlanCliOptions, cont
   output.result({
     document: plan,
     text: () => `${renderPlanTable(plan)}\n${describeFiles([target, ...Object.values(files)])}`,
-    next: nextCommand("prism", "quantize", target),
+    next: nextCommand("prism", "quantize", target, ...sourceOption(plan)),
   });
 }
 
@@ -96,6 +107,11 @@ function chooseWork(
   parseMode(options.mode);
   parseConstraints(options);
   return (context, output) => planModel(source, options, context, output);
+}
+
+/** A plan of a remote model is carried out on a copy of it here. */
+function sourceOption({ source }: Plan): string[] {
+  return isRemote(source.path) ? ["--source", localName(source.path)] : [];
 }
 
 /** One file to a line would push the plan off the screen. */

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
+import { requireLocal } from "../../gguf/remote-name.ts";
 import { parseGate } from "../../loop/gates.ts";
 import { type RunOptions, run } from "../../loop/run.ts";
 import type { Run } from "../../loop/run-document.ts";
@@ -70,6 +71,7 @@ export function runCommand(context: CommandContext): Command {
 }
 
 async function runRun(model: string, options: Options, { signal }: CommandContext): Promise<void> {
+  requireLocal(model);
   const output = openOutput(options);
   const out = options.out ?? defaultRunDirectory(model);
   const request = {

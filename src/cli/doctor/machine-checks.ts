@@ -5,7 +5,7 @@ import { access, mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
 import { makeFolder } from "../../aside-file.ts";
-import { defaultCacheDir } from "../../evaluate/cache.ts";
+import { defaultCacheDir } from "../../cache-dir.ts";
 import { formatSize } from "../../report/terminal/numbers.ts";
 import type { Check } from "./check.ts";
 

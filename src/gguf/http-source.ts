@@ -1,0 +1,215 @@
+/**
+ * A remote file by HTTP ranges. The first request learns length and version; every later answer must be of that version.
+ * Reads are rounded to blocks, missing neighbours joined, long ones cut and fetched side by side; what was fetched stays
+ * in a cache on disk where the server's ETag says exactly which bytes it has.
+ */
+import { join } from "node:path";
+import { FormatError } from "../errors.ts";
+import { createCacheBudget } from "./http/cache-budget.ts";
+import { ExpiredError } from "./http/failures.ts";
+import { createLanes, type Lanes } from "./http/lanes.ts";
+import { RangeCache } from "./http/range-cache.ts";
+import { type FileVersion, type HttpTarget, type RangeReply, requestRange } from "./http/range-request.ts";
+import { BLOCK_BYTES } from "./http/region-file.ts";
+import { RETRY, withRetries } from "./http/retry.ts";
+import { type ByteSource, formatCount } from "./source.ts";
+
+export interface HttpOptions {
+  /** Folder in which fetched parts are kept; absent: nothing is kept. */
+  readonly cacheDir?: string;
+  /** Bytes of all kept parts; default 10 GB. */
+  readonly cacheLimitBytes?: number;
+  readonly signal?: AbortSignal;
+  /** Called for bytes that arrive from the network (those of failed requests too) or are read from the cache. */
+  readonly onTransfer?: (from: "network" | "cache", bytes: number) => void;
+  /** Called with what a person should know. */
+  readonly onNote?: (text: string) => void;
+  /** Milliseconds without a byte until a request is repeated; default 30 s. */
+  readonly stallMs?: number;
+  /** Milliseconds before the first repetition; default 500. */
+  readonly retryBaseMs?: number;
+}
+
+/** Ranges of a model fetched at a time, over all its shards: enough to hide the latency of a distant server. */
+const REQUESTS_AT_A_TIME = 8;
+
+/** The default analysis of ten models of 9B parameters, about 0.7 GB each. */
+const CACHE_LIMIT_BYTES = 10e9;
+
+/** Longer than the pauses of a loaded server, shorter than a person's patience. */
+const STALL_MS = 30_000;
+
+/** Bytes of one request: what a failure costs at most. */
+const MAX_REQUEST_BYTES = 4 << 20;
+
+/** The files of one model: they share the requests at a time and the room in the cache. */
+export interface HttpSession {
+  /** Open a remote file. Throws FileError where the server refuses, has no ranges or can't be reached. */
+  open(target: HttpTarget): Promise<ByteSource>;
+}
+
+export function createHttpSession(options: HttpOptions = {}): HttpSession {
+  const {
+    cacheDir,
+    cacheLimitBytes = CACHE_LIMIT_BYTES,
+    onNote = () => undefined,
+    onTransfer = () => undefined,
+  } = options;
+  const lanes = createLanes(REQUESTS_AT_A_TIME);
+  const root = cacheDir === undefined ? undefined : join(cacheDir, "remote");
+  const budget = root === undefined ? undefined : createCacheBudget(root, cacheLimitBytes);
+  return {
+    async open(target) {
+      const connection = new HttpConnection(target, lanes, options);
+      const { totalBytes, validator, strong } = await connection.open();
+      const key = `${unsigned(target.url)}\n${validator}`;
+      // a weak validator may stay the same when bytes change
+      const isKept = root !== undefined && budget !== undefined && strong;
+      const cache = isKept ? new RangeCache({ root, budget, key, totalBytes, onNote }) : undefined;
+      return new HttpSource(target.path, totalBytes, connection, cache, onTransfer);
+    },
+  };
+}
+
+/** Query parameters that sign an address (S3, CloudFront, Google, Azure) and say nothing of the file. */
+const SIGNATURE =
+  /^(x-amz-.*|x-goog-.*|expires|signature|key-pair-id|policy|awsaccesskeyid|googleaccessid|sig|s[eipvrt]|spr|sk[a-z]+)$/i;
+
+/** A signed address is a new one each time; its file is not. */
+function unsigned(url: URL): string {
+  const bare = new URL(url);
+  for (const name of [...bare.searchParams.keys()]) if (SIGNATURE.test(name)) bare.searchParams.delete(name);
+  return bare.href;
+}
+
+/** The requests of one file: retries, lanes, and the memory of where redirects end. */
+class HttpConnection {
+  readonly #target: HttpTarget;
+  readonly #lanes: Lanes;
+  readonly #options: HttpOptions;
+  readonly #stop = new AbortController();
+  readonly #onAbort = () => this.#stop.abort();
+  #url: URL;
+  #version: FileVersion | undefined;
+
+  constructor(target: HttpTarget, lanes: Lanes, options: HttpOptions) {
+    this.#target = target;
+    this.#lanes = lanes;
+    this.#options = options;
+    this.#url = target.url;
+    if (options.signal?.aborted) this.#stop.abort();
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  async open(): Promise<FileVersion> {
+    try {
+      this.#version = (await this.#request(0, 1)).version;
+      return this.#version;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  async range(offset: number, bytes: number): Promise<Uint8Array> {
+    return this.#lanes.run(async () => (await this.#request(offset, bytes)).data);
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  async #request(offset: number, bytes: number): Promise<RangeReply> {
+    const { attempts } = RETRY;
+    const { retryBaseMs: baseMs = RETRY.baseMs } = this.#options;
+    const { signal } = this.#stop;
+    return withRetries(this.#target.path, { attempts, baseMs, signal }, async () => {
+      const url = this.#url;
+      try {
+        return await this.#ask(url, offset, bytes);
+      } catch (error) {
+        if (!(error instanceof ExpiredError)) throw error;
+        // another request may have got a new one already
+        if (this.#url === url) this.#url = this.#target.url;
+        return await this.#ask(this.#target.url, offset, bytes);
+      }
+    });
+  }
+
+  async #ask(url: URL, offset: number, bytes: number): Promise<RangeReply> {
+    const { stallMs = STALL_MS, onTransfer } = this.#options;
+    const reply = await requestRange({
+      target: this.#target,
+      url,
+      offset,
+      bytes,
+      ...(this.#version === undefined ? {} : { version: this.#version }),
+      signal: this.#stop.signal,
+      stallMs,
+      onBytes: (received) => onTransfer?.("network", received),
+    });
+    this.#url = reply.url;
+    return reply;
+  }
+}
+
+class HttpSource implements ByteSource {
+  readonly path: string;
+  readonly byteLength: number;
+  readonly #connection: HttpConnection;
+  readonly #cache: RangeCache | undefined;
+  readonly #onTransfer: (from: "cache", bytes: number) => void;
+
+  constructor(
+    path: string,
+    byteLength: number,
+    connection: HttpConnection,
+    cache: RangeCache | undefined,
+    onTransfer: (from: "cache", bytes: number) => void,
+  ) {
+    this.path = path;
+    this.byteLength = byteLength;
+    this.#connection = connection;
+    this.#cache = cache;
+    this.#onTransfer = onTransfer;
+  }
+
+  async read(offset: number, bytes: number): Promise<Uint8Array> {
+    if (offset < 0 || bytes < 0 || offset + bytes > this.byteLength) {
+      throw new FormatError(
+        this.path,
+        `gguf: expected ${formatCount(bytes)} bytes at ${formatCount(offset)} but the file has ${formatCount(this.byteLength)}; it is truncated or damaged`,
+        { offset },
+      );
+    }
+    if (bytes === 0) return new Uint8Array(0);
+    const start = offset - (offset % BLOCK_BYTES);
+    const end = Math.min(Math.ceil((offset + bytes) / BLOCK_BYTES) * BLOCK_BYTES, this.byteLength);
+    const blocks = new Uint8Array(end - start);
+    const gaps = (await this.#cache?.fill(start, blocks)) ?? [{ start, end }];
+    const missing = gaps.reduce((sum, gap) => sum + gap.end - gap.start, 0);
+    if (missing < blocks.length) this.#onTransfer("cache", blocks.length - missing);
+    await Promise.all(
+      gaps.flatMap(cut).map(async (gap) => {
+        const data = await this.#connection.range(gap.start, gap.end - gap.start);
+        blocks.set(data, gap.start - start);
+        await this.#cache?.store(gap.start, data);
+      }),
+    );
+    return blocks.slice(offset - start, offset - start + bytes);
+  }
+
+  async close(): Promise<void> {
+    this.#connection.close();
+    await this.#cache?.flush();
+  }
+}
+
+function cut({ start, end }: { start: number; end: number }): { start: number; end: number }[] {
+  const count = Math.ceil((end - start) / MAX_REQUEST_BYTES);
+  return Array.from({ length: count }, (_, i) => ({
+    start: start + i * MAX_REQUEST_BYTES,
+    end: Math.min(start + (i + 1) * MAX_REQUEST_BYTES, end),
+  }));
+}
