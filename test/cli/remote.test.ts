@@ -5,7 +5,7 @@ import type { Analysis } from "../../src/analyze/analysis.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { RangeServer } from "../gguf/range-server.ts";
-import { prism, scratchFolder } from "./prism.ts";
+import { prism, scratchFolder, startPrism } from "./prism.ts";
 
 const folder = scratchFolder();
 const at = (name: string) => join(folder.path, name);
@@ -103,6 +103,16 @@ describe("a model on a server", () => {
       expect(outcome.stderr).toContain(message);
     }
     expect(server.asked).toEqual([]);
+  });
+
+  it("that does not answer, is left on Ctrl-C", async () => {
+    server.misbehave = () => true;
+    const { child, outcome } = startPrism(["inspect", url], folder.path);
+    while (server.asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await outcome;
+    expect([code, stdout]).toEqual([130, ""]);
+    expect(stderr).toContain("prism: interrupted");
   });
 
   it("that is not there, ends with one line", async () => {
