@@ -1,9 +1,10 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { ModelIdentity } from "../analyze/analysis.ts";
+import { FormatError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { preflight } from "../gguf/preflight.ts";
+import { type Finding, preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { checkSource } from "../quantize/source.ts";
@@ -27,7 +28,9 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
   try {
     const { model } = file;
     const facts = readFacts(model);
+    const findings = preflight(model, facts);
     checkSource(model, undefined, options.allowRequantize ?? false);
+    checkEvaluable(model.path, findings);
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);
@@ -35,12 +38,24 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
-      warnings: preflight(model, facts)
-        // what is quantized already, the plan says itself
+      // what is quantized already, the plan says itself
+      warnings: findings
         .filter(({ severity, code }) => severity === "error" && code !== "already-quantized")
         .map(({ message, remedy }) => `${message}; ${remedy}`),
     };
   } finally {
     await file.close();
   }
+}
+
+/** Findings that mean llama.cpp can't compute a token's probability. */
+const NOT_EVALUABLE: ReadonlySet<string> = new Set(["no-architecture", "token-embd-missing", "tokenizer-missing"]);
+
+function checkEvaluable(path: string, findings: readonly Finding[]): void {
+  const finding = findings.find(({ code }) => NOT_EVALUABLE.has(code));
+  if (finding === undefined) return;
+  throw new FormatError(
+    path,
+    `${finding.message}; ${finding.remedy}. A run evaluates what it makes; to plan and quantize only: prism plan, prism quantize`,
+  );
 }

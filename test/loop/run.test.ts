@@ -315,6 +315,14 @@ describe("before any work", () => {
     await expect(stat(out)).rejects.toThrow();
   });
 
+  it("a model without a tokenizer is refused: it can't be evaluated", async () => {
+    const engine = paperEngine();
+    const bare = await writePaperSource(join(dir, "bare.gguf"), 1, false);
+    const error = await failure(run(options(engine, { model: bare })));
+    expect(error.message).toMatch(/bare\.gguf: the file has no tokenizer .* to plan and quantize only: prism plan/);
+    expect(engine.calls).toEqual([]);
+  });
+
   it("a quantized source is refused, and taken with allowRequantize", async () => {
     await run(options(paperEngine()));
     const quantized = join(dir, "quantized.gguf");

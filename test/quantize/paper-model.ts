@@ -23,6 +23,7 @@ export async function writePaperModel(source: string, output: string, types: Rea
   const write = (filler: string) => {
     const keyValues: NewKeyValue[] = [
       { key: "general.architecture", type: "string", value: model.arch },
+      { key: "tokenizer.ggml.model", type: "string", value: "on paper" },
       { key: "general.file_type", type: "u32", value: 0 },
       { key: "general.quantization_version", type: "u32", value: 2 },
       { key: "filler", type: "string", value: filler },
