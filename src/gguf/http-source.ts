@@ -3,31 +3,24 @@
  * Reads are rounded to blocks, missing neighbours joined, long ones cut and fetched side by side; what was fetched stays
  * in a cache on disk where the server's ETag says exactly which bytes it has.
  */
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { FormatError } from "../errors.ts";
 import { createCacheBudget } from "./http/cache-budget.ts";
-import { ExpiredError } from "./http/failures.ts";
-import { createLanes, type Lanes } from "./http/lanes.ts";
+import { type ConnectionOptions, HttpConnection } from "./http/connection.ts";
+import { createLanes } from "./http/lanes.ts";
 import { RangeCache } from "./http/range-cache.ts";
-import { type FileVersion, type HttpTarget, type RangeReply, requestRange } from "./http/range-request.ts";
+import type { HttpTarget } from "./http/range-request.ts";
 import { BLOCK_BYTES } from "./http/region-file.ts";
-import { RETRY, withRetries } from "./http/retry.ts";
 import { type ByteSource, formatCount } from "./source.ts";
 
-export interface HttpOptions {
+export interface HttpOptions extends ConnectionOptions {
   /** Folder in which fetched parts are kept; absent: nothing is kept. */
   readonly cacheDir?: string;
   /** Bytes of all kept parts; default 10 GB. */
   readonly cacheLimitBytes?: number;
-  readonly signal?: AbortSignal;
-  /** Called for bytes that arrive from the network (those of failed requests too) or are read from the cache. */
-  readonly onTransfer?: (from: "network" | "cache", bytes: number) => void;
   /** Called with what a person should know. */
   readonly onNote?: (text: string) => void;
-  /** Milliseconds without a byte until a request is repeated; default 30 s. */
-  readonly stallMs?: number;
-  /** Milliseconds before the first repetition; default 500. */
-  readonly retryBaseMs?: number;
 }
 
 /** Ranges of a model fetched at a time, over all its shards: enough to hide the latency of a distant server. */
@@ -35,9 +28,6 @@ const REQUESTS_AT_A_TIME = 8;
 
 /** The default analysis of ten models of 9B parameters, about 0.7 GB each. */
 const CACHE_LIMIT_BYTES = 10e9;
-
-/** Longer than the pauses of a loaded server, shorter than a person's patience. */
-const STALL_MS = 30_000;
 
 /** Bytes of one request: what a failure costs at most. */
 const MAX_REQUEST_BYTES = 4 << 20;
@@ -55,6 +45,8 @@ export function createHttpSession(options: HttpOptions = {}): HttpSession {
     onNote = () => undefined,
     onTransfer = () => undefined,
   } = options;
+  // every shard listens to it
+  if (options.signal !== undefined) setMaxListeners(0, options.signal);
   const lanes = createLanes(REQUESTS_AT_A_TIME);
   const root = cacheDir === undefined ? undefined : join(cacheDir, "remote");
   const budget = root === undefined ? undefined : createCacheBudget(root, cacheLimitBytes);
@@ -80,78 +72,6 @@ function unsigned(url: URL): string {
   const bare = new URL(url);
   for (const name of [...bare.searchParams.keys()]) if (SIGNATURE.test(name)) bare.searchParams.delete(name);
   return bare.href;
-}
-
-/** The requests of one file: retries, lanes, and the memory of where redirects end. */
-class HttpConnection {
-  readonly #target: HttpTarget;
-  readonly #lanes: Lanes;
-  readonly #options: HttpOptions;
-  readonly #stop = new AbortController();
-  readonly #onAbort = () => this.#stop.abort();
-  #url: URL;
-  #version: FileVersion | undefined;
-
-  constructor(target: HttpTarget, lanes: Lanes, options: HttpOptions) {
-    this.#target = target;
-    this.#lanes = lanes;
-    this.#options = options;
-    this.#url = target.url;
-    if (options.signal?.aborted) this.#stop.abort();
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  async open(): Promise<FileVersion> {
-    try {
-      this.#version = (await this.#request(0, 1)).version;
-      return this.#version;
-    } catch (error) {
-      this.close();
-      throw error;
-    }
-  }
-
-  async range(offset: number, bytes: number): Promise<Uint8Array> {
-    return this.#lanes.run(async () => (await this.#request(offset, bytes)).data);
-  }
-
-  close(): void {
-    this.#stop.abort();
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-  }
-
-  async #request(offset: number, bytes: number): Promise<RangeReply> {
-    const { attempts } = RETRY;
-    const { retryBaseMs: baseMs = RETRY.baseMs } = this.#options;
-    const { signal } = this.#stop;
-    return withRetries(this.#target.path, { attempts, baseMs, signal }, async () => {
-      const url = this.#url;
-      try {
-        return await this.#ask(url, offset, bytes);
-      } catch (error) {
-        if (!(error instanceof ExpiredError)) throw error;
-        // another request may have got a new one already
-        if (this.#url === url) this.#url = this.#target.url;
-        return await this.#ask(this.#target.url, offset, bytes);
-      }
-    });
-  }
-
-  async #ask(url: URL, offset: number, bytes: number): Promise<RangeReply> {
-    const { stallMs = STALL_MS, onTransfer } = this.#options;
-    const reply = await requestRange({
-      target: this.#target,
-      url,
-      offset,
-      bytes,
-      ...(this.#version === undefined ? {} : { version: this.#version }),
-      signal: this.#stop.signal,
-      stallMs,
-      onBytes: (received) => onTransfer?.("network", received),
-    });
-    this.#url = reply.url;
-    return reply;
-  }
 }
 
 class HttpSource implements ByteSource {

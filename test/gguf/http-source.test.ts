@@ -187,11 +187,19 @@ describe("what passes is tried again", () => {
     expect(server.asked).toHaveLength(7);
   });
 
-  it("a server that is not there, in vain", async () => {
+  it("a server that went away, in vain; one that never was there is not waited for", async () => {
     const gone = await RangeServer.start();
     const name = `${gone.origin}/model.gguf`;
+    gone.files.set("/model.gguf", { bytes, etag: '"one"' });
+    const source = await open(name);
     await gone.stop();
     expect((await failure(open(name))).message).toMatch(
+      /^http:\/\/127\.0\.0\.1:\d+\/model\.gguf: no server answers there; check the address \(.*ECONNREFUSED.*\)$/,
+    );
+    expect((await failure(open("http://127.0.0.1:9/model.gguf"))).message).toMatch(
+      /^http:\/\/127\.0\.0\.1:9\/model\.gguf: web servers don't use this port; check the address \(bad port\)$/,
+    );
+    expect((await failure(source.read(0, 10))).message).toMatch(
       /^http:\/\/127\.0\.0\.1:\d+\/model\.gguf: the connection failed \(.*ECONNREFUSED.*\), 6 times in a row; check/,
     );
   });

@@ -51,15 +51,24 @@ function retryAfterMs(headers: Headers): number | undefined {
 /** Network errors that don't pass within seconds, by code, and what they mean. */
 const LASTING: readonly (readonly [code: RegExp, reason: string])[] = [
   [/^ENOTFOUND$/, "no such host; check the address and the connection"],
+  [/^bad port$/, "web servers don't use this port; check the address"],
   [/CERT|SELF_SIGNED|UNABLE_TO_(VERIFY|GET_ISSUER)|ALTNAME|^ERR_TLS|^ERR_SSL|^EPROTO$/, "no secure connection"],
 ];
 
-/** The error for a request that got no answer, or only a part of one. */
-export function networkError(path: string, error: unknown): Error {
+/**
+ * The error for a request that got no answer, or only a part of one. A server that refuses the `first` request is not
+ * there; one that refuses a later one may be starting again.
+ */
+export function networkError(path: string, error: unknown, first: boolean): Error {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const { code = "", message } = cause as NodeJS.ErrnoException;
-  const reason = LASTING.find(([pattern]) => pattern.test(code))?.[1];
+  const { code, message } = cause as NodeJS.ErrnoException;
   const detail = message || code || "no answer";
+  // fetch's own refusals have no code
+  const name = code ?? message;
+  const reason =
+    first && name === "ECONNREFUSED"
+      ? "no server answers there; check the address"
+      : LASTING.find(([pattern]) => pattern.test(name))?.[1];
   if (reason !== undefined) return new FileError(path, `${reason} (${detail})`, { cause: error });
   return new TransferError(`the connection failed (${detail})`);
 }

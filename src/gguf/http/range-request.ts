@@ -76,7 +76,7 @@ export async function requestRange(request: RangeRequest): Promise<RangeReply> {
     if (signal.aborted) throw new InterruptedError();
     if (stalled) throw new TransferError(`the server sent nothing for ${(stallMs / 1000).toFixed(1)} s`);
     if (error instanceof PrismError || error instanceof TransferError) throw error;
-    throw networkError(target.path, error);
+    throw networkError(target.path, error, request.version === undefined);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
