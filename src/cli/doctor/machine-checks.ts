@@ -49,7 +49,7 @@ async function cacheCheck(): Promise<Check> {
     return {
       name: "cache",
       status: "absent",
-      detail: `${dir} can't be written (${(error as NodeJS.ErrnoException).code ?? error})`,
+      detail: `${dir} can't be written (${(error as Error).message})`,
       remedy: "set PRISM_CACHE_DIR to a folder that can",
     };
   }
