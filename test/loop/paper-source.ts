@@ -5,7 +5,7 @@ import { createRandom, seedFromName } from "../../src/random.ts";
 
 const WIDTH = 256;
 const ROWS = 32;
-const LAYERS = 4;
+const LAYERS = 2;
 const PARTS = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
 
 /** Write the f16 model; another `seed` gives other weights under the same header. */
