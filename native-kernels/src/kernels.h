@@ -22,7 +22,7 @@ struct OsqeSums {
 
 struct Kernels {
   const char *isa;
-  // Add the squares to `columnPower`, set `rowPower`; returns how many weights are not finite.
+  // Set both powers; returns how many weights are not finite, which are left out.
   int64_t (*moments)(const float *data, int64_t rows, int64_t columns, double *rowPower, double *columnPower);
   void (*osqe)(const float *data, int64_t rows, int64_t columns, OsqeSums *sums);
   // gram += panelᵀ·panel below the diagonal; panel: `order` / GRAM_TILE tiles of `depth` × GRAM_TILE, gram: `order`².

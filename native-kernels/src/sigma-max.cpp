@@ -23,6 +23,9 @@ constexpr double CONVERGED = 1e-6;
 constexpr int64_t MAX_BANDS = 16;
 constexpr int64_t ROWS_IN_32_BITS = 128;
 
+// Of the power of two that weights are scaled by: vectors scaled by it keep all their bits in 32-bit numbers.
+constexpr double LARGEST_EXPONENT = 120;
+
 double largestOfGram(const Matrix &matrix) {
   const auto [data, rows, columns] = matrix;
   const int64_t order = std::min(rows, columns);
@@ -93,7 +96,8 @@ double sigmaMax(const Matrix &matrix, int threads) {
   double power = 0;
   for (const double row : rowPower) power += row;
   if (power == 0) return 0;
-  const double scale = std::exp2(-std::floor(std::log2(power) / 2));
+  const double exponent = std::min(std::max(-std::floor(std::log2(power) / 2), -LARGEST_EXPONENT), LARGEST_EXPONENT);
+  const double scale = std::exp2(exponent);
   return std::sqrt(largestByKrylov(matrix, scale, threads)) / scale;
 }
 

@@ -7,3 +7,9 @@
 #include "osqe.h"
 #include "peak.h"
 #include "tridiagonalize.h"
+#undef PRISM_EVEN
+#undef PRISM_ODD
+#undef PRISM_FIRST_PAIRS
+#undef PRISM_LAST_PAIRS
+#undef PRISM_SHUFFLE
+#undef PRISM_UNROLL

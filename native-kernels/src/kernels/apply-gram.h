@@ -10,14 +10,14 @@ static void timesBlock(const float *row0, const float *row1, int64_t columns, co
   int64_t column = 0;
   for (; column + LANES <= columns; column += LANES) {
     const Floats w0 = loadFloats(row0 + column), w1 = loadFloats(row1 + column);
-#pragma GCC unroll 8
+    PRISM_UNROLL
     for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
       const Floats vector = loadFloats(x + k * columns + column);
       sum0[k] += w0 * vector;
       sum1[k] += w1 * vector;
     }
   }
-#pragma GCC unroll 8
+  PRISM_UNROLL
   for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
     y[k] = sumOf(sum0[k]);
     y[KRYLOV_BLOCK + k] = sumOf(sum1[k]);
@@ -35,11 +35,11 @@ static void addTransposed(const float *data, int64_t columns, const float *y, fl
   int64_t column = 0;
   for (; column + LANES <= columns; column += LANES) {
     Floats weights[APPLY_ROWS];
-#pragma GCC unroll 8
+    PRISM_UNROLL
     for (int64_t row = 0; row < APPLY_ROWS; row++) weights[row] = loadFloats(data + row * columns + column);
     for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
       Floats sum = loadFloats(result + k * columns + column);
-#pragma GCC unroll 8
+      PRISM_UNROLL
       for (int64_t row = 0; row < APPLY_ROWS; row++) sum += weights[row] * y[row * KRYLOV_BLOCK + k];
       store(result + k * columns + column, sum);
     }

@@ -9,14 +9,14 @@ static void gramTile(const double *left, const double *right, int64_t depth, dou
   for (int64_t k = 0; k < depth; k++) {
     const Doubles right0 = loadDoubles(right + k * GRAM_TILE);
     const Doubles right1 = loadDoubles(right + k * GRAM_TILE + DOUBLE_LANES);
-#pragma GCC unroll 8
+    PRISM_UNROLL
     for (int64_t row = 0; row < GRAM_ROWS; row++) {
       const double factor = left[k * GRAM_TILE + row];
       sum0[row] += factor * right0;
       sum1[row] += factor * right1;
     }
   }
-#pragma GCC unroll 8
+  PRISM_UNROLL
   for (int64_t row = 0; row < GRAM_ROWS; row++) {
     double *to = gram + row * order;
     store(to, loadDoubles(to) + sum0[row]);

@@ -1,26 +1,10 @@
-// Powers of rows and columns. Four rows at a time share the loads of the column sums.
+// Powers of rows and columns. Four rows at a time share the loads of the column sums. Squares of 32-bit numbers don't
+// overflow 64 bits, so a row's power is finite if its weights are: only where one is not, the weights are looked at.
 
 constexpr int64_t MOMENTS_ROWS = 4;
-// Columns looked at before they are summed: four rows of them stay in the first-level cache.
-constexpr int64_t MOMENTS_COLUMNS = 1024;
 
-static bool allFinite(const float *data, int64_t stride, int64_t columns) {
-  // The exponent bits of NaN and infinities are all ones.
-  constexpr int32_t EXPONENT = 0x7f800000;
-  Ints found = {};
-  int32_t rest = 0;
-  for (int64_t row = 0; row < MOMENTS_ROWS; row++) {
-    const float *from = data + row * stride;
-    int64_t column = 0;
-    for (; column + LANES <= columns; column += LANES) found |= (loadBits(from + column) & EXPONENT) == EXPONENT;
-    for (; column < columns; column++) rest |= from[column] - from[column] != 0;
-  }
-  for (int64_t lane = 0; lane < LANES; lane++) rest |= found[lane];
-  return rest == 0;
-}
-
-static void finiteMoments(const float *data, int64_t stride, int64_t columns, double *rowPower, double *columnPower) {
-  const float *r0 = data, *r1 = r0 + stride, *r2 = r1 + stride, *r3 = r2 + stride;
+static void finiteMoments(const float *data, int64_t columns, double *rowPower, double *columnPower) {
+  const float *r0 = data, *r1 = r0 + columns, *r2 = r1 + columns, *r3 = r2 + columns;
   Doubles s0 = {}, s1 = {}, s2 = {}, s3 = {};
   int64_t column = 0;
   for (; column + DOUBLE_LANES <= columns; column += DOUBLE_LANES) {
@@ -36,49 +20,46 @@ static void finiteMoments(const float *data, int64_t stride, int64_t columns, do
   double tail[MOMENTS_ROWS] = {};
   for (; column < columns; column++) {
     for (int64_t row = 0; row < MOMENTS_ROWS; row++) {
-      const double weight = data[row * stride + column];
+      const double weight = data[row * columns + column];
       tail[row] += weight * weight;
       columnPower[column] += weight * weight;
     }
   }
-  rowPower[0] += sumOf(s0) + tail[0];
-  rowPower[1] += sumOf(s1) + tail[1];
-  rowPower[2] += sumOf(s2) + tail[2];
-  rowPower[3] += sumOf(s3) + tail[3];
+  rowPower[0] = sumOf(s0) + tail[0];
+  rowPower[1] = sumOf(s1) + tail[1];
+  rowPower[2] = sumOf(s2) + tail[2];
+  rowPower[3] = sumOf(s3) + tail[3];
 }
 
-static int64_t checkedMoments(const float *data, int64_t stride, int64_t rows, int64_t columns, double *rowPower,
+static int64_t checkedMoments(const float *data, int64_t rows, int64_t columns, double *rowPower,
                               double *columnPower) {
   int64_t nonFinite = 0;
   for (int64_t row = 0; row < rows; row++) {
     double power = 0;
     for (int64_t column = 0; column < columns; column++) {
-      const double weight = data[row * stride + column];
+      const double weight = data[row * columns + column];
       const bool finite = weight - weight == 0;
       const double square = finite ? weight * weight : 0;
       nonFinite += !finite;
       power += square;
       columnPower[column] += square;
     }
-    rowPower[row] += power;
+    rowPower[row] = power;
   }
   return nonFinite;
 }
 
 static int64_t moments(const float *data, int64_t rows, int64_t columns, double *rowPower, double *columnPower) {
-  int64_t nonFinite = 0;
-  for (int64_t row = 0; row < rows; row++) rowPower[row] = 0;
-  for (int64_t row = 0; row < rows; row += MOMENTS_ROWS) {
-    const int64_t some = rows - row < MOMENTS_ROWS ? rows - row : MOMENTS_ROWS;
-    for (int64_t column = 0; column < columns; column += MOMENTS_COLUMNS) {
-      const int64_t width = columns - column < MOMENTS_COLUMNS ? columns - column : MOMENTS_COLUMNS;
-      const float *from = data + row * columns + column;
-      if (some == MOMENTS_ROWS && allFinite(from, columns, width)) {
-        finiteMoments(from, columns, width, rowPower + row, columnPower + column);
-      } else {
-        nonFinite += checkedMoments(from, columns, some, width, rowPower + row, columnPower + column);
-      }
-    }
+  const int64_t together = rows - rows % MOMENTS_ROWS;
+  bool finite = true;
+  for (int64_t column = 0; column < columns; column++) columnPower[column] = 0;
+  for (int64_t row = 0; row < together; row += MOMENTS_ROWS) {
+    finiteMoments(data + row * columns, columns, rowPower + row, columnPower);
+    for (int64_t at = row; at < row + MOMENTS_ROWS; at++) finite &= rowPower[at] - rowPower[at] == 0;
   }
-  return nonFinite;
+  if (finite) {
+    return checkedMoments(data + together * columns, rows - together, columns, rowPower + together, columnPower);
+  }
+  for (int64_t column = 0; column < columns; column++) columnPower[column] = 0;
+  return checkedMoments(data, rows, columns, rowPower, columnPower);
 }

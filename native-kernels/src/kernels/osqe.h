@@ -22,58 +22,70 @@ struct OsqeBlocks {
   Floats magnitude[OSQE_BLOCK];
   // 1/magnitude, 1 where that is 0.
   Floats inverse[OSQE_BLOCK];
-  // The magnitude in units of the sweep, in the upper halves.
-  WideInts step[OSQE_BLOCK];
+  // The magnitude in units of the sweep.
+  Ints step[OSQE_BLOCK];
 };
 
 // All 0 between sweeps.
 struct OsqeBuckets {
-  int64_t one[STRIDE * LANES];
+  alignas(PRISM_VECTOR_BYTES) int64_t one[STRIDE * LANES];
   // At 2 bits: from level ±1 to ±2, with a positive, then with a negative scale.
-  int64_t far[2 * STRIDE * LANES];
+  alignas(PRISM_VECTOR_BYTES) int64_t far[2 * STRIDE * LANES];
 };
 
 struct Fit {
   Floats error, inverseScale;
 };
 
+// The largest ⟨q,w⟩²/⟨q,q⟩ so far, and the bucket it is the state at the end of.
 struct Best {
-  Floats squaredProduct, square, u;
+  Floats squaredProduct = {}, square = Floats{} + 1.0f, bucket = {};
 };
 
-static inline void keepBetter(WideInts sums, Floats u, Best &best) {
-  const Floats product = asFloats(__builtin_convertvector(sums >> 32, Ints));
-  const Floats square = asFloats(__builtin_convertvector(sums & 0xffffffff, Ints));
-  const Floats squaredProduct = product * product;
-  const Ints better = squaredProduct * best.square > best.squaredProduct * square;
-  best.squaredProduct = better ? squaredProduct : best.squaredProduct;
-  best.square = better ? square : best.square;
-  best.u = better ? u : best.u;
+static inline void keepBetter(const Best &other, Best &best) {
+  const Ints better = other.squaredProduct * best.square > best.squaredProduct * other.square;
+  best.squaredProduct = better ? other.squaredProduct : best.squaredProduct;
+  best.square = better ? other.square : best.square;
+  best.bucket = better ? other.bucket : best.bucket;
 }
 
-static inline void addSteps(int64_t *buckets, Ints bucket, WideInts step) {
+static inline void keepBetter(Pairs sums, Floats bucket, Best &best) {
+  const Floats product = asFloats(upperOf(sums));
+  const Floats square = asFloats(lowerOf(sums));
+  keepBetter({product * product, square, bucket}, best);
+}
+
+static inline void addSteps(int64_t *buckets, Ints bucket, Ints product, Ints square) {
   Ints lane;
   for (int32_t at = 0; at < LANES; at++) lane[at] = at;
   alignas(PRISM_VECTOR_BYTES) int32_t slots[LANES];
   alignas(PRISM_VECTOR_BYTES) int64_t steps[LANES];
   *reinterpret_cast<Ints *>(slots) = bucket * static_cast<int32_t>(LANES) + lane;
-  *reinterpret_cast<WideInts __attribute__((aligned(PRISM_VECTOR_BYTES))) *>(steps) = step;
-#pragma GCC unroll 16
+  const Pairs step = pairs(square, product);
+  reinterpret_cast<Longs *>(steps)[0] = step.first;
+  reinterpret_cast<Longs *>(steps)[1] = step.last;
+  // Through memory: taking the lanes out of a register costs two instructions each.
+  __asm__ volatile("" : : "r"(slots), "r"(steps) : "memory");
+  PRISM_UNROLL
   for (int64_t at = 0; at < LANES; at++) buckets[slots[at]] += steps[at];
 }
 
-static inline WideInts takeBucket(int64_t *buckets, int64_t bucket) {
-  typedef WideInts Aligned __attribute__((aligned(PRISM_VECTOR_BYTES), may_alias));
-  Aligned *at = reinterpret_cast<Aligned *>(buckets + bucket * LANES);
-  const WideInts taken = *at;
-  *at = WideInts{};
+static inline Pairs takeBucket(int64_t *buckets, int64_t bucket) {
+  Longs *at = reinterpret_cast<Longs *>(buckets + bucket * LANES);
+  const Pairs taken = {at[0], at[1]};
+  at[0] = Longs{};
+  at[1] = Longs{};
   return taken;
 }
 
 static inline bool anyOf(Ints mask) {
-  int32_t any = 0;
-  for (int64_t lane = 0; lane < LANES; lane++) any |= mask[lane];
-  return any != 0;
+  typedef int64_t Part __attribute__((vector_size(16)));
+  constexpr int64_t PARTS = PRISM_VECTOR_BYTES / 16;
+  Part parts[PARTS];
+  __builtin_memcpy(parts, &mask, PRISM_VECTOR_BYTES);
+  Part any = parts[0];
+  for (int64_t part = 1; part < PARTS; part++) any |= parts[part];
+  return (any[0] | any[1]) != 0;
 }
 
 static inline Floats squareRoot(Floats value) {
@@ -112,29 +124,34 @@ static Fit symmetricFit(const OsqeBlocks &blocks, OsqeBuckets &buckets, float to
   const Floats uMax = top / smallest;
   const Floats bucketsPerU = BUCKETS / (uMax - uMin);
   const Floats offset = uMin * bucketsPerU - 1;
-  WideInts start = {};
+  Ints startProduct = {}, startSquare = {};
   for (int64_t i = 0; i < OSQE_BLOCK; i++) {
     const Floats x = blocks.magnitude[i];
     const Floats perLevel = blocks.inverse[i] * bucketsPerU;
     Ints level = truncated(x * uMin + 0.5f);
     const Ints last = truncated(least(x * uMax + 0.5f, Floats{} + top));
-    start += __builtin_convertvector(level, WideInts) * blocks.step[i] + __builtin_convertvector(level * level, WideInts);
+    startProduct += level * blocks.step[i];
+    startSquare += level * level;
     for (Ints open = level < last; anyOf(open); open = level < last) {
       const Ints bucket = truncated((asFloats(level) + 0.5f) * perLevel - offset);
-      addSteps(buckets.one, open ? bucket : Ints{} + NEVER,
-               blocks.step[i] + __builtin_convertvector(2 * level + 1, WideInts));
+      addSteps(buckets.one, open ? bucket : Ints{} + NEVER, blocks.step[i], 2 * level + 1);
       level += 1;
     }
   }
-  Best best = {Floats{}, Floats{} + 1.0f, Floats{} + top};
-  const Floats perBucket = 1 / bucketsPerU;
-  WideInts sums = start;
-  for (int64_t bucket = 0; bucket < NEVER; bucket++) {
-    sums += takeBucket(buckets.one, bucket);
-    keepBetter(sums, (static_cast<float>(bucket + 1) + offset) * perBucket, best);
+  // Two, so that one comparison need not wait for the one before.
+  Best best, other;
+  Pairs sums = pairs(startSquare, startProduct);
+  Floats at = {};
+  for (int64_t bucket = 0; bucket < NEVER; bucket += 2) {
+    sums = sums + takeBucket(buckets.one, bucket);
+    keepBetter(sums, at, best);
+    sums = sums + takeBucket(buckets.one, bucket + 1);
+    keepBetter(sums, at + 1, other);
+    at += 2;
   }
   takeBucket(buckets.one, NEVER);
-  const Fit swept = fitSymmetric(blocks, best.u, top);
+  keepBetter(other, best);
+  const Fit swept = fitSymmetric(blocks, (best.bucket + 1 + offset) / bucketsPerU, top);
   const Ints better = swept.error < plain.error;
   return {better ? swept.error : plain.error, better ? swept.inverseScale : plain.inverseScale};
 }
@@ -171,26 +188,26 @@ static Floats twoBitError(const OsqeBlocks &blocks, OsqeBuckets &buckets) {
     const Ints one = truncated(least(greatest(0.5f * perLevel - TWO_BIT_OFFSET, Floats{}), end));
     const Ints two = truncated(least(1.5f * perLevel - TWO_BIT_OFFSET, end));
     const Ints side = blocks.weight[i] < 0 ? Ints{} : Ints{} + static_cast<int32_t>(STRIDE);
-    addSteps(buckets.one, present ? one : Ints{} + NEVER, blocks.step[i] + 1);
-    addSteps(buckets.far, (present ? two : Ints{} + NEVER) + side, blocks.step[i] + 3);
+    addSteps(buckets.one, present ? one : Ints{} + NEVER, blocks.step[i], Ints{} + 1);
+    addSteps(buckets.far, (present ? two : Ints{} + NEVER) + side, blocks.step[i], Ints{} + 3);
   }
-  const Floats u = Floats{} + TWO_BIT_U_MIN;
-  Best positive = {Floats{}, Floats{} + 1.0f, u};
-  Best negative = positive;
-  WideInts one = {}, farPositive = {}, farNegative = {};
+  Best positive, negative;
+  Floats at = {};
+  Pairs one = {}, farPositive = {}, farNegative = {};
   for (int64_t bucket = 0; bucket < NEVER; bucket++) {
-    const Floats bucketEnd = Floats{} + (static_cast<float>(bucket + 1) + TWO_BIT_OFFSET) / TWO_BIT_BUCKETS_PER_U;
-    one += takeBucket(buckets.one, bucket);
-    farPositive += takeBucket(buckets.far, bucket);
-    farNegative += takeBucket(buckets.far, bucket + STRIDE);
-    keepBetter(one + farPositive, bucketEnd, positive);
-    keepBetter(one + farNegative, bucketEnd, negative);
+    one = one + takeBucket(buckets.one, bucket);
+    farPositive = farPositive + takeBucket(buckets.far, bucket);
+    farNegative = farNegative + takeBucket(buckets.far, bucket + STRIDE);
+    keepBetter(one + farPositive, at, positive);
+    keepBetter(one + farNegative, at, negative);
+    at += 1;
   }
   takeBucket(buckets.one, NEVER);
   takeBucket(buckets.far, NEVER);
   takeBucket(buckets.far, NEVER + STRIDE);
   const Ints flip = negative.squaredProduct * positive.square > positive.squaredProduct * negative.square;
-  return twoBitErrorAt(blocks, flip ? negative.u : positive.u, flip);
+  const Floats bucket = flip ? negative.bucket : positive.bucket;
+  return twoBitErrorAt(blocks, (bucket + 1 + TWO_BIT_OFFSET) / TWO_BIT_BUCKETS_PER_U, flip);
 }
 
 // Weights nearer than δ scales to one of the thresholds ½, 1½, … top−½.
@@ -211,7 +228,10 @@ static int64_t nearThresholds(const OsqeBlocks &blocks, Floats inverseScale, int
 static Floats prepare(OsqeBlocks &blocks, WideDoubles &power) {
   Floats largest = {};
   for (int64_t i = 0; i < OSQE_BLOCK; i++) {
-    const Floats weight = blocks.weight[i];
+    const Floats given = blocks.weight[i];
+    // Weights are finite; one that is not counts as 0, so that no bucket is out of range.
+    const Floats weight = given - given == 0 ? given : Floats{};
+    blocks.weight[i] = weight;
     largest = greatest(largest, greatest(weight, -weight));
     const WideDoubles exact = __builtin_convertvector(weight, WideDoubles);
     power += exact * exact;
@@ -222,28 +242,36 @@ static Floats prepare(OsqeBlocks &blocks, WideDoubles &power) {
     const Floats magnitude = greatest(weight, -weight) / divisor;
     blocks.magnitude[i] = magnitude;
     blocks.inverse[i] = 1 / (magnitude > 0 ? magnitude : Floats{} + 1.0f);
-    blocks.step[i] = __builtin_convertvector(truncated(magnitude * PRODUCT_UNITS), WideInts) << 32;
+    blocks.step[i] = truncated(magnitude * PRODUCT_UNITS);
   }
   return largest;
 }
 
+// Takes block after block, each into a lane; 0 where one is short or there is none.
+struct BlockReader {
+  const float *from, *end;
+  int64_t columns, column;
+
+  int64_t next(float *to) {
+    const int64_t left = from < end ? columns - column : 0;
+    const int64_t length = left < OSQE_BLOCK ? left : OSQE_BLOCK;
+    for (int64_t i = 0; i < length; i++) to[i * LANES] = from[i];
+    for (int64_t i = length; i < OSQE_BLOCK; i++) to[i * LANES] = 0;
+    from += length;
+    column = left == length ? 0 : column + length;
+    return length;
+  }
+};
+
 static void osqe(const float *data, int64_t rows, int64_t columns, OsqeSums *sums) {
-  const int64_t perRow = (columns + OSQE_BLOCK - 1) / OSQE_BLOCK;
-  const int64_t count = rows * perRow;
   alignas(PRISM_VECTOR_BYTES) OsqeBuckets buckets = {};
   alignas(PRISM_VECTOR_BYTES) OsqeBlocks blocks;
   WideDoubles power = {}, error[4] = {};
-  for (int64_t first = 0; first < count; first += LANES) {
+  BlockReader reader = {data, data + rows * columns, columns, 0};
+  while (reader.from < reader.end) {
     int64_t lengths[LANES];
     for (int64_t lane = 0; lane < LANES; lane++) {
-      const int64_t block = first + lane;
-      const int64_t column = block % perRow * OSQE_BLOCK;
-      const float *from = data + block / perRow * columns + column;
-      const int64_t length = block >= count ? 0 : columns - column < OSQE_BLOCK ? columns - column : OSQE_BLOCK;
-      // Weights are finite; one that is not counts as 0, so that no bucket is out of range.
-      for (int64_t i = 0; i < length; i++) blocks.weight[i][lane] = from[i] - from[i] == 0 ? from[i] : 0;
-      for (int64_t i = length; i < OSQE_BLOCK; i++) blocks.weight[i][lane] = 0;
-      lengths[lane] = length;
+      lengths[lane] = reader.next(reinterpret_cast<float *>(blocks.weight) + lane);
     }
     const Floats largest = prepare(blocks, power);
     const WideDoubles unit = __builtin_convertvector(largest, WideDoubles);

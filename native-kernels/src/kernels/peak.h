@@ -5,8 +5,10 @@ static double peak(int64_t rounds, double *sink) {
   Doubles sums[CHAINS] = {};
   Doubles factor = {};
   factor += 0.5 + *sink;
+  // Chains that start alike would be computed once.
+  for (int64_t chain = 0; chain < CHAINS; chain++) sums[chain] += static_cast<double>(chain);
   for (int64_t round = 0; round < rounds; round++) {
-#pragma GCC unroll 12
+    PRISM_UNROLL
     for (int64_t chain = 0; chain < CHAINS; chain++) sums[chain] = sums[chain] * factor + factor;
   }
   for (int64_t chain = 0; chain < CHAINS; chain++) *sink += sumOf(sums[chain]);
