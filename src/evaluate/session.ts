@@ -39,10 +39,10 @@ export async function openSession(options: SessionOptions): Promise<EvaluationSe
   const context = chooseContext(options.context, description.contextTrain);
   if (options.engine.info.kind === "programs") return openProgramsSession(options, description, context);
   // A model that can't be read is said so before the reference is scored for it.
-  if (options.pilot !== description.path) await describeModel(options.pilot);
+  const pilot = options.pilot === description.path ? description : await describeModel(options.pilot);
   const loaded = await loadModel(description.path, context, options);
   try {
-    return await openEmbeddedSession(loaded, context, description, options);
+    return await openEmbeddedSession(loaded, context, description, pilot, options);
   } catch (error) {
     await loaded.close();
     throw error;
@@ -53,6 +53,7 @@ async function openEmbeddedSession(
   loaded: LoadedModel,
   context: number,
   description: ModelDescription,
+  pilot: ModelDescription,
   options: SessionOptions,
 ): Promise<EvaluationSession> {
   const { vocabSize } = loaded;
@@ -78,7 +79,7 @@ async function openEmbeddedSession(
     ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
     referencePpl: () => referencePpl,
     async evaluateModel(path) {
-      const described = await describeModel(path);
+      const described = path === pilot.path ? pilot : await describeModel(path);
       // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
       const model = !comparing && path === description.path && kept !== undefined ? kept : await load(path);
       try {

@@ -105,6 +105,7 @@ describe("the ABI guard", () => {
       ({ n_ctx: 512, n_batch: 2048, type_k: 1, type_v: 1, offload_kqv: true }) as ReturnType<
         Parameters<typeof checkAbi>[0]["contextDefaults"]
       >,
+    threadpoolDefaults: (threads: number) => ({ n_threads: threads, poll: 50, strict_cpu: false, paused: false }),
     ...change,
   });
 

@@ -4,7 +4,7 @@
  */
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import { LLAMA_VERSION } from "../package.ts";
-import type { ContextParams, ModelParams, QuantizeParams } from "./llama-structs.ts";
+import type { ContextParams, ModelParams, QuantizeParams, ThreadpoolParams } from "./llama-structs.ts";
 
 /** Throws an Error that names the first mismatch. */
 export function checkAbi(library: {
@@ -14,6 +14,7 @@ export function checkAbi(library: {
   quantizeDefaults: () => QuantizeParams;
   modelDefaults: () => ModelParams;
   contextDefaults: () => ContextParams;
+  threadpoolDefaults: (threads: number) => ThreadpoolParams;
 }): void {
   const expect = (what: string, expected: unknown, got: unknown) => {
     if (got !== expected) {
@@ -41,6 +42,10 @@ export function checkAbi(library: {
   const model = library.modelDefaults();
   expect("model default use_extra_bufts", true, model.use_extra_bufts);
   expect("model default vocab_only", false, model.vocab_only);
+  const threadpool = library.threadpoolDefaults(3);
+  expect("threadpool default n_threads", 3, threadpool.n_threads);
+  expect("threadpool default poll", 50, threadpool.poll);
+  expect("threadpool default paused", false, threadpool.paused);
 }
 
 function normalizeVersion(version: string): string {

@@ -3,6 +3,7 @@
  * another number or length are asked for, since llama.cpp fixes both when it allocates its memory.
  */
 import koffi from "koffi";
+import { attachThreads } from "./attach-threads.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 
 /** llama-perplexity's default logical batch, tokens. */
@@ -103,6 +104,7 @@ export class Decoder {
       this.#library.freeContext(pointer);
       throw new Error("an encoder or embedding model predicts no next token: it has no perplexity and samples no text");
     }
+    attachThreads(this.#library, pointer, this.#threads);
     this.#context = { shape, pointer, memory, sequenceIds: Int32Array.from({ length: sequences }, (_, i) => i) };
     return this.#context;
   }

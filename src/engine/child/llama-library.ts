@@ -6,7 +6,13 @@ import koffi from "koffi";
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import type { EnginePackage } from "../package.ts";
 import { checkAbi } from "./check-abi.ts";
-import { type ContextParams, declareStructs, type ModelParams, type QuantizeParams } from "./llama-structs.ts";
+import {
+  type ContextParams,
+  declareStructs,
+  type ModelParams,
+  type QuantizeParams,
+  type ThreadpoolParams,
+} from "./llama-structs.ts";
 
 /** The address of one of the library's objects. */
 export type Pointer = bigint;
@@ -29,6 +35,21 @@ export function openLlamaLibrary(found: EnginePackage) {
     deviceName: base.func("const char *ggml_backend_dev_name(void *)") as (device: Pointer) => string,
     deviceDescription: base.func("const char *ggml_backend_dev_description(void *)") as (device: Pointer) => string,
     deviceType: base.func("int32_t ggml_backend_dev_type(void *)") as (device: Pointer) => number,
+    deviceOfType: ggml.func("void *ggml_backend_dev_by_type(int32_t)") as (type: number) => Pointer | null,
+    registryOf: base.func("void *ggml_backend_dev_backend_reg(void *)") as (device: Pointer) => Pointer,
+    backendFunction: base.func("void *ggml_backend_reg_get_proc_address(void *, const char *)") as (
+      registry: Pointer,
+      name: string,
+    ) => Pointer | null,
+    threadpoolDefaults: base.func("ggml_threadpool_params ggml_threadpool_params_default(int)") as (
+      threads: number,
+    ) => ThreadpoolParams,
+    newThreadpool: koffi.proto("void *ggml_threadpool_new(ggml_threadpool_params *)"),
+    attachThreadpool: llama.func("void llama_attach_threadpool(void *, void *, void *)") as (
+      context: Pointer,
+      threadpool: Pointer,
+      batchThreadpool: Pointer,
+    ) => void,
     typeName: base.func("const char *ggml_type_name(int32_t)") as (type: number) => string,
     rowSize: base.func("size_t ggml_row_size(int32_t, int64_t)") as (type: number, elements: number) => number,
     quantizeChunk: base.func(

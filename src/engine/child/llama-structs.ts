@@ -43,6 +43,15 @@ export interface QuantizeParams {
   [field: string]: unknown;
 }
 
+export interface ThreadpoolParams {
+  n_threads: number;
+  /** How long a thread looks for work before it sleeps, 0 to 100. */
+  poll: number;
+  strict_cpu: boolean;
+  paused: boolean;
+  [field: string]: unknown;
+}
+
 const POINTER = "void *";
 
 /** Make the structs known to koffi by name. Once per process. */
@@ -115,6 +124,15 @@ export function declareStructs(): void {
     n_seq_id: POINTER,
     seq_id: POINTER,
     logits: POINTER,
+  });
+
+  koffi.struct("ggml_threadpool_params", {
+    cpumask: koffi.array("bool", 512),
+    n_threads: "int32_t",
+    prio: "int32_t",
+    poll: "uint32_t",
+    strict_cpu: "bool",
+    paused: "bool",
   });
 
   koffi.struct("llama_model_tensor_override", { pattern: "const char *", type: "int32_t" });
