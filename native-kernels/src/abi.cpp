@@ -50,7 +50,7 @@ PRISM_EXPORT int32_t prism_osqe(const float *data, int64_t rows, int64_t columns
     const prism::OsqeSums found = prism::osqe({data, rows, columns}, threads);
     sums[0] = found.power;
     for (int bits = 0; bits < 4; bits++) sums[1 + bits] = found.error[bits];
-    sums[5] = found.near;
+    sums[5] = found.nearThreshold;
     sums[6] = found.onGrid;
   });
 }

@@ -15,7 +15,7 @@ struct OsqeSums {
   double power = 0;
   // Squared errors at 2, 3, 4 and 6 bits.
   double error[4] = {0, 0, 0, 0};
-  double near = 0;
+  double nearThreshold = 0;
   // Weights in blocks that are not all zero.
   double onGrid = 0;
 };
@@ -25,7 +25,7 @@ struct Kernels {
   // Set both powers; returns how many weights are not finite, which are left out.
   int64_t (*moments)(const float *data, int64_t rows, int64_t columns, double *rowPower, double *columnPower);
   void (*osqe)(const float *data, int64_t rows, int64_t columns, OsqeSums *sums);
-  // gram += panelᵀ·panel below the diagonal; panel: `order` / GRAM_TILE tiles of `depth` × GRAM_TILE, gram: `order`².
+  // gram += panelᵀ·panel on and below the diagonal; panel: order / GRAM_TILE tiles of depth × GRAM_TILE.
   void (*gram)(const double *panel, int64_t order, int64_t depth, double *gram);
   // Householder reduction of the lower triangle; `work` holds 4·order.
   void (*tridiagonalize)(double *lower, int64_t order, int64_t stride, double *diagonal, double *offDiagonal,

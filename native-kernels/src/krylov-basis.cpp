@@ -83,7 +83,8 @@ void KrylovBasis::project(double *image, int threads) {
   const int64_t first = count - KRYLOV_BLOCK;
   for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
     for (int64_t i = 0; i <= first + k; i++) {
-      projected[static_cast<size_t>((first + k) * capacity + i)] = coefficients[static_cast<size_t>(i * KRYLOV_BLOCK + k)];
+      const double product = coefficients[static_cast<size_t>(i * KRYLOV_BLOCK + k)];
+      projected[static_cast<size_t>((first + k) * capacity + i)] = product;
     }
   }
 }

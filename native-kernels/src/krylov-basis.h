@@ -22,7 +22,7 @@ public:
   double largestRitzValue() const;
 
 private:
-  // image −= Q·(Qᵀ·image); the coefficients are added to `coefficients` where given, KRYLOV_BLOCK to a basis vector.
+  // image −= Q·(Qᵀ·image); Qᵀ·image is stored in `coefficients` where given, KRYLOV_BLOCK numbers to a basis vector.
   void removeBasis(double *image, int threads, double *coefficients) const;
 
   const int64_t order, capacity;

@@ -25,7 +25,7 @@ OsqeSums osqe(const Matrix &matrix, int threads) {
   for (const OsqeSums &some : sums) {
     total.power += some.power;
     for (int bits = 0; bits < 4; bits++) total.error[bits] += some.error[bits];
-    total.near += some.near;
+    total.nearThreshold += some.nearThreshold;
     total.onGrid += some.onGrid;
   }
   return total;

@@ -26,20 +26,32 @@ constexpr int64_t ROWS_IN_32_BITS = 128;
 // Of the power of two that weights are scaled by: vectors scaled by it keep all their bits in 32-bit numbers.
 constexpr double LARGEST_EXPONENT = 120;
 
-double largestOfGram(const Matrix &matrix) {
+// Add the products of k = first … first + depth − 1 along the longer side.
+void addToGram(GramMatrix &gram, const Matrix &matrix, int64_t first, int64_t depth) {
   const auto [data, rows, columns] = matrix;
-  const int64_t order = std::min(rows, columns);
-  GramMatrix gram(order);
   if (rows <= columns) {
-    gram.add(columns, [data = data, columns = columns](int64_t i, int64_t k) {
-      return static_cast<double>(data[i * columns + k]);
+    gram.add(depth, [from = data + first, columns = columns](int64_t i, int64_t k) {
+      return static_cast<double>(from[i * columns + k]);
     });
   } else {
-    gram.add(rows, [data = data, columns = columns](int64_t i, int64_t k) {
-      return static_cast<double>(data[k * columns + i]);
+    gram.add(depth, [from = data + first * columns, columns = columns](int64_t i, int64_t k) {
+      return static_cast<double>(from[k * columns + i]);
     });
   }
-  return symmetricEigenvalues(gram.lower(), order, gram.stride)[0];
+}
+
+double largestOfGram(const Matrix &matrix, int threads) {
+  const int64_t order = std::min(matrix.rows, matrix.columns);
+  const RowBands bands(std::max(matrix.rows, matrix.columns), MAX_BANDS, PANEL_DEPTH);
+  std::vector<GramMatrix> grams(static_cast<size_t>(bands.count), GramMatrix(order));
+  parallelFor(bands.count, threads, [&](int64_t band) {
+    addToGram(grams[static_cast<size_t>(band)], matrix, bands.start(band), bands.size(band));
+  });
+  GramMatrix &total = grams[0];
+  for (size_t band = 1; band < grams.size(); band++) {
+    kernels().axpy(1, grams[band].lower(), total.lower(), total.stride * total.stride);
+  }
+  return symmetricEigenvalues(total.lower(), order, total.stride)[0];
 }
 
 // scale²·AᵀA·X for KRYLOV_BLOCK vectors.
@@ -89,7 +101,7 @@ double largestByKrylov(const Matrix &matrix, double scale, int threads) {
 double sigmaMax(const Matrix &matrix, int threads) {
   const int64_t order = std::min(matrix.rows, matrix.columns);
   if (order == 0) return 0;
-  if (order <= DIRECT_ORDER) return std::sqrt(std::max(0.0, largestOfGram(matrix)));
+  if (order <= DIRECT_ORDER) return std::sqrt(std::max(0.0, largestOfGram(matrix, threads)));
   // Powers of 32-bit weights can leave the 32-bit range: the weights are scaled to a norm near 1.
   std::vector<double> rowPower(static_cast<size_t>(matrix.rows)), columnPower(static_cast<size_t>(matrix.columns));
   moments(matrix, threads, rowPower.data(), columnPower.data());

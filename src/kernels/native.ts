@@ -16,10 +16,10 @@ export interface NativeOptions {
   readonly threads?: number;
 }
 
-/** Weights × passes that are worth a thread of their own: about 50 µs, as long as two threads take to start. */
+/** Weights of OSQE that are worth a thread: half a millisecond, ten times what starting one takes (measured). */
 const THREAD_WEIGHTS = 65_536;
 /** Weights of `moments` that take as long as one of OSQE (measured, bench/kernels.ts). */
-const MOMENTS_PER_OSQE = 16;
+const MOMENTS_PER_OSQE = 40;
 /** Calls under way at once at most: koffi queues 256. */
 const MAX_THREADS = 128;
 

@@ -1,7 +1,7 @@
 // Scale-optimal quantization error of blocks of 32, by the sweep of src/kernels/reference/scale-sweep.ts with one block
 // per lane, 32-bit. A step of ⟨q,w⟩ and ⟨q,q⟩ is one 64-bit number, so a bucket takes one addition: the product in
-// units of 2^-21 in the upper half (at most 31·32 · 2^21 < 2^31), the square in the lower (at most 31²·32). The sweep picks the
-// scale; the error at that scale is then summed from the residuals, which loses no digits.
+// units of 2^-21 in the upper half (at most 31·32 · 2^21 < 2^31), the square in the lower (at most 31²·32). The sweep
+// picks the scale; the error at that scale is then summed from the residuals, which loses no digits.
 
 constexpr int64_t BUCKETS = 64;
 // Bucket 0 gathers what is crossed before the sweep, the last but one what comes after, the last what never comes.
@@ -30,7 +30,7 @@ struct OsqeBlocks {
 struct OsqeBuckets {
   alignas(PRISM_VECTOR_BYTES) int64_t one[STRIDE * LANES];
   // At 2 bits: from level ±1 to ±2, with a positive, then with a negative scale.
-  alignas(PRISM_VECTOR_BYTES) int64_t far[2 * STRIDE * LANES];
+  alignas(PRISM_VECTOR_BYTES) int64_t two[2 * STRIDE * LANES];
 };
 
 struct Fit {
@@ -156,11 +156,11 @@ static Fit symmetricFit(const OsqeBlocks &blocks, OsqeBuckets &buckets, float to
   return {better ? swept.error : plain.error, better ? swept.inverseScale : plain.inverseScale};
 }
 
-// Level at u of a weight that may reach 2 (`far`) or only 1.
-static inline Floats twoBitLevel(Floats magnitude, Floats u, Ints far) {
+// Level at u of a weight that may reach 2 or only 1.
+static inline Floats twoBitLevel(Floats magnitude, Floats u, Ints reachesTwo) {
   const Floats inScales = magnitude * u;
   const Floats one = inScales >= 0.5f ? Floats{} + 1.0f : Floats{};
-  return (far & (inScales >= 1.5f)) != 0 ? Floats{} + 2.0f : one;
+  return (reachesTwo & (inScales >= 1.5f)) != 0 ? Floats{} + 2.0f : one;
 }
 
 static Floats twoBitErrorAt(const OsqeBlocks &blocks, Floats u, Ints side) {
@@ -189,22 +189,22 @@ static Floats twoBitError(const OsqeBlocks &blocks, OsqeBuckets &buckets) {
     const Ints two = truncated(least(1.5f * perLevel - TWO_BIT_OFFSET, end));
     const Ints side = blocks.weight[i] < 0 ? Ints{} : Ints{} + static_cast<int32_t>(STRIDE);
     addSteps(buckets.one, present ? one : Ints{} + NEVER, blocks.step[i], Ints{} + 1);
-    addSteps(buckets.far, (present ? two : Ints{} + NEVER) + side, blocks.step[i], Ints{} + 3);
+    addSteps(buckets.two, (present ? two : Ints{} + NEVER) + side, blocks.step[i], Ints{} + 3);
   }
   Best positive, negative;
   Floats at = {};
   Pairs one = {}, farPositive = {}, farNegative = {};
   for (int64_t bucket = 0; bucket < NEVER; bucket++) {
     one = one + takeBucket(buckets.one, bucket);
-    farPositive = farPositive + takeBucket(buckets.far, bucket);
-    farNegative = farNegative + takeBucket(buckets.far, bucket + STRIDE);
+    farPositive = farPositive + takeBucket(buckets.two, bucket);
+    farNegative = farNegative + takeBucket(buckets.two, bucket + STRIDE);
     keepBetter(one + farPositive, at, positive);
     keepBetter(one + farNegative, at, negative);
     at += 1;
   }
   takeBucket(buckets.one, NEVER);
-  takeBucket(buckets.far, NEVER);
-  takeBucket(buckets.far, NEVER + STRIDE);
+  takeBucket(buckets.two, NEVER);
+  takeBucket(buckets.two, NEVER + STRIDE);
   const Ints flip = negative.squaredProduct * positive.square > positive.squaredProduct * negative.square;
   const Floats bucket = flip ? negative.bucket : positive.bucket;
   return twoBitErrorAt(blocks, (bucket + 1 + TWO_BIT_OFFSET) / TWO_BIT_BUCKETS_PER_U, flip);
@@ -212,15 +212,15 @@ static Floats twoBitError(const OsqeBlocks &blocks, OsqeBuckets &buckets) {
 
 // Weights nearer than δ scales to one of the thresholds ½, 1½, … top−½.
 static int64_t nearThresholds(const OsqeBlocks &blocks, Floats inverseScale, int32_t top) {
-  Ints near = {};
+  Ints found = {};
   for (int64_t i = 0; i < OSQE_BLOCK; i++) {
     const Floats inScales = blocks.magnitude[i] * inverseScale;
     const Ints below = truncated(inScales);
     const Floats beyond = inScales - asFloats(below) - 0.5f;
-    near -= (below < top) & (beyond < BOUNDARY_DELTA) & (beyond > -BOUNDARY_DELTA);
+    found -= (below < top) & (beyond < BOUNDARY_DELTA) & (beyond > -BOUNDARY_DELTA);
   }
   int64_t count = 0;
-  for (int64_t lane = 0; lane < LANES; lane++) count += near[lane];
+  for (int64_t lane = 0; lane < LANES; lane++) count += found[lane];
   return count;
 }
 
@@ -283,7 +283,7 @@ static void osqe(const float *data, int64_t rows, int64_t columns, OsqeSums *sum
     error[1] += unit * unit * __builtin_convertvector(three.error, WideDoubles);
     error[2] += unit * unit * __builtin_convertvector(four.error, WideDoubles);
     error[3] += unit * unit * __builtin_convertvector(six.error, WideDoubles);
-    sums->near += static_cast<double>(nearThresholds(blocks, four.inverseScale, 7));
+    sums->nearThreshold += static_cast<double>(nearThresholds(blocks, four.inverseScale, 7));
     for (int64_t lane = 0; lane < LANES; lane++) {
       if (largest[lane] > 0) sums->onGrid += static_cast<double>(lengths[lane]);
     }

@@ -42,7 +42,7 @@ static double reflect(double *x, int64_t length, double *offDiagonal) {
   return half;
 }
 
-// One row of A −= u·qᵀ + q·uᵀ and of p = A·v with the updated A; returns the row's product with v, left of the diagonal.
+// One row of A −= u·qᵀ + q·uᵀ and of p = A·v with the updated A, left of the diagonal; returns the row's product with v.
 static double updateRow(double *row, int64_t length, double ui, double qi, double vi, const double *u, const double *q,
                         const double *v, double *p) {
   Doubles sum = {};
