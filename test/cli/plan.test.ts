@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
+import { nativeBackendProblem } from "../../src/kernels/native.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { MODEL, type Outcome, prism, scratchFolder, startPrism } from "./prism.ts";
 
@@ -27,7 +28,9 @@ describe("prism analyze", () => {
   it("writes the analysis, prints tables within 100 columns, and says what to type next", () => {
     expect(analyzed).toMatchObject({ code: 0, stderr: `analyze: 58 tensors of ${MODEL}\n` });
     const analysis = JSON.parse(readFileSync(at("a.json"), "utf8")) as Analysis;
-    expect(analysis).toMatchObject({ schema: "prism.analysis/1", backend: "reference", sampling: { seed: 0 } });
+    const backend = nativeBackendProblem() === undefined ? "native" : "reference";
+    expect(analysis).toMatchObject({ schema: "prism.analysis/1", backend, sampling: { seed: 0 } });
+    expect(analyzed.stdout).toContain(`backend ${backend}`);
     expect(analyzed.stdout).toMatch(/^METRICS .* alpha .* OSQE3 /m);
     expect(analyzed.stdout).toMatch(/^DISTORTION .* Q4_K /m);
     expect(analyzed.stdout).toMatch(/^worst SE +\d+\.\d % of D: /m);
@@ -44,7 +47,7 @@ describe("prism analyze", () => {
   it("refuses before it works: a backend that is not there (4), an imatrix that can't be read (1)", async () => {
     const backend = await run("analyze", MODEL, "-o", "b.json", "--backend", "cuda");
     expect(backend).toMatchObject({ code: 4, stdout: "" });
-    expect(backend.stderr).toMatch(/^prism: --backend cuda: .*auto, reference\n$/);
+    expect(backend.stderr).toMatch(/^prism: --backend cuda: .*auto, native, reference\n$/);
     expect((await run("analyze", MODEL, "-o", "b.json", "--imatrix", "absent.gguf")).code).toBe(1);
     expect(existsSync(at("b.json"))).toBe(false);
   });
