@@ -25,7 +25,7 @@ process.on("uncaughtException", (error) => {
 
 const interruption = watchSignals();
 try {
-  const program = createProgram({ signal: interruption.signal });
+  const program = await createProgram({ signal: interruption.signal }, process.argv[2]);
   if (process.argv.length > 2) await program.parseAsync(process.argv);
   else program.outputHelp();
 } catch (error) {

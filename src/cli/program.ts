@@ -1,30 +1,27 @@
 /** All verbs of the command line. */
 import { Command } from "commander";
 import { PRISM_VERSION } from "../version.ts";
-import { analyzeCommand } from "./commands/analyze.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { evaluateCommand } from "./commands/evaluate.ts";
-import { inspectCommand } from "./commands/inspect.ts";
-import { planCommand } from "./commands/plan.ts";
-import { quantizeCommand } from "./commands/quantize.ts";
-import { runCommand } from "./commands/run.ts";
-import { showCommand } from "./commands/show.ts";
 import type { CommandContext } from "./context.ts";
 
-/** In the order of a first use; `--help` lists them so. */
-const COMMANDS = [
-  runCommand,
-  inspectCommand,
-  analyzeCommand,
-  planCommand,
-  showCommand,
-  quantizeCommand,
-  evaluateCommand,
-  doctorCommand,
-] as const;
+type CreateCommand = (context: CommandContext) => Command;
 
-/** Create the program. Its errors are thrown, after commander printed those of usage. */
-export function createProgram(context: CommandContext): Command {
+/** In the order of a first use; `--help` lists them so. A verb's modules are loaded when it is asked for. */
+const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
+  ["run", async () => (await import("./commands/run.ts")).runCommand],
+  ["inspect", async () => (await import("./commands/inspect.ts")).inspectCommand],
+  ["analyze", async () => (await import("./commands/analyze.ts")).analyzeCommand],
+  ["plan", async () => (await import("./commands/plan.ts")).planCommand],
+  ["show", async () => (await import("./commands/show.ts")).showCommand],
+  ["quantize", async () => (await import("./commands/quantize.ts")).quantizeCommand],
+  ["evaluate", async () => (await import("./commands/evaluate.ts")).evaluateCommand],
+  ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],
+]);
+
+/**
+ * Create the program with the verb that the first argument names, or with all of them. Its errors are thrown, after
+ * commander printed those of usage.
+ */
+export async function createProgram(context: CommandContext, verb?: string): Promise<Command> {
   const program = new Command("prism")
     .description(
       "Plan how to quantize a GGUF language model: measure every tensor, spend a byte budget where it buys the most " +
@@ -39,7 +36,9 @@ export function createProgram(context: CommandContext): Command {
       "after",
       "\nprism COMMAND --help shows the options of a command.\nStart with: prism inspect MODEL.gguf",
     );
-  for (const create of COMMANDS) {
+  const asked = COMMANDS.get(verb ?? "");
+  const creators = await Promise.all((asked === undefined ? [...COMMANDS.values()] : [asked]).map((load) => load()));
+  for (const create of creators) {
     const command = create(context).copyInheritedSettings(program);
     program.addCommand(command.showHelpAfterError(`type prism ${command.name()} --help for its options`));
   }
