@@ -18,6 +18,8 @@ export interface RunSource {
   readonly imatrix?: Imatrix;
   /** Where the model lies now; a resumed analysis may have read it elsewhere. */
   readonly lies: Pick<ModelIdentity, "path" | "shards">;
+  /** Tokens the model was trained with. */
+  readonly contextTrain: number;
   /** What the model's header shows to be wrong. */
   readonly warnings: readonly string[];
 }
@@ -38,6 +40,7 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
+      contextTrain: facts.contextTrain,
       // what is quantized already, the plan says itself
       warnings: findings
         .filter(({ severity, code }) => severity === "error" && code !== "already-quantized")

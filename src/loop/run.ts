@@ -16,6 +16,7 @@ import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
+import { checkText } from "./check-text.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
 import type { Run } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
@@ -31,6 +32,7 @@ export async function run(options: RunOptions): Promise<Run> {
   const source = await openSource(options);
   const begun = await openRun(directory, source.asked, options.force ?? false);
   try {
+    if (begun.rows.length === 0) await checkText(options, source.contextTrain);
     return await runSteps(options, directory, source, begun);
   } finally {
     await rm(directory.scratch, { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { prismSensitivity, uniformSensitivity } from "../../src/analyze/sensitivity.ts";
 import { shuffleSensitivity } from "../../src/analyze/shuffle.ts";
-import { InterruptedError, PrismError } from "../../src/errors.ts";
+import { InterruptedError, PrismError, UsageError } from "../../src/errors.ts";
 import { parseGate } from "../../src/loop/gates.ts";
 import { type RunOptions, run } from "../../src/loop/run.ts";
 import type { Run } from "../../src/loop/run-document.ts";
@@ -243,7 +243,7 @@ describe("an existing directory", () => {
 
   it("keeps its analysis while no row is finished, whatever else is asked", async () => {
     const stopped = paperEngine((call) => {
-      if (call.startsWith("load")) throw new InterruptedError();
+      if (call === "load plan.gguf") throw new InterruptedError();
     });
     await failure(run(options(stopped)));
     const engine = paperEngine();
@@ -313,6 +313,17 @@ describe("before any work", () => {
     expect(error.message).toMatch(message);
     expect(engine.calls).toEqual([]);
     await expect(stat(out)).rejects.toThrow();
+  });
+
+  it("a text shorter than two contexts is refused", async () => {
+    const engine = paperEngine();
+    const short = join(dir, "short.txt");
+    await writeFile(short, "x".repeat(31));
+    const error = await failure(run(options(engine, { text: short })));
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error.message).toMatch(/short\.txt has 31 tokens, .* needs at least 32; give a longer --text/);
+    expect(engine.calls.filter(isWork)).toEqual([]);
+    expect(await filesOf(out)).toEqual(["state.json"]);
   });
 
   it("a model without a tokenizer is refused: it can't be evaluated", async () => {
