@@ -33,15 +33,18 @@ export async function loadModel(child: EngineChild, options: ModelLoadOptions): 
     ...reply,
     tokenize: (text) => child.call("tokenize", { handle, text }),
     detokenize: (ids) => child.call("detokenize", { handle, ids }),
-    sample: ({ sequences, length, seed, signal, onProgress }) =>
-      child.call(
+    async sample({ sequences, length, seed, signal, onProgress }) {
+      const ids = await child.call<Int32Array>(
         "sample",
         { handle, sequences, length, seed },
         {
           ...passSignal(signal),
           ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, length) }),
         },
-      ),
+      );
+      if (ids.some((id) => id < 0)) throw new FormatError(model, `the model's logits are ${DAMAGED}`);
+      return ids;
+    },
     score: (score) => scoreChunks(child, handle, reply.vocabSize, model, score),
     async close() {
       if (closed || child.generation !== generation) return;
@@ -79,12 +82,13 @@ async function scoreChunks(
   return scores;
 }
 
+const DAMAGED = "NaN or infinite: weights or scales are damaged; convert or quantize it again";
+
 /** Throw FormatError where a score is NaN or infinite: one such weight or scale spoils every logit. */
 function checkFinite(path: string, { nll, referenceNll, kld }: TokenScores): void {
-  const damaged = "NaN or infinite: weights or scales are damaged; convert or quantize it again";
-  if (nll.some(notFinite)) throw new FormatError(path, `the model's logits are ${damaged}`);
+  if (nll.some(notFinite)) throw new FormatError(path, `the model's logits are ${DAMAGED}`);
   if (referenceNll?.some(notFinite) || kld?.some(notFinite)) {
-    throw new FormatError(path, `the logits of the reference it is compared with are ${damaged}`);
+    throw new FormatError(path, `the logits of the reference it is compared with are ${DAMAGED}`);
   }
 }
 

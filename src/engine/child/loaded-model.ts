@@ -5,7 +5,7 @@
  */
 import koffi from "koffi";
 import { BATCH_TOKENS, Decoder } from "./decoder.ts";
-import { drawToken } from "./draw-token.ts";
+import { drawToken, NOT_DRAWN } from "./draw-token.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
@@ -114,7 +114,10 @@ export class LoadedModelHandle {
     };
   }
 
-  /** Sample one sequence of `length` ids per random generator at temperature 1, all from the start token. */
+  /**
+   * Sample one sequence of `length` ids per random generator at temperature 1, all from the start token. Logits that are
+   * NaN or infinite make all of them NOT_DRAWN.
+   */
   sample(length: number, random: readonly (() => number)[], onStep: (done: number) => void): Int32Array {
     const sequences = random.length;
     const ids = new Int32Array(sequences * length);
@@ -132,6 +135,8 @@ export class LoadedModelHandle {
       random.forEach((next, s) => {
         current[s] = drawToken(logits.subarray(s * this.vocabSize, (s + 1) * this.vocabSize), next());
       });
+      // Nothing can follow; the parent, which knows the model's path, says so.
+      if (current.includes(NOT_DRAWN)) return ids.fill(NOT_DRAWN);
       onStep(position + 1);
     }
     return ids;
