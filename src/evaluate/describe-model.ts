@@ -1,4 +1,5 @@
 /** What an evaluation says of a model file: size, bits per weight, and which model it is. */
+import { UsageError } from "../errors.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
@@ -13,10 +14,16 @@ export interface ModelDescription {
   readonly contextTrain: number;
 }
 
+/** Describe a model. Throws UsageError for a projector, which predicts no tokens. */
 export async function describeModel(path: string): Promise<ModelDescription> {
   const file = await openLocalModel(path);
   try {
     const { model } = file;
+    if (model.arch === "clip") {
+      throw new UsageError(
+        `${path} is a multimodal projector (architecture clip), expected a language model; evaluate the one it belongs to`,
+      );
+    }
     return {
       path,
       fileBytes: model.shards.reduce((sum, shard) => sum + shard.fileBytes, 0),

@@ -23,7 +23,6 @@ export interface ModelEvaluation {
   readonly path: string;
   readonly fileBytes: number;
   readonly bpw: number;
-  readonly sha256?: string;
   readonly ppl: MeanSe;
   /** ln(PPL(model) / PPL(reference)). */
   readonly lnPplRatio?: MeanSe;

@@ -179,6 +179,16 @@ describe("an evaluation that can't be", () => {
     await expect(evaluate(ruled)).rejects.toThrow(/its vocabulary has 257 tokens/);
   });
 
+  it("refuses a projector before anything is scored", async () => {
+    const projector = await writeRunnable("clip", dir);
+    const scored: string[] = [];
+    const onProgress = (what: string) => scored.push(what);
+    await expect(evaluate(options({ models: [projector], onProgress }))).rejects.toThrow(
+      /clip\.gguf is a multimodal projector/,
+    );
+    expect(scored).toEqual([]);
+  });
+
   it("refuses a text shorter than two contexts", async () => {
     const short = join(dir, "short.txt");
     await writeFile(short, "Too short.");
