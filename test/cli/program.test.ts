@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeGguf } from "../../src/gguf/writer.ts";
 import { MODEL, prism, scratchFolder, startPrism } from "./prism.ts";
 
 const folder = scratchFolder();
@@ -78,6 +79,15 @@ describe("prism inspect", () => {
       ),
     ).toBeLessThanOrEqual(100);
     expect(stdout).not.toContain("\u001b");
+  });
+
+  it("does not lead on to a plan of what is quantized already", async () => {
+    const tensors = [{ name: "blk.0.ffn_up.weight", shape: [256, 4], type: "Q4_K" }] as const;
+    const keyValues = [{ key: "general.architecture", type: "string", value: "llama" }] as const;
+    await writeGguf(join(folder.path, "quantized.gguf"), { keyValues, tensors });
+    const { stdout } = await run("inspect", "quantized.gguf");
+    expect(stdout).toContain("error already-quantized");
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism inspect MODEL.gguf");
   });
 
   it("prints one JSON document with --json", async () => {

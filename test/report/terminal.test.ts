@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { diffPlans } from "../../src/plan/diff.ts";
 import { explainTensor } from "../../src/plan/explain.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
+import { renderAnalysisTable } from "../../src/report/terminal/analysis-table.ts";
 import { renderDiffTable } from "../../src/report/terminal/diff-table.ts";
 import { renderExplanation } from "../../src/report/terminal/explain-text.ts";
 import {
@@ -48,6 +49,20 @@ describe("numbers", () => {
     expect(formatBytes(12)).toBe("12 bytes (0.01 kB)");
     expect(formatPercent(0.1234)).toBe("12.3 %");
     expect([0, 1.23456, 1e-5, 12345678].map(formatAmount)).toEqual(["0", "1.235", "1.000e-5", "1.235e+7"]);
+  });
+});
+
+describe("renderAnalysisTable", () => {
+  it("says why tensors have no metrics, and nothing of the kind where they have some", () => {
+    const analysis = syntheticAnalysis({ layers: 2 });
+    const [first, ...rest] = analysis.tensors.filter(({ eligible }) => eligible);
+    if (first === undefined) throw new Error("no eligible tensor");
+    const measured = rest.map((tensor) => ({ ...tensor, metrics: { spectralPosition: 0.5 } }));
+    const { metrics: _, ...without } = first;
+    const quantized = { ...without, omitted: { osqe: "source is quantized" } };
+    const text = renderAnalysisTable({ ...analysis, tensors: [quantized, ...measured] });
+    expect(text).toContain("\n-: 1 tensor without metrics: source is quantized\n");
+    expect(renderAnalysisTable({ ...analysis, tensors: measured })).not.toContain("without metrics");
   });
 });
 

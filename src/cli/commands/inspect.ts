@@ -31,7 +31,9 @@ async function runInspect(path: string, options: InspectOptions, context: Comman
   await named.file.close();
   noteTraffic(named, output);
   const inspection = inspect(named.file.model);
-  const plannable = inspection.presets.length > 0;
+  const { presets, findings } = inspection;
+  const isQuantized = findings.some(({ code, severity }) => code === "already-quantized" && severity === "error");
+  const plannable = presets.length > 0 && !isQuantized;
   output.result({
     document: inspection,
     text: (paint) => renderInspection(inspection, paint),

@@ -32,7 +32,8 @@ const SMALL_BLOCK: readonly TensorType[] = ["Q4_0", "Q5_0"];
 
 /** Render an analysis. Ends with a line break. */
 export function renderAnalysisTable(analysis: Analysis): string {
-  const blocks = [heading(analysis), `${metricTable(analysis)}\n${LEGEND.join("\n")}`, distortionTable(analysis)];
+  const legend = [...LEGEND, ...whyAbsent(analysis)].join("\n");
+  const blocks = [heading(analysis), `${metricTable(analysis)}\n${legend}`, distortionTable(analysis)];
   return `${blocks.join("\n\n")}\n`;
 }
 
@@ -87,6 +88,19 @@ function metricTable({ classes }: Analysis): string {
       formatInteger(summary.elements),
       ...METRICS.map(([metric]) => summary.metrics[metric]?.toFixed(3) ?? ABSENT),
     ]),
+  );
+}
+
+/** A line where tensors have no metric at all: why, and how many. */
+function whyAbsent({ tensors }: Analysis): string[] {
+  const counts = new Map<string, number>();
+  for (const { eligible, metrics, omitted } of tensors) {
+    const reason = eligible && metrics === undefined ? omitted?.osqe : undefined;
+    if (reason !== undefined) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  return [...counts].map(
+    ([reason, count]) =>
+      `${ABSENT}: ${formatInteger(count)} ${count === 1 ? "tensor" : "tensors"} without metrics: ${reason}`,
   );
 }
 
