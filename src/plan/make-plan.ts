@@ -144,10 +144,11 @@ function infeasible(error: InfeasibleError, input: SolveInput): InfeasibleError 
   // a limit in bits per weight counts bare data: the header comes on top of it in a file
   const above = input.budget.tensorBytes === undefined ? 0 : input.budget.fileBytes - input.budget.tensorBytes;
   const range = { minBytes: possible.minBytes + fixed + above, maxBytes: possible.maxBytes + fixed + above };
-  const bits = (bytes: number) => ((8 * (bytes - (above || input.headerBytes))) / elements).toFixed(3);
+  const bits = (bytes: number) => (Math.max(0, 8 * (bytes - (above || input.headerBytes))) / elements).toFixed(3);
+  const count = (bytes: number) => bytes.toLocaleString("en-US");
   return new InfeasibleError(
-    `asked for a file of at most ${input.budget.fileBytes} bytes (${bits(input.budget.fileBytes)} bits per weight), ` +
-      `possible are ${range.minBytes} to ${range.maxBytes} bytes (${bits(range.minBytes)} to ${bits(range.maxBytes)} bits per weight): ` +
+    `asked for a file of at most ${count(input.budget.fileBytes)} bytes (${bits(input.budget.fileBytes)} bits per weight), ` +
+      `possible are ${count(range.minBytes)} to ${count(range.maxBytes)} bytes (${bits(range.minBytes)} to ${bits(range.maxBytes)} bits per weight): ` +
       "raise the budget, loosen constraints, or give an imatrix, which allows smaller types (where rows fit them)",
     range,
   );

@@ -52,7 +52,7 @@ export function planWarnings(plan: Pick<Plan, "predicted" | "tensors" | "budget"
     predicted.tensorBytes > (budget.tensorBytes ?? Number.POSITIVE_INFINITY)
   ) {
     warnings.push(
-      `over the budget: the file takes ${predicted.fileBytes} bytes, asked for at most ${budget.fileBytes}`,
+      `over the budget: the file takes ${predicted.fileBytes.toLocaleString("en-US")} bytes, asked for at most ${budget.fileBytes.toLocaleString("en-US")}`,
     );
   }
   if (predicted.bpw < ADDITIVE_BPW) {

@@ -139,7 +139,7 @@ describe("prism plan", () => {
     expect(idle.stderr).toMatch(/^prism: pin attn_kv=Q4_K: the pattern matches none of the 58 tensors/);
     const small = await run("plan", "a.json", "--bpw", "1", "-o", "x.json");
     expect(small.code).toBe(3);
-    expect(small.stderr).toMatch(/^prism: asked for .* possible are \d+ to \d+ bytes /);
+    expect(small.stderr).toMatch(/^prism: asked for .* possible are [\d,]+ to [\d,]+ bytes /);
     const wrong = await run("plan", "plan.json", "--bpw", "4", "-o", "x.json");
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain("plan.json: is a plan already");

@@ -58,7 +58,7 @@ describe("the budget", () => {
     }
     expect(error).toBeInstanceOf(InfeasibleError);
     const { possible, message } = error as InfeasibleError;
-    expect(message).toContain("500000 bytes");
+    expect(message).toContain("500,000 bytes");
     expect(message).toMatch(/2\.6\d\d to 1[56]\.\d+ bits per weight/);
     expect(possible?.maxBytes).toBe(least.predicted.fileBytes);
     const smallest = plan({ kind: "fileBytes", value: possible?.minBytes ?? 0 });
