@@ -17,7 +17,7 @@ const CLAMP_NATS = 16;
 
 /*
  * exp(x) for x ≤ 0 as 2^k · T[i] · (1 + r + r²/2), |r| ≤ 2^-11·ln 2: relative error below 1e-10, several times as fast
- * as Math.exp. Results below 2^-1022 are taken as 0.
+ * as Math.exp. Results below 2^-1022 are taken as 0. Written out in the loops that need it.
  */
 const STEPS = 1024;
 const STEPS_PER_NAT = STEPS / Math.LN2;
@@ -26,14 +26,6 @@ const FRACTIONS = Float64Array.from({ length: STEPS }, (_, i) => 2 ** (i / STEPS
 const SMALLEST_EXPONENT = 1022;
 const POWERS = Float64Array.from({ length: SMALLEST_EXPONENT + 1 }, (_, k) => 2 ** -k);
 const SMALLEST_NATS = -700;
-
-export function fastExp(x: number): number {
-  if (x < SMALLEST_NATS) return 0;
-  const n = (x * STEPS_PER_NAT - 0.5) | 0;
-  const r = x - n * NATS_PER_STEP;
-  const k = -(n >> 10);
-  return (POWERS[k] as number) * (FRACTIONS[n & 1023] as number) * (1 + r * (1 + 0.5 * r));
-}
 
 export interface RowTop {
   max: number;
