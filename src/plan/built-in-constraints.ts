@@ -4,7 +4,7 @@
  */
 import type { Constraint } from "../allocate/problem.ts";
 import type { FileType } from "../ggml/file-types.ts";
-import { isHead } from "../ggml/tensor-class.ts";
+import { isHead, tensorRole } from "../ggml/tensor-class.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { presetFileBytes, presetTypes, type SizeContext } from "./budget.ts";
 import { exactName } from "./exact-name.ts";
@@ -33,10 +33,11 @@ export function builtInConstraints(
 ): BuiltIn[] {
   const { facts, tensors } = context;
   const builtIns: BuiltIn[] = [];
-  for (const { name, layer } of tensors.filter(({ eligible }) => eligible)) {
-    if (name.startsWith("cls.")) {
+  for (const { name } of tensors.filter(({ eligible }) => eligible)) {
+    const role = tensorRole(name, facts);
+    if (role === "cls") {
       builtIns.push(pin(name, "F16", "rank head: a few rows that every score goes through"));
-    } else if (name.startsWith("blk.") && layer !== undefined && layer >= facts.layers - facts.nextnLayers) {
+    } else if (role === "mtp") {
       builtIns.push(floor(name, MTP_FLOOR, "mtp", "MTP block: no evaluation can see its damage"));
     } else if (options.headGuard && isHead(name, facts)) {
       const { preset, type } = presetHead(name, context, limitBytes);

@@ -1,5 +1,6 @@
 /** What a whole plan costs and is predicted to lose, and what to be wary of. A function of its tensors, always redone. */
 import { bpw, fileBytes, tensorBytesTotal } from "../ggml/file-bytes.ts";
+import { tensorRole } from "../ggml/tensor-class.ts";
 import { isQuantizedType } from "../ggml/tensor-types.ts";
 import { imatrixKeyBytes } from "../gguf/output-header.ts";
 import { lossOf } from "./costing.ts";
@@ -88,9 +89,7 @@ function imatrixWarnings(plan: Pick<Plan, "imatrix">, eligible: readonly PlanTen
 }
 
 function mtpWarnings({ facts }: Pick<Plan, "facts">, eligible: readonly PlanTensor[]): string[] {
-  if (facts.nextnLayers === 0) return [];
-  const trunk = facts.layers - facts.nextnLayers;
-  const mtp = eligible.filter(({ name, layer }) => name.startsWith("blk.") && (layer ?? -1) >= trunk);
+  const mtp = eligible.filter(({ name }) => tensorRole(name, facts) === "mtp");
   if (mtp.length === 0) return [];
   return [`${count(mtp)} in MTP blocks: perplexity and KL divergence can't see what quantizing them does`];
 }
