@@ -33,7 +33,7 @@ export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
         code: "nextn-layers-missing",
         severity: "error",
         message: `${model.arch}.block_count ${count} includes ${facts.nextnLayers} MTP layer(s), but ${named(missing)} ${missing.length === 1 ? "has" : "have"} no tensors`,
-        remedy: `set block_count to ${firstNextn} and drop nextn_predict_layers (prism repair), or convert again with the MTP layers`,
+        remedy: `set block_count to ${firstNextn} and drop nextn_predict_layers, or convert again with the MTP layers`,
       },
     ];
   }
@@ -56,7 +56,7 @@ function tooManyLayers(arch: string, last: number, count: number): Finding {
     code: "block-count-mismatch",
     severity: "error",
     message: `the file has layers up to blk.${last}, but ${arch}.block_count is ${count === 0 ? "missing or 0" : count}`,
-    remedy: `set ${arch}.block_count to ${last + 1} (prism repair), or convert the model again`,
+    remedy: `set ${arch}.block_count to ${last + 1}, or convert the model again`,
   };
 }
 
@@ -65,7 +65,7 @@ function missingLayers(arch: string, last: number, count: number): Finding {
     code: "block-count-mismatch",
     severity: "error",
     message: `${arch}.block_count is ${count}, but the file has ${last < 0 ? "no layers" : `layers up to blk.${last} only`}`,
-    remedy: "convert or download the model again; where only the count is wrong, set it with prism repair",
+    remedy: "convert or download the model again; where only the count is wrong, set it right",
   };
 }
 

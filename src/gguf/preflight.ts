@@ -69,7 +69,7 @@ function dataFindings(model: Model): Finding[] {
           code: "tensor-data-gap",
           severity: "error",
           message: `tensor ${name} starts at ${formatCount(offset)}, expected ${formatCount(expected)}: llama.cpp refuses a file with gaps or reordered data`,
-          remedy: "convert the model again, or write it anew with prism repair",
+          remedy: "convert the model again",
         },
       ];
     }
@@ -85,7 +85,7 @@ function alignmentFindings(facts: ModelFacts): Finding[] {
       code: "alignment-not-32",
       severity: "warning",
       message: `general.alignment is ${facts.alignment}: llama-quantize copies the key but pads to 32, which makes an unreadable file`,
-      remedy: "quantize with --override-kv general.alignment=int:32, as prism does, or set it with prism repair",
+      remedy: "quantize with --override-kv general.alignment=int:32, as prism does",
     },
   ];
 }

@@ -7,7 +7,7 @@ import { openLocalModel } from "../gguf/open.ts";
 import { type Finding, preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
-import { checkSource } from "../quantize/source.ts";
+import { checkArchitecture, checkSource } from "../quantize/source.ts";
 import { describeAsked } from "./asked.ts";
 import { checkBaselines } from "./baselines.ts";
 import type { RunAsked } from "./run-document.ts";
@@ -33,6 +33,7 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
     const findings = preflight(model, facts);
     checkSource(model, undefined, options.allowRequantize ?? false);
     checkEvaluable(model.path, findings);
+    checkArchitecture(model, options.engine.info);
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);

@@ -12,7 +12,7 @@ import type { Model } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
 import { localName, requireLocal } from "../gguf/remote-name.ts";
 import { checkFreeSpace, diskFullError } from "./free-space.ts";
-import { checkHeader, checkSource, sameFile } from "./source.ts";
+import { checkArchitecture, checkHeader, checkSource, sameFile } from "./source.ts";
 
 export interface QuantizeSpec {
   readonly source: string;
@@ -77,6 +77,7 @@ async function describeSource(spec: QuantizeSpec, options: QuantizeOptions) {
   try {
     const { model } = file;
     checkHeader(model, spec.headerHash);
+    checkArchitecture(model, options.engine.info);
     checkSource(model, spec.expectedTypes, options.allowRequantize ?? false);
     return { alignment: model.alignment, paths: model.shards.map(({ path }) => path) };
   } finally {

@@ -1,9 +1,23 @@
 /** Which files can be quantized: refused here, in words, before llama.cpp fails on them. */
 import { stat } from "node:fs/promises";
+import type { EngineInfo } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
+import { ARCHITECTURES } from "../ggml/architectures.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import type { Model } from "../gguf/model.ts";
+
+/**
+ * Throws FormatError for an architecture that the embedded llama.cpp does not know: it loads no such model. Programs of
+ * another version may.
+ */
+export function checkArchitecture({ path, arch }: Pick<Model, "path" | "arch">, { kind, version }: EngineInfo): void {
+  if (kind === "programs" || ARCHITECTURES.has(arch)) return;
+  throw new FormatError(
+    path,
+    `llama.cpp ${version} does not know the architecture ${JSON.stringify(arch)}; give a build that does with --llama-dir, or check general.architecture for a spelling mistake`,
+  );
+}
 
 /** Characters of a header's SHA-256 that a message shows. */
 const SHOWN_HASH = 12;

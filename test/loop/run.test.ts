@@ -334,6 +334,17 @@ describe("before any work", () => {
     expect(engine.calls).toEqual([]);
   });
 
+  it("an architecture that llama.cpp does not know is refused", async () => {
+    const engine = paperEngine();
+    const unknown = await writePaperSource(join(dir, "unknown.gguf"), 1, true, "zzz");
+    const error = await failure(run(options(engine, { model: unknown })));
+    expect(error.message).toMatch(
+      /unknown\.gguf: llama\.cpp paper does not know the architecture "zzz"; .*--llama-dir/,
+    );
+    expect(engine.calls).toEqual([]);
+    await expect(stat(out)).rejects.toThrow();
+  });
+
   it("a quantized source is refused, and taken with allowRequantize", async () => {
     await run(options(paperEngine()));
     const quantized = join(dir, "quantized.gguf");
