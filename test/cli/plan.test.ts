@@ -146,6 +146,16 @@ describe("prism plan", () => {
     expect(existsSync(at("x.json"))).toBe(false);
   });
 
+  it("quantizes nothing where the plan's model is gone, and says how to name it", async () => {
+    const plan = JSON.parse(readFileSync(at("plan.json"), "utf8"));
+    writeFileSync(at("moved.json"), JSON.stringify({ ...plan, source: { ...plan.source, path: "/gone/model.gguf" } }));
+    const outcome = await run("quantize", "moved.json");
+    expect(outcome.code).toBe(1);
+    expect(outcome.stderr).toBe(
+      "prism: /gone/model.gguf: the model of the plan is not there; name it with --source FILE\n",
+    );
+  });
+
   it("says before it plans that the output can't be written", async () => {
     const cases = [
       ["a.json/x.json", 1, /a\.json: is a file, not a folder/],

@@ -11,6 +11,7 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { planImatrix, planSpec, uniformSpec } from "../../src/quantize/plan-spec.ts";
 import { isQuantized, type QuantizeSpec, quantize } from "../../src/quantize/quantize.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
+import { writePaperSource } from "../loop/paper-source.ts";
 import { fakeEngine } from "./fake-engine.ts";
 import { madeUpAnalysis } from "./made-up-analysis.ts";
 import { writeMadeUpImatrix } from "./made-up-imatrix.ts";
@@ -157,6 +158,15 @@ describe("quantize", () => {
     );
     expect(error).toBeInstanceOf(FormatError);
     expect(error.message).toMatch(/is not the model the plan was made for.*--source/);
+  });
+
+  it("refuses an architecture that the embedded llama.cpp does not know", async () => {
+    const unknown = await writePaperSource(join(out, "unknown.gguf"), 1, true, "zzz");
+    const { headerHash: _, ...spec } = specTo(join(out, "model.gguf"));
+    const engine = fakeEngine(writePlanned());
+    const error = await failure(quantize({ ...spec, source: unknown }, { engine, threads: 2 }));
+    expect(error.message).toMatch(/does not know the architecture "zzz"; .*--llama-dir/);
+    expect(engine.jobs).toEqual([]);
   });
 
   it("refuses a projector, and a quantized source unless it is allowed", async () => {

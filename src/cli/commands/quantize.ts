@@ -1,7 +1,10 @@
 /** prism quantize: plan.json → the GGUF, verified to the byte. */
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { fileExists } from "../../aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
+import { FileError } from "../../errors.ts";
+import { isRemote } from "../../gguf/remote-name.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { planImatrix, planSpec } from "../../quantize/plan-spec.ts";
 import { quantize } from "../../quantize/quantize.ts";
@@ -46,6 +49,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
   const output = openOutput(options);
   const plan = await loadPlan(path);
   const source = options.source ?? plan.source.path;
+  if (options.source === undefined) await checkPlannedSource(source);
   const target = options.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
   const imatrix = await planImatrix({ ...plan, source: { ...plan.source, path: source } }, options.imatrix);
   const engine = await openEngine(options);
@@ -77,4 +81,10 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
     progress?.end();
     await engine.close();
   }
+}
+
+/** A plan travels without its model; what names no local file is answered by the quantizer itself. */
+async function checkPlannedSource(path: string): Promise<void> {
+  if (isRemote(path) || (await fileExists(path))) return;
+  throw new FileError(path, "the model of the plan is not there; name it with --source FILE");
 }
