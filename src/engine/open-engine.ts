@@ -17,7 +17,8 @@ export interface OpenEngineOptions {
  */
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   if (options.llamaDir !== undefined) {
-    const embedded = await openEmbeddedEngine(options).catch(() => undefined);
+    // for round trips only, which run on the processor: the GPU is the programs' own affair
+    const embedded = await openEmbeddedEngine({ threads: options.threads }).catch(() => undefined);
     return openProgramsEngine({ dir: options.llamaDir, ...(embedded === undefined ? {} : { embedded }) }).catch(
       async (error: unknown) => {
         await embedded?.close();

@@ -97,6 +97,15 @@ describe.skipIf(process.platform === "win32")("the programs of a llama.cpp build
     await expect(engine.roundTrip(row)).rejects.toMatchObject({ code: "engine-missing", exitCode: 4 });
   });
 
+  it("keep the embedded library for round trips, whatever layers they are to put on a GPU", async () => {
+    await (await openFakes("", "")).close();
+    const engine = await openEngine({ threads: 1, gpuLayers: 99, llamaDir: dir });
+    const data = new Uint8Array(new Float32Array(32).fill(1).buffer);
+    const row = { sourceType: "F32", rowElements: 32, data, bandRows: 1, types: ["Q8_0"] } as const;
+    expect((await engine.roundTrip(row)).power[0]).toBeCloseTo(32, 6);
+    await engine.close();
+  });
+
   it("are missing with exit code 4 and the places they were sought in", async () => {
     const empty = await mkdtemp(join(tmpdir(), "prism-no-programs-"));
     const opened = openEngine({ threads: 1, llamaDir: empty });
