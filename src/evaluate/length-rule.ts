@@ -6,7 +6,7 @@
 import type { LoadedModel } from "../engine/engine.ts";
 import { type ScoreProgress, scoreChunks } from "./score-model.ts";
 import { summarizeKld } from "./statistics.ts";
-import type { EvaluationText } from "./text.ts";
+import { aboutSeconds, type EvaluationText } from "./text.ts";
 
 export const MIN_CHUNKS = 20;
 export const TARGET_RELATIVE_SE = 0.05;
@@ -41,15 +41,18 @@ export async function chooseChunks(
   const [pilotModel] = options.models;
   if (options.chunks !== undefined || tokens.chunks <= MIN_CHUNKS || pilotModel === undefined) return text;
   const model = await load(pilotModel);
+  const started = performance.now();
   const { kld } = await scoreChunks(model, tokens, MIN_CHUNKS, { loaded: reference }, options, "pilot").finally(() =>
     model.close(),
   );
+  // The pilot decoded each chunk twice: by the reference and by the model.
+  const perChunkMs = (performance.now() - started) / (2 * MIN_CHUNKS);
   const { mean, se } = summarizeKld(kld ?? new Float64Array());
   const relativeSe = mean > 0 ? se / mean : 0;
   const available = options.lengthen === undefined ? tokens.chunks : MAX_SAMPLED_CHUNKS;
   const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, available);
   options.onNote?.(
-    `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${available} chunks`,
+    `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${available} chunks, ${aboutSeconds(perChunkMs * chunks)} a model`,
   );
   const whole = chunks > tokens.chunks && options.lengthen !== undefined ? await options.lengthen(chunks) : text;
   return { ...whole, tokens: { ...tokens, chunks, ids: whole.tokens.ids.slice(0, chunks * tokens.context) } };

@@ -132,12 +132,16 @@ function sampleBatch(model: LoadedModel, options: SampleOptions, batch: number, 
 /** Steps timed for the estimate. */
 const TIMED_STEPS = 8;
 
+/** A time for a person: "about 12 s". */
+export function aboutSeconds(ms: number): string {
+  return ms < 1000 ? "about a second" : `about ${Math.ceil(ms / 1000)} s`;
+}
+
 async function describeWork(model: LoadedModel, { context, seed }: SampleOptions, batches: number): Promise<string> {
   const start = performance.now();
   await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
-  const seconds = (((performance.now() - start) / TIMED_STEPS) * context * batches) / 1000;
-  const time = seconds < 1 ? "about a second" : `about ${Math.ceil(seconds)} s`;
-  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${time}`;
+  const workMs = ((performance.now() - start) / TIMED_STEPS) * context * batches;
+  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 
 async function readIds(path: string, count: number, vocabSize: number): Promise<Int32Array | undefined> {
