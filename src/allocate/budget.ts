@@ -46,5 +46,5 @@ export function parseBpw(text: string): number {
   const [, digits = ""] = /^\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:bpw)?\s*$/i.exec(text) ?? [];
   const bpw = digits === "" ? Number.NaN : Number(digits);
   if (bpw > 0 && bpw <= MOST_BPW) return bpw;
-  throw new UsageError(`bpw "${text}": expected bits per weight above 0 and at most ${MOST_BPW}, like 3.5`);
+  throw new UsageError(`--bpw "${text}": expected bits per weight above 0 and at most ${MOST_BPW}, like 3.5`);
 }

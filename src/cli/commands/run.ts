@@ -116,6 +116,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     checkGates(result);
   } finally {
     stages.end();
+    if (signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
     await Promise.all([engine.close(), backend.close()]);
   }
 }
