@@ -30,7 +30,7 @@ export function addEvaluationOptions(command: Command): Command {
     .addOption(
       new Option(
         "--chunks <n>",
-        "score exactly this many; default: until SE(KLD) is 5 % of KLD, at least 20",
+        "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
       ).argParser((text) => parseInteger("--chunks", text, 1, 1e6)),
     )
     .addOption(

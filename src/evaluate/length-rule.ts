@@ -5,7 +5,7 @@
  */
 import type { LoadedModel } from "../engine/engine.ts";
 import { type ScoreProgress, scoreChunks } from "./score-model.ts";
-import { summarizeKld } from "./statistics.ts";
+import { chunkMeans, meanSe, summarizeKld } from "./statistics.ts";
 import { aboutSeconds, type EvaluationText } from "./text.ts";
 
 export const MIN_CHUNKS = 20;
@@ -47,8 +47,11 @@ export async function chooseChunks(
   );
   // The pilot decoded each chunk twice: by the reference and by the model.
   const perChunkMs = (performance.now() - started) / (2 * MIN_CHUNKS);
-  const { mean, se } = summarizeKld(kld ?? new Float64Array());
-  const relativeSe = mean > 0 ? se / mean : 0;
+  const scored = kld ?? new Float64Array();
+  const { mean, se } = summarizeKld(scored);
+  // Tokens of one chunk are alike: where chunks differ more than their tokens explain, the chunks' own spread counts.
+  const largest = Math.max(se, meanSe(chunkMeans(scored, MIN_CHUNKS)).se);
+  const relativeSe = mean > 0 ? largest / mean : 0;
   const available = options.lengthen === undefined ? tokens.chunks : MAX_SAMPLED_CHUNKS;
   const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, available);
   options.onNote?.(

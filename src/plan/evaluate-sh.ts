@@ -7,7 +7,7 @@ import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
 import { pathArgument, quoteSh } from "./shell-quote.ts";
 
 export interface EvaluateScriptOptions extends RecipeOptions {
-  /** Stock presets to compare with; those not there yet are quantized from the source. Default: Q3_K_M. */
+  /** Stock presets to compare with; those not there yet are quantized from the source. Default: the nearest in size. */
   readonly baselines?: readonly FileType[];
   /** Tokens per chunk. Default: 512, or the model's own context if smaller. */
   readonly context?: number;
@@ -18,7 +18,7 @@ const DEFAULT_CONTEXT = 512;
 
 /** Render evaluate.sh: `sh evaluate.sh TEXT [REFERENCE [MODEL]]`. */
 export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}): string {
-  const baselines = options.baselines ?? ["Q3_K_M"];
+  const baselines = options.baselines ?? [plan.baseFileType];
   const trained = plan.facts.contextTrain > 0 ? plan.facts.contextTrain : DEFAULT_CONTEXT;
   const context = options.context ?? Math.min(DEFAULT_CONTEXT, trained);
   const flags = quantizeFlagsSh(plan);

@@ -8,7 +8,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import type { Sensitivity } from "../analyze/sensitivity.ts";
 import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
-import { baseFileType } from "./base-file-type.ts";
+import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
 import { type BuiltIn, builtInConstraints } from "./built-in-constraints.ts";
 import { type Candidate, priceTensor } from "./costing.ts";
@@ -53,7 +53,7 @@ export function makePlan(options: PlanOptions): Plan {
     createdAt: options.createdAt ?? new Date().toISOString(),
     source: analysis.model,
     facts: analysis.facts,
-    baseFileType: baseFileType(priced),
+    baseFileType: nearestBase(prediction.predicted.fileBytes, context),
     ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
     budget,
     mode,

@@ -202,9 +202,10 @@ describe("the document", () => {
     }
   });
 
-  it("names a base whose own type is quantized and nearest", () => {
-    expect(plan(bpw(3.5), { headGuard: false }).baseFileType).toBe("Q3_K_M");
-    expect(plan(bpw(4.6), { headGuard: false }).baseFileType).toBe("Q4_K_M");
+  it("names the preset of its size as its base, and a quantized one whatever its size", () => {
+    for (const fileType of ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K"] as const) {
+      expect(plan({ kind: "like", fileType }).baseFileType).toBe(fileType);
+    }
     const whole = plan(bpw(17));
     expect(FILE_TYPES[whole.baseFileType].defaultType).toBe("Q8_0");
   });

@@ -85,8 +85,10 @@ describe("recipe.sh", () => {
   });
 
   it("names the builds that ignore an override equal to the base type, where the plan has one", () => {
-    const all = (type: "Q4_K" | "IQ4_XS") =>
-      plan({}, { constraints: [{ kind: "pin", pattern: ".", type }], budget: { kind: "bpw", value: 5 } });
+    const all = (type: "Q4_K" | "IQ4_XS"): Plan => ({
+      ...plan({}, { constraints: [{ kind: "pin", pattern: ".", type }], budget: { kind: "bpw", value: 5 } }),
+      baseFileType: "Q4_K_M",
+    });
     expect(renderRecipeSh(all("Q4_K"))).toContain("b8266");
     expect(renderRecipeSh(all("IQ4_XS"))).not.toContain("b8266");
   });

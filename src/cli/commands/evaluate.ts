@@ -76,7 +76,10 @@ async function run(models: string[], options: Options, { signal }: CommandContex
     output.result({
       document: evaluation,
       text: () => renderEvaluation(evaluation),
-      next: nextCommand("prism", "run", options.reference ?? models[0] ?? "MODEL", "--like", "Q3_K_M"),
+      next:
+        options.reference === undefined
+          ? nextCommand("prism", "evaluate", ...models, "--reference", "F16.gguf")
+          : nextCommand("prism", "run", options.reference, "--like", "Q3_K_M"),
     });
   } finally {
     shown?.progress.end();

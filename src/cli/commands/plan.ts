@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { InterruptedError, UsageError } from "../../errors.ts";
 import { isRemote, localName } from "../../gguf/remote-name.ts";
 import type { Plan } from "../../plan/plan.ts";
+import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
@@ -56,7 +57,10 @@ export function planCommand(context: CommandContext): Command {
   const command = new Command("plan")
     .description("choose a type for every tensor within a budget; write the plan and the recipe files")
     .argument("[model]", `${MODEL_ARGUMENT}; or the analysis of one`)
-    .option("-o, --output <file>", "where the plan goes (default: plan.json)")
+    .option(
+      "-o, --output <file>",
+      "where the plan goes (default: plan.json; with --from the edited plan, which needs --force)",
+    )
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
   return addPlanningOptions(command)
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
@@ -85,7 +89,13 @@ async function runPlan(source: string | undefined, options: PlanCliOptions, cont
   output.result({
     document: plan,
     text: () => `${renderPlanTable(plan)}\n${describeFiles([target, ...Object.values(files)])}`,
-    next: nextCommand("prism", "quantize", target, ...sourceOption(plan)),
+    next: nextCommand(
+      "prism",
+      "quantize",
+      target,
+      ...sourceOption(plan),
+      ...(requantizes(plan) ? ["--allow-requantize"] : []),
+    ),
   });
 }
 

@@ -1,4 +1,5 @@
 /** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
+import { matchNames } from "../../allocate/patterns.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { formatAmount, formatBytes, formatInteger, formatPercent } from "./numbers.ts";
@@ -32,8 +33,20 @@ function planHeading(plan: Plan): string {
     ],
     ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
     ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
+    ...constraintRows(plan),
   ];
   return formatTable([{ header: "PLAN" }, { header: "" }], rows);
+}
+
+/** A pattern may hold more tensors than it was meant to: say how many. */
+function constraintRows({ constraints, tensors }: Plan): string[][] {
+  const names = tensors.filter(isPlanned).map(({ name }) => name);
+  return constraints.map((constraint) => {
+    const held = matchNames(constraint, names).size;
+    const whose = constraint.builtIn ? ", built in" : "";
+    const what = `${constraint.pattern}${constraint.type === undefined ? "" : `=${constraint.type}`}`;
+    return [constraint.kind, `${printable(what)}: ${held} ${held === 1 ? "tensor" : "tensors"}${whose}`];
+  });
 }
 
 function classTable(plan: Plan): string {
