@@ -22,7 +22,7 @@ export function requantizeFindings(model: Model): Finding[] {
     {
       code: "already-quantized",
       severity: published ? "warning" : "error",
-      message: `${total} of ${weights.length} weights are already quantized (${types.map(([type, count]) => `${count} ${type}`).join(", ")})`,
+      message: `${total} of ${weights.length} tensors are already quantized (${types.map(([type, count]) => `${count} ${type}`).join(", ")})`,
       remedy: published
         ? "keep these weights in their type; where an f16, bf16 or f32 GGUF exists, start from that"
         : "start from the f16, bf16 or f32 GGUF; requantizing adds the losses of both",
