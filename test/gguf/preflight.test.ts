@@ -61,13 +61,13 @@ const CASES: Readonly<Record<string, Case>> = {
     },
     "already-quantized",
     "error",
-    /3 of 6 weights are already quantized \(2 Q4_K, 1 Q6_K\)/,
+    /3 of 6 tensors are already quantized \(2 Q4_K, 1 Q6_K\)/,
   ],
   "experts published in MXFP4": [
     { tensors: [...BASE, { name: "blk.0.ffn_up_exps.weight", shape: [256, 4, 2], type: "MXFP4" }] },
     "already-quantized",
     "warning",
-    /1 of 4 weights are already quantized \(1 MXFP4\)/,
+    /1 of 4 tensors are already quantized \(1 MXFP4\)/,
   ],
   "no block_count": [
     without({ metadata: COMPLETE }, "llama.block_count"),

@@ -29,13 +29,18 @@ function planHeading(plan: Plan): string {
     ["", `${predicted.bpw.toFixed(4)} bits per weight, base ${plan.baseFileType}`],
     [
       "loss",
-      `${formatAmount(predicted.loss)} ${unit}, bound ${formatAmount(predicted.lowerBound)}, gap ${formatPercent(predicted.gap, 3)}`,
+      `${isMeasured(plan) ? "" : "at least "}${formatAmount(predicted.loss)} ${unit}, bound ${formatAmount(predicted.lowerBound)}, gap ${formatPercent(predicted.gap, 3)}`,
     ],
     ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
     ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
     ...constraintRows(plan),
   ];
   return formatTable([{ header: "PLAN" }, { header: "" }], rows);
+}
+
+/** Whether the loss counts every tensor: a type chosen by hand may be one that was not measured. */
+function isMeasured({ tensors }: Plan): boolean {
+  return tensors.every((tensor) => !isPlanned(tensor) || tensor.distortion !== undefined);
 }
 
 /** A pattern may hold more tensors than it was meant to: say how many. */
