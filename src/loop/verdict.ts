@@ -38,7 +38,7 @@ export function outcome(plan: RunRow, row: RunRow, chunks: number): Outcome {
 
 const WORDS: Readonly<Record<Outcome, string>> = {
   wins: "plan wins",
-  matches: "plan as good, smaller",
+  matches: "plan as good",
   tie: "tie",
   loses: "plan loses",
   larger: "larger file",

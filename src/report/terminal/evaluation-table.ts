@@ -102,25 +102,23 @@ function sortRows(rows: readonly RunRow[]): RunRow[] {
 }
 
 function runCells(row: RunRow): string[] {
-  const difference = row.kldMinusPlan;
-  const against =
-    row.kind === "plan" || row.kind === "reference"
-      ? ""
-      : `${row.verdict ?? ""}${difference === undefined ? "" : ` (KLD ${formatChange(difference)})`}`;
   return [
-    row.kind === "plan" ? `> ${printable(row.label)}` : `  ${printable(row.label)}`,
+    row.kind === "plan" ? "> plan" : `  ${row.kind === "reference" ? "reference" : printable(row.label)}`,
     formatSize(row.fileBytes),
     row.bpw.toFixed(3),
     row.ppl === undefined ? "-" : formatMeanSe(row.ppl),
     row.kind === "reference" ? "0" : formatKld(row.kld),
     formatPercentValue(row.sameTop),
-    against,
+    row.kind === "plan" ? "" : `${row.verdict ?? ""}${formatChange(row)}`,
   ];
 }
 
-/** How much more KLD than the plan: +0.00123 ± 0.00011. */
-function formatChange(difference: MeanSe): string {
-  return `${difference.value >= 0 ? "+" : ""}${formatMeanSe(difference)}`;
+/** The row's KLD against the plan's: " (KLD +12 %)". */
+function formatChange({ kld, kldMinusPlan }: RunRow): string {
+  const plan = kld === undefined || kldMinusPlan === undefined ? 0 : kld.mean - kldMinusPlan.value;
+  if (kldMinusPlan === undefined || !(plan > 0)) return "";
+  const percent = (100 * kldMinusPlan.value) / plan;
+  return ` (KLD ${percent < 0 ? "" : "+"}${percent.toFixed(Math.abs(percent) < 10 ? 1 : 0)} %)`;
 }
 
 function warningLines(warnings: readonly string[]): string[] {

@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import type { Run, RunRow } from "../../src/loop/run-document.ts";
+import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
+
+const kld = (mean: number) => ({ mean, se: mean / 50, median: mean, p99: 4 * mean, max: 9 * mean });
+
+const row = (label: string, kind: RunRow["kind"], fileBytes: number, mean: number, verdict: string): RunRow => ({
+  label,
+  kind,
+  fileBytes,
+  bpw: 4,
+  ppl: { value: 41.04, se: 2.2 },
+  kld: kld(mean),
+  sameTop: 90.1,
+  verdict,
+  ...(kind === "plan" ? {} : { kldMinusPlan: { value: mean - 0.0157, se: 0.0003 } }),
+});
+
+const run = (rows: readonly RunRow[]): Run =>
+  ({ rows, gates: [], warnings: [], verdict: "the plan beats Q3_K_M" }) as unknown as Run;
+
+it("shows a run in 100 columns, largest file first, each row's KLD against the plan's", () => {
+  const text = renderRun(
+    run([
+      { label: `${"a-very-long-model-name-".repeat(5)}f16.gguf`, kind: "reference", fileBytes: 16.9e6, bpw: 16 },
+      row("plan", "plan", 4.49e6, 0.0157, ""),
+      row("Q3_K_M", "preset", 4.49e6, 0.01727, "plan wins"),
+      row("all IQ4_XS", "uniform", 4.61e6, 0.01334, "larger file"),
+    ]),
+  );
+  expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+  const lines = text.split("\n").map((line) => line.trim().split(/ {2,}/));
+  expect(lines.slice(1, 5).map(([label]) => label)).toEqual(["reference", "all IQ4_XS", "> plan", "Q3_K_M"]);
+  expect(lines[2]?.at(-1)).toBe("larger file (KLD -15 %)");
+  expect(lines[4]?.at(-1)).toBe("plan wins (KLD +10 %)");
+  expect(text).toContain("the plan beats Q3_K_M");
+});
