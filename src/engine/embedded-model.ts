@@ -6,7 +6,7 @@ import type { EngineChild } from "./child-process.ts";
 import type { LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
 import { logitsOffset } from "./logits-file.ts";
 
-interface LoadReply {
+export interface LoadReply {
   readonly vocabSize: number;
   readonly addBos: boolean;
   readonly bos: number;
@@ -21,10 +21,15 @@ interface LoadReply {
 const handles = new WeakMap<LoadedModel, number>();
 let nextHandle = 1;
 
+/** A number that no model was called by before. */
+export function takeHandle(): number {
+  return nextHandle++;
+}
+
 /** Load a model. Throws EngineError where llama.cpp can't. */
 export async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
   const { model, context, threads, gpuLayers } = options;
-  const handle = nextHandle++;
+  const handle = takeHandle();
   const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers };
   const reply = await child.call<LoadReply>("load", request, passSignal(options.signal));
   const { generation } = child;
@@ -96,6 +101,6 @@ function notFinite(value: number): boolean {
   return !Number.isFinite(value);
 }
 
-function passSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+export function passSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
   return signal === undefined ? {} : { signal };
 }

@@ -10,6 +10,7 @@ import type { Device } from "./child/main.ts";
 import type { QuantizeRequest } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
 import { loadModel } from "./embedded-model.ts";
+import { loadRanker } from "./embedded-ranker.ts";
 import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripJob, RoundTripResult } from "./engine.ts";
 import {
   describePackage,
@@ -42,6 +43,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
     roundTrip: (job) => pool.run(job),
     quantize: (job) => quantize(model, job),
     load: (load) => loadModel(model, load),
+    loadRanker: (load) => loadRanker(model, load),
     perplexity: () =>
       Promise.reject(new EngineError("the embedded engine scores loaded models; perplexity() is for programs")),
     async close() {

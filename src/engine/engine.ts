@@ -142,6 +142,42 @@ export interface ScoreOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Special tokens around texts that are joined by hand; absent where the model adds none. */
+export interface JointTokens {
+  readonly bos?: number;
+  readonly eos?: number;
+  readonly sep?: number;
+}
+
+/**
+ * A model loaded to say something after whole prompts: any that llama.cpp loads, encoders with a head included. Calls
+ * run one after another and hold no state between them. Prompts may be of different lengths, none empty and none
+ * longer than `contextTrain`; several are decoded together.
+ */
+export interface LoadedRanker {
+  readonly vocabSize: number;
+  /** 0: unknown. */
+  readonly contextTrain: number;
+  readonly joints: JointTokens;
+  /** `addSpecial`: what the model adds at both ends; `parseSpecial`: special tokens written out in a text count. */
+  encode(
+    texts: readonly string[],
+    options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
+  ): Promise<Int32Array[]>;
+  detokenize(ids: Int32Array): Promise<string>;
+  /** Per prompt the outputs of the model's rank head ("rank"), or the hidden state of its last position ("last"). */
+  pool(
+    prompts: readonly Int32Array[],
+    options: { readonly pooling: "rank" | "last"; readonly signal?: AbortSignal },
+  ): Promise<Float32Array[]>;
+  /** Per prompt the logits of `ids` at the position after it. */
+  nextLogits(
+    prompts: readonly Int32Array[],
+    options: { readonly ids: Int32Array; readonly signal?: AbortSignal },
+  ): Promise<Float32Array[]>;
+  close(): Promise<void>;
+}
+
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
 export interface PerplexityJob {
   readonly model: string;
@@ -181,6 +217,8 @@ export interface Engine {
   roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
   quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
+  /** Load a model to rank with. The programs can't: EngineError. */
+  loadRanker(options: Omit<ModelLoadOptions, "context">): Promise<LoadedRanker>;
   perplexity(job: PerplexityJob): Promise<PerplexityReport>;
   close(): Promise<void>;
 }

@@ -30,6 +30,12 @@ export async function openProgramsEngine(options: ProgramsOptions): Promise<Engi
     quantize: (job) => quantize(quantizeProgram, job),
     load: () =>
       Promise.reject(new EngineError("the programs of llama.cpp can't be asked to sample text; give --text FILE")),
+    loadRanker: () =>
+      Promise.reject(
+        new EngineError(
+          "the programs of llama.cpp can't score documents here; leave --llama-dir out, or give --server URL",
+        ),
+      ),
     perplexity: (job) => runPerplexity(perplexityProgram, job),
     close: async () => embedded?.close(),
   };

@@ -1,7 +1,8 @@
 /**
  * The Evaluation document (`prism.evaluation/1`): perplexity and KL divergence of models against a reference on one
- * text. Values that could not be computed are absent.
+ * text; of rerankers, the scores of documents instead or as well. Values that could not be computed are absent.
  */
+import type { RerankResult, RerankSetSummary } from "./rerank-result.ts";
 
 export const EVALUATION_SCHEMA = "prism.evaluation/1";
 
@@ -34,6 +35,8 @@ export interface ModelEvaluation {
   readonly tokens: number;
   /** Mean KLD and mean NLL per chunk: what paired comparisons between models are made of. */
   readonly perChunk?: { readonly kld?: readonly number[]; readonly nll: readonly number[] };
+  /** Of a causal reranker that was asked to rank too: how it ranks the documents of `rerankSet`. */
+  readonly rerank?: RerankResult;
   readonly elapsedMs: number;
 }
 
@@ -47,7 +50,13 @@ export interface Evaluation {
     readonly origin: string;
     readonly devices: readonly string[];
   };
-  readonly reference?: { readonly path: string; readonly headerHash: string; readonly ppl: MeanSe };
+  readonly reference?: {
+    readonly path: string;
+    readonly headerHash: string;
+    readonly ppl: MeanSe;
+    readonly rerank?: RerankResult;
+  };
+  readonly rerankSet?: RerankSetSummary;
   readonly text: {
     readonly source: "file" | "sampled";
     readonly path?: string;
@@ -60,4 +69,20 @@ export interface Evaluation {
   };
   readonly models: readonly ModelEvaluation[];
   readonly warnings: readonly string[];
+}
+
+export interface RankedModel {
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly bpw: number;
+  readonly rerank: RerankResult;
+  readonly elapsedMs: number;
+}
+
+/** An evaluation by ranking alone: of models whose next token says nothing, and wherever no text was asked for. */
+export interface RerankEvaluation
+  extends Pick<Evaluation, "schema" | "prismVersion" | "createdAt" | "engine" | "warnings"> {
+  readonly reference?: { readonly path: string; readonly headerHash: string; readonly rerank: RerankResult };
+  readonly rerankSet: RerankSetSummary;
+  readonly models: readonly RankedModel[];
 }

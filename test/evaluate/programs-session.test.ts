@@ -38,6 +38,7 @@ function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine {
     roundTrip: refuse,
     quantize: refuse,
     load: refuse,
+    loadRanker: refuse,
     async perplexity(job) {
       jobs.push(job);
       if (job.text === undefined) {

@@ -32,6 +32,7 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
   return {
     calls,
     info: { kind: "embedded", version: "paper", origin: "test", devices: [] },
+    loadRanker: () => Promise.reject(new Error("no reranker")),
     perplexity: () => Promise.reject(new Error("the embedded engine has no perplexity")),
     close: () => Promise.resolve(),
     async roundTrip(job) {

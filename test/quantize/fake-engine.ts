@@ -11,6 +11,7 @@ export function fakeEngine(write: (job: QuantizeJob) => Promise<void>): Engine &
     info: { kind: "embedded", version: "fake", origin: "test", devices: [] },
     roundTrip: refuse,
     load: refuse,
+    loadRanker: refuse,
     perplexity: refuse,
     close: () => Promise.resolve(),
     async quantize(job) {

@@ -1,6 +1,7 @@
 /**
  * A model's context: decodes batches of tokens that belong to several sequences. It is made anew when sequences of
- * another number or length are asked for, since llama.cpp fixes both when it allocates its memory.
+ * another number or length are asked for, or pooled outputs instead of logits, since llama.cpp fixes all three when it
+ * allocates its memory.
  */
 import koffi from "koffi";
 import { attachThreads } from "./attach-threads.ts";
@@ -15,7 +16,14 @@ export interface ContextShape {
   readonly length: number;
   /** Tokens decoded in one call. */
   readonly batchTokens: number;
+  /** Outputs are one row per sequence, from the rank head or the last position's hidden state, instead of logits. */
+  readonly pooling?: Pooling;
 }
+
+/** `enum llama_pooling_type` of the poolings used here. */
+const POOLING_TYPES = { last: 3, rank: 4 } as const;
+
+export type Pooling = keyof typeof POOLING_TYPES;
 
 /** Per token: its id, its position, its sequence, and 1 where its logits are wanted. */
 export interface Batch {
@@ -28,7 +36,8 @@ export interface Batch {
 interface OpenContext {
   readonly shape: ContextShape;
   readonly pointer: Pointer;
-  readonly memory: Pointer;
+  /** Absent: an encoder, which keeps none. */
+  readonly memory?: Pointer;
   /** 0, 1, 2, …: what seq_id points into, one entry per sequence; kept here so that its address stays valid. */
   readonly sequenceIds: Int32Array;
 }
@@ -48,11 +57,28 @@ export class Decoder {
   /** Empty the memory of all sequences. Throws an Error where a context can't be made. */
   start(shape: ContextShape): void {
     const context = this.#open(shape);
-    this.#library.clearMemory(context.memory, true);
+    if (context.memory !== undefined) this.#library.clearMemory(context.memory, true);
   }
 
   /** Decode. Returns the address of the wanted logits in the order of the batch, valid until the next call. */
   decode(batch: Batch): Pointer {
+    const logits = this.#library.logits(this.#run(batch));
+    if (logits === null) throw new Error("llama.cpp returned no logits");
+    return logits;
+  }
+
+  /** Decode whole sequences in a context with pooling. Returns `width` values of each sequence, 0, 1, 2, …. */
+  decodePooled(batch: Batch, width: number): Float32Array[] {
+    const pointer = this.#run(batch);
+    const sequences = new Set(batch.sequences).size;
+    return Array.from({ length: sequences }, (_, sequence) => {
+      const values = this.#library.pooled(pointer, sequence);
+      if (values === null) throw new Error("llama.cpp returned no pooled output");
+      return new Float32Array(koffi.view(values, width * Float32Array.BYTES_PER_ELEMENT)).slice();
+    });
+  }
+
+  #run(batch: Batch): Pointer {
     if (this.#context === undefined) throw new Error("decode() before start()");
     const { pointer, sequenceIds } = this.#context;
     const count = batch.tokens.length;
@@ -70,9 +96,7 @@ export class Decoder {
       logits: batch.outputs,
     });
     if (code !== 0) throw new Error(`llama_decode failed with code ${code} on ${count} tokens`);
-    const logits = this.#library.logits(pointer);
-    if (logits === null) throw new Error("llama.cpp returned no logits");
-    return logits;
+    return pointer;
   }
 
   close(): void {
@@ -93,6 +117,12 @@ export class Decoder {
     params.n_threads_batch = this.#threads;
     // As common.h sets it for llama-perplexity.
     params.swa_full = false;
+    if (shape.pooling !== undefined) {
+      params.embeddings = true;
+      params.pooling_type = POOLING_TYPES[shape.pooling];
+      // An encoder attends over its whole batch, as llama-server sets it for embeddings.
+      params.n_ubatch = batchTokens;
+    }
     const pointer = this.#library.initContext(this.#model, params);
     if (pointer === null) {
       throw new Error(
@@ -100,16 +130,23 @@ export class Decoder {
       );
     }
     const memory = this.#library.memory(pointer);
-    if (memory === null) {
+    if (memory === null && shape.pooling === undefined) {
       this.#library.freeContext(pointer);
       throw new Error("an encoder or embedding model predicts no next token: it has no perplexity and samples no text");
     }
     attachThreads(this.#library, pointer, this.#threads);
-    this.#context = { shape, pointer, memory, sequenceIds: Int32Array.from({ length: sequences }, (_, i) => i) };
+    this.#context = {
+      shape,
+      pointer,
+      ...(memory === null ? {} : { memory }),
+      sequenceIds: Int32Array.from({ length: sequences }, (_, i) => i),
+    };
     return this.#context;
   }
 }
 
 function sameShape(a: ContextShape, b: ContextShape): boolean {
-  return a.sequences === b.sequences && a.length === b.length && a.batchTokens === b.batchTokens;
+  return (
+    a.sequences === b.sequences && a.length === b.length && a.batchTokens === b.batchTokens && a.pooling === b.pooling
+  );
 }

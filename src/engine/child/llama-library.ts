@@ -86,8 +86,10 @@ export function openLlamaLibrary(found: EnginePackage) {
     vocabSize: llama.func("int32_t llama_vocab_n_tokens(void *)") as (vocab: Pointer) => number,
     vocabBos: llama.func("int32_t llama_vocab_bos(void *)") as (vocab: Pointer) => number,
     vocabEos: llama.func("int32_t llama_vocab_eos(void *)") as (vocab: Pointer) => number,
+    vocabSep: llama.func("int32_t llama_vocab_sep(void *)") as (vocab: Pointer) => number,
     addBos: llama.func("bool llama_vocab_get_add_bos(void *)") as (vocab: Pointer) => boolean,
     addEos: llama.func("bool llama_vocab_get_add_eos(void *)") as (vocab: Pointer) => boolean,
+    addSep: llama.func("bool llama_vocab_get_add_sep(void *)") as (vocab: Pointer) => boolean,
     contextTrain: llama.func("int32_t llama_model_n_ctx_train(void *)") as (model: Pointer) => number,
     hasEncoder: llama.func("bool llama_model_has_encoder(void *)") as (model: Pointer) => boolean,
     tokenize: llama.func(
@@ -119,6 +121,12 @@ export function openLlamaLibrary(found: EnginePackage) {
       batch: Record<string, unknown>,
     ) => number,
     logits: llama.func("void *llama_get_logits(void *)") as (context: Pointer) => Pointer | null,
+    pooled: llama.func("void *llama_get_embeddings_seq(void *, int32_t)") as (
+      context: Pointer,
+      sequence: number,
+    ) => Pointer | null,
+    embeddingSize: llama.func("int32_t llama_model_n_embd_out(void *)") as (model: Pointer) => number,
+    classOutputs: llama.func("uint32_t llama_model_n_cls_out(void *)") as (model: Pointer) => number,
   };
   checkAbi(library);
   return library;

@@ -23,6 +23,9 @@ export interface ContextParams {
   type_k: number;
   type_v: number;
   offload_kqv: boolean;
+  /** Give embeddings, pooled as `pooling_type` says, instead of logits. */
+  embeddings: boolean;
+  pooling_type: number;
   [field: string]: unknown;
 }
 

@@ -4,9 +4,10 @@
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
 import koffi from "koffi";
-import { BATCH_TOKENS, Decoder } from "./decoder.ts";
+import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { drawToken, NOT_DRAWN } from "./draw-token.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import { nextLogits, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
@@ -56,13 +57,42 @@ export class LoadedModelHandle {
 
   /** Tokenize with the special tokens the model adds, but without the EOS of an embedding model: no text is to follow. */
   tokenize(text: string): Int32Array {
+    const ids = this.encode(text, true, false);
+    const endsWithEos = ids.length > 0 && this.#library.addEos(this.#vocab) && ids.at(-1) === this.#eos();
+    return endsWithEos ? ids.slice(0, -1) : ids;
+  }
+
+  /** `addSpecial`: what the model adds at both ends; `parseSpecial`: special tokens written out in the text count. */
+  encode(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array {
     const bytes = new TextEncoder().encode(text);
     const room = new Int32Array(bytes.length + 16);
-    const count = this.#library.tokenize(this.#vocab, bytes, bytes.length, room, room.length, true, false);
+    const count = this.#library.tokenize(this.#vocab, bytes, bytes.length, room, room.length, addSpecial, parseSpecial);
     if (count < 0) throw new Error(`llama_tokenize failed (${count})`);
-    const endsWithEos =
-      count > 0 && this.#library.addEos(this.#vocab) && room[count - 1] === this.#library.vocabEos(this.#vocab);
-    return room.slice(0, endsWithEos ? count - 1 : count);
+    return room.slice(0, count);
+  }
+
+  /** The special tokens around texts that are joined by hand; absent where the model adds none. */
+  joints(): { bos?: number; eos?: number; sep?: number } {
+    const sep = this.#library.vocabSep(this.#vocab);
+    // As llama-server does for a vocabulary without EOS.
+    const eos = this.#eos() < 0 ? sep : this.#eos();
+    return {
+      ...(this.addBos && this.bos >= 0 ? { bos: this.bos } : {}),
+      ...(this.#library.addEos(this.#vocab) && eos >= 0 ? { eos } : {}),
+      ...(this.#library.addSep(this.#vocab) && sep >= 0 ? { sep } : {}),
+    };
+  }
+
+  /** Per prompt the outputs of the rank head, or the hidden state of the last position. */
+  poolPrompts(prompts: readonly Int32Array[], pooling: Pooling): Float32Array[] {
+    const width =
+      pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);
+    return poolPrompts(this.#decoder, prompts, pooling, width);
+  }
+
+  /** Per prompt the logits of `ids` at the position after it. */
+  nextLogits(prompts: readonly Int32Array[], ids: Int32Array): Float32Array[] {
+    return nextLogits(this.#decoder, prompts, ids, this.vocabSize);
   }
 
   detokenize(ids: Int32Array): string {
@@ -144,6 +174,10 @@ export class LoadedModelHandle {
 
   /** BOS; else EOS, which separates the documents a model was trained on; else the first token. */
   #startToken(): number {
-    return this.bos >= 0 ? this.bos : Math.max(0, this.#library.vocabEos(this.#vocab));
+    return this.bos >= 0 ? this.bos : Math.max(0, this.#eos());
+  }
+
+  #eos(): number {
+    return this.#library.vocabEos(this.#vocab);
   }
 }

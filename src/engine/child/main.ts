@@ -8,6 +8,7 @@ import { createRandom, seedFromName } from "../../random.ts";
 import type { RoundTripJob } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
+import type { Pooling } from "./decoder.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { LoadedModelHandle, type LoadRequest } from "./loaded-model.ts";
 import { watchParent } from "./parent-watch.ts";
@@ -26,6 +27,13 @@ export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: string }
   | { readonly id: number; readonly progress: number };
+
+interface EncodeRequest {
+  readonly handle: number;
+  readonly texts: readonly string[];
+  readonly addSpecial: boolean;
+  readonly parseSpecial: boolean;
+}
 
 export interface Device {
   readonly name: string;
@@ -80,6 +88,13 @@ const methods = {
   },
   tokenize: ({ handle, text }: { handle: number; text: string }) => model(handle).tokenize(text),
   detokenize: ({ handle, ids }: { handle: number; ids: Int32Array }) => model(handle).detokenize(ids),
+  joints: (handle: number) => model(handle).joints(),
+  encode: ({ handle, texts, addSpecial, parseSpecial }: EncodeRequest) =>
+    texts.map((text) => model(handle).encode(text, addSpecial, parseSpecial)),
+  pool: ({ handle, prompts, pooling }: { handle: number; prompts: readonly Int32Array[]; pooling: Pooling }) =>
+    model(handle).poolPrompts(prompts, pooling),
+  nextLogits: ({ handle, prompts, ids }: { handle: number; prompts: readonly Int32Array[]; ids: Int32Array }) =>
+    model(handle).nextLogits(prompts, ids),
   async score(args: { handle: number; request: ScoreRequest; reference?: number }): Promise<ScoreReply> {
     const reply = await scoreChunks({
       model: model(args.handle),

@@ -1,0 +1,79 @@
+/**
+ * Whole prompts of different lengths, several of them per decode, and what the model says after each: the pooled output
+ * of its rank head, its last hidden state, or the logits of a few tokens at the next position.
+ */
+import koffi from "koffi";
+import { BATCH_TOKENS, type Batch, type Decoder, type Pooling } from "./decoder.ts";
+
+/** Contexts grow by powers of 2 from here, so that prompts of about the same length share one. */
+const SMALLEST_CONTEXT = 64;
+/** More sequences in a batch gain nothing; llama.cpp allows 256 (LLAMA_MAX_SEQ). */
+const MOST_SEQUENCES = 32;
+
+interface PromptBatch extends Batch {
+  readonly prompts: number;
+}
+
+/** Per prompt `width` values: of the rank head, or of the last position's hidden state. */
+export function poolPrompts(
+  decoder: Decoder,
+  prompts: readonly Int32Array[],
+  pooling: Pooling,
+  width: number,
+): Float32Array[] {
+  return decodeBatches(decoder, prompts, pooling, (batch) => decoder.decodePooled(batch, width));
+}
+
+/** Per prompt the logits of `ids` at the position after it. */
+export function nextLogits(
+  decoder: Decoder,
+  prompts: readonly Int32Array[],
+  ids: Int32Array,
+  vocabSize: number,
+): Float32Array[] {
+  return decodeBatches(decoder, prompts, undefined, (batch) => {
+    const logits = new Float32Array(koffi.view(decoder.decode(batch), batch.prompts * vocabSize * 4));
+    return Array.from({ length: batch.prompts }, (_, row) =>
+      Float32Array.from(ids, (id) => logits[row * vocabSize + id] as number),
+    );
+  });
+}
+
+function decodeBatches(
+  decoder: Decoder,
+  prompts: readonly Int32Array[],
+  pooling: Pooling | undefined,
+  decode: (batch: PromptBatch) => Float32Array[],
+): Float32Array[] {
+  const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 1);
+  const length = Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(longest)));
+  const sequences = Math.max(1, Math.min(MOST_SEQUENCES, Math.floor(BATCH_TOKENS / length)));
+  const results: Float32Array[] = [];
+  for (let first = 0; first < prompts.length; first += sequences) {
+    decoder.start({
+      sequences,
+      length,
+      batchTokens: sequences * length,
+      ...(pooling === undefined ? {} : { pooling }),
+    });
+    results.push(...decode(joinPrompts(prompts.slice(first, first + sequences))));
+  }
+  return results;
+}
+
+function joinPrompts(prompts: readonly Int32Array[]): PromptBatch {
+  const count = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
+  const tokens = new Int32Array(count);
+  const positions = new Int32Array(count);
+  const sequences = new Int32Array(count);
+  const outputs = new Int8Array(count);
+  let at = 0;
+  prompts.forEach((prompt, sequence) => {
+    tokens.set(prompt, at);
+    sequences.fill(sequence, at, at + prompt.length);
+    for (let i = 0; i < prompt.length; i++) positions[at + i] = i;
+    at += prompt.length;
+    outputs[at - 1] = 1;
+  });
+  return { tokens, positions, sequences, outputs, prompts: prompts.length };
+}
