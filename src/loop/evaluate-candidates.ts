@@ -33,7 +33,7 @@ export async function evaluateCandidates(
         const evaluation = await session.evaluateModel(spec.output);
         const document = assembleEvaluation(options, session, [evaluation]);
         await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-        state = addRow(state, rowOf(candidate, evaluation), referenceRow(plan, session), session);
+        state = addRow(state, rowOf(candidate, evaluation, plan), referenceRow(plan, session), session);
         state = judgeRun(state, options.gates, false);
         await saveRun(directory, state);
       }

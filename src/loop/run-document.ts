@@ -20,6 +20,8 @@ export interface RunRow {
   /** Percent. */
   readonly sameTop?: number;
   readonly sameTopSe?: number;
+  /** Σ s·D of the row's types under the plan's sensitivity; absent where D of one was not measured. */
+  readonly predictedLoss?: number;
   /** The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run. */
   readonly verdict?: string;
   /** KLD of this row minus the plan's, over the same chunks, with the standard error between chunks. */

@@ -3,12 +3,14 @@ import type { ModelEvaluation } from "../evaluate/evaluation.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import type { Plan } from "../plan/plan.ts";
+import { lossOfTypes } from "../plan/predict.ts";
 import type { Candidate } from "./candidates.ts";
 import { checkGates, type Gate } from "./gates.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { creditsSensitivity, judgeRows } from "./verdict.ts";
 
-export function rowOf({ label, kind }: Candidate, evaluation: ModelEvaluation): RunRow {
+export function rowOf({ label, kind, spec }: Candidate, evaluation: ModelEvaluation, plan: Plan): RunRow {
+  const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
   const { fileBytes, bpw, ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation;
   return {
     label,
@@ -20,6 +22,7 @@ export function rowOf({ label, kind }: Candidate, evaluation: ModelEvaluation): 
     ...(kld === undefined ? {} : { kld }),
     ...(sameTop === undefined ? {} : { sameTop }),
     ...(sameTopSe === undefined ? {} : { sameTopSe }),
+    ...(predictedLoss === undefined ? {} : { predictedLoss }),
     ...(perChunk?.kld === undefined ? {} : { kldPerChunk: perChunk.kld }),
   };
 }

@@ -1,9 +1,9 @@
 /** What a whole plan costs and is predicted to lose, and what to be wary of. A function of its tensors, always redone. */
 import { bpw, fileBytes, tensorBytesTotal } from "../ggml/file-bytes.ts";
 import { tensorRole } from "../ggml/tensor-class.ts";
-import { isQuantizedType } from "../ggml/tensor-types.ts";
+import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { imatrixKeyBytes } from "../gguf/output-header.ts";
-import { lossOf } from "./costing.ts";
+import { distortionOf, lossOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
 /** Bits per weight below which KLDs of single tensors no longer add up (their sum is .92 of the whole at Q2_K, .57 at
@@ -41,6 +41,21 @@ export function predict(
       return own === undefined ? tensor : { ...tensor, lossShare: loss === 0 ? 0 : own / loss };
     }),
   };
+}
+
+/** Predict the loss of other types on the tensors of a plan; undefined where D of one was not measured. */
+export function lossOfTypes(
+  { tensors }: Pick<Plan, "tensors">,
+  types: ReadonlyMap<string, TensorType>,
+): number | undefined {
+  let sum = 0;
+  for (const tensor of tensors) {
+    if (tensor.reason === "ineligible") continue;
+    const distortion = distortionOf(tensor, types.get(tensor.name) ?? tensor.sourceType);
+    if (tensor.sensitivity === undefined || distortion === undefined) return undefined;
+    sum += tensor.sensitivity * distortion;
+  }
+  return sum;
 }
 
 /** The warnings that follow from the plan itself. */
