@@ -1,0 +1,219 @@
+/** Layers × tensor classes: the model as a grid, and what may be shown in its cells. */
+import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
+import { SUMMARY_METRICS, type SummaryMetric } from "../../analyze/class-summary.ts";
+import type { TensorType } from "../../ggml/tensor-types.ts";
+import type { Plan, PlanTensor, Reason } from "../../plan/plan.ts";
+import { formatAmount, formatPercent } from "../terminal/numbers.ts";
+
+/** A tensor of the map, from a plan, an analysis, or both. */
+export interface MapTensor {
+  readonly name: string;
+  readonly class: string;
+  readonly layer?: number;
+  readonly shape: readonly number[];
+  readonly elements: number;
+  readonly sourceType: TensorType;
+  /** What the plan chose. */
+  readonly type?: TensorType;
+  readonly reason?: Reason;
+  readonly byteShare?: number;
+  readonly lossShare?: number;
+  readonly sensitivity?: number;
+  /** D of the chosen type, or, without a plan, of the type measured nearest to Q4_K. */
+  readonly distortion?: number;
+  readonly metrics?: Readonly<Partial<Record<SummaryMetric, number>>>;
+}
+
+export interface MapRow {
+  readonly class: string;
+  /** One per layer of the map, in order. */
+  readonly cells: readonly (MapTensor | undefined)[];
+}
+
+export interface ModelMap {
+  readonly layers: readonly number[];
+  readonly rows: readonly MapRow[];
+  /** Tensors of no layer: token_embd, output. */
+  readonly others: readonly MapTensor[];
+}
+
+export type MapLayerKey = "type" | SummaryMetric | "distortion" | "sensitivity" | "byteShare" | "lossShare";
+
+/** One switchable layer of the map. */
+export interface MapLayer {
+  readonly key: MapLayerKey;
+  readonly label: string;
+  /** What it means, in a sentence. */
+  readonly meaning: string;
+  /** Undefined for `type`, which has no order to colour by but its own. */
+  readonly measure?: (tensor: MapTensor) => number | undefined;
+  /** Whether values spread over orders of magnitude. */
+  readonly log?: boolean;
+  readonly show: (value: number) => string;
+}
+
+const metric = (key: SummaryMetric, label: string, meaning: string): MapLayer => ({
+  key,
+  label,
+  meaning,
+  measure: ({ metrics }) => metrics?.[key],
+  show: formatAmount,
+});
+
+export const MAP_LAYERS: readonly MapLayer[] = [
+  { key: "type", label: "chosen type", meaning: "The tensor type the plan chose.", show: formatAmount },
+  {
+    key: "byteShare",
+    label: "share of bytes",
+    meaning: "Share of the bytes of all tensors.",
+    measure: ({ byteShare }) => byteShare,
+    log: true,
+    show: (value) => formatPercent(value, 2),
+  },
+  {
+    key: "lossShare",
+    label: "share of predicted loss",
+    meaning: "Share of the plan's predicted loss.",
+    measure: ({ lossShare }) => lossShare,
+    log: true,
+    show: (value) => formatPercent(value, 2),
+  },
+  {
+    key: "sensitivity",
+    label: "sensitivity",
+    meaning: "s: expected loss per unit of distortion.",
+    measure: ({ sensitivity }) => sensitivity,
+    log: true,
+    show: formatAmount,
+  },
+  {
+    key: "distortion",
+    label: "distortion",
+    meaning: "D: relative squared error of the weights in the chosen type.",
+    measure: ({ distortion }) => distortion,
+    log: true,
+    show: formatAmount,
+  },
+  metric("alphaHill", "PL-Alpha-Hill", "Exponent of the spectrum's tail; low values call for more bits."),
+  metric("spectralDominance", "spectral dominance", "Largest singular value above that of random weights, nats."),
+  metric("osqe3", "OSQE at 3 bits", "Error of scale-optimal quantization to 3 bits in groups of 32."),
+  metric("imbalance", "imbalance", "Spread of the sizes of rows or columns."),
+  metric("fragility", "fragility", "How fast the error falls from 2 to 4 bits, nats."),
+  metric("boundaryDensity", "boundary density", "How many weights lie near a decision threshold, against uniform."),
+  metric("spectralPosition", "spectral position", "0 amid the network, 1 at its ends."),
+];
+
+/** The layers for which any tensor has a value. */
+export function availableLayers(tensors: readonly MapTensor[]): MapLayer[] {
+  return MAP_LAYERS.filter(({ measure }) =>
+    tensors.some((tensor) => (measure === undefined ? tensor.type !== undefined : measure(tensor) !== undefined)),
+  );
+}
+
+/** Where values of a layer lie between its least and its largest: 0 to 1. */
+export function layerScale(
+  layer: MapLayer,
+  tensors: readonly MapTensor[],
+): { readonly min: number; readonly max: number; share(value: number): number } | undefined {
+  const { measure, log = false } = layer;
+  if (measure === undefined) return undefined;
+  const values = tensors.flatMap((tensor) => measure(tensor) ?? []);
+  const scaled = log ? values.filter((value) => value > 0).map(Math.log) : values;
+  if (values.length === 0) return undefined;
+  const [low, high] = scaled.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+  ] as [number, number]);
+  const share = (value: number): number => {
+    if (log && value <= 0) return 0;
+    return high > low ? ((log ? Math.log(value) : value) - low) / (high - low) : 0.5;
+  };
+  const [min, max] = values.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [
+    values[0] as number,
+    values[0] as number,
+  ] as [number, number]);
+  return { min, max, share };
+}
+
+/** What of a model can be quantized, from a plan, an analysis of the same model, or both. */
+export function mapTensors(
+  plan?: Pick<Plan, "tensors" | "predicted">,
+  analysis?: Pick<Analysis, "tensors">,
+): MapTensor[] {
+  const metrics = new Map(analysis?.tensors.map((tensor) => [tensor.name, summaryMetrics(tensor)]));
+  if (plan !== undefined) {
+    return plan.tensors
+      .filter(({ reason }) => reason !== "ineligible")
+      .map((tensor) => fromPlan(tensor, plan.predicted.tensorBytes, metrics.get(tensor.name)));
+  }
+  const eligible = analysis?.tensors.filter((tensor) => tensor.eligible) ?? [];
+  return eligible.map((tensor) => fromAnalysis(tensor, metrics.get(tensor.name)));
+}
+
+function fromPlan(tensor: PlanTensor, tensorBytes: number, metrics: MapTensor["metrics"]): MapTensor {
+  const { name, shape, elements, sourceType, type, reason, layer, lossShare, sensitivity, distortion } = tensor;
+  return {
+    name,
+    class: tensor.class,
+    shape,
+    elements,
+    sourceType,
+    type,
+    reason,
+    byteShare: tensor.bytes / Math.max(1, tensorBytes),
+    ...(layer === undefined ? {} : { layer }),
+    ...(lossShare === undefined ? {} : { lossShare }),
+    ...(sensitivity === undefined ? {} : { sensitivity }),
+    ...(distortion === undefined ? {} : { distortion }),
+    ...(metrics === undefined ? {} : { metrics }),
+  };
+}
+
+function fromAnalysis(tensor: TensorAnalysis, metrics: MapTensor["metrics"]): MapTensor {
+  const { name, shape, elements, sourceType, layer } = tensor;
+  const distortion = tensor.distortion?.Q4_K ?? tensor.distortion?.Q4_0;
+  return {
+    name,
+    class: tensor.class,
+    shape,
+    elements,
+    sourceType,
+    ...(layer === undefined ? {} : { layer }),
+    ...(distortion === undefined ? {} : { distortion: distortion.value }),
+    ...(metrics === undefined ? {} : { metrics }),
+  };
+}
+
+/** The one number of each metric that tensors are compared by. */
+export function summaryMetrics({ metrics }: Pick<TensorAnalysis, "metrics">): NonNullable<MapTensor["metrics"]> {
+  if (metrics === undefined) return {};
+  const entries = (Object.keys(SUMMARY_METRICS) as SummaryMetric[]).map((key) => [key, SUMMARY_METRICS[key](metrics)]);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+}
+
+/**
+ * Arrange tensors by class and layer, classes in the order they come. Layers are those that occur, not all up to the
+ * last: a number in a stranger's file may be any. A class with two tensors in one layer has two rows.
+ */
+export function arrangeMap(tensors: readonly MapTensor[]): ModelMap {
+  const layers = [...new Set(tensors.flatMap(({ layer }) => layer ?? []))].sort((a, b) => a - b);
+  const columnOf = new Map(layers.map((layer, column) => [layer, column]));
+  const classes = new Map<string, (MapTensor | undefined)[][]>();
+  for (const tensor of tensors) {
+    if (tensor.layer === undefined) continue;
+    const column = columnOf.get(tensor.layer) as number;
+    const rows = classes.get(tensor.class) ?? [];
+    classes.set(tensor.class, rows);
+    let row = rows.find((cells) => cells[column] === undefined);
+    if (row === undefined) {
+      row = new Array<MapTensor | undefined>(layers.length).fill(undefined);
+      rows.push(row);
+    }
+    row[column] = tensor;
+  }
+  return {
+    layers,
+    rows: [...classes].flatMap(([name, rows]) => rows.map((cells) => ({ class: name, cells }))),
+    others: tensors.filter(({ layer }) => layer === undefined),
+  };
+}

@@ -1,0 +1,148 @@
+/** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
+import type { Run, RunRow } from "../../loop/run-document.ts";
+import { formatAmount, formatInteger, formatSize } from "../terminal/numbers.ts";
+import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
+import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
+import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
+import type { ChartTable } from "./table.ts";
+
+export type ParetoMetric = "kld" | "ppl";
+
+export interface ParetoSettings extends ChartSettings {
+  /** Default: kld, or ppl where no KLD was measured. */
+  readonly metric?: ParetoMetric;
+}
+
+const NAMES: Readonly<Record<ParetoMetric, string>> = {
+  kld: "mean KL divergence, nats per token",
+  ppl: "perplexity",
+};
+
+/**
+ * The quality of a row and its standard error; of a perplexity that of its ratio to the reference's, where there is one:
+ * both were measured on one text, and how hard that is says nothing of the model.
+ */
+export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; se: number } | undefined {
+  const { ppl, lnPplRatio } = row;
+  if (metric === "ppl") return ppl && { value: ppl.value, se: lnPplRatio ? ppl.value * lnPplRatio.se : ppl.se };
+  return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
+}
+
+/** Whether any row but the reference was measured in this way. */
+export function hasMetric(rows: readonly RunRow[], metric: ParetoMetric): boolean {
+  return rows.some((row) => row.kind !== "reference" && qualityOf(row, metric) !== undefined);
+}
+
+/** The rows of which no other is at once no larger and better. Smallest first. */
+export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunRow[] {
+  const measured = rows
+    .flatMap((row) => {
+      const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
+      return quality === undefined ? [] : [{ row, value: quality.value }];
+    })
+    .sort((a, b) => a.row.fileBytes - b.row.fileBytes || a.value - b.value);
+  let best = Number.POSITIVE_INFINITY;
+  return measured.flatMap(({ row, value }) => {
+    if (value >= best) return [];
+    best = value;
+    return [row];
+  });
+}
+
+/** Draw the rows of a run; undefined where none was measured. */
+export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSettings = {}): Chart | undefined {
+  const metric = settings.metric ?? (hasMetric(rows, "kld") ? "kld" : "ppl");
+  if (!hasMetric(rows, metric)) return undefined;
+  const points = pointsOf(rows, metric);
+  const { theme, widthPx, narrow, option, axis, legend } = chartBase(settings);
+  // KLD spans orders of magnitude and is above 0; perplexities of one model don't
+  const log = metric === "kld" && points.every(({ y }) => y > 0);
+  const heightPx = narrow ? 420 : 440;
+  const grid = { left: narrow ? 56 : 72, right: narrow ? 14 : 24, top: narrow ? 78 : 44, bottom: 48 };
+  const area = { left: grid.left, right: widthPx - grid.right, top: grid.top + 8, bottom: heightPx - grid.bottom - 8 };
+  const sizes = extentOf(
+    points.map(({ x }) => x),
+    0.16,
+    false,
+  );
+  const qualities = extentOf(
+    points.flatMap((point) => barEnds(point, log)),
+    0.08,
+    log,
+  );
+  return {
+    title: "Size against quality",
+    description:
+      `File size across, ${NAMES[metric]} up; lower and further left is better. ` +
+      `Bars are two standard errors${metric === "ppl" ? " of the ratio to the reference's" : ""}. ` +
+      "The line joins the files of which no other is both smaller and better; their names are bold.",
+    widthPx,
+    heightPx,
+    table: paretoTable(rows, metric),
+    option: {
+      ...option,
+      legend: { ...legend, top: 4, left: grid.left - 8, itemGap: 16, selectedMode: false },
+      grid: { ...grid, containLabel: false },
+      xAxis: { ...valueAxis(sizes, axis, formatSize), name: "file size", nameGap: 30 },
+      yAxis: { ...valueAxis(qualities, axis, formatTick), name: narrow ? "" : NAMES[metric], nameGap: 54 },
+      series: [
+        { ...gridLines(theme), data: (log ? logTicks(qualities) : []).map((tick) => [sizes.min, tick]) },
+        frontSeries(points, theme.accent),
+        errorBars(points, theme, log),
+        ...pointSeries(points, theme),
+        labelSeries(points, sizes, qualities, area, theme),
+      ],
+    },
+  };
+}
+
+function pointsOf(rows: readonly RunRow[], metric: ParetoMetric): ScatterPoint[] {
+  const front = new Set(paretoFront(rows, metric).map(({ label }) => label));
+  return rows.flatMap((row) => {
+    const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
+    if (quality === undefined) return [];
+    const { label, kind, fileBytes, bpw } = row;
+    const lines = [
+      `${KIND_NAMES[kind]}`,
+      `${formatInteger(fileBytes)} bytes, ${bpw.toFixed(3)} bpw`,
+      `${metric === "kld" ? "KLD" : "PPL"} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`,
+      ...(row.verdict === undefined || kind === "plan" ? [] : [row.verdict]),
+    ];
+    return [{ label, kind, x: fileBytes, y: quality.value, se: quality.se, survives: front.has(label), lines }];
+  });
+}
+
+function frontSeries(points: readonly ScatterPoint[], color: string) {
+  const front = points.filter(({ survives }) => survives).sort((a, b) => a.x - b.x);
+  return {
+    type: "line",
+    silent: true,
+    showSymbol: false,
+    z: 2,
+    step: "end",
+    lineStyle: { color, width: 1.5, type: "dashed", opacity: 0.55 },
+    itemStyle: { color },
+    data: front.map(({ x, y }) => [x, y]),
+  } as const;
+}
+
+function paretoTable(rows: readonly RunRow[], metric: ParetoMetric): ChartTable {
+  const front = new Set(paretoFront(rows, metric).map(({ label }) => label));
+  const value = metric === "kld" ? "KLD, nats" : "PPL";
+  return {
+    columns: [
+      { header: "model" },
+      { header: "kind" },
+      { header: "file bytes", kind: "bytes" },
+      { header: "bpw", kind: "number", digits: 4 },
+      { header: value, kind: "number" },
+      { header: "±", kind: "number" },
+      { header: "front" },
+    ],
+    rows: rows.map((row) => {
+      const quality = qualityOf(row, metric);
+      const survives = front.has(row.label) ? "yes" : "";
+      return [row.label, KIND_NAMES[row.kind], row.fileBytes, row.bpw, quality?.value, quality?.se, survives];
+    }),
+  };
+}
