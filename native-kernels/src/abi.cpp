@@ -1,8 +1,11 @@
 // The C ABI that src/kernels/native.ts declares. No exception leaves it: the status says what went wrong. Callers have
 // checked lengths and offsets.
 #include "operations.h"
+#include "round-trip.h"
+#include "score-rows.h"
 #include <exception>
 #include <new>
+#include <vector>
 
 #if defined(_WIN32)
 #define PRISM_EXPORT extern "C" __declspec(dllexport)
@@ -13,7 +16,7 @@
 namespace {
 
 // Raised with every change of a function below or of what it computes.
-constexpr int32_t ABI_VERSION = 1;
+constexpr int32_t ABI_VERSION = 2;
 
 enum Status : int32_t { OK = 0, OUT_OF_MEMORY = 1, NO_CONVERGENCE = 2, FAILED = 3 };
 
@@ -67,5 +70,40 @@ PRISM_EXPORT int32_t prism_sigma_max(const float *data, int64_t rows, int64_t co
   return guarded([&] { *sigma = prism::sigmaMax({data, rows, columns}, threads); });
 }
 
+PRISM_EXPORT int32_t prism_decode(int32_t brain, const uint8_t *from, int64_t count, int32_t threads, float *to) {
+  return guarded([&] { prism::decode(brain != 0, from, count, threads, to); });
+}
+
+// Functions are addresses in ggml's library, 0 where a type needs none. The source is described by the first of
+// `typeCount` + 1 types. nonFinite: one number.
+PRISM_EXPORT int32_t prism_round_trip(uint64_t quantizeChunk, const uint8_t *data, int64_t rows, int64_t columns,
+                                      int64_t bandRows, int64_t typeCount, const int32_t *ids, const int64_t *rowBytes,
+                                      const uint64_t *toFloat, const float *importance, double *power, double *errors,
+                                      double *nonFinite) {
+  return guarded([&] {
+    std::vector<prism::StoredType> types;
+    for (int64_t at = 0; at <= typeCount; at++) {
+      types.push_back({ids[at], rowBytes[at], reinterpret_cast<prism::ToFloat>(toFloat[at])});
+    }
+    const auto quantize = reinterpret_cast<prism::QuantizeChunk>(quantizeChunk);
+    const prism::RoundTrip job = {quantize, data, types[0], rows, columns, bandRows, types.data() + 1, typeCount, importance};
+    *nonFinite = static_cast<double>(prism::roundTrip(job, power, errors));
+  });
+}
+
+PRISM_EXPORT int32_t prism_score_rows(int32_t mode, const float *logits, int64_t vocabSize, int64_t sequences,
+                                      int64_t rowsPerSequence, int64_t scoredPerSequence, const int32_t *targets,
+                                      uint16_t *records, int32_t threads, double *nll, double *referenceNll, double *kld,
+                                      uint8_t *sameTop) {
+  return guarded([&] {
+    const prism::ScoreTask task = {static_cast<prism::ScoreMode>(mode), logits, vocabSize, sequences, rowsPerSequence,
+                                   scoredPerSequence, targets, records, nll, referenceNll, kld, sameTop};
+    prism::scoreRows(task, threads);
+  });
+}
+
 // For bench/: `rounds` of multiply-adds in registers; returns the floating-point operations done.
 PRISM_EXPORT double prism_peak(int64_t rounds, double *sink) { return prism::kernels().peak(rounds, sink); }
+
+// For bench/: read `length` numbers once.
+PRISM_EXPORT double prism_read(const float *data, int64_t length) { return prism::kernels().readAll(data, length); }

@@ -20,6 +20,19 @@ struct OsqeSums {
   double onGrid = 0;
 };
 
+struct LogitsRange {
+  float max, min;
+  // The first of equals.
+  int64_t argmax;
+};
+
+// How the 16-bit steps of a logits record are read: ln p = scale·step + minimum, of the steps that are counted.
+struct LogitsRecord {
+  double scale, minimum;
+  // The smallest step that is.
+  double counted;
+};
+
 struct Kernels {
   const char *isa;
   // Set both powers; returns how many weights are not finite, which are left out.
@@ -37,6 +50,22 @@ struct Kernels {
   void (*axpy)(double scale, const double *x, double *y, int64_t length);
   // Multiply-adds of independent 64-bit vectors; returns how many floating-point operations that were.
   double (*peak)(int64_t rounds, double *sink);
+  double (*readAll)(const float *data, int64_t length);
+  // Of f16 and of bf16; `from` need not be aligned.
+  void (*decodeHalves)(const uint8_t *from, float *to, int64_t count);
+  void (*decodeBrainHalves)(const uint8_t *from, float *to, int64_t count);
+  // Σ importance·x² of a row and Σ importance·(x̂−x)² of two; without an importance it is 1.
+  double (*power)(const float *row, int64_t length, const float *importance, int64_t *nonFinite);
+  double (*squaredError)(const float *original, const float *restored, int64_t length, const float *importance);
+  LogitsRange (*logitsRange)(const float *logits, int64_t length);
+  // Σ exp(logit − max).
+  double (*sumOfExponentials)(const float *logits, int64_t length, double max);
+  // Steps of 1/inverse above min, rounded.
+  void (*encodeLogits)(const float *logits, int64_t length, float min, float inverse, uint16_t *steps);
+  int64_t (*firstMaximum)(const uint16_t *steps, int64_t length);
+  // Σ p·(ln p − logit + normalizer) over the counted steps.
+  double (*divergence)(const float *logits, const uint16_t *steps, int64_t length, const LogitsRecord &record,
+                       double normalizer);
 };
 
 // The best of those this processor runs.

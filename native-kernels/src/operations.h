@@ -27,4 +27,7 @@ void windowEigenvalues(const Matrix &matrix, int64_t size, const int64_t *column
 
 double sigmaMax(const Matrix &matrix, int threads);
 
+// f16, or bf16 where `brain`; the bytes need not be aligned.
+void decode(bool brain, const uint8_t *from, int64_t count, int threads, float *to);
+
 } // namespace prism

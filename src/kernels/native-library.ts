@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 /** What a function returns; the numbers are those of abi.cpp. */
 export const STATUS = { ok: 0, outOfMemory: 1, noConvergence: 2 } as const;
@@ -14,8 +14,8 @@ const SUFFIXES: Readonly<Record<string, string>> = { win32: "dll", darwin: "dyli
 const REMEDY =
   "compile them with a C++17 compiler (npm run build:native in a checkout, npm rebuild prism-gguf where it is installed), or use --backend reference";
 
-type Numbers = Float32Array | Float64Array | BigInt64Array;
-type Argument = Numbers | number;
+/** An array, an address, or a number; null is the address of nothing. */
+export type Argument = NodeJS.TypedArray | bigint | number | null;
 
 /** A function that fills arrays and returns a status. */
 export interface NativeFunction {
@@ -30,12 +30,21 @@ export interface NativeLibrary {
   readonly osqe: NativeFunction;
   readonly windowEigenvalues: NativeFunction;
   readonly sigmaMax: NativeFunction;
+  readonly decode: NativeFunction;
+  /** What the engine's child computes on rows of weights and of logits. */
+  readonly roundTrip: NativeFunction;
+  readonly scoreRows: NativeFunction;
   /** Do `rounds` of multiply-adds and return the floating-point operations: what bench/ holds the kernels against. */
   readonly peak: (rounds: number, sink: Float64Array) => number;
+  /** Read the numbers and do nothing with them: the limit of what streams. */
+  readonly read: (data: Float32Array, length: number) => number;
 }
 
 /** The library, or why it can't be used and what to do. */
 export type Loaded = NativeLibrary | string;
+
+/** In the environment it leaves the library alone, as where none was built; other values hold a processor back. */
+const SWITCHED_OFF = "none";
 
 const loaded = new Map<string, Loaded>();
 
@@ -47,9 +56,25 @@ export function libraryPath(): string {
 
 /** Load the library, once per path. A failure is returned, not thrown. */
 export function loadLibrary(path: string): Loaded {
+  if (process.env.PRISM_ISA === SWITCHED_OFF) return "the native kernels are switched off; unset PRISM_ISA to use them";
   const known = loaded.get(path) ?? tryLoad(path);
   loaded.set(path, known);
   return known;
+}
+
+/** Arguments of the calls under way: the library uses their memory, so they must not be collected. */
+const underWay = new Set<readonly Argument[]>();
+
+/** Call a function on a thread of its own and return its status. */
+export async function callAsync(call: NativeFunction, values: readonly Argument[]): Promise<number> {
+  underWay.add(values);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      call.async(...values, (error, status) => (error === null ? resolve(status) : reject(error)));
+    });
+  } finally {
+    underWay.delete(values);
+  }
 }
 
 function tryLoad(path: string): Loaded {
@@ -68,6 +93,10 @@ function tryLoad(path: string): Loaded {
 
 function declare(library: ReturnType<typeof koffi.load>): NativeLibrary {
   const matrix = "const float *data, int64_t rows, int64_t columns";
+  const rows = "const uint8_t *data, int64_t rows, int64_t columns, int64_t bandRows";
+  const types = "int64_t typeCount, const int32_t *ids, const int64_t *rowBytes, const uint64_t *toFloat";
+  const logits = "const void *logits, int64_t vocabSize, int64_t sequences, int64_t rowsPerSequence, int64_t scored";
+  const scores = "double *nll, double *referenceNll, double *kld, uint8_t *sameTop";
   const windows = "int64_t size, const int64_t *columnOffsets, int64_t count, int64_t rowOffset";
   const func = (declaration: string) => library.func(`int32_t ${declaration}`) as unknown as NativeFunction;
   return {
@@ -78,6 +107,14 @@ function declare(library: ReturnType<typeof koffi.load>): NativeLibrary {
     osqe: func(`prism_osqe(${matrix}, int32_t threads, double *sums)`),
     windowEigenvalues: func(`prism_window_eigenvalues(${matrix}, ${windows}, int32_t threads, double *values)`),
     sigmaMax: func(`prism_sigma_max(${matrix}, int32_t threads, double *sigma)`),
+    decode: func("prism_decode(int32_t brain, const uint8_t *from, int64_t count, int32_t threads, float *to)"),
+    roundTrip: func(
+      `prism_round_trip(uint64_t quantizeChunk, ${rows}, ${types}, const float *importance, double *power, double *errors, double *nonFinite)`,
+    ),
+    scoreRows: func(
+      `prism_score_rows(int32_t mode, ${logits}, const int32_t *targets, uint16_t *records, int32_t threads, ${scores})`,
+    ),
     peak: library.func("double prism_peak(int64_t rounds, double *sink)") as unknown as NativeLibrary["peak"],
+    read: library.func("double prism_read(const float *data, int64_t length)") as unknown as NativeLibrary["read"],
   };
 }

@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import { BackendError } from "../errors.ts";
 import type { Backend, Matrix, Moments, OsqeSums } from "./backend.ts";
 import { BOUNDARY_DELTA } from "./backend.ts";
-import { libraryPath, loadLibrary, type NativeFunction, type NativeLibrary, STATUS } from "./native-library.ts";
+import { type Argument, callAsync, libraryPath, loadLibrary, type NativeLibrary, STATUS } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
 import { ThreadBudget } from "./thread-budget.ts";
 
@@ -42,8 +42,6 @@ class NativeBackend implements Backend {
   readonly description: string;
   readonly #library: NativeLibrary;
   readonly #budget: ThreadBudget;
-  /** Arguments of the calls under way: the library reads their memory, so they must not be collected. */
-  readonly #held = new Set<unknown>();
   #closed = false;
 
   constructor(library: NativeLibrary, threads: number) {
@@ -111,20 +109,12 @@ class NativeBackend implements Backend {
   async #run(
     name: "moments" | "osqe" | "windowEigenvalues" | "sigmaMax",
     worthThreads: number,
-    values: (threads: number) => Parameters<NativeFunction>,
+    values: (threads: number) => readonly Argument[],
   ): Promise<void> {
     if (this.#closed) throw new BackendError(`native backend: ${name} was called after close`);
-    const status = await this.#budget.run(Math.ceil(worthThreads), async (threads) => {
-      const given = values(threads);
-      this.#held.add(given);
-      try {
-        return await new Promise<number>((resolve, reject) => {
-          this.#library[name].async(...given, (error, status) => (error === null ? resolve(status) : reject(error)));
-        });
-      } finally {
-        this.#held.delete(given);
-      }
-    });
+    const status = await this.#budget.run(Math.ceil(worthThreads), (threads) =>
+      callAsync(this.#library[name], values(threads)),
+    );
     if (status !== STATUS.ok) throw new BackendError(`native backend: ${name}: ${meaning(status)}`);
   }
 }

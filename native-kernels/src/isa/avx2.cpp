@@ -20,6 +20,6 @@ namespace {
 #pragma GCC pop_options
 #endif
 namespace prism {
-const Kernels AVX2_KERNELS = {"AVX2 and FMA", moments, osqe, gram, tridiagonalize, applyGram, dot, axpy, peak};
+const Kernels AVX2_KERNELS = {"AVX2 and FMA", PRISM_KERNELS};
 } // namespace prism
 #endif

@@ -20,6 +20,6 @@ namespace {
 #pragma GCC pop_options
 #endif
 namespace prism {
-const Kernels AVX512_KERNELS = {"AVX-512", moments, osqe, gram, tridiagonalize, applyGram, dot, axpy, peak};
+const Kernels AVX512_KERNELS = {"AVX-512", PRISM_KERNELS};
 } // namespace prism
 #endif

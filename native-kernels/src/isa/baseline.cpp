@@ -12,5 +12,5 @@ namespace prism {
 namespace {
 #include "../kernels/all.h"
 } // namespace
-const Kernels BASELINE_KERNELS = {PRISM_BASELINE, moments, osqe, gram, tridiagonalize, applyGram, dot, axpy, peak};
+const Kernels BASELINE_KERNELS = {PRISM_BASELINE, PRISM_KERNELS};
 } // namespace prism

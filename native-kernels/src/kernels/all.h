@@ -2,10 +2,14 @@
 #include "vectors.h"
 //
 #include "apply-gram.h"
+#include "decode.h"
 #include "gram.h"
+#include "log-softmax.h"
 #include "moments.h"
 #include "osqe.h"
 #include "peak.h"
+#include "read.h"
+#include "squared-error.h"
 #include "tridiagonalize.h"
 #undef PRISM_EVEN
 #undef PRISM_ODD
@@ -13,3 +17,7 @@
 #undef PRISM_LAST_PAIRS
 #undef PRISM_SHUFFLE
 #undef PRISM_UNROLL
+// In the order of struct Kernels.
+#define PRISM_KERNELS                                                                                                  \
+  moments, osqe, gram, tridiagonalize, applyGram, dot, axpy, peak, readAll, decodeHalves, decodeBrainHalves, power,    \
+      squaredError, logitsRange, sumOfExponentials, encodeLogits, firstMaximum, divergence

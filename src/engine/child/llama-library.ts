@@ -64,6 +64,11 @@ export function openLlamaLibrary(found: EnginePackage) {
       importance: Float32Array | null,
     ) => number,
     dequantize: dequantizers(base),
+    /** The same functions as addresses, for the native kernels. */
+    addresses: {
+      quantizeChunk: base.symbol("ggml_quantize_chunk") as Pointer,
+      dequantize: dequantizerAddresses(base),
+    },
     quantizeDefaults: llama.func(
       "llama_model_quantize_params llama_model_quantize_default_params()",
     ) as () => QuantizeParams,
@@ -142,6 +147,15 @@ function dequantizers(base: ReturnType<typeof koffi.load>) {
     }
   }
   return functions;
+}
+
+function dequantizerAddresses(base: ReturnType<typeof koffi.load>): ReadonlyMap<TensorType, Pointer> {
+  const addresses = new Map<TensorType, Pointer>();
+  for (const type of Object.keys(TENSOR_TYPES) as TensorType[]) {
+    const symbol = dequantizeSymbol(type);
+    if (symbol !== undefined) addresses.set(type, base.symbol(symbol) as Pointer);
+  }
+  return addresses;
 }
 
 function dequantizeSymbol(type: TensorType): string | undefined {

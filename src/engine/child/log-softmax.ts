@@ -16,12 +16,13 @@ const ROUNDING = 12_582_912;
 const CLAMP_NATS = 16;
 
 /*
- * exp(x) for x ≤ 0 as 2^k · T[i] · (1 + r + r²/2), |r| ≤ 2^-11·ln 2: relative error below 1e-10, several times as fast
- * as Math.exp. Results below 2^-1022 are taken as 0. Written out in the loops that need it.
+ * exp(x) for x ≤ 0 as 2^k · T[i] · (1 + r + r²/2 + r³/6), |r| ≤ 2^-11·ln 2: relative error below 1e-14, several times as
+ * fast as Math.exp. Results below 2^-1022 are taken as 0. Written out in the loops that need it.
  */
 const STEPS = 1024;
 const STEPS_PER_NAT = STEPS / Math.LN2;
 const NATS_PER_STEP = Math.LN2 / STEPS;
+const SIXTH = 1 / 6;
 const FRACTIONS = Float64Array.from({ length: STEPS }, (_, i) => 2 ** (i / STEPS));
 const SMALLEST_EXPONENT = 1022;
 const POWERS = Float64Array.from({ length: SMALLEST_EXPONENT + 1 }, (_, k) => 2 ** -k);
@@ -53,7 +54,7 @@ export function reduceRow(logits: Float32Array, top: RowTop): void {
     if (x < SMALLEST_NATS) continue;
     const n = (x * STEPS_PER_NAT - 0.5) | 0;
     const r = x - n * NATS_PER_STEP;
-    sum += (POWERS[-(n >> 10)] as number) * (FRACTIONS[n & 1023] as number) * (1 + r * (1 + 0.5 * r));
+    sum += (POWERS[-(n >> 10)] as number) * (FRACTIONS[n & 1023] as number) * (1 + r * (1 + r * (0.5 + r * SIXTH)));
   }
   top.max = max;
   top.min = min;
@@ -82,8 +83,8 @@ export function encodeRow(logits: Float32Array, target: number, record: Uint16Ar
   f32[0] = scale;
   f32[1] = Math.fround(Math.fround(min - top.max) - logSum);
   record.set(f32AsU16, 0);
-  if (scale === 0) record.fill(0, 4);
-  else {
+  record.fill(0, scale === 0 ? 4 : 4 + logits.length);
+  if (scale !== 0) {
     const inverse = Math.fround(1 / scale);
     for (let i = 0; i < logits.length; i++) {
       const above = Math.fround((logits[i] as number) - min);
@@ -130,7 +131,7 @@ export function compareRow(
     const x = Math.min(lnP, 0);
     const n = (x * STEPS_PER_NAT - 0.5) | 0;
     const r = x - n * NATS_PER_STEP;
-    const p = (POWERS[-(n >> 10)] as number) * (FRACTIONS[n & 1023] as number) * (1 + r * (1 + 0.5 * r));
+    const p = (POWERS[-(n >> 10)] as number) * (FRACTIONS[n & 1023] as number) * (1 + r * (1 + r * (0.5 + r * SIXTH)));
     kld += p * (lnP - (logits[i] as number) + normalizer);
   }
   out.nll = normalizer - (logits[target] as number);

@@ -4,13 +4,16 @@
  * the parent reads.
  */
 import { writeSync } from "node:fs";
+import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
-import type { RoundTripJob } from "../engine.ts";
+import type { RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
+import { openEngineKernels } from "./engine-kernels.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { LoadedModelHandle, type LoadRequest } from "./loaded-model.ts";
+import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
 import { type QuantizeRequest, quantize } from "./quantize.ts";
 import { roundTrip } from "./round-trip.ts";
@@ -47,6 +50,7 @@ const GPU_DEVICE_TYPES: readonly number[] = [1, 2];
 const STDERR = 2;
 
 let library: LlamaLibrary;
+let nativeKernels: NativeLibrary | string | undefined;
 let pool: ScorePool | undefined;
 let backendsLoaded = false;
 const models = new Map<number, LoadedModelHandle>();
@@ -67,16 +71,25 @@ const methods = {
       };
     });
   },
-  roundTrip: (job: RoundTripJob) => roundTrip(library, job),
+  /** Why round trips and scores run in TypeScript, or what runs them instead. */
+  async kernels(): Promise<string> {
+    const found = await kernels();
+    return typeof found === "string" ? `TypeScript: ${found}` : `C++, ${found.isa}`;
+  },
+  async roundTrip(job: RoundTripJob): Promise<RoundTripResult> {
+    const found = await kernels();
+    return typeof found === "string" ? roundTrip(library, job) : nativeRoundTrip(found, library, job);
+  },
   quantize(request: QuantizeRequest): number {
     watchParent();
     library.backendInit();
     return quantize(library, request);
   },
-  load(request: LoadRequest & { context: number }) {
+  async load(request: LoadRequest & { context: number }) {
     watchParent();
     loadBackends();
-    pool ??= createScorePool(request.threads);
+    const found = await kernels();
+    pool ??= createScorePool(request.threads, typeof found === "string" ? undefined : found);
     const model = new LoadedModelHandle(library, request);
     models.set(request.handle, model);
     const { vocabSize, addBos, bos, contextTrain } = model;
@@ -113,6 +126,12 @@ const methods = {
     );
   },
 };
+
+/** The native kernels, checked when they are first needed, or why there are none. */
+async function kernels(): Promise<NativeLibrary | string> {
+  nativeKernels ??= await openEngineKernels(library);
+  return nativeKernels;
+}
 
 function model(handle: number): LoadedModelHandle {
   const found = models.get(handle);

@@ -1,6 +1,7 @@
 /**
  * The real error of a tensor type: ggml_quantize_chunk and dequantize_row_* on given rows, compared with the original,
- * summed per band of rows. Each row is quantized by itself in ggml, so bands can be pooled freely.
+ * summed per band of rows. Each row is quantized by itself in ggml, so bands can be pooled freely. This is the loop in
+ * TypeScript, taken where the native kernels (native-round-trip.ts) are not there.
  */
 import { rowBytes, TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import type { RoundTripJob, RoundTripResult } from "../engine.ts";
@@ -9,14 +10,25 @@ import type { LlamaLibrary } from "./llama-library.ts";
 /** Weights converted at once: bounds the memory of a call at a few dozen MB. */
 const PIECE_WEIGHTS = 2 ** 21;
 
-export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripResult {
-  const { rowElements, bandRows, types, importance } = job;
+/** Count the rows of a job. Throws an Error where its parts don't fit together. */
+export function checkJob(library: LlamaLibrary, job: RoundTripJob): { rows: number; sourceRowBytes: number } {
+  const { rowElements, bandRows, importance } = job;
+  for (const type of [job.sourceType, ...job.types]) {
+    if (type !== "F32" && !library.dequantize.has(type)) throw new Error(`ggml has no way to read ${type} weights`);
+  }
   const sourceRowBytes = rowBytes(job.sourceType, rowElements);
   const rows = job.data.byteLength / sourceRowBytes;
   if (!Number.isInteger(rows)) throw new Error(`${job.data.byteLength} bytes are not whole rows of ${sourceRowBytes}`);
+  if (!Number.isSafeInteger(bandRows) || bandRows < 1) throw new Error(`bands of ${bandRows} rows; expected 1 or more`);
   if (importance !== undefined && importance.length !== rowElements) {
     throw new Error(`an importance of ${importance.length} values doesn't fit rows of ${rowElements} weights`);
   }
+  return { rows, sourceRowBytes };
+}
+
+export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripResult {
+  const { rowElements, bandRows, types, importance } = job;
+  const { rows, sourceRowBytes } = checkJob(library, job);
   const bands = Math.ceil(rows / bandRows);
   const power = new Float64Array(bands);
   const error = Object.fromEntries(types.map((type) => [type, new Float64Array(bands)])) as Partial<
@@ -52,9 +64,7 @@ function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elem
     new Uint8Array(target.buffer).set(bytes);
     return target;
   }
-  const dequantize = library.dequantize.get(type);
-  if (dequantize === undefined) throw new Error(`ggml has no way to read ${type} weights`);
-  dequantize(bytes, target, elements);
+  library.dequantize.get(type)?.(bytes, target, elements);
   return target;
 }
 
