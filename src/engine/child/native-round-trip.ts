@@ -2,7 +2,7 @@
  * The loop of round-trip.ts in C++: the same sums, with ggml's functions handed over as addresses, so that weights don't
  * pass through JavaScript. Off the main thread, which takes in the next job meanwhile.
  */
-import { rowBytes, TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import { rowBytes, TENSOR_TYPES } from "../../ggml/tensor-types.ts";
 import { callAsync, type NativeLibrary, STATUS } from "../../kernels/native-library.ts";
 import type { RoundTripJob, RoundTripResult } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
