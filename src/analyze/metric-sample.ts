@@ -2,7 +2,7 @@
  * The rows the metrics are computed on, decoded to f32: about 256 rows of a plain tensor, as many of each of a few
  * experts of a 3-D one, or everything in bounded pieces.
  */
-import type { Matrix } from "../kernels/backend.ts";
+import type { Backend, Matrix } from "../kernels/backend.ts";
 import { decodeRows, isDecodable } from "../kernels/decode.ts";
 import type { RowReader } from "./row-reader.ts";
 import {
@@ -20,22 +20,27 @@ import {
 const PIECE_BYTES = 64 << 20;
 
 /** Yield the sample of a tensor, one matrix for each expert looked at. Its rows stay with the reader. */
-export async function* sampleMatrices(reader: RowReader, order: BandOrder, seed: number): AsyncGenerator<Matrix> {
+export async function* sampleMatrices(
+  reader: RowReader,
+  order: BandOrder,
+  seed: number,
+  backend: Backend,
+): AsyncGenerator<Matrix> {
   if (order.layout.matrices === 1) {
     const bands = takeBands(order, 0, METRIC_BANDS).map((band) => bandAt(order, band));
-    yield decode(reader, await reader.read(bands, true));
+    yield decode(backend, reader, await reader.read(bands, true));
     return;
   }
   const { matrixRows } = order.layout;
   for (const matrix of metricMatrices(order.layout)) {
     const own = orderBands({ matrices: 1, matrixRows }, `${reader.tensor.name} ${matrix}`, seed, SAMPLING_DESIGN);
     const bands = takeBands(own, 0, METRIC_BANDS).map((band) => shifted(bandAt(own, band), matrix, matrixRows));
-    yield decode(reader, await reader.read(bands));
+    yield decode(backend, reader, await reader.read(bands));
   }
 }
 
 /** Yield all of a tensor: each expert whole, or, where it is larger than 64 MiB in f32, in pieces of rows. */
-export async function* wholeMatrices(reader: RowReader, order: BandOrder): AsyncGenerator<Matrix> {
+export async function* wholeMatrices(reader: RowReader, order: BandOrder, backend: Backend): AsyncGenerator<Matrix> {
   const { matrices, matrixRows } = order.layout;
   const columns = reader.tensor.shape[0] ?? 1;
   const pieces = Math.ceil((matrixRows * columns * Float32Array.BYTES_PER_ELEMENT) / PIECE_BYTES);
@@ -43,7 +48,7 @@ export async function* wholeMatrices(reader: RowReader, order: BandOrder): Async
     for (let piece = 0; piece < pieces; piece++) {
       const start = Math.floor((piece * matrixRows) / pieces);
       const rows = Math.floor(((piece + 1) * matrixRows) / pieces) - start;
-      yield decode(reader, await reader.read([{ matrix, firstRow: matrix * matrixRows + start, rows }]));
+      yield decode(backend, reader, await reader.read([{ matrix, firstRow: matrix * matrixRows + start, rows }]));
     }
   }
 }
@@ -52,9 +57,9 @@ function shifted(band: Band, matrix: number, matrixRows: number): Band {
   return { matrix, firstRow: matrix * matrixRows + band.firstRow, rows: band.rows };
 }
 
-function decode({ tensor }: RowReader, bytes: Uint8Array): Matrix {
+async function decode(backend: Backend, { tensor }: RowReader, bytes: Uint8Array): Promise<Matrix> {
   if (!isDecodable(tensor.type)) throw new RangeError(`${tensor.type} weights can't be decoded here`);
-  const data = decodeRows(tensor.type, bytes);
+  const data = (await backend.decode?.(tensor.type, bytes)) ?? decodeRows(tensor.type, bytes);
   const columns = tensor.shape[0] ?? 1;
   return { data, rows: data.length / columns, columns };
 }

@@ -105,9 +105,13 @@ async function metricsOf(
 ): Promise<MeasuredMetrics> {
   if (!isDecodable(tensor.type)) return withoutMetrics(tensor.type);
   const measured = await queue.run(() =>
-    measureMetrics(backend, exactMetrics ? wholeMatrices(reader, order) : sampleMatrices(reader, order, seed), {
-      exact: exactMetrics,
-    }),
+    measureMetrics(
+      backend,
+      exactMetrics ? wholeMatrices(reader, order, backend) : sampleMatrices(reader, order, seed, backend),
+      {
+        exact: exactMetrics,
+      },
+    ),
   );
   checkFinite(file.model.path, tensor.name, measured.nonFinite, reader.rowsRead() * (tensor.shape[0] ?? 1));
   return measured;

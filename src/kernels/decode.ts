@@ -2,18 +2,23 @@
 import { TENSOR_TYPES, type TensorType } from "../ggml/tensor-types.ts";
 
 const DECODABLE = ["F32", "F16", "BF16"] as const;
-type DecodableType = (typeof DECODABLE)[number];
+export type DecodableType = (typeof DECODABLE)[number];
 
 /** Whether `decodeRows` knows the type. */
 export function isDecodable(type: TensorType): type is DecodableType {
   return (DECODABLE as readonly TensorType[]).includes(type);
 }
 
+/** Count the weights stored in bytes. Throws RangeError where the last one is cut. */
+export function countWeights(type: DecodableType, bytes: Uint8Array): number {
+  const count = bytes.byteLength / TENSOR_TYPES[type].blockBytes;
+  if (Number.isInteger(count)) return count;
+  throw new RangeError(`${bytes.byteLength} bytes are no whole number of ${type} weights`);
+}
+
 /** Decode little-endian weights, exactly. The bytes need not be aligned. */
 export function decodeRows(type: DecodableType, bytes: Uint8Array): Float32Array {
-  const count = bytes.byteLength / TENSOR_TYPES[type].blockBytes;
-  if (!Number.isInteger(count))
-    throw new RangeError(`${bytes.byteLength} bytes are no whole number of ${type} weights`);
+  const count = countWeights(type, bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const weights = new Float32Array(count);
   if (type === "F32") {

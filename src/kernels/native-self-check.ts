@@ -1,6 +1,7 @@
 /** Hold a freshly loaded library against the reference on one small matrix, each operation once. */
 import { createRandom } from "../random.ts";
 import type { Matrix } from "./backend.ts";
+import { decodeRows } from "./decode.ts";
 import { type NativeLibrary, STATUS } from "./native-library.ts";
 import { OPERATIONS } from "./reference/operations.ts";
 
@@ -49,8 +50,22 @@ function results(library: NativeLibrary, matrix: Matrix): Record<string, Outcome
   const moments = OPERATIONS.moments(matrix);
   const osqe = OPERATIONS.osqe(matrix);
   const offset = columns - WINDOW;
+  // Every kind of half and every bf16: normal, subnormal, zero, of either sign.
+  const stored = Uint16Array.from({ length: 1 + 2 * COLUMNS }, (_, at) => at * 460);
+  const bytes = new Uint8Array(stored.buffer);
+  const [halves, brainHalves] = [new Float32Array(stored.length), new Float32Array(stored.length)];
   const eigenvalues = OPERATIONS.windowEigenvalues(matrix, WINDOW, 1, offset);
   return {
+    "decoded halves": [
+      library.decode(0, bytes, stored.length, 1, halves),
+      finite(halves),
+      finite(decodeRows("F16", bytes)),
+    ],
+    "decoded bf16 weights": [
+      library.decode(1, bytes, stored.length, 1, brainHalves),
+      finite(brainHalves),
+      finite(decodeRows("BF16", bytes)),
+    ],
     moments: [
       library.moments(data, rows, columns, 1, rowPower, columnPower, one),
       [...rowPower, ...columnPower],
@@ -73,6 +88,10 @@ function results(library: NativeLibrary, matrix: Matrix): Record<string, Outcome
       [OPERATIONS.sigmaMax(matrix)],
     ],
   };
+}
+
+function finite(weights: Float32Array): number[] {
+  return [...weights].filter(Number.isFinite);
 }
 
 function isClose(found: number, expected = Number.NaN): boolean {

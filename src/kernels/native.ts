@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { BackendError } from "../errors.ts";
 import type { Backend, Matrix, Moments, OsqeSums } from "./backend.ts";
 import { BOUNDARY_DELTA } from "./backend.ts";
+import { countWeights, type DecodableType } from "./decode.ts";
 import { type Argument, callAsync, libraryPath, loadLibrary, type NativeLibrary, STATUS } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
 import { ThreadBudget } from "./thread-budget.ts";
@@ -20,6 +21,8 @@ export interface NativeOptions {
 const THREAD_WEIGHTS = 65_536;
 /** Weights of `moments` that take as long as one of OSQE (measured, bench/kernels.ts). */
 const MOMENTS_PER_OSQE = 40;
+/** Weights of `decode` that do. */
+const DECODE_PER_OSQE = 60;
 /** Calls under way at once at most: koffi queues 256. */
 const MAX_THREADS = 128;
 
@@ -48,6 +51,18 @@ class NativeBackend implements Backend {
     this.#library = library;
     this.#budget = new ThreadBudget(threads);
     this.description = `C++, ${library.isa}, ${threads} thread${threads === 1 ? "" : "s"}`;
+  }
+
+  async decode(type: DecodableType, bytes: Uint8Array): Promise<Float32Array> {
+    const count = countWeights(type, bytes);
+    const weights = new Float32Array(count);
+    if (type === "F32") new Uint8Array(weights.buffer).set(bytes);
+    else {
+      const brain = type === "BF16" ? 1 : 0;
+      const worth = count / DECODE_PER_OSQE / THREAD_WEIGHTS;
+      await this.#run("decode", worth, (threads) => [brain, bytes, count, threads, weights]);
+    }
+    return weights;
   }
 
   async moments(matrix: Matrix): Promise<Moments> {
@@ -107,7 +122,7 @@ class NativeBackend implements Backend {
 
   /** Call a function on as many threads as the work is worth, when they are free. */
   async #run(
-    name: "moments" | "osqe" | "windowEigenvalues" | "sigmaMax",
+    name: "decode" | "moments" | "osqe" | "windowEigenvalues" | "sigmaMax",
     worthThreads: number,
     values: (threads: number) => readonly Argument[],
   ): Promise<void> {

@@ -1,6 +1,7 @@
 import { Matrix as Dense, SingularValueDecomposition } from "ml-matrix";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Backend, Matrix } from "../../src/kernels/backend.ts";
+import { decodeRows } from "../../src/kernels/decode.ts";
 import { nativeBackend, nativeBackendProblem } from "../../src/kernels/native.ts";
 import { referenceBackend } from "../../src/kernels/reference.ts";
 import { bestErrorOfBlocks, nearCount } from "./exhaustive-scale.ts";
@@ -116,6 +117,24 @@ describe.each(BACKENDS)("backend %s", (_, backend, tolerance) => {
     expect(Math.abs(found / exact - 1)).toBeLessThan(tolerance.sigmaMax);
     expect(await backend.sigmaMax(matrix)).toBe(found);
   });
+
+  it.skipIf(backend.decode === undefined)(
+    "decodes every half and every bf16 exactly, wherever the bytes lie",
+    async () => {
+      const all = new Uint8Array(1 + 2 * 65_536);
+      new Uint8Array(all.buffer, 1).set(new Uint8Array(Uint16Array.from({ length: 65_536 }, (_, at) => at).buffer));
+      for (const type of ["F16", "BF16", "F32"] as const) {
+        for (const bytes of [all.subarray(1), all.subarray(1, 1 + 4 * 4097), all.subarray(1, 5), all.subarray(1, 1)]) {
+          const expected = decodeRows(type, bytes);
+          const found = await backend.decode?.(type, bytes);
+          expect(found?.length).toBe(expected.length);
+          // Object.is: a zero has a sign, and one NaN is as good as another.
+          expect(expected.every((weight, at) => Object.is(found?.[at], weight))).toBe(true);
+        }
+        await expect(backend.decode?.(type, all)).rejects.toThrow(`no whole number of ${type} weights`);
+      }
+    },
+  );
 
   it("counts NaN and infinite weights and leaves them out of the powers", async () => {
     const data = Float32Array.from([1, Number.NaN, 2, Number.POSITIVE_INFINITY, 3, Number.NEGATIVE_INFINITY]);
