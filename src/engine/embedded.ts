@@ -35,8 +35,14 @@ export interface EmbeddedOptions {
  */
 export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engine> {
   const found = findEnginePackage();
-  const { child: model, devices, origin } = options.gpuLayers ? await openGpuChild() : await openChild(found);
-  const info: EngineInfo = { kind: "embedded", version: LLAMA_VERSION, origin: describePackage(origin), devices };
+  const { child: model, devices, kernels, origin } = options.gpuLayers ? await openGpuChild() : await openChild(found);
+  const info: EngineInfo = {
+    kind: "embedded",
+    version: LLAMA_VERSION,
+    origin: describePackage(origin),
+    devices,
+    kernels,
+  };
   const pool = createRoundTripPool(found, options.threads);
   return {
     info,
@@ -58,6 +64,7 @@ interface OpenChild {
   /** "CPU: AMD EPYC", "CUDA0: NVIDIA H200". */
   readonly devices: readonly string[];
   readonly hasGpu: boolean;
+  readonly kernels: string;
 }
 
 async function openChild(found: EnginePackage): Promise<OpenChild> {
@@ -69,6 +76,7 @@ async function openChild(found: EnginePackage): Promise<OpenChild> {
       origin: found,
       devices: devices.map(({ name, description }) => `${name}: ${description}`),
       hasGpu: devices.some(({ isGpu }) => isGpu),
+      kernels: await child.call<string>("kernels", undefined),
     };
   } catch (error) {
     await child.close();

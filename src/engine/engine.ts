@@ -13,6 +13,8 @@ export interface EngineInfo {
   readonly origin: string;
   /** What computes: the CPU variant and any GPU devices. */
   readonly devices: readonly string[];
+  /** What compares round trips and reduces logits: "C++, AVX-512", or "TypeScript: " and why. */
+  readonly kernels?: string;
 }
 
 /** Quantize and dequantize rows with the real ggml and compare. */

@@ -19,9 +19,12 @@ it("tries the engine and reports every check as one JSON document", async () => 
   const detail = (name: string) => checks.find((check) => check.name === name)?.detail;
   expect(detail("engine")).toContain("llama.cpp v0.5.0");
   expect(detail("round trip")).toMatch(/million weights per second$/);
+  expect(detail("engine kernels")).toMatch(/^round trips and logits: (C\+\+|TypeScript)/);
   expect(detail("quantize")).toContain("5,376,320 bytes as predicted");
-  expect(detail("backend reference")).toMatch(/ \d+ ns per weight$/);
-  expect(detail("backend native")).toMatch(/^C\+\+, .* ns per weight$|^the native kernels are not built$/);
+  expect(detail("backend reference")).toMatch(/ \d+ ns per weight, [\d.]+ GB\/s of f32$/);
+  expect(detail("backend native")).toMatch(
+    /^C\+\+, .* ns per weight, [\d.]+ GB\/s of f32$|^the native kernels are not built$/,
+  );
   expect(detail("cache")).toContain(join(folder.path, "cache"));
 });
 

@@ -4,10 +4,11 @@ import { createRandom } from "../../random.ts";
 import { BACKENDS } from "../backends.ts";
 import type { Check } from "./check.ts";
 
-const ROWS = 128;
-const COLUMNS = 1024;
+/** A million weights: work for every thread, and a tenth of a second where it is slow. */
+const ROWS = 512;
+const COLUMNS = 2048;
 /** Milliseconds of measuring, after one call that warms up. */
-const MEASURE_MS = 300;
+const MEASURE_MS = 800;
 
 /** Measure moments and OSQE, which see every weight of a sample, in every backend. */
 export async function backendChecks(threads: number): Promise<Check[]> {
@@ -23,7 +24,9 @@ export async function backendChecks(threads: number): Promise<Check[]> {
       const nsPerWeight = await measure(async (matrix) => {
         await Promise.all([backend.moments(matrix), backend.osqe(matrix)]);
       });
-      const detail = `${backend.description}; ${nsPerWeight.toFixed(nsPerWeight < 10 ? 1 : 0)} ns per weight`;
+      const gigabytes = Float32Array.BYTES_PER_ELEMENT / nsPerWeight;
+      const speed = `${nsPerWeight.toFixed(nsPerWeight < 10 ? 1 : 0)} ns per weight, ${gigabytes.toPrecision(2)} GB/s of f32`;
+      const detail = `${backend.description}; ${speed}`;
       checks.push({ name: `backend ${name}`, status: "ok", detail });
     } catch (error) {
       checks.push({ name: `backend ${name}`, status: "missing", detail: (error as Error).message });

@@ -42,10 +42,11 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
     return [...checks, failed("engine", error)];
   }
   try {
-    const { kind, version, origin, devices } = engine.info;
+    const { kind, version, origin, devices, kernels } = engine.info;
     const from = kind === "programs" ? `programs in ${origin}` : "embedded";
     const detail = [`llama.cpp ${version}, ${from}`, ...devices].join("; ");
     checks.push({ name: "engine", status: "ok", detail });
+    if (kernels !== undefined) checks.push(kernelsCheck(kernels));
     checks.push(await attempt("round trip", () => tryRoundTrip(engine, threads)));
     checks.push(await attempt("quantize", () => tryQuantize(engine, options)));
     checks.push(await gpuCheck(threads));
@@ -53,6 +54,14 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
   } finally {
     await engine.close();
   }
+}
+
+/** Native kernels are a convenience too. */
+function kernelsCheck(kernels: string): Check {
+  const plain = kernels.startsWith("TypeScript");
+  const check = { name: "engine kernels", detail: `round trips and logits: ${kernels}` };
+  if (!plain) return { ...check, status: "ok" };
+  return { ...failed("engine kernels", `round trips and logits: ${kernels}`), status: "absent" };
 }
 
 /** A GPU is a convenience: its builds are looked at, and why they can't be used is said. */
