@@ -108,5 +108,10 @@ export const ANALYSIS_JSON_SCHEMA: object = object(
       }),
     },
   },
-  { imatrix: object({ path: text, sha256: text, file: text, dataset: text, entries: count, chunks: count }) },
+  {
+    imatrix: object(
+      { path: text, sha256: text, file: text, dataset: text, entries: count, chunks: count },
+      { unseenExperts: { type: "array", items: object({ class: text, experts: count, unseen: count }) } },
+    ),
+  },
 );

@@ -29,6 +29,8 @@ export interface ImatrixIdentity {
   readonly dataset: string;
   readonly entries: number;
   readonly chunks: number;
+  /** Classes with experts that no token of its text was routed to; absent where none. */
+  readonly unseenExperts?: readonly { readonly class: string; readonly experts: number; readonly unseen: number }[];
 }
 
 export interface Estimate {

@@ -10,6 +10,7 @@ import { InterruptedError } from "../errors.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { Model, ModelFile } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
+import { findHoles } from "../imatrix/coverage.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { PRISM_VERSION } from "../version.ts";
@@ -63,7 +64,7 @@ export async function analyze(file: ModelFile, facts: ModelFacts, options: Analy
     facts,
     engine: { version: engine.info.version, origin: engine.info.origin },
     backend: backend.name,
-    ...(imatrix && { imatrix: identifyImatrix(imatrix) }),
+    ...(imatrix && { imatrix: identifyImatrix(imatrix, model) }),
     sampling: {
       exactMetrics: options.exactMetrics ?? false,
       exactDistortion: options.exactDistortion ?? false,
@@ -162,6 +163,10 @@ function identifyModel(model: Model): ModelIdentity {
   };
 }
 
-function identifyImatrix({ path, sha256, file, dataset, entries, chunks }: Imatrix): ImatrixIdentity {
-  return { path, sha256, file, dataset, entries, chunks };
+function identifyImatrix(imatrix: Imatrix, { tensors }: Model): ImatrixIdentity {
+  const { path, sha256, file, dataset, entries, chunks } = imatrix;
+  const unseenExperts = findHoles(imatrix, tensors)
+    .filter(({ unseen }) => unseen > 0)
+    .map(({ class: name, experts, unseen }) => ({ class: name, experts, unseen }));
+  return { path, sha256, file, dataset, entries, chunks, ...(unseenExperts.length === 0 ? {} : { unseenExperts }) };
 }

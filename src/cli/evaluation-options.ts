@@ -19,32 +19,36 @@ export interface EvaluationCliOptions {
 /** Layers that mean "all of them" to llama.cpp. */
 const ALL_LAYERS = 999;
 
+export const contextOption = () =>
+  new Option("--context <n>", "tokens per chunk; default 512, or the model's own if smaller").argParser((text) =>
+    parseInteger("--context", text, 8, 2 ** 20),
+  );
+
+export const chunksOption = (description: string) =>
+  new Option("--chunks <n>", description).argParser((text) => parseInteger("--chunks", text, 1, 1e6));
+
+export const gpuLayersOption = () =>
+  new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")
+    .argParser((text) => (text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS)))
+    .default(0);
+
+export const cacheOption = () => new Option("--no-cache", "keep no sampled text and no logits");
+
 export function addEvaluationOptions(command: Command): Command {
   return command
     .option("--text <file>", "text to judge on; default: sampled from the reference")
+    .addOption(contextOption())
     .addOption(
-      new Option("--context <n>", "tokens per chunk; default 512, or the model's own if smaller").argParser((text) =>
-        parseInteger("--context", text, 8, 2 ** 20),
-      ),
+      chunksOption("score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20"),
     )
-    .addOption(
-      new Option(
-        "--chunks <n>",
-        "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
-      ).argParser((text) => parseInteger("--chunks", text, 1, 1e6)),
-    )
-    .addOption(
-      new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")
-        .argParser((text) => (text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS)))
-        .default(0),
-    )
+    .addOption(gpuLayersOption())
     .addOption(
       new Option(
         "--cache-limit <size>",
         "disk for the reference's logits; default 16GB; more is decoded again",
       ).argParser(parseSize),
     )
-    .option("--no-cache", "keep no sampled text and no logits");
+    .addOption(cacheOption());
 }
 
 /** What evaluate() and run() take of these. */

@@ -14,6 +14,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["show", async () => (await import("./commands/show.ts")).showCommand],
   ["quantize", async () => (await import("./commands/quantize.ts")).quantizeCommand],
   ["evaluate", async () => (await import("./commands/evaluate.ts")).evaluateCommand],
+  ["imatrix", async () => (await import("./commands/imatrix.ts")).imatrixCommand],
   ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],
 ]);
 

@@ -150,7 +150,7 @@ export class EngineChild {
       });
       signal?.addEventListener("abort", abort, { once: true });
       hold(child);
-      child.send({ id, method, args: withId(args, id) } as Request, (error) => {
+      child.send({ id, method, args } as Request, (error) => {
         // A child that has just died says why in a moment, when its log has arrived.
         if (error !== null && this.#child !== child) {
           this.#pending.get(id)?.reject(new EngineError(`the engine's process is gone: ${error.message}`));
@@ -222,9 +222,4 @@ function release(child: ChildProcess): void {
   child.unref();
   child.channel?.unref();
   (child.stderr as Socket | null)?.unref();
-}
-
-/** `sample` reports progress under the id of its request. */
-function withId(args: unknown, id: number): unknown {
-  return typeof args === "object" && args !== null && "sequences" in args ? { ...args, id } : args;
 }

@@ -3,7 +3,7 @@ import { FormatError } from "../errors.ts";
 import type { LoadRequest } from "./child/loaded-model.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
-import type { LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
+import type { ImportanceSums, LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
 import { logitsOffset } from "./logits-file.ts";
 
 export interface LoadReply {
@@ -49,6 +49,20 @@ export async function loadModel(child: EngineChild, options: ModelLoadOptions): 
       );
       if (ids.some((id) => id < 0)) throw new FormatError(model, `the model's logits are ${DAMAGED}`);
       return ids;
+    },
+    async importance({ tokens: { ids, context, chunks }, signal, onProgress }) {
+      const entries = await child.call<Map<string, ImportanceSums>>(
+        "importance",
+        { handle, ids, context },
+        {
+          ...passSignal(signal),
+          ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, chunks) }),
+        },
+      );
+      for (const { sums } of entries.values()) {
+        if (sums.some(notFinite)) throw new FormatError(model, `the inputs of its weights are ${DAMAGED}`);
+      }
+      return entries;
     },
     score: (score) => scoreChunks(child, handle, reply.vocabSize, model, score),
     async close() {

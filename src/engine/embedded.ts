@@ -52,6 +52,8 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
     loadRanker: (load) => loadRanker(model, load),
     perplexity: () =>
       Promise.reject(new EngineError("the embedded engine scores loaded models; perplexity() is for programs")),
+    imatrix: () =>
+      Promise.reject(new EngineError("the embedded engine watches loaded models; imatrix() is for programs")),
     async close() {
       await Promise.all([model.close(), pool.close()]);
     },

@@ -109,6 +109,14 @@ export interface TokenScores {
   readonly sameTop?: Uint8Array;
 }
 
+/** What a weight's inputs were, matrix (expert) after matrix. */
+export interface ImportanceSums {
+  /** Σ x² of each of ne0 inputs. */
+  readonly sums: Float32Array;
+  /** Rows summed: one number for a dense weight, one for each expert. */
+  readonly counts: Float64Array;
+}
+
 /** A model loaded in the engine. Calls run one after another. */
 export interface LoadedModel {
   readonly vocabSize: number;
@@ -128,6 +136,12 @@ export interface LoadedModel {
     signal?: AbortSignal;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;
+  /** Sum the squared inputs of every weight over all chunks, as llama-imatrix does; `onProgress` counts chunks. */
+  importance(options: {
+    tokens: EvaluationTokens;
+    signal?: AbortSignal;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<ReadonlyMap<string, ImportanceSums>>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
   score(options: ScoreOptions): Promise<TokenScores>;
   close(): Promise<void>;
@@ -209,9 +223,21 @@ export interface PerplexityReport {
   readonly sameTopSe?: number;
 }
 
+/** What llama-imatrix is asked. */
+export interface ImatrixJob {
+  readonly model: string;
+  readonly text: { readonly path: string; readonly context: number; readonly chunks?: number };
+  /** Written as it is; the caller names it aside and renames. */
+  readonly output: string;
+  readonly threads: number;
+  readonly gpuLayers: number;
+  readonly signal?: AbortSignal;
+}
+
 /**
- * The embedded engine loads models and scores them; the programs can only run llama-perplexity as a whole. `info.kind`
- * says which of `load` and `perplexity` there is; the other throws EngineError.
+ * The embedded engine loads models and scores them; the programs can only run llama-perplexity and
+ * llama-imatrix as a whole. `info.kind` says which of `load` and `perplexity`, `imatrix` there are; the other throws
+ * EngineError.
  */
 export interface Engine {
   readonly info: EngineInfo;
@@ -222,5 +248,6 @@ export interface Engine {
   /** Load a model to rank with. The programs can't: EngineError. */
   loadRanker(options: Omit<ModelLoadOptions, "context">): Promise<LoadedRanker>;
   perplexity(job: PerplexityJob): Promise<PerplexityReport>;
+  imatrix(job: ImatrixJob): Promise<void>;
   close(): Promise<void>;
 }

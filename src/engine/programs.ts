@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { ggmlTypeName, parseTensorType } from "../ggml/tensor-types.ts";
 import type { Engine, QuantizeJob, QuantizeOutcome } from "./engine.ts";
+import { runImatrix } from "./imatrix-program.ts";
 import { runPerplexity } from "./perplexity-program.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { findProgram, programError, runProgram } from "./run-program.ts";
@@ -37,6 +38,7 @@ export async function openProgramsEngine(options: ProgramsOptions): Promise<Engi
         ),
       ),
     perplexity: (job) => runPerplexity(perplexityProgram, job),
+    imatrix: async (job) => runImatrix(await findProgram("llama-imatrix", options.dir), job),
     close: async () => embedded?.close(),
   };
 }

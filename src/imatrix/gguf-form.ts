@@ -6,11 +6,11 @@ import { FormatError } from "../errors.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
 import type { ImatrixContent } from "./imatrix.ts";
 
-const SUMS = ".in_sum2";
-const COUNTS = ".counts";
-const DATASETS_KEY = "imatrix.datasets";
-const CHUNK_COUNT_KEY = "imatrix.chunk_count";
-const CHUNK_SIZE_KEY = "imatrix.chunk_size";
+export const SUMS = ".in_sum2";
+export const COUNTS = ".counts";
+export const DATASETS_KEY = "imatrix.datasets";
+export const CHUNK_COUNT_KEY = "imatrix.chunk_count";
+export const CHUNK_SIZE_KEY = "imatrix.chunk_size";
 
 /** Compute the importance of every weight of an open GGUF imatrix. */
 export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> {
@@ -38,11 +38,17 @@ export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> 
   }
   const datasets = metadata.get(DATASETS_KEY);
   const importance = new Map<string, Float32Array>();
-  for (const [name, pair] of pairs(file)) importance.set(name, await weightImportance(file, name, pair));
+  const unseen = new Map<string, number>();
+  for (const [name, pair] of pairs(file)) {
+    const weight = await weightImportance(file, name, pair);
+    importance.set(name, weight.values);
+    if (weight.unseen > 0) unseen.set(name, weight.unseen);
+  }
   if (importance.size === 0)
     throw new FormatError(path, `imatrix: no ${SUMS} tensors in the file; give a file of llama-imatrix`);
   return {
     importance,
+    unseen,
     chunks: Math.max(0, chunks),
     datasets: Array.isArray(datasets) ? datasets.filter((text) => typeof text === "string") : [],
   };
@@ -73,7 +79,7 @@ function pairs(file: ModelFile): Map<string, Pair> {
   return found;
 }
 
-async function weightImportance(file: ModelFile, name: string, { sums, counts }: Pair): Promise<Float32Array> {
+async function weightImportance(file: ModelFile, name: string, { sums, counts }: Pair) {
   const values = await readFloats(file, sums);
   const perMatrix = await readFloats(file, counts);
   const row = values.length / perMatrix.length;
@@ -83,6 +89,7 @@ async function weightImportance(file: ModelFile, name: string, { sums, counts }:
       `imatrix: ${name} has ${values.length} sums for ${perMatrix.length} counts, expected a multiple; the file is damaged`,
     );
   }
+  let unseen = 0;
   perMatrix.forEach((stored, matrix) => {
     if (!Number.isFinite(stored)) {
       throw new FormatError(
@@ -91,12 +98,13 @@ async function weightImportance(file: ModelFile, name: string, { sums, counts }:
       );
     }
     const count = Math.round(stored);
+    if (count <= 0) unseen++;
     for (let index = matrix * row; index < (matrix + 1) * row; index++) {
       // an expert that saw no token weighs all its inputs alike
       values[index] = count > 0 ? (values[index] as number) / Math.fround(count) : 1;
     }
   });
-  return values;
+  return { values, unseen };
 }
 
 async function readFloats(file: ModelFile, tensor: TensorInfo): Promise<Float32Array> {

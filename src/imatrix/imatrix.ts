@@ -18,6 +18,8 @@ import { readLegacyImatrix } from "./legacy-form.ts";
 export interface ImatrixContent {
   /** Per tensor name: the mean square of each of its ne0 inputs, matrix (expert) after matrix. */
   readonly importance: ReadonlyMap<string, Float32Array>;
+  /** Per tensor name: how many of its experts no token was routed to; absent where none. */
+  readonly unseen: ReadonlyMap<string, number>;
   /** The texts it was made from. */
   readonly datasets: readonly string[];
   readonly chunks: number;
@@ -36,6 +38,8 @@ export interface Imatrix {
   /** `quantize.imatrix.chunks_count`; 0 where unknown (the key is not written then). */
   readonly chunks: number;
   readonly importance: ReadonlyMap<string, Float32Array>;
+  /** Experts no token was routed to, per tensor name. */
+  readonly unseen: ReadonlyMap<string, number>;
 }
 
 /** Bytes llama-quantize copies into `llama_model_kv_override.val_str`, without the terminating zero. */
@@ -55,6 +59,7 @@ export async function readImatrix(path: string): Promise<Imatrix> {
     entries: content.importance.size,
     chunks: content.chunks,
     importance: content.importance,
+    unseen: content.unseen,
   };
 }
 

@@ -26,11 +26,13 @@ export function readLegacyImatrix(bytes: Uint8Array, path: string): ImatrixConte
     }
     importance.set(name, values);
   }
-  if (cursor.atEnd) return { importance, chunks: 0, datasets: [] };
+  // the form has one count for a tensor: which experts saw no token is not in it
+  const unseen = new Map<string, number>();
+  if (cursor.atEnd) return { importance, unseen, chunks: 0, datasets: [] };
   const chunks = Math.max(0, cursor.int32("the number of chunks"));
-  if (cursor.atEnd) return { importance, chunks, datasets: [] };
+  if (cursor.atEnd) return { importance, unseen, chunks, datasets: [] };
   const dataset = cursor.text("the dataset");
-  return { importance, chunks, datasets: dataset === "" ? [] : [dataset] };
+  return { importance, unseen, chunks, datasets: dataset === "" ? [] : [dataset] };
 }
 
 class LegacyCursor {

@@ -53,7 +53,11 @@ const facts = object({
   outputHeaderBytes: bytes,
 });
 
-const imatrix = object({ path, sha256: text, file: path, dataset: text, entries: count, chunks: count });
+const unseenExperts = { type: "array", items: object({ class: text, experts: count, unseen: count }), maxItems: 1024 };
+const imatrix = object(
+  { path, sha256: text, file: path, dataset: text, entries: count, chunks: count, unseenExperts },
+  ["path", "sha256", "file", "dataset", "entries", "chunks"],
+);
 
 const tensor = object(
   {

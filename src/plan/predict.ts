@@ -93,7 +93,14 @@ function imatrixWarnings(plan: Pick<Plan, "imatrix">, eligible: readonly PlanTen
   if (!plan.imatrix) return [];
   const warnings: string[] = [];
   const missing = eligible.filter(({ importance }) => importance === "missing");
-  if (missing.length > 0) warnings.push(`${count(missing)} not in the imatrix and quantized without it`);
+  if (missing.length > 0) {
+    warnings.push(`not in the imatrix and quantized without it: ${classes(missing)}`);
+  }
+  for (const { class: name, experts, unseen } of plan.imatrix.unseenExperts ?? []) {
+    warnings.push(
+      `${name}: ${unseen} of ${experts} experts saw no token of the imatrix's text: all their inputs weigh alike; a longer or more varied text reaches them`,
+    );
+  }
   const mismatched = eligible.filter(({ importance }) => importance === "mismatch");
   if (mismatched.length > 0) {
     warnings.push(
@@ -107,6 +114,13 @@ function mtpWarnings({ facts }: Pick<Plan, "facts">, eligible: readonly PlanTens
   const mtp = eligible.filter(({ name }) => tensorRole(name, facts) === "mtp");
   if (mtp.length === 0) return [];
   return [`${count(mtp)} in MTP blocks: perplexity and KL divergence can't see what quantizing them does`];
+}
+
+/** Tensors per class: "token_embd, ffn_down_exps (3)". */
+function classes(tensors: readonly PlanTensor[]): string {
+  const counts = new Map<string, number>();
+  for (const tensor of tensors) counts.set(tensor.class, (counts.get(tensor.class) ?? 0) + 1);
+  return [...counts].map(([name, number]) => (number === 1 ? name : `${name} (${number})`)).join(", ");
 }
 
 function count(tensors: readonly PlanTensor[]): string {

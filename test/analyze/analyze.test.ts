@@ -117,7 +117,15 @@ describe("an analysis", () => {
 });
 
 describe("an imatrix", () => {
-  const identity = { path: "i.gguf", sha256: "00", file: "i.gguf", dataset: "t", entries: 1, chunks: 1 };
+  const identity = {
+    path: "i.gguf",
+    sha256: "00",
+    file: "i.gguf",
+    dataset: "t",
+    entries: 1,
+    chunks: 1,
+    unseen: new Map(),
+  };
   const outlier = f32Tensor("blk.0.ffn_up_exps.weight", [32, 8, 2], (index) =>
     index % 32 === 0 ? 1000 : (index % 5) - 2,
   );

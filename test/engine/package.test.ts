@@ -92,6 +92,7 @@ describe("the ABI guard", () => {
     version: () => "0.5.0",
     typeName: (id: number) => (tensorTypeFromId(id) as TensorType).toLowerCase(),
     rowSize: (id: number) => TENSOR_TYPES[tensorTypeFromId(id) as TensorType].blockBytes,
+    operationName: (operation: number) => ({ 29: "MUL_MAT", 30: "MUL_MAT_ID" })[operation] ?? "NONE",
     quantizeDefaults: () =>
       ({
         output_tensor_type: 43,
@@ -117,6 +118,7 @@ describe("the ABI guard", () => {
     expect(() => checkAbi(library({ version: () => "0.6.1" }))).toThrow("its version is v0.6.1, expected v0.5.0");
     expect(() => checkAbi(library({ typeName: () => "q4_9" }))).toThrow(/the name of type \d+ is q4_9/);
     expect(() => checkAbi(library({ rowSize: () => 1 }))).toThrow(/the block size of \w+ is 1/);
+    expect(() => checkAbi(library({ operationName: () => "ADD" }))).toThrow("operation 29 is ADD, expected MUL_MAT");
     const shifted = { ...library().contextDefaults(), type_k: 0 };
     expect(() => checkAbi(library({ contextDefaults: () => shifted }))).toThrow(
       "context default type_k is 0, expected 1",

@@ -22,6 +22,7 @@ export function fakeModel(options: { vocabSize?: number; kld?: (token: number) =
       calls.push(`sample ${sequences}×${length}`);
       return Int32Array.from({ length: sequences * length }, (_, i) => (seed + i) % vocabSize);
     },
+    importance: async () => new Map(),
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

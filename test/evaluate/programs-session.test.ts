@@ -39,6 +39,7 @@ function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine {
     quantize: refuse,
     load: refuse,
     loadRanker: refuse,
+    imatrix: refuse,
     async perplexity(job) {
       jobs.push(job);
       if (job.text === undefined) {

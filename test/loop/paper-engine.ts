@@ -34,6 +34,7 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
     info: { kind: "embedded", version: "paper", origin: "test", devices: [] },
     loadRanker: () => Promise.reject(new Error("no reranker")),
     perplexity: () => Promise.reject(new Error("the embedded engine has no perplexity")),
+    imatrix: () => Promise.reject(new Error("the embedded engine has no llama-imatrix")),
     close: () => Promise.resolve(),
     async roundTrip(job) {
       note("roundTrip");
@@ -104,6 +105,7 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       const random = createRandom(seed);
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
+    importance: async () => new Map(),
     async score({ tokens, first, count }) {
       note(`score ${baseName(path)} ${first}`);
       const values = (scale: number) => {

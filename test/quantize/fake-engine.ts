@@ -13,6 +13,7 @@ export function fakeEngine(write: (job: QuantizeJob) => Promise<void>): Engine &
     load: refuse,
     loadRanker: refuse,
     perplexity: refuse,
+    imatrix: refuse,
     close: () => Promise.resolve(),
     async quantize(job) {
       jobs.push(job);

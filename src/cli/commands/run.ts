@@ -23,11 +23,12 @@ import {
   seedOption,
   threadsOption,
 } from "../options.ts";
-import { type Output, openOutput, type Progress } from "../output.ts";
+import { openOutput } from "../output.ts";
 import { defaultRunDirectory } from "../output-names.ts";
 import { loadSensitivity, type PlanRequest, parseBudget, parseConstraints, parseMode } from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
 import { readText } from "../read-document.ts";
+import { followStages } from "../stages.ts";
 
 interface Options extends PlanRequest, EvaluationCliOptions {
   readonly out?: string;
@@ -153,27 +154,4 @@ function checkGates({ gates }: Run): void {
     ({ gate, value }) => `${gate} (got ${value === undefined ? "no value" : value.toPrecision(4)})`,
   );
   throw new GateError(`the plan misses ${words.join(", ")}; give a larger budget, or a gate it can meet`);
-}
-
-/** A line per stage, and a bar for what counts its steps. */
-function followStages(output: Output) {
-  let shown: { what: string; progress: Progress } | undefined;
-  const end = () => {
-    shown?.progress.end();
-    shown = undefined;
-  };
-  return {
-    begin(stage: string) {
-      end();
-      output.note(stage);
-    },
-    update(what: string, done: number, total: number) {
-      if (shown?.what !== what) {
-        end();
-        shown = { what, progress: output.bar(what, total) };
-      }
-      shown.progress.update(done);
-    },
-    end,
-  };
 }

@@ -4,12 +4,14 @@
  */
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import { LLAMA_VERSION } from "../package.ts";
+import { MUL_MAT, MUL_MAT_ID } from "./graph-tensor.ts";
 import type { ContextParams, ModelParams, QuantizeParams, ThreadpoolParams } from "./llama-structs.ts";
 
 /** Throws an Error that names the first mismatch. */
 export function checkAbi(library: {
   version: () => string;
   typeName: (type: number) => string;
+  operationName: (operation: number) => string;
   rowSize: (type: number, elements: number) => number;
   quantizeDefaults: () => QuantizeParams;
   modelDefaults: () => ModelParams;
@@ -29,6 +31,8 @@ export function checkAbi(library: {
     expect(`the name of type ${id}`, type.toLowerCase(), library.typeName(id).toLowerCase());
     expect(`the block size of ${type}`, blockBytes, Number(library.rowSize(id, blockElements)));
   }
+  expect(`operation ${MUL_MAT}`, "MUL_MAT", library.operationName(MUL_MAT));
+  expect(`operation ${MUL_MAT_ID}`, "MUL_MAT_ID", library.operationName(MUL_MAT_ID));
   const context = library.contextDefaults();
   expect("context default n_ctx", 512, context.n_ctx);
   expect("context default n_batch", 2048, context.n_batch);

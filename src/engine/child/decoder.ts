@@ -18,6 +18,8 @@ export interface ContextShape {
   readonly batchTokens: number;
   /** Outputs are one row per sequence, from the rank head or the last position's hidden state, instead of logits. */
   readonly pooling?: Pooling;
+  /** Called back for each node of the graph. */
+  readonly watch?: Pointer;
 }
 
 /** `enum llama_pooling_type` of the poolings used here. */
@@ -123,6 +125,7 @@ export class Decoder {
       // An encoder attends over its whole batch, as llama-server sets it for embeddings.
       params.n_ubatch = batchTokens;
     }
+    if (shape.watch !== undefined) params.cb_eval = shape.watch;
     const pointer = this.#library.initContext(this.#model, params);
     if (pointer === null) {
       throw new Error(
@@ -146,7 +149,6 @@ export class Decoder {
 }
 
 function sameShape(a: ContextShape, b: ContextShape): boolean {
-  return (
-    a.sequences === b.sequences && a.length === b.length && a.batchTokens === b.batchTokens && a.pooling === b.pooling
-  );
+  const keys = ["sequences", "length", "batchTokens", "pooling", "watch"] as const;
+  return keys.every((key) => a[key] === b[key]);
 }

@@ -50,6 +50,16 @@ export function openLlamaLibrary(found: EnginePackage) {
       threadpool: Pointer,
       batchThreadpool: Pointer,
     ) => void,
+    evalCallback: koffi.proto("bool ggml_backend_sched_eval_callback(void *, bool, void *)"),
+    operationName: base.func("const char *ggml_op_name(int32_t)") as (operation: number) => string,
+    tensorName: base.func("const char *ggml_get_name(void *)") as (tensor: Pointer) => string,
+    tensorBytes: base.func("size_t ggml_nbytes(void *)") as (tensor: Pointer) => number,
+    readTensor: base.func("void ggml_backend_tensor_get(void *, void *, size_t, size_t)") as (
+      tensor: Pointer,
+      target: Float32Array | Int32Array,
+      offset: number,
+      bytes: number,
+    ) => void,
     typeName: base.func("const char *ggml_type_name(int32_t)") as (type: number) => string,
     rowSize: base.func("size_t ggml_row_size(int32_t, int64_t)") as (type: number, elements: number) => number,
     quantizeChunk: base.func(

@@ -4,8 +4,10 @@
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
 import koffi from "koffi";
+import type { ImportanceSums } from "../engine.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { drawToken, NOT_DRAWN } from "./draw-token.ts";
+import { ImportanceCollector } from "./importance-collector.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { nextLogits, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
@@ -142,6 +144,39 @@ export class LoadedModelHandle {
       scoredPerSequence: scored,
       targets,
     };
+  }
+
+  /** Collect the importance of every weight over whole chunks, decoded in the batches of llama-imatrix where they fit. */
+  collectImportance(ids: Int32Array, context: number, onChunks: (done: number) => void): Map<string, ImportanceSums> {
+    const fitting = Math.floor(LOGITS_BYTES / (context * this.vocabSize * 4));
+    const sequences = Math.max(1, Math.min(Math.floor(BATCH_TOKENS / context), fitting));
+    const collector = new ImportanceCollector(this.#library);
+    try {
+      this.#decoder.close();
+      for (let from = 0; from < ids.length; from += sequences * context) {
+        const tokens = ids.slice(from, from + sequences * context);
+        if (this.addBos) for (let start = 0; start < tokens.length; start += context) tokens[start] = this.bos;
+        this.#decoder.start({
+          sequences,
+          length: context,
+          batchTokens: sequences * context,
+          watch: collector.callback,
+        });
+        this.#decoder.decode({
+          tokens,
+          positions: Int32Array.from(tokens, (_, i) => i % context),
+          sequences: Int32Array.from(tokens, (_, i) => Math.floor(i / context)),
+          // every row: where nothing is wanted of it, llama.cpp leaves it out of the last layer
+          outputs: new Int8Array(tokens.length).fill(1),
+        });
+        collector.check();
+        onChunks((from + tokens.length) / context);
+      }
+      return collector.entries;
+    } finally {
+      this.#decoder.close();
+      collector.close();
+    }
   }
 
   /**

@@ -117,13 +117,14 @@ const methods = {
     });
     return unshared(reply);
   },
-  sample(args: { handle: number; sequences: number; length: number; seed: number; id: number }): Int32Array {
+  importance({ handle, ids, context }: { handle: number; ids: Int32Array; context: number }, id: number) {
+    return model(handle).collectImportance(ids, context, (done) => report(id, done));
+  },
+  sample(args: { handle: number; sequences: number; length: number; seed: number }, id: number): Int32Array {
     const random = Array.from({ length: args.sequences }, (_, index) =>
       createRandom(seedFromName(`sequence ${index}`, args.seed)),
     );
-    return model(args.handle).sample(args.length, random, (done) =>
-      process.send?.({ id: args.id, progress: done } satisfies Reply),
-    );
+    return model(args.handle).sample(args.length, random, (done) => report(id, done));
   },
 };
 
@@ -137,6 +138,10 @@ function model(handle: number): LoadedModelHandle {
   const found = models.get(handle);
   if (found === undefined) throw new Error("this model is no longer loaded: its process has ended; load it again");
   return found;
+}
+
+function report(id: number, progress: number): void {
+  process.send?.({ id, progress } satisfies Reply);
 }
 
 function loadBackends(): void {
@@ -165,7 +170,7 @@ async function answer({ id, method, args }: Request): Promise<void> {
 
 async function perform(id: number, method: Request["method"], args: unknown): Promise<Reply> {
   try {
-    return { id, result: await (methods[method] as (args: unknown) => unknown)(args) };
+    return { id, result: await (methods[method] as (args: unknown, id: number) => unknown)(args, id) };
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) };
   }

@@ -1,0 +1,59 @@
+/**
+ * `struct ggml_tensor` (ggml/include/ggml.h at v0.5.0) as it lies in memory, for the nodes that llama.cpp shows to its
+ * callback. importance-collector.ts proves the offsets: the name, which comes last, must be the one ggml gives.
+ */
+import koffi from "koffi";
+import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+
+/** The address of one of the library's objects, as in llama-library.ts. */
+type Pointer = bigint;
+
+// 64-bit offsets: type, ne, nb, op, src and name
+const TYPE = 0;
+const NE = 16;
+const NB = 48;
+const OP = 80;
+const SOURCES = 152;
+const NAME = 256;
+const BYTES = 336;
+
+/** `enum ggml_op`, checked by name (check-abi.ts). */
+export const MUL_MAT = 29;
+export const MUL_MAT_ID = 30;
+
+/** Four dimensions, the innermost first. */
+type Dimensions = readonly [number, number, number, number];
+
+export interface GraphTensor {
+  readonly address: Pointer;
+  readonly op: number;
+  readonly isFloat: boolean;
+  readonly ne: Dimensions;
+  /** Strides, bytes. */
+  readonly nb: Dimensions;
+  /** Address of an operand. */
+  source(index: number): Pointer;
+}
+
+export function readGraphTensor(address: Pointer): GraphTensor {
+  const view = new DataView(koffi.view(address, BYTES));
+  return {
+    address,
+    op: view.getInt32(OP, true),
+    isFloat: view.getInt32(TYPE, true) === TENSOR_TYPES.F32.id,
+    ne: dimensions(view, NE),
+    nb: dimensions(view, NB),
+    source: (index) => view.getBigUint64(SOURCES + 8 * index, true),
+  };
+}
+
+/** The name as it lies in the struct. */
+export function nameInStruct(address: Pointer): string {
+  const bytes = new Uint8Array(koffi.view(address, BYTES)).subarray(NAME, NAME + 64);
+  return new TextDecoder().decode(bytes.subarray(0, Math.max(0, bytes.indexOf(0))));
+}
+
+function dimensions(view: DataView, offset: number): Dimensions {
+  const at = (index: number) => Number(view.getBigUint64(offset + 8 * index, true));
+  return [at(0), at(1), at(2), at(3)];
+}

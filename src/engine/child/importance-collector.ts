@@ -1,0 +1,142 @@
+/**
+ * Sums of squared inputs of every weight matrix while a model decodes: what llama-imatrix collects, in its order and
+ * precision (`IMatrixCollector::collect_imatrix` of tools/imatrix/imatrix.cpp at v0.5.0). llama.cpp calls back for each
+ * node of its graph, on the thread that decodes.
+ */
+import koffi from "koffi";
+import type { ImportanceSums } from "../engine.ts";
+import { type GraphTensor, MUL_MAT, MUL_MAT_ID, nameInStruct, readGraphTensor } from "./graph-tensor.ts";
+import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+
+/** Fewer rows than this are not counted, as in llama-imatrix. */
+const MIN_ROWS = 16;
+
+export class ImportanceCollector {
+  readonly entries = new Map<string, ImportanceSums>();
+  /** For the context's cb_eval. */
+  readonly callback: Pointer;
+  readonly #library: LlamaLibrary;
+  #inputs = new Float32Array();
+  #error: unknown;
+
+  constructor(library: LlamaLibrary) {
+    this.#library = library;
+    this.callback = koffi.register(
+      (node: Pointer, ask: boolean) => this.#called(node, ask),
+      koffi.pointer(library.evalCallback),
+    );
+  }
+
+  /** Throw what went wrong in a callback: an exception can't cross llama.cpp. */
+  check(): void {
+    if (this.#error !== undefined) throw this.#error;
+  }
+
+  close(): void {
+    koffi.unregister(this.callback);
+  }
+
+  /** Asked: whether this node is wanted. Told: collect it; false stops the decoding. */
+  #called(address: Pointer, ask: boolean): boolean {
+    try {
+      const node = readGraphTensor(address);
+      const indirect = node.op === MUL_MAT_ID;
+      if (ask) return indirect || (node.op === MUL_MAT && this.#isWanted(node));
+      if (indirect) this.#addExperts(node);
+      else this.#addMatrix(node);
+      return true;
+    } catch (error) {
+      this.#error ??= error;
+      return false;
+    }
+  }
+
+  #isWanted(node: GraphTensor): boolean {
+    const input = readGraphTensor(node.source(1));
+    return (input.ne[1] as number) >= MIN_ROWS && input.isFloat && this.#weightName(node).startsWith("blk.");
+  }
+
+  /** A dense product: each row of the input counts for one matrix; heads of a batch count for the matrix they meet. */
+  #addMatrix(node: GraphTensor): void {
+    const weights = readGraphTensor(node.source(0));
+    const { input, values } = this.#readInput(node);
+    const [length, rows, planes, cubes] = input.ne;
+    const matrices = weights.ne[2] * weights.ne[3];
+    const { sums, counts } = this.#entry(node, length * matrices, 1);
+    for (let cube = 0; cube < cubes; cube++) {
+      for (let plane = 0; plane < planes; plane++) {
+        const matrix = (cube % weights.ne[3]) * weights.ne[2] + (plane % weights.ne[2]);
+        const target = sums.subarray(matrix * length, (matrix + 1) * length);
+        for (let row = 0; row < rows; row++) {
+          addSquares(target, values, (row * input.nb[1] + plane * input.nb[2] + cube * input.nb[3]) / 4);
+        }
+      }
+    }
+    const added = Math.floor((rows * planes * cubes) / matrices);
+    for (let i = 0; i < counts.length; i++) counts[i] = (counts[i] as number) + added;
+  }
+
+  /** A product with the experts a router chose: ids [used, tokens], input [length, used or 1, tokens]. */
+  #addExperts(node: GraphTensor): void {
+    const experts = readGraphTensor(node.source(0)).ne[2];
+    const ids = readGraphTensor(node.source(2));
+    const { input, values } = this.#readInput(node);
+    if (ids.ne[1] !== input.ne[2])
+      throw new Error(`${this.#weightName(node)}: ids of ${ids.ne[1]} tokens, inputs of ${input.ne[2]}`);
+    const idBytes = this.#library.tensorBytes(ids.address);
+    const chosen = new Int32Array(idBytes / Int32Array.BYTES_PER_ELEMENT);
+    this.#library.readTensor(ids.address, chosen, 0, idBytes);
+    const length = input.ne[0];
+    const { sums, counts } = this.#entry(node, length * experts, experts);
+    for (let slot = 0; slot < ids.ne[0]; slot++) {
+      for (let token = 0; token < input.ne[2]; token++) {
+        const expert = chosen[(token * ids.nb[1] + slot * ids.nb[0]) / 4] as number;
+        if (expert < 0 || expert >= experts)
+          throw new Error(`${this.#weightName(node)}: expert ${expert} of ${experts}`);
+        counts[expert] = (counts[expert] as number) + 1;
+        const offset = ((slot % input.ne[1]) * input.nb[1] + token * input.nb[2]) / 4;
+        addSquares(sums.subarray(expert * length, (expert + 1) * length), values, offset);
+      }
+    }
+  }
+
+  #entry(node: GraphTensor, length: number, counts: number): ImportanceSums {
+    const name = this.#weightName(node);
+    const found = this.entries.get(name);
+    if (found === undefined) {
+      const entry = { sums: new Float32Array(length), counts: new Float64Array(counts) };
+      this.entries.set(name, entry);
+      return entry;
+    }
+    if (found.sums.length !== length) throw new Error(`${name}: inputs of ${length}, before of ${found.sums.length}`);
+    return found;
+  }
+
+  #readInput(node: GraphTensor): { input: GraphTensor; values: Float32Array } {
+    const input = readGraphTensor(node.source(1));
+    if (!input.isFloat || input.nb[0] !== Float32Array.BYTES_PER_ELEMENT) {
+      throw new Error(`${this.#weightName(node)}: its inputs are not 32-bit floats in rows`);
+    }
+    const bytes = this.#library.tensorBytes(input.address);
+    if (this.#inputs.byteLength < bytes) this.#inputs = new Float32Array(bytes / Float32Array.BYTES_PER_ELEMENT);
+    this.#library.readTensor(input.address, this.#inputs, 0, bytes);
+    return { input, values: this.#inputs };
+  }
+
+  /** The weight's name without what a device adds: CUDA0#blk.0.attn_k.weight#0 is blk.0.attn_k.weight. */
+  #weightName(node: GraphTensor): string {
+    const name = this.#library.tensorName(node.source(0));
+    if (name !== nameInStruct(node.source(0))) {
+      throw new Error("the llama.cpp library's tensors are laid out in another way than PRISM was written for");
+    }
+    return name.includes("#") ? (name.split("#")[1] as string) : name;
+  }
+}
+
+/** target += x², each product and each sum rounded to 32 bits as the C code rounds them. */
+function addSquares(target: Float32Array, values: Float32Array, offset: number): void {
+  for (let j = 0; j < target.length; j++) {
+    const x = values[offset + j] as number;
+    target[j] = (target[j] as number) + Math.fround(x * x);
+  }
+}
