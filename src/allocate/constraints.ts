@@ -3,8 +3,8 @@
  *
  * Pin: exactly this type; of several pins on a tensor the last wins. Floor: at least the bits per weight of the type;
  * the highest wins. Ban: without the type; bans add up. Tie: all tensors that match take one type; ties that share a
- * tensor are one tie. A user's pin overrides what PRISM demands by itself (`builtIn`); what the user demands may not
- * contradict itself.
+ * tensor are one tie. A user's pin overrides what PRISM demands by itself (`builtIn`), and so do bans that a floor of
+ * PRISM's would contradict; what the user demands may not contradict itself.
  */
 import { UsageError } from "../errors.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
@@ -63,8 +63,8 @@ function constrain(
   own: readonly Constraint[],
   optionFor: OptionFor,
 ): { options: readonly Option[]; reason?: ConstraintReason } {
-  const pin = own.findLast(({ kind, builtIn }) => kind === "pin" && builtIn !== true);
-  const binding = pin ? own.filter(({ builtIn }) => builtIn !== true) : own;
+  const pin = own.findLast((constraint) => constraint.kind === "pin" && byUser(constraint));
+  const binding = pin ? own.filter(byUser) : own;
   const pinned = pin ?? binding.findLast(({ kind }) => kind === "pin");
   const bans = binding.filter(({ kind }) => kind === "ban");
   const floor = highestFloor(binding);
@@ -79,9 +79,14 @@ function constrain(
   if (above.length === allowed.length) return { options: allowed };
   if (above.length > 0) return { options: above, reason };
   const supplied = bans.some((ban) => ban.type === floor.type) ? undefined : optionFor(name, typeOf(floor));
+  if (supplied === undefined && floor.builtIn === true) {
+    return constrain({ name, options }, own.filter(byUser), optionFor);
+  }
   if (supplied === undefined) throw contradiction(name, [floor, ...bans], "leave no type");
   return { options: [supplied], reason };
 }
+
+const byUser = ({ builtIn }: Constraint): boolean => builtIn !== true;
 
 function pinTo(
   name: string,

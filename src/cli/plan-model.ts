@@ -9,6 +9,7 @@ import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, parseFileType } from "../ggml/file-types.ts";
 import type { Model } from "../gguf/model.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
+import type { Guard } from "../plan/guards.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
@@ -30,7 +31,12 @@ export interface PlanRequest {
   readonly floor?: readonly string[];
   readonly ban?: readonly string[];
   readonly tie?: readonly string[];
+  /** commander's names for --no-guards, --no-head-guard and so on. */
+  readonly guards: boolean;
   readonly headGuard: boolean;
+  readonly noiseGuard: boolean;
+  readonly smallGuard: boolean;
+  readonly mtpGuard: boolean;
   readonly imatrix?: string;
   readonly threads: number;
   readonly backend: string;
@@ -57,7 +63,7 @@ export async function planModel(
     budget,
     mode,
     constraints,
-    headGuard: request.headGuard,
+    guards: guardSwitches(request),
   });
 }
 
@@ -149,6 +155,16 @@ export function parseBudget({ bpw, size, like }: PlanRequest): BudgetRequest {
     throw new UsageError(`--like ${like}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`);
   }
   return { kind: "like", fileType, text: `--like ${fileType}` };
+}
+
+/** Which guards the command line leaves on. */
+export function guardSwitches({ guards, ...each }: PlanRequest): Record<Guard, boolean> {
+  return {
+    head: guards && each.headGuard,
+    noise: guards && each.noiseGuard,
+    small: guards && each.smallGuard,
+    mtp: guards && each.mtpGuard,
+  };
 }
 
 export function parseMode(mode: string): "tensor" | "class" {

@@ -18,6 +18,10 @@ export function addPlanningOptions(command: Command): Command {
     .option("--floor <RE=TYPE>", "give them at least the bits of this type (repeatable)", collect)
     .option("--ban <RE=TYPE>", "don't give them this type (repeatable)", collect)
     .option("--tie <RE>", "give the tensors that match one common type (repeatable)", collect)
+    .option("--no-guards", "none of the guards (docs/guards.md)")
     .option("--no-head-guard", "let the output head be smaller than in the preset of this size")
+    .option("--no-noise-guard", "allow types of less than 9 dB of signal over noise")
+    .option("--no-small-guard", "no Q8_0 for classes with next to none of the weights")
+    .option("--no-mtp-guard", "let MTP blocks be smaller than Q6_K")
     .option("--imatrix <file>", "importance matrix, weighting the measured error and used by the quantizer");
 }

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { describeConstraint } from "../allocate/patterns.ts";
 import { FileError, UsageError } from "../errors.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
+import { YIELDING } from "../plan/guards.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { RunAsked } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
@@ -17,7 +18,7 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
     budget: describeBudget(options.budget),
     mode: options.mode ?? "tensor",
     constraints: (options.constraints ?? []).map(describeConstraint),
-    headGuard: options.headGuard ?? true,
+    guards: YIELDING.filter((guard) => options.guards?.[guard] !== false),
     sensitivity: options.sensitivity.name,
     ...(imatrix === undefined ? {} : { imatrix }),
     baselines: options.baselines,
@@ -63,7 +64,7 @@ const OF_ROWS: readonly (keyof RunAsked)[] = [
   "budget",
   "mode",
   "constraints",
-  "headGuard",
+  "guards",
   "sensitivity",
   "baselines",
   "text",
@@ -82,7 +83,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   budget: "the budget",
   mode: "--mode",
   constraints: "the constraints",
-  headGuard: "the head guard",
+  guards: "the guards",
   sensitivity: "--sensitivity",
   baselines: "--baseline",
   text: "--text",

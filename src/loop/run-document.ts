@@ -37,7 +37,8 @@ export interface RunAsked {
   readonly budget: string;
   readonly mode: string;
   readonly constraints: readonly string[];
-  readonly headGuard: boolean;
+  /** The guards that were on (plan/guards.ts). */
+  readonly guards: readonly string[];
   readonly sensitivity: string;
   readonly imatrix?: string;
   readonly baselines: readonly string[];

@@ -13,7 +13,7 @@ export interface RunOptions {
   readonly budget: PlanOptions["budget"];
   readonly mode?: "tensor" | "class";
   readonly constraints?: PlanOptions["constraints"];
-  readonly headGuard?: boolean;
+  readonly guards?: PlanOptions["guards"];
   /** `name` stands for it in state.json: a file's needs a hash of its content. */
   readonly sensitivity: { readonly name: string; readonly of: (analysis: Analysis) => Sensitivity };
   /** Path of an importance matrix. */

@@ -49,7 +49,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     budget: options.budget,
     mode: options.mode ?? "tensor",
     constraints: options.constraints ?? [],
-    headGuard: options.headGuard ?? true,
+    guards: options.guards ?? {},
     createdAt: begun.createdAt,
   };
   const plan = makePlan(planOptions);

@@ -10,8 +10,8 @@ import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { type BuiltIn, builtInConstraints } from "./built-in-constraints.ts";
 import { type Candidate, priceTensor } from "./costing.ts";
+import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import { PLAN_SCHEMA, type Plan, type PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
@@ -25,8 +25,8 @@ export interface PlanOptions {
   /** One type per tensor, or one per tensor class first. Default: tensor. */
   readonly mode?: "tensor" | "class";
   readonly constraints?: readonly Constraint[];
-  /** Keep the head at its type in the stock preset of these bytes. Default: true. */
-  readonly headGuard?: boolean;
+  /** Guards to switch off. Default: all are on. */
+  readonly guards?: GuardSwitches;
   /** ISO 8601. Default: now. */
   readonly createdAt?: string;
 }
@@ -42,7 +42,7 @@ export function makePlan(options: PlanOptions): Plan {
   const headerBytes = planHeaderBytes(identity);
   const context: SizeContext = { facts: analysis.facts, headerBytes, imatrix: analysis.imatrix !== undefined, tensors };
   const budget = resolveBudget(options.budget, context);
-  const builtIns = builtInConstraints(context, budget.fileBytes, { headGuard: options.headGuard ?? true });
+  const builtIns = builtInConstraints(context, budget.fileBytes, options.guards ?? {});
   const input = { tensors, headerBytes, budget, mode, constraints };
   const { solution, kept, dropped } = solveWithBuiltIns(input, builtIns);
   const priced = priceSolution(tensors, solution, kept);
@@ -61,7 +61,7 @@ export function makePlan(options: PlanOptions): Plan {
     sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
     lossUnit: sensitivity.lossUnit,
     ...prediction,
-    warnings: [...dropped.map(droppedWarning), ...planWarnings({ ...identity, ...prediction, budget })],
+    warnings: [...droppedWarnings(dropped), ...planWarnings({ ...identity, ...prediction, budget })],
   };
 }
 
@@ -119,18 +119,18 @@ function priceSolution(
   });
 }
 
-/** Solve with all built-in constraints; while nothing fits, give up the head guard, then the MTP floor. */
+/** Solve with all built-in constraints; while nothing fits, give up one guard after another. */
 function solveWithBuiltIns(input: SolveInput, builtIns: readonly BuiltIn[]) {
   let kept = builtIns;
-  for (const giveUp of ["head", "mtp", "never"] as const) {
+  for (const giveUp of [...YIELDING, undefined]) {
     try {
       const constraints = [...input.constraints, ...kept.map(({ constraint }) => constraint)];
       const solution = solve({ ...input, constraints });
       return { solution, kept, dropped: builtIns.filter((builtIn) => !kept.includes(builtIn)) };
     } catch (error) {
       if (!(error instanceof InfeasibleError)) throw error;
-      if (giveUp === "never") throw infeasible(error, input);
-      kept = kept.filter(({ droppable }) => droppable !== giveUp);
+      if (giveUp === undefined) throw infeasible(error, input);
+      kept = kept.filter(({ guard }) => guard !== giveUp);
     }
   }
   throw new Error("unreachable: the last attempt returns or throws");
@@ -154,6 +154,13 @@ function infeasible(error: InfeasibleError, input: SolveInput): InfeasibleError 
   );
 }
 
-function droppedWarning({ constraint, note }: BuiltIn): string {
-  return `${GIVEN_UP} ${constraint.kind} ${constraint.type} on ${constraint.pattern} (${note})`;
+/** One warning for each guard that was given up, with its first floor as the example. */
+function droppedWarnings(dropped: readonly BuiltIn[]): string[] {
+  return YIELDING.flatMap((name) => {
+    const [first, ...others] = dropped.filter(({ guard }) => guard === name);
+    if (first === undefined) return [];
+    const more = others.length === 0 ? "" : ` and ${others.length} more`;
+    const { kind, type, pattern } = first.constraint;
+    return [`${GIVEN_UP} the ${name} guard, ${kind} ${type} on ${pattern}${more} (${first.note})`];
+  });
 }

@@ -21,7 +21,7 @@ const typeOf = (made: Plan, name: string) => made.tensors.find((tensor) => tenso
 describe("the budget", () => {
   it("in bits per weight is never exceeded, and used to a hundredth of a bit", () => {
     for (const value of [2.9, 3.5, 4, 4.5, 6.1]) {
-      const made = plan(bpw(value), { headGuard: false });
+      const made = plan(bpw(value), { guards: { head: false } });
       expect(made.predicted.bpw).toBeLessThanOrEqual(value);
       expect(made.predicted.bpw).toBeGreaterThan(value - 0.03);
       expect(made.predicted.fileBytes).toBeLessThanOrEqual(made.budget.fileBytes);
@@ -93,7 +93,7 @@ describe("types", () => {
     const analysis = syntheticAnalysis({ imatrix: true });
     const { imatrix: _, ...bare } = analysis;
     const tensors = bare.tensors.map(({ importance: __, ...tensor }) => tensor);
-    const made = plan(bpw(3), { analysis: { ...bare, tensors }, headGuard: false });
+    const made = plan(bpw(3), { analysis: { ...bare, tensors }, guards: { head: false } });
     for (const { name, type } of made.tensors.filter(({ reason }) => reason !== "ineligible")) {
       if (name.startsWith("blk.")) expect([name, TENSOR_TYPES[type].importance]).not.toEqual([name, "required"]);
     }
@@ -143,7 +143,7 @@ describe("constraints", () => {
       expect(guarded.constraints).toContainEqual(
         expect.objectContaining({ kind: "floor", type: "Q6_K", builtIn: true }),
       );
-      const free = plan({ kind: "like", fileType: "Q3_K_M" }, { headGuard: false }, { tied });
+      const free = plan({ kind: "like", fileType: "Q3_K_M" }, { guards: { head: false } }, { tied });
       expect(typeOf(free, name)).not.toBe("Q6_K");
       expect(free.predicted.loss).toBeLessThan(guarded.predicted.loss);
     }
@@ -151,7 +151,7 @@ describe("constraints", () => {
 
   it("give up the head guard with a warning where the budget can't hold it", () => {
     const made = plan(bpw(2.75));
-    expect(made.warnings[0]).toMatch(/^given up for the budget: floor Q6_K on \^output/);
+    expect(made.warnings[0]).toMatch(/^given up for the budget: the head guard, floor Q6_K on \^output/);
     expect(made.predicted.bpw).toBeLessThanOrEqual(2.75);
     expect(made.constraints).toEqual([]);
   });
@@ -218,7 +218,9 @@ describe("the document", () => {
   });
 
   it("warns below 2.6 bits per weight and of a quantized source", () => {
-    expect(plan(bpw(2.3), { headGuard: false }, { imatrix: true }).warnings.join()).toContain("no longer adds up");
+    expect(plan(bpw(2.3), { guards: { head: false } }, { imatrix: true }).warnings.join()).toContain(
+      "no longer adds up",
+    );
     expect(plan(bpw(4), {}, { sourceType: "Q8_0" }).warnings.join()).toContain("already quantized");
     expect(plan(bpw(4)).warnings).toEqual([]);
   });

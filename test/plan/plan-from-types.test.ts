@@ -19,7 +19,7 @@ describe("planFromTypes", () => {
       uniform.tensors.every(({ type, reason }) => (reason === "ineligible" ? type === "F32" : type === "Q4_K")),
     ).toBe(true);
     const budget = { kind: "fileBytes", value: uniform.predicted.fileBytes } as const;
-    const planned = makePlan({ analysis, sensitivity, budget, headGuard: false });
+    const planned = makePlan({ analysis, sensitivity, budget, guards: { head: false } });
     expect(planned.predicted.loss).toBeLessThan(uniform.predicted.loss);
     expect(uniform.predicted.lowerBound).toBeCloseTo(planned.predicted.lowerBound, 9);
   });

@@ -25,7 +25,14 @@ import {
 } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { defaultRunDirectory } from "../output-names.ts";
-import { loadSensitivity, type PlanRequest, parseBudget, parseConstraints, parseMode } from "../plan-model.ts";
+import {
+  guardSwitches,
+  loadSensitivity,
+  type PlanRequest,
+  parseBudget,
+  parseConstraints,
+  parseMode,
+} from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
 import { readText } from "../read-document.ts";
 import { followStages } from "../stages.ts";
@@ -97,7 +104,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
       out,
       engine,
       backend,
-      headGuard: options.headGuard,
+      guards: guardSwitches(options),
       seed: options.seed,
       threads: options.threads,
       keepModels: options.keepModels ?? false,

@@ -56,7 +56,7 @@ export function runOf(plan: Plan): Run {
       budget: "--like Q3_K_M",
       mode: "tensor",
       constraints: [],
-      headGuard: true,
+      guards: ["head", "noise", "small", "mtp"],
       sensitivity: "uniform",
       baselines: [],
       text: "sampled",
