@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { writeFileAside } from "../aside-file.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RecipeFile, renderRecipe } from "../plan/recipe.ts";
+import { serializePlan } from "../plan/serialize-plan.ts";
 import { recipePrefix } from "./output-names.ts";
 
 const RECIPE_FILES: readonly RecipeFile[] = [
@@ -27,9 +28,4 @@ export async function writePlan(plan: Plan, target: string, files: PlanFiles): P
   const rendered = renderRecipe(plan);
   for (const file of RECIPE_FILES) await writeFileAside(files[file], rendered[file]);
   await writeFileAside(target, serializePlan(plan));
-}
-
-/** The text of plan.json: one line per value, so that a person can edit it and a diff shows what changed. */
-export function serializePlan(plan: Plan): string {
-  return `${JSON.stringify(plan, null, 1)}\n`;
 }

@@ -14,6 +14,7 @@ import { openLocalModel } from "../gguf/open.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
+import { serializePlan } from "../plan/serialize-plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { checkText } from "./check-text.ts";
@@ -111,5 +112,5 @@ async function writePlan(directory: RunDirectory, plan: Plan): Promise<void> {
   for (const [name, content] of Object.entries(renderRecipe(plan))) {
     await writeFileAside(join(directory.plans, name), content);
   }
-  await writeFileAside(directory.plan, `${JSON.stringify(plan, null, 1)}\n`);
+  await writeFileAside(directory.plan, serializePlan(plan));
 }

@@ -45,8 +45,21 @@ export function resolveBudget(request: BudgetRequest, context: SizeContext): Bud
   };
 }
 
-/** Bytes of the file that llama-quantize makes of this model under a stock preset. */
+/** Sizes of presets by what they depend on besides the tensors: a slider asks for them again and again. */
+const SIZES = new WeakMap<SizeContext["tensors"], Map<string, number>>();
+
+/** Bytes of the file that llama-quantize makes of this model under a stock preset. Remembered per list of tensors. */
 export function presetFileBytes(fileType: FileType, context: SizeContext): number {
+  const { facts, headerBytes, imatrix, tensors } = context;
+  const sizes = SIZES.get(tensors) ?? new Map<string, number>();
+  SIZES.set(tensors, sizes);
+  const key = JSON.stringify([fileType, headerBytes, imatrix, facts]);
+  const found = sizes.get(key) ?? countPresetBytes(fileType, context);
+  sizes.set(key, found);
+  return found;
+}
+
+function countPresetBytes(fileType: FileType, context: SizeContext): number {
   const types = presetTypes(fileType, context);
   return fileBytes(
     context.headerBytes,

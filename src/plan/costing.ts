@@ -12,6 +12,13 @@ export type Candidate = Pick<
   "name" | "class" | "layer" | "shape" | "elements" | "sourceType" | "sensitivity" | "options" | "importance"
 > & { readonly eligible: boolean };
 
+/** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
+export function candidateFrom(tensor: PlanTensor, eligible: boolean): Candidate {
+  const { type: _type, bytes: _bytes, reason: _reason, note: _note, up: _up, down: _down, ...rest } = tensor;
+  const { distortion: _distortion, lossShare: _lossShare, ...facts } = rest;
+  return { ...facts, eligible };
+}
+
 /** D of a type: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */
 export function distortionOf(tensor: Pick<Candidate, "options">, type: TensorType): number | undefined {
   return tensor.options?.[type] ?? (isFloatType(type) ? 0 : undefined);

@@ -36,28 +36,51 @@ export interface PlanOptions {
  * bytes) when nothing fits, FormatError when the analysis or the sensitivity lacks a tensor.
  */
 export function makePlan(options: PlanOptions): Plan {
-  const { analysis, sensitivity, constraints = [], mode = "tensor" } = options;
-  const tensors = candidatesOf(analysis, sensitivity);
-  const identity = { facts: analysis.facts, ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}) };
+  const { analysis, sensitivity } = options;
+  return planCandidates({
+    ...options,
+    source: analysis.model,
+    facts: analysis.facts,
+    prismVersion: analysis.prismVersion,
+    ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
+    tensors: candidatesOf(analysis, sensitivity),
+  });
+}
+
+/** A planning problem: everything a plan depends on, wherever it is from. */
+export interface PlanProblem
+  extends Pick<PlanOptions, "budget" | "mode" | "constraints" | "guards" | "createdAt">,
+    Pick<Plan, "source" | "facts" | "imatrix" | "prismVersion"> {
+  readonly tensors: readonly Candidate[];
+  readonly sensitivity: Pick<Sensitivity, "mode" | "version" | "lossUnit">;
+}
+
+/** Plan tensors whose distortion and sensitivity are known. Throws as makePlan does. */
+export function planCandidates(problem: PlanProblem): Plan {
+  const { source, facts, imatrix, prismVersion, tensors, sensitivity } = problem;
+  const { constraints = [], mode = "tensor", guards = {} } = problem;
+  const guardsOff = YIELDING.filter((guard) => guards[guard] === false);
+  const identity = { facts, ...(imatrix ? { imatrix } : {}) };
   const headerBytes = planHeaderBytes(identity);
-  const context: SizeContext = { facts: analysis.facts, headerBytes, imatrix: analysis.imatrix !== undefined, tensors };
-  const budget = resolveBudget(options.budget, context);
-  const builtIns = builtInConstraints(context, budget.fileBytes, options.guards ?? {});
+  const context: SizeContext = { facts, headerBytes, imatrix: imatrix !== undefined, tensors };
+  const budget = resolveBudget(problem.budget, context);
+  const builtIns = builtInConstraints(context, budget.fileBytes, guards);
   const input = { tensors, headerBytes, budget, mode, constraints };
   const { solution, kept, dropped } = solveWithBuiltIns(input, builtIns);
   const priced = priceSolution(tensors, solution, kept);
   const prediction = predict(identity, priced, solution.assignment.lowerBound);
   return {
     schema: PLAN_SCHEMA,
-    prismVersion: analysis.prismVersion,
-    createdAt: options.createdAt ?? new Date().toISOString(),
-    source: analysis.model,
-    facts: analysis.facts,
+    prismVersion,
+    createdAt: problem.createdAt ?? new Date().toISOString(),
+    source,
+    facts,
     baseFileType: nearestBase(prediction.predicted.fileBytes, context),
-    ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
+    ...(imatrix ? { imatrix } : {}),
     budget,
     mode,
     constraints: [...constraints, ...kept.map(({ constraint }) => constraint)],
+    ...(guardsOff.length === 0 ? {} : { guardsOff }),
     sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
     lossUnit: sensitivity.lossUnit,
     ...prediction,

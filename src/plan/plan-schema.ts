@@ -1,6 +1,7 @@
 /** JSON Schema (draft-07) of a Plan document; plans/plan.schema.json is this, written by plans/make-schema.ts. */
 import { FILE_TYPE_NAMES } from "../ggml/file-types.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
+import { YIELDING } from "./guards.ts";
 import { PLAN_SCHEMA } from "./plan.ts";
 
 /** Tensors in one plan; the largest public models have a few thousand. */
@@ -110,6 +111,7 @@ export const PLAN_JSON_SCHEMA = {
       budget: object({ text, fileBytes: bytes, tensorBytes: bytes }, ["text", "fileBytes"]),
       mode: { enum: ["tensor", "class", "recipe", "edited"] },
       constraints: { type: "array", items: constraint, maxItems: MAX_TENSORS },
+      guardsOff: { type: "array", items: { enum: [...YIELDING] }, maxItems: YIELDING.length },
       sensitivity: object({ mode: text, version: text }),
       lossUnit: { enum: ["relative", "nats"] },
       predicted: object({

@@ -7,6 +7,7 @@ import type { ImatrixIdentity, ModelIdentity } from "../analyze/analysis.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import type { Guard } from "./guards.ts";
 
 export type { Constraint };
 
@@ -70,6 +71,8 @@ export interface Plan {
   readonly budget: BudgetAsked;
   readonly mode: "tensor" | "class" | "recipe" | "edited";
   readonly constraints: readonly Constraint[];
+  /** Guards that were switched off; absent where all are on. */
+  readonly guardsOff?: readonly Guard[];
   readonly sensitivity: { readonly mode: string; readonly version: string };
   /** "nats" when densities were measured or fitted. */
   readonly lossUnit: "relative" | "nats";

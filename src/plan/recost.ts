@@ -7,7 +7,7 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
-import { type Candidate, distortionOf, priceTensor } from "./costing.ts";
+import { type Candidate, candidateFrom, distortionOf, priceTensor } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
@@ -36,10 +36,8 @@ export function recostPlan(edited: Plan, analysis?: Analysis): Plan {
 }
 
 function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined): Candidate {
-  const { type: _type, bytes: _bytes, reason: _reason, note: _note, up: _up, down: _down, ...rest } = tensor;
-  const { distortion: _distortion, lossShare: _lossShare, ...facts } = rest;
-  const eligible = ineligibleReason(tensor) === undefined;
-  if (!analysis) return { ...facts, eligible };
+  const candidate = candidateFrom(tensor, ineligibleReason(tensor) === undefined);
+  if (!analysis) return candidate;
   if (analysis.model.headerHash !== plan.source.headerHash) {
     throw new UsageError(
       `the analysis is of ${analysis.model.path} (header ${analysis.model.headerHash.slice(0, 12)}), ` +
@@ -47,11 +45,11 @@ function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefi
     );
   }
   const measured = analysis.tensors.find(({ name }) => name === tensor.name);
-  if (!measured?.distortion) return { ...facts, eligible };
+  if (!measured?.distortion) return candidate;
   const legal = new Set(legalTypes({ ...tensor, importance: measured.importance === "used" }));
   const found = Object.entries(measured.distortion).map(([type, estimate]) => [type, estimate.value] as const);
   const options = Object.fromEntries(found.filter(([type]) => (legal as Set<string>).has(type)));
-  return { ...facts, eligible, options: { ...facts.options, ...options } };
+  return { ...candidate, options: { ...candidate.options, ...options } };
 }
 
 function reprice(tensor: PlanTensor, candidate: Candidate): PlanTensor {
