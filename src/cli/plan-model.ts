@@ -1,14 +1,12 @@
 /** Model or analysis + what was asked on the command line → Plan. */
-import { parseBpw, parseSize } from "../allocate/budget.ts";
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
 import { parseDensities, sensitivityFromDensities } from "../analyze/density-document.ts";
 import { parseSensitivity, type Sensitivity } from "../analyze/sensitivity.ts";
 import { UsageError } from "../errors.ts";
-import { FILE_TYPE_NAMES, parseFileType } from "../ggml/file-types.ts";
 import type { Model } from "../gguf/model.ts";
-import type { BudgetRequest } from "../plan/budget.ts";
+import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
 import type { Guard } from "../plan/guards.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -148,13 +146,8 @@ export function parseBudget({ bpw, size, like }: PlanRequest): BudgetRequest {
     const options = given.map(([name, value]) => `--${name} ${value}`);
     throw new UsageError(`${options.join(" and ")}: expected one budget, got ${given.length}; drop all but one`);
   }
-  if (bpw !== undefined) return { kind: "bpw", value: parseBpw(bpw), text: `--bpw ${bpw}` };
-  if (size !== undefined) return { kind: "fileBytes", value: parseSize(size), text: `--size ${size}` };
-  const fileType = parseFileType(like ?? "");
-  if (fileType === undefined) {
-    throw new UsageError(`--like ${like}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`);
-  }
-  return { kind: "like", fileType, text: `--like ${fileType}` };
+  const [[option, value]] = given as [["bpw" | "size" | "like", string]];
+  return budgetFrom(option, value);
 }
 
 /** Which guards the command line leaves on. */

@@ -15,6 +15,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["quantize", async () => (await import("./commands/quantize.ts")).quantizeCommand],
   ["evaluate", async () => (await import("./commands/evaluate.ts")).evaluateCommand],
   ["imatrix", async () => (await import("./commands/imatrix.ts")).imatrixCommand],
+  ["report", async () => (await import("./commands/report.ts")).reportCommand],
+  ["review", async () => (await import("./commands/review.ts")).reviewCommand],
   ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],
 ]);
 

@@ -1,7 +1,8 @@
 /** What a budget means in bytes of this model's file, exactly. */
+import { parseBpw, parseSize } from "../allocate/budget.ts";
 import { UsageError } from "../errors.ts";
 import { fileBytes, paddedBytes } from "../ggml/file-bytes.ts";
-import type { FileType } from "../ggml/file-types.ts";
+import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
@@ -13,6 +14,18 @@ export type BudgetRequest = { readonly text?: string } & (
   | { readonly kind: "fileBytes"; readonly value: number }
   | { readonly kind: "like"; readonly fileType: FileType }
 );
+
+/**
+ * Read a budget from the option of the command line that says it: `bpw` 3.5, `size` 4.3GB, `like` Q3_K_M. Throws
+ * UsageError.
+ */
+export function budgetFrom(option: "bpw" | "size" | "like", value: string): BudgetRequest {
+  if (option === "bpw") return { kind: "bpw", value: parseBpw(value), text: `--bpw ${value}` };
+  if (option === "size") return { kind: "fileBytes", value: parseSize(value), text: `--size ${value}` };
+  const fileType = parseFileType(value);
+  if (fileType !== undefined) return { kind: "like", fileType, text: `--like ${fileType}` };
+  throw new UsageError(`--like ${value}: not a preset of llama-quantize; give one of ${FILE_TYPE_NAMES.join(", ")}`);
+}
 
 /** What file sizes depend on besides the types. */
 export interface SizeContext {

@@ -3,10 +3,14 @@
  * the same solver. What a browser does when a slider moves. The result is what `makePlan` gives for the analysis the
  * plan was made from.
  */
-import type { BudgetRequest } from "./budget.ts";
-import { type Candidate, candidateFrom } from "./costing.ts";
+import { UsageError } from "../errors.ts";
+import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import { type BudgetRequest, budgetFrom } from "./budget.ts";
+import { type Candidate, candidateFrom, paddedTensorBytes } from "./costing.ts";
 import { planCandidates } from "./make-plan.ts";
 import type { Constraint, Plan } from "./plan.ts";
+import { planHeaderBytes } from "./predict.ts";
+import { fixedBytes } from "./solve.ts";
 
 export interface ReplanOptions {
   readonly budget: BudgetRequest;
@@ -43,4 +47,31 @@ export function candidatesFrom(plan: Plan): readonly Candidate[] {
     CANDIDATES.get(plan) ?? plan.tensors.map((tensor) => candidateFrom(tensor, tensor.reason !== "ineligible"));
   CANDIDATES.set(plan, found);
   return found;
+}
+
+/** What a plan was asked, as a request; where its words mean nothing, its limit on the file. */
+export function askedBudget({ budget: { text, fileBytes } }: Pick<Plan, "budget">): BudgetRequest {
+  const [, option, value = ""] = /^--(bpw|size|like) (.+)$/.exec(text) ?? [];
+  try {
+    if (option !== undefined) return budgetFrom(option as "bpw" | "size" | "like", value);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+  }
+  return { kind: "fileBytes", value: fileBytes, text };
+}
+
+/** The smallest and the largest quantized file without constraints: where a budget makes a difference. */
+export function budgetRange(plan: Plan): { readonly minBytes: number; readonly maxBytes: number } {
+  const tensors = candidatesFrom(plan);
+  const headerBytes = planHeaderBytes(plan);
+  const fixed = fixedBytes({ tensors, headerBytes, budget: { fileBytes: 0 } });
+  let [minBytes, maxBytes] = [fixed, fixed];
+  for (const tensor of tensors.filter(({ eligible }) => eligible)) {
+    const types = Object.keys(tensor.options ?? {}) as TensorType[];
+    const quantized = types.filter(isQuantizedType);
+    const bytes = (quantized.length > 0 ? quantized : types).map((type) => paddedTensorBytes(tensor, type));
+    minBytes += Math.min(...bytes);
+    maxBytes += Math.max(...bytes);
+  }
+  return { minBytes, maxBytes };
 }

@@ -8,17 +8,31 @@ import { build } from "esbuild";
 
 const root = resolve(import.meta.dirname, "../..");
 
+const settings = {
+  bundle: true,
+  minify: true,
+  legalComments: "inline",
+  define: { "process.env.NODE_ENV": '"production"' },
+};
+
 await build({
+  ...settings,
   entryPoints: [resolve(root, "dist/report/charts/render-svg.js")],
   outfile: resolve(root, "dist/report/charts/render-svg.js"),
   allowOverwrite: true,
-  bundle: true,
-  minify: true,
   format: "esm",
   platform: "node",
   target: "node20",
-  legalComments: "inline",
-  define: { "process.env.NODE_ENV": '"production"' },
+});
+await build({
+  ...settings,
+  entryPoints: [resolve(root, "src/report/page/main.ts"), resolve(root, "src/report/page/page.css")],
+  outdir: resolve(root, "dist/report"),
+  entryNames: "[dir]/page",
+  outbase: resolve(root, "src/report/page"),
+  format: "iife",
+  platform: "browser",
+  target: ["chrome109", "firefox115", "safari16"],
 });
 // tsc's, of the file that stood there
 await rm(resolve(root, "dist/report/charts/render-svg.js.map"), { force: true });

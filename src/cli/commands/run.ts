@@ -35,6 +35,7 @@ import {
 } from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
 import { readText } from "../read-document.ts";
+import { RUN_REPORT, writeRunReport } from "../report-files.ts";
 import { followStages } from "../stages.ts";
 
 interface Options extends PlanRequest, EvaluationCliOptions {
@@ -54,7 +55,8 @@ const DEFAULT_BUDGET = "Q4_K_M";
 
 const HELP = `
 Without a budget the plan gets the size of ${DEFAULT_BUDGET}. The same command goes on where an interrupted one stopped.
-The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/ and state.json (the --json).`;
+The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
+report.html to look at, and state.json (the --json).`;
 
 export function runCommand(context: CommandContext): Command {
   const command = new Command("run")
@@ -116,9 +118,10 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
       onProgress: stages.update,
     } satisfies RunOptions);
     stages.end();
+    await writeRunReport(out);
     output.result({
       document: result,
-      text: () => renderRun(result),
+      text: () => `${renderRun(result)}\nreport: ${out}/${RUN_REPORT}`,
       next: nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
     checkGates(result);

@@ -21,7 +21,7 @@ export interface MapTensor {
   readonly sensitivity?: number;
   /** D of the chosen type, or, without a plan, of the type measured nearest to Q4_K. */
   readonly distortion?: number;
-  readonly metrics?: Readonly<Partial<Record<SummaryMetric, number>>>;
+  readonly metrics?: TensorMetrics;
 }
 
 export interface MapRow {
@@ -135,22 +135,36 @@ export function layerScale(
   return { min, max, share };
 }
 
+export type TensorMetrics = Readonly<Partial<Record<SummaryMetric, number>>>;
+
 /** What of a model can be quantized, from a plan, an analysis of the same model, or both. */
 export function mapTensors(
   plan?: Pick<Plan, "tensors" | "predicted">,
   analysis?: Pick<Analysis, "tensors">,
 ): MapTensor[] {
-  const metrics = new Map(analysis?.tensors.map((tensor) => [tensor.name, summaryMetrics(tensor)]));
-  if (plan !== undefined) {
-    return plan.tensors
-      .filter(({ reason }) => reason !== "ineligible")
-      .map((tensor) => fromPlan(tensor, plan.predicted.tensorBytes, metrics.get(tensor.name)));
-  }
+  const metrics = metricsByName(analysis);
+  if (plan !== undefined) return planTensors(plan, metrics);
   const eligible = analysis?.tensors.filter((tensor) => tensor.eligible) ?? [];
   return eligible.map((tensor) => fromAnalysis(tensor, metrics.get(tensor.name)));
 }
 
-function fromPlan(tensor: PlanTensor, tensorBytes: number, metrics: MapTensor["metrics"]): MapTensor {
+/** The same of a plan, with metrics that were summarized before. */
+export function planTensors(
+  { tensors, predicted }: Pick<Plan, "tensors" | "predicted">,
+  metrics: ReadonlyMap<string, TensorMetrics>,
+): MapTensor[] {
+  return tensors
+    .filter(({ reason }) => reason !== "ineligible")
+    .map((tensor) => fromPlan(tensor, predicted.tensorBytes, metrics.get(tensor.name)));
+}
+
+/** The one number of each metric that tensors are compared by, for tensors that have any. */
+export function metricsByName(analysis?: Pick<Analysis, "tensors">): Map<string, TensorMetrics> {
+  const entries = analysis?.tensors.map((tensor) => [tensor.name, summarize(tensor)] as const) ?? [];
+  return new Map(entries.filter(([, metrics]) => Object.keys(metrics).length > 0));
+}
+
+function fromPlan(tensor: PlanTensor, tensorBytes: number, metrics: TensorMetrics | undefined): MapTensor {
   const { name, shape, elements, sourceType, type, reason, layer, lossShare, sensitivity, distortion } = tensor;
   return {
     name,
@@ -169,7 +183,7 @@ function fromPlan(tensor: PlanTensor, tensorBytes: number, metrics: MapTensor["m
   };
 }
 
-function fromAnalysis(tensor: TensorAnalysis, metrics: MapTensor["metrics"]): MapTensor {
+function fromAnalysis(tensor: TensorAnalysis, metrics: TensorMetrics | undefined): MapTensor {
   const { name, shape, elements, sourceType, layer } = tensor;
   const distortion = tensor.distortion?.Q4_K ?? tensor.distortion?.Q4_0;
   return {
@@ -184,8 +198,7 @@ function fromAnalysis(tensor: TensorAnalysis, metrics: MapTensor["metrics"]): Ma
   };
 }
 
-/** The one number of each metric that tensors are compared by. */
-export function summaryMetrics({ metrics }: Pick<TensorAnalysis, "metrics">): NonNullable<MapTensor["metrics"]> {
+function summarize({ metrics }: TensorAnalysis): TensorMetrics {
   if (metrics === undefined) return {};
   const entries = (Object.keys(SUMMARY_METRICS) as SummaryMetric[]).map((key) => [key, SUMMARY_METRICS[key](metrics)]);
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));

@@ -1,22 +1,7 @@
-/** A chart as the text of an SVG file, without a DOM. `npm run build` bundles echarts into it (build-page.mjs). */
-import { BarChart, CustomChart, LineChart, ScatterChart } from "echarts/charts";
-import { GraphicComponent, GridComponent, LegendComponent, TooltipComponent } from "echarts/components";
-import { init, use } from "echarts/core";
-import { SVGRenderer } from "echarts/renderers";
+/** A chart as the text of an SVG file, without a DOM. `npm run build` bundles echarts into it (bundle.mjs). */
 import type { Chart } from "./chart.ts";
+import { init } from "./echarts-parts.ts";
 import { LIGHT_THEME } from "./theme.ts";
-
-use([
-  BarChart,
-  CustomChart,
-  LineChart,
-  ScatterChart,
-  GraphicComponent,
-  GridComponent,
-  LegendComponent,
-  TooltipComponent,
-  SVGRenderer,
-]);
 
 export interface SvgOptions {
   /** What is behind the picture. Default: white, so that a dark viewer shows it as drawn; "transparent" for none. */

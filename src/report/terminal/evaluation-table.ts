@@ -62,7 +62,8 @@ function referenceLine({ reference }: Evaluation): string[] {
   return [`reference: ${baseName(reference.path)}, PPL ${formatMeanSe(reference.ppl)}`];
 }
 
-function textLine(text: Evaluation["text"]): string {
+/** What was scored, in a line. */
+export function textLine(text: Evaluation["text"]): string {
   const source = text.source === "file" ? printable(text.path ?? "") : `sampled from the reference, seed ${text.seed}`;
   return `text: ${source}; ${text.chunks} chunks of ${text.context}, ${formatInteger(text.tokens)} tokens scored`;
 }
@@ -93,7 +94,7 @@ export function renderRun(run: Run): string {
 }
 
 /** Reference first, then by size, the plan before a control of its size. */
-function sortRows(rows: readonly RunRow[]): RunRow[] {
+export function sortRows(rows: readonly RunRow[]): RunRow[] {
   const rank = ({ kind }: RunRow) => (kind === "reference" ? 0 : kind === "plan" ? 1 : 2);
   return [...rows].sort((a, b) => {
     if (a.kind === "reference" || b.kind === "reference") return rank(a) - rank(b);
@@ -114,7 +115,7 @@ function runCells(row: RunRow): string[] {
 }
 
 /** The row's KLD against the plan's: " (KLD +12 %)". */
-function formatChange({ kld, kldMinusPlan }: RunRow): string {
+export function formatChange({ kld, kldMinusPlan }: RunRow): string {
   const plan = kld === undefined || kldMinusPlan === undefined ? 0 : kld.mean - kldMinusPlan.value;
   if (kldMinusPlan === undefined || !(plan > 0)) return "";
   const percent = (100 * kldMinusPlan.value) / plan;

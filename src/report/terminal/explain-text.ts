@@ -1,20 +1,10 @@
 /** The explanation of one tensor as text. */
 import type { Explanation } from "../../plan/explain.ts";
-import type { Constraint, Reason } from "../../plan/plan.ts";
+import type { Constraint } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
+import { REASON_WORDS } from "../reason-words.ts";
 import { formatAmount, formatAmountDelta, formatBytes, formatDelta, formatInteger, formatPercent } from "./numbers.ts";
 import { formatTable, wrapWords } from "./table.ts";
-
-const REASONS: Readonly<Record<Reason, string>> = {
-  budget: "the allocator chose it: the bytes of a larger type save more loss elsewhere",
-  pin: "it is pinned",
-  floor: "a floor keeps it from being smaller",
-  fallback: "its rows don't fit the blocks of 256",
-  tied: "it is tied to other tensors",
-  ineligible: "llama-quantize leaves it alone",
-  edited: "edited by hand",
-  recipe: "the recipe says so",
-};
 
 /** Columns for a fact beside its label. */
 const FACT_WIDTH = 64;
@@ -27,7 +17,7 @@ export function renderExplanation(explanation: Explanation): string {
       "shape",
       `${tensor.shape.join(" x ")} (${formatInteger(tensor.elements)} weights, ${tensor.sourceType} in the source)`,
     ],
-    ["type", `${tensor.type}: ${printable(tensor.note ?? REASONS[tensor.reason])}`],
+    ["type", `${tensor.type}: ${printable(tensor.note ?? REASON_WORDS[tensor.reason])}`],
     ["bytes", `${formatBytes(tensor.bytes)}, ${formatPercent(byteShare)} of all`],
     ...(tensor.lossShare === undefined ? [] : [["loss", `${formatPercent(tensor.lossShare)} of the plan's`]]),
     ...(tensor.sensitivity === undefined ? [] : [["sensitivity", formatAmount(tensor.sensitivity)]]),

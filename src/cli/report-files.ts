@@ -1,0 +1,76 @@
+/** The documents of a report, found from what a person names: a run's directory, a plan, or an analysis. */
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { ANALYSIS_SCHEMA } from "../analyze/analysis.ts";
+import { readAnalysis } from "../analyze/analysis-document.ts";
+import { fileExists, writeFileAside } from "../aside-file.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import { RUN_SCHEMA } from "../loop/run-document.ts";
+import { parseRun, runDirectory } from "../loop/run-state.ts";
+import { PLAN_SCHEMA } from "../plan/plan.ts";
+import { readPlan } from "../plan/read-plan.ts";
+import { renderReport } from "../report/html/render-report.ts";
+import type { ReportDocuments } from "../report/html/report-data.ts";
+import { readText } from "./read-document.ts";
+
+/** Where `prism run` leaves the report of a run. */
+export const RUN_REPORT = "report.html";
+
+export interface ReportSource {
+  readonly documents: ReportDocuments;
+  /** Where the report goes unless -o says otherwise. */
+  readonly output: string;
+}
+
+/** Read what `path` names: a run's directory or its state.json, a plan, an analysis. Throws FileError, FormatError. */
+export async function loadReportSource(path: string): Promise<ReportSource> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory()) return loadRun(path);
+  const text = await readText(path);
+  const schema = schemaOf(text, path);
+  if (schema === RUN_SCHEMA) return loadRun(dirname(path));
+  const output = join(dirname(path), `${basename(path).replace(/(\.analysis)?\.json$/i, "")}.html`);
+  if (schema === PLAN_SCHEMA) return { documents: { plan: readPlan(text, path) }, output };
+  if (schema === ANALYSIS_SCHEMA) return { documents: { analysis: readAnalysis(text, path) }, output };
+  throw new FormatError(
+    path,
+    `is neither a run, a plan nor an analysis of PRISM (schema ${JSON.stringify(schema ?? "none").slice(0, 80)})`,
+  );
+}
+
+/** The run in a directory with its plan and analysis, as far as they are there. */
+async function loadRun(path: string): Promise<ReportSource> {
+  const directory = runDirectory(path);
+  if (!(await fileExists(directory.state))) {
+    throw new UsageError(
+      `${path} is no directory of a run: it has no state.json; prism run MODEL --out ${path} makes one`,
+    );
+  }
+  const run = parseRun(await readText(directory.state), directory.state);
+  const plan = await readIfThere(directory.plan, readPlan);
+  const analysis = await readIfThere(directory.analysis, readAnalysis);
+  const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }) };
+  return { documents, output: join(path, RUN_REPORT) };
+}
+
+/** Write the report of a run into its directory. */
+export async function writeRunReport(path: string): Promise<void> {
+  const { documents, output } = await loadRun(path);
+  await writeFileAside(output, renderReport(documents));
+}
+
+async function readIfThere<Document>(
+  path: string,
+  read: (text: string, path: string) => Document,
+): Promise<Document | undefined> {
+  return (await fileExists(path)) ? read(await readFile(path, "utf8"), path) : undefined;
+}
+
+function schemaOf(text: string, path: string): string | undefined {
+  try {
+    const { schema } = (JSON.parse(text) ?? {}) as { schema?: unknown };
+    return typeof schema === "string" ? schema : undefined;
+  } catch (error) {
+    throw new FormatError(path, `is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -1,0 +1,115 @@
+/** The head of a report: which model, what was asked, what came out, in one look. */
+import type { RunRow } from "../../loop/run-document.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { showName } from "../charts/table.ts";
+import { formatMeanSe } from "../terminal/evaluation-table.ts";
+import { formatAmount, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
+import { html, type Markup } from "./markup.ts";
+import type { ReportDocuments } from "./report-data.ts";
+
+interface Fact {
+  readonly label: string;
+  readonly value: string;
+  readonly note?: string;
+}
+
+/** What the report is of, for the title of the window. */
+export function modelName({ run, plan, analysis }: ReportDocuments): string {
+  const source = plan?.source ?? analysis?.model;
+  return showName(source?.name ?? (source?.path ?? run?.asked.model ?? "model").replace(/^.*[/\\]/, ""));
+}
+
+/** The head of the page: name, verdict in a sentence, the numbers that matter. */
+export function renderHeading(documents: ReportDocuments): Markup {
+  const { run, plan, analysis } = documents;
+  const kind = run ? "Run report" : plan ? "Plan" : "Analysis";
+  const arch = plan?.source.arch ?? analysis?.model.arch;
+  const warnings = run?.warnings ?? plan?.warnings ?? [];
+  return html`<section class="heading" aria-labelledby="title">
+<p class="kicker">${kind}${arch === undefined ? "" : html` · <span class="name">${showName(arch)}</span>`}</p>
+<h1 id="title" class="name">${modelName(documents)}</h1>
+${sentence(documents)}
+<dl class="facts">${factsOf(documents).map(renderFact)}</dl>
+${warnings.length === 0 ? undefined : html`<ul class="warnings">${warnings.map((warning) => html`<li>${showName(warning, 600)}</li>`)}</ul>`}
+</section>`;
+}
+
+function sentence({ run, plan, analysis }: ReportDocuments): Markup | undefined {
+  if (run?.verdict !== undefined) return html`<p class="verdict">${capitalize(showName(run.verdict, 1200))}.</p>`;
+  if (run !== undefined) return html`<p class="verdict">The run has no verdict yet.</p>`;
+  if (plan !== undefined) {
+    return html`<p class="verdict">A type for every tensor within ${formatSize(plan.budget.fileBytes)}, asked for as <code>${showName(plan.budget.text)}</code>. Predicted, not measured: <code>prism run</code> measures it against controls.</p>`;
+  }
+  if (analysis === undefined) return undefined;
+  return html`<p class="verdict">What was measured of every tensor. <code>prism plan</code> turns it into a plan.</p>`;
+}
+
+function capitalize(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+}
+
+function renderFact({ label, value, note }: Fact): Markup {
+  return html`<div><dt>${label}</dt><dd>${value}${note === undefined ? undefined : html`<small>${note}</small>`}</dd></div>`;
+}
+
+function factsOf({ run, plan, analysis }: ReportDocuments): Fact[] {
+  const row = run?.rows.find(({ kind }) => kind === "plan");
+  const size = plan?.source.fileBytes ?? analysis?.model.fileBytes;
+  if (row === undefined && plan === undefined) return analysis === undefined ? [] : analysisFacts(analysis);
+  const bytes = row?.fileBytes ?? plan?.predicted.fileBytes ?? 0;
+  const bpw = row?.bpw ?? plan?.predicted.bpw ?? 0;
+  const share = size === undefined ? [] : [`${formatPercent(bytes / size, 0)} of the source`];
+  return [
+    { label: "File", value: formatSize(bytes), note: [`${formatInteger(bytes)} bytes`, ...share].join(", ") },
+    { label: "Bits per weight", value: bpw.toFixed(3) },
+    ...(row === undefined ? [] : measuredFacts(row)),
+    ...(plan === undefined ? [] : lossFacts(plan)),
+    ...(plan === undefined ? [] : [{ label: "Asked", value: showName(plan.budget.text, 24), note: askedNote(plan) }]),
+  ];
+}
+
+function measuredFacts({ kld, ppl, lnPplRatio, sameTop }: RunRow): Fact[] {
+  return [
+    ...(kld
+      ? [{ label: "KL divergence", value: formatAmount(kld.mean), note: `± ${formatAmount(kld.se)} nats per token` }]
+      : []),
+    ...(ppl
+      ? [
+          {
+            label: "Perplexity",
+            value: Number(ppl.value.toPrecision(4)).toString(),
+            note: lnPplRatio ? `ln ratio to the source ${formatMeanSe(lnPplRatio)}` : `± ${formatAmount(ppl.se)}`,
+          },
+        ]
+      : []),
+    ...(sameTop === undefined
+      ? []
+      : [{ label: "Same top token", value: `${sameTop.toFixed(1)} %`, note: "as the source's" }]),
+  ];
+}
+
+function lossFacts({ predicted, lossUnit }: Plan): Fact[] {
+  const unit = lossUnit === "nats" ? "nats" : "relative";
+  const gap = `at most ${formatPercent(predicted.gap, 3)} above the best possible`;
+  return [{ label: "Predicted loss", value: formatAmount(predicted.loss), note: `${unit}; ${gap}` }];
+}
+
+function askedNote({ mode, sensitivity, constraints }: Plan): string {
+  const own = constraints.filter(({ builtIn }) => builtIn !== true).length;
+  const words = [`mode ${mode}`, `sensitivity ${showName(sensitivity.mode, 20)}`];
+  return [...words, ...(own === 0 ? [] : [`${own} ${own === 1 ? "constraint" : "constraints"}`])].join(", ");
+}
+
+function analysisFacts({ model, tensors, sampling }: NonNullable<ReportDocuments["analysis"]>): Fact[] {
+  const eligible = tensors.filter((tensor) => tensor.eligible);
+  return [
+    { label: "File", value: formatSize(model.fileBytes), note: `${formatInteger(model.fileBytes)} bytes` },
+    { label: "Weights", value: formatInteger(model.elements) },
+    {
+      label: "Tensors",
+      value: formatInteger(tensors.length),
+      note: `${formatInteger(eligible.length)} can be quantized`,
+    },
+    { label: "Read", value: formatPercent(sampling.bytesRead / Math.max(1, model.fileBytes), 1), note: "of the file" },
+  ];
+}

@@ -1,0 +1,119 @@
+/**
+ * Documents → report.html: one file that holds everything, opens from a disk and asks nothing of any network. The text
+ * and the tables are there without JavaScript; with it, the map, the live charts and planning anew.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { cpus, type } from "node:os";
+import { entryPoint } from "../../entry.ts";
+import { renderRecipeSh } from "../../plan/recipe-sh.ts";
+import type { Chart } from "../charts/chart.ts";
+import { classBytesChart } from "../charts/class-bytes.ts";
+import { hasMetric, paretoChart } from "../charts/pareto.ts";
+import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
+import { renderSvg } from "../charts/render-svg.ts";
+import { modelName, renderHeading } from "./heading.ts";
+import { embedJson, html, type Markup } from "./markup.ts";
+import { renderProvenance } from "./provenance.ts";
+import { type ReportData, type ReportDocuments, reportData } from "./report-data.ts";
+import { renderRunTable, renderTable } from "./tables.ts";
+import { renderWorkbench } from "./workbench.ts";
+
+export interface ReportOptions {
+  /** The page is served and may save the plan to this file (prism review). */
+  readonly review?: { readonly file: string };
+}
+
+/** Render a report of any of the documents, at least one. About 1 MB, most of it the page's program. */
+export function renderReport(documents: ReportDocuments, { review }: ReportOptions = {}): string {
+  const script = readPage("page.js");
+  const style = readPage("page.css");
+  const data = reportData(documents, review);
+  const policy = [
+    "default-src 'none'",
+    `script-src '${hashOf(script)}'`,
+    // echarts and the map set styles on elements; there is nothing a style could load
+    "style-src 'unsafe-inline'",
+    "img-src data: blob:",
+    ...(review === undefined ? [] : ["connect-src 'self'"]),
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+  return `<!doctype html>
+${
+  html`<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="PRISM ${data.prismVersion}">
+<title>${modelName(documents)} · PRISM</title>
+<style>${{ html: style }}</style></head>
+<body>${renderBody(documents, data)}
+<script type="application/json" id="report-data">${embedJson(data)}</script>
+<script>${{ html: script }}</script>
+</body></html>`.html
+}
+`;
+}
+
+function renderBody(documents: ReportDocuments, data: ReportData): Markup {
+  const { run, plan, analysis } = documents;
+  const predicted = run && plan ? predictedMeasuredChart(run, plan) : undefined;
+  const planned = plan !== undefined;
+  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${planned || analysis ? link("map", "Map") : undefined}${planned ? [link("classes", "Bytes and loss"), link("recipe", "Recipe")] : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
+<main>
+${renderHeading(documents)}
+${run ? renderResults(run) : undefined}
+${planned || analysis ? renderWorkbench({ planned, ...data.review }) : undefined}
+${plan ? renderFigureSection("classes", classBytesChart(plan)) : undefined}
+${predicted ? renderFigureSection("predicted", predicted) : undefined}
+${plan ? renderRecipeSection(renderRecipeSh(plan)) : undefined}
+${renderProvenance(data, `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`)}
+</main>`;
+}
+
+function link(id: string, label: string): Markup {
+  return html`<a href="#${id}">${label}</a>`;
+}
+
+function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
+  const chart = paretoChart(run);
+  const both = hasMetric(run.rows, "kld") && hasMetric(run.rows, "ppl");
+  const choice = html`<fieldset class="switch"><legend>Quality as</legend><label><input type="radio" name="pareto-metric" value="kld" checked> KL divergence</label><label><input type="radio" name="pareto-metric" value="ppl"> perplexity</label></fieldset>`;
+  const gates = run.gates.map(({ gate, value, met }) => {
+    const got = value === undefined ? "not measured" : `got ${Number(value.toPrecision(6))}`;
+    return html`<li>${met ? "met" : "missed"}: <code>${gate}</code>, ${got}</li>`;
+  });
+  return html`<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
+${renderRunTable(run)}
+${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}
+${chart ? html`${both ? choice : undefined}${renderFigure("pareto", chart)}` : undefined}</section>`;
+}
+
+function renderFigureSection(key: string, chart: Chart): Markup {
+  return html`<section id="${key}" aria-labelledby="${key}-title"><h2 id="${key}-title">${chart.title}</h2>${renderFigure(key, chart)}</section>`;
+}
+
+function renderFigure(key: string, chart: Chart): Markup {
+  return html`<figure data-chart="${key}"><div class="picture" role="img" aria-label="${chart.title}: ${chart.description}">${{ html: renderSvg(chart) }}</div>
+<figcaption>${chart.description}</figcaption>
+<details><summary>As a table</summary><div class="data">${renderTable(chart.table, chart.title)}</div></details>
+<p class="actions"><button type="button" data-save="svg">SVG</button><button type="button" data-save="png">PNG</button><button type="button" data-save="csv">CSV</button></p></figure>`;
+}
+
+function renderRecipeSection(recipe: string): Markup {
+  return html`<section id="recipe" aria-labelledby="recipe-title"><h2 id="recipe-title">The recipe</h2>
+<p class="lead">Stock <code>llama-quantize</code> makes the file from it. <span id="recipe-note"></span></p>
+<div class="toolbar"><label for="recipe-file">File</label><select id="recipe-file"><option>recipe.sh</option></select><button type="button" id="copy-recipe">Copy</button><span id="copied" role="status"></span></div>
+<pre id="recipe-text" tabindex="0" role="region" aria-label="Text of the recipe">${recipe}</pre></section>`;
+}
+
+function readPage(name: string): string {
+  // beside dist/report/html/; entryPoint knows where that is for a program that runs from source
+  const path = entryPoint("../page", import.meta.url).replace(/page\.js$/, name);
+  return readFileSync(path, "utf8");
+}
+
+function hashOf(script: string): string {
+  return `sha256-${createHash("sha256").update(script).digest("base64")}`;
+}

@@ -1,0 +1,145 @@
+/** The program of a report page: reads the data the page holds, draws the charts and the map, and plans anew. */
+import type { Plan } from "../../plan/plan.ts";
+import { serializePlan } from "../../plan/serialize-plan.ts";
+import { classBytesChart } from "../charts/class-bytes.ts";
+import { mapChart } from "../charts/map.ts";
+import { type MapTensor, planTensors } from "../charts/model-map.ts";
+import { type ParetoMetric, paretoChart } from "../charts/pareto.ts";
+import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
+import { type ChartTable, tableCsv } from "../charts/table.ts";
+import { html } from "../html/markup.ts";
+import type { ReportData } from "../html/report-data.ts";
+import { renderTable } from "../html/tables.ts";
+import { byId, download, fill, onPress } from "./dom.ts";
+import { renderExplanation, renderMeasured } from "./explain.ts";
+import { type Figure, mountFigure } from "./figures.ts";
+import { type MapGrid, mountMap } from "./map-grid.ts";
+import { addPin, pinnedNames } from "./pins.ts";
+import { downloadRecipe, mountRecipe } from "./recipe.ts";
+import { mountSave } from "./save.ts";
+import { followTheme } from "./theme.ts";
+import { changedTensors, mountWhatIf } from "./what-if.ts";
+
+const data = JSON.parse(byId("report-data").textContent ?? "") as ReportData;
+const metrics = new Map(data.metrics);
+const figures: Figure[] = [];
+let grid: MapGrid | undefined;
+const theme = followTheme(() => {
+  for (const figure of figures) figure.redraw();
+  grid?.repaint();
+});
+
+const { plan: opened, run, tensors } = data;
+if (opened !== undefined) mountPlan(opened);
+else if (tensors !== undefined) mountAnalysis(tensors);
+if (run !== undefined) mountRun(run);
+
+function mountRun(rows: NonNullable<ReportData["run"]>): void {
+  let metric: ParetoMetric | undefined;
+  const pareto = mountFigure("pareto", theme, (settings) =>
+    paretoChart(rows, { ...settings, ...(metric === undefined ? {} : { metric }) }),
+  );
+  if (pareto !== undefined) figures.push(pareto);
+  for (const input of document.querySelectorAll<HTMLInputElement>('input[name="pareto-metric"]')) {
+    input.addEventListener("change", () => {
+      metric = input.value === "ppl" ? "ppl" : "kld";
+      pareto?.redraw();
+    });
+  }
+  const predicted =
+    opened && mountFigure("predicted", theme, (settings) => predictedMeasuredChart(rows, opened, settings));
+  if (predicted !== undefined) figures.push(predicted);
+}
+
+function mountAnalysis(measured: readonly MapTensor[]): void {
+  const explain = (name: string) => {
+    const tensor = measured.find((candidate) => candidate.name === name);
+    if (tensor !== undefined) fill(byId("explain"), renderMeasured(tensor));
+  };
+  grid = mountMap(measured, theme, explain, explain);
+  grid.repaint();
+  if (measured[0] !== undefined) explain(measured[0].name);
+  mountTensorTable(() => mapChart(measured, { layer: "distortion" }).table);
+}
+
+function mountPlan(first: Plan): void {
+  let plan = first;
+  let shown = planTensors(plan, metrics);
+  let at = [...shown].sort((a, b) => (b.lossShare ?? 0) - (a.lossShare ?? 0))[0]?.name ?? "";
+  const explain = (name: string) => {
+    const tensor = shown.find((candidate) => candidate.name === name);
+    if (tensor === undefined) return;
+    at = name;
+    fill(byId("explain"), renderExplanation(plan, tensor, true));
+  };
+  grid = mountMap(shown, theme, explain, (name, byKey) => {
+    explain(name);
+    if (byKey) byId("pin-type").focus();
+    else if (!isBeside(byId("explain"))) byId("explain").scrollIntoView({ block: "nearest" });
+  });
+  const classes = mountFigure("classes", theme, (settings) => classBytesChart(plan, settings));
+  if (classes !== undefined) figures.push(classes);
+  const recipe = mountRecipe(first);
+  const tensorTable = mountTensorTable(() => tableOf(plan));
+  const whatIf = mountWhatIf(first, (next) => {
+    plan = next;
+    shown = planTensors(plan, metrics);
+    const changes = changedTensors(first, plan);
+    grid?.show({ tensors: shown, changed: changes.names, pinned: pinnedNames(plan) });
+    explain(at);
+    byId("changes").hidden = changes.names.size === 0;
+    fill(byId("change-table"), renderTable(changes.table, `Changed tensors: ${changes.names.size}`));
+    classes?.redraw();
+    recipe.show(plan, plan !== first);
+    tensorTable();
+  });
+  onPress(byId("explain"), "pin", (what) => {
+    const type = byId<HTMLSelectElement>("pin-type").value as Plan["tensors"][number]["type"];
+    whatIf.constrain(addPin(whatIf.constraints(), plan, at, type, what === "class"));
+    byId("explain").querySelector<HTMLElement>(`[data-pin="${what}"]`)?.focus();
+  });
+  mountSave(whatIf.plan);
+  onPress(byId("what-if"), "export", (file) => {
+    if (file === "plan.json") download(file, serializePlan(plan), "application/json");
+    else downloadRecipe(plan, "recipe.sh");
+  });
+}
+
+/** Whether the panel stands beside the map: below it, it must come into view. */
+function isBeside(panel: HTMLElement): boolean {
+  return panel.getBoundingClientRect().top < byId("map-grid").getBoundingClientRect().bottom;
+}
+
+function tableOf({ tensors: all }: Plan): ChartTable {
+  return {
+    columns: [
+      { header: "tensor" },
+      { header: "class" },
+      { header: "layer", kind: "number", digits: 0 },
+      { header: "type" },
+      { header: "reason" },
+      { header: "bytes", kind: "bytes" },
+      { header: "distortion", kind: "number" },
+      { header: "loss %", kind: "percent", digits: 2 },
+    ],
+    rows: all.map((tensor) => [
+      tensor.name,
+      tensor.class,
+      tensor.layer,
+      tensor.type,
+      tensor.reason,
+      tensor.bytes,
+      tensor.distortion,
+      tensor.lossShare,
+    ]),
+  };
+}
+
+/** The table behind the map, filled when it is opened. Returns what to call when its content changed. */
+function mountTensorTable(table: () => ChartTable): () => void {
+  const details = byId<HTMLDetailsElement>("tensor-details");
+  const update = () => fill(byId("tensor-table"), details.open ? renderTable(table(), "All tensors") : html``);
+  details.addEventListener("toggle", update);
+  onPress(details, "export", (file) => download(file, tableCsv(table()), "text/csv"));
+  return update;
+}
