@@ -71,7 +71,7 @@ const tensor = object(
     distortion: {
       type: "object",
       propertyNames: tensorType,
-      additionalProperties: object({ value: amount, se: amount }),
+      additionalProperties: object({ value: amount, se: amount }, { ratioTo: tensorType, dominatedBy: tensorType }),
     },
     importance: { enum: ["used", "missing", "mismatch"] },
     powerless: flag,

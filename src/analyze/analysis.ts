@@ -39,6 +39,14 @@ export interface Estimate {
   readonly se: number;
 }
 
+/** D of a tensor in a type. */
+export interface DistortionEstimate extends Estimate {
+  /** Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too. */
+  readonly ratioTo?: TensorType;
+  /** This type takes no more bytes and has clearly less error: sampling stopped early. */
+  readonly dominatedBy?: TensorType;
+}
+
 export interface Metrics {
   /** PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing. */
   readonly alphaHill?: {
@@ -82,7 +90,7 @@ export interface TensorAnalysis {
   /** Why a metric is absent. */
   readonly omitted?: Readonly<Partial<Record<MetricName, string>>>;
   /** D of each candidate type (already after row-size fallback): relative squared error of the ggml round trip. */
-  readonly distortion?: Readonly<Partial<Record<TensorType, Estimate>>>;
+  readonly distortion?: Readonly<Partial<Record<TensorType, DistortionEstimate>>>;
   /** Whether this tensor had importance values, and why not if an imatrix was given. */
   readonly importance?: "used" | "missing" | "mismatch";
   /** Every weight is zero (or weighs nothing): D is 0 for every type. */

@@ -9,11 +9,11 @@ import {
   type Band,
   type BandOrder,
   bandAt,
-  METRIC_BANDS,
+  METRIC_PAIRS,
   metricMatrices,
   orderBands,
   SAMPLING_DESIGN,
-  takeBands,
+  takePairs,
 } from "./sampling.ts";
 
 /** Decoded bytes of the largest piece of a tensor that is in memory at once. */
@@ -27,14 +27,14 @@ export async function* sampleMatrices(
   backend: Backend,
 ): AsyncGenerator<Matrix> {
   if (order.layout.matrices === 1) {
-    const bands = takeBands(order, 0, METRIC_BANDS).map((band) => bandAt(order, band));
+    const bands = takePairs(order, 0, METRIC_PAIRS).map((band) => bandAt(order, band));
     yield decode(backend, reader, await reader.read(bands, true));
     return;
   }
   const { matrixRows } = order.layout;
   for (const matrix of metricMatrices(order.layout)) {
     const own = orderBands({ matrices: 1, matrixRows }, `${reader.tensor.name} ${matrix}`, seed, SAMPLING_DESIGN);
-    const bands = takeBands(own, 0, METRIC_BANDS).map((band) => shifted(bandAt(own, band), matrix, matrixRows));
+    const bands = takePairs(own, 0, METRIC_PAIRS).map((band) => shifted(bandAt(own, band), matrix, matrixRows));
     yield decode(backend, reader, await reader.read(bands));
   }
 }

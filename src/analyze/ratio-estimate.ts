@@ -22,8 +22,46 @@ const SMALL_SAMPLE = 1.25;
 /** A band with more of the power than this decides the ratio by itself: the others say nothing about its error. */
 const LARGEST_SHARE = 0.5;
 
+/** An estimate before its standard error is raised for the small sample. */
+interface Raw {
+  readonly value: number;
+  readonly se: number;
+  /** Degrees of freedom that the standard error rests on. */
+  readonly freedom: number;
+}
+
 /** Estimate the ratio. A sample that is the whole population has SE 0, one without power the ratio 0. */
 export function estimateRatio(strata: readonly StratumSample[]): Estimate {
+  return raised(rawRatio(strata));
+}
+
+/**
+ * Estimate D = ratio × reference: `ratio` the strata of a part of the bands with the reference's error as their power,
+ * `reference` those of all bands. Relative variances add (delta method), degrees of freedom as Welch and Satterthwaite
+ * have it. Undefined where either is 0.
+ */
+export function estimateProduct(
+  ratio: readonly StratumSample[],
+  reference: readonly StratumSample[],
+): Estimate | undefined {
+  const parts = [rawRatio(ratio), rawRatio(reference)];
+  const value = parts.reduce((product, part) => product * part.value, 1);
+  if (value === 0) return undefined;
+  const variances = parts.map((part) => (part.se / part.value) ** 2);
+  const variance = sum(variances);
+  const freedom = variance ** 2 / sum(variances.map((own, part) => own ** 2 / (parts[part] as Raw).freedom));
+  return raised({
+    value,
+    se: value * Math.sqrt(variance),
+    freedom: variance === 0 ? Number.POSITIVE_INFINITY : freedom,
+  });
+}
+
+function raised({ value, se, freedom }: Raw): Estimate {
+  return { value, se: se * (1 + SMALL_SAMPLE / freedom) };
+}
+
+function rawRatio(strata: readonly StratumSample[]): Raw {
   let error = 0;
   let power = 0;
   for (const stratum of strata) {
@@ -31,7 +69,7 @@ export function estimateRatio(strata: readonly StratumSample[]): Estimate {
     error += expansion * sum(stratum.error);
     power += expansion * sum(stratum.power);
   }
-  if (power === 0) return { value: 0, se: 0 };
+  if (power === 0) return { value: 0, se: 0, freedom: Number.POSITIVE_INFINITY };
   const value = error / power;
 
   let variance = 0;
@@ -49,9 +87,9 @@ export function estimateRatio(strata: readonly StratumSample[]): Estimate {
     freedom += count - 1;
     largestShare = Math.max(largestShare, ...shares);
   }
-  if (freedom === 0) return { value, se: 0 };
-  if (largestShare > LARGEST_SHARE) return { value, se: value };
-  return { value, se: (Math.sqrt(variance) / power) * (1 + SMALL_SAMPLE / freedom) };
+  if (freedom === 0) return { value, se: 0, freedom: Number.POSITIVE_INFINITY };
+  if (largestShare > LARGEST_SHARE) return { value, se: value, freedom: Number.POSITIVE_INFINITY };
+  return { value, se: Math.sqrt(variance) / power, freedom };
 }
 
 function sum(values: readonly number[]): number {

@@ -11,7 +11,7 @@ import type { QuantizeRequest } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
 import { loadModel } from "./embedded-model.ts";
 import { loadRanker } from "./embedded-ranker.ts";
-import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripJob, RoundTripResult } from "./engine.ts";
+import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripResult } from "./engine.ts";
 import {
   describePackage,
   ENGINE_REMEDY,
@@ -22,6 +22,7 @@ import {
   PACKAGE_VERSION,
 } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
+import { createRoundTripPool } from "./round-trip-pool.ts";
 
 export interface EmbeddedOptions {
   readonly threads: number;
@@ -43,7 +44,8 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
     devices,
     kernels,
   };
-  const pool = createRoundTripPool(found, options.threads);
+  const children = Array.from({ length: Math.max(1, options.threads) }, () => new EngineChild(found));
+  const pool = createRoundTripPool(children.map((child) => (job) => child.call<RoundTripResult>("roundTrip", job)));
   return {
     info,
     roundTrip: (job) => pool.run(job),
@@ -55,7 +57,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
     imatrix: () =>
       Promise.reject(new EngineError("the embedded engine watches loaded models; imatrix() is for programs")),
     async close() {
-      await Promise.all([model.close(), pool.close()]);
+      await Promise.all([model, ...children].map((child) => child.close()));
     },
   };
 }
@@ -110,27 +112,6 @@ async function openGpuChild(): Promise<OpenChild> {
     `--gpu-layers: ${tried}; install a build that fits (npm install @node-llama-cpp/linux-x64-cuda@${PACKAGE_VERSION}, say), or leave --gpu-layers out`,
     { missing: true },
   );
-}
-
-function createRoundTripPool(found: EnginePackage, size: number) {
-  const children = Array.from({ length: Math.max(1, size) }, () => new EngineChild(found));
-  const idle = [...children];
-  const waiting: ((child: EngineChild) => void)[] = [];
-  return {
-    async run(job: RoundTripJob): Promise<RoundTripResult> {
-      const child = idle.pop() ?? (await new Promise<EngineChild>((resolve) => waiting.push(resolve)));
-      try {
-        return await child.call<RoundTripResult>("roundTrip", job);
-      } finally {
-        const next = waiting.shift();
-        if (next === undefined) idle.push(child);
-        else next(child);
-      }
-    },
-    async close(): Promise<void> {
-      await Promise.all(children.map((child) => child.close()));
-    },
-  };
 }
 
 async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeOutcome> {

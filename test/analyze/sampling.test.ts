@@ -2,13 +2,14 @@ import { describe, expect, test } from "vitest";
 import {
   bandAt,
   longestStratum,
-  METRIC_BANDS,
   METRIC_EXPERTS,
+  METRIC_PAIRS,
   metricMatrices,
   orderBands,
   rowLayout,
   SAMPLING_DESIGN,
   takeBands,
+  takePairs,
 } from "../../src/analyze/sampling.ts";
 
 const SHAPES: readonly (readonly number[])[] = [
@@ -49,8 +50,15 @@ describe.each(SHAPES.map((shape) => [shape.join("×"), shape] as const))("%s", (
 test("a large tensor is first sampled by 16 bands, and by 256 rows for the metrics", () => {
   const order = orderBands(rowLayout([64, 151936]), "token_embd.weight", 1);
   expect(takeBands(order, 0, SAMPLING_DESIGN.firstBands)).toHaveLength(16);
-  const rows = takeBands(order, 0, METRIC_BANDS).reduce((sum, band) => sum + bandAt(order, band).rows, 0);
+  const rows = takePairs(order, 0, METRIC_PAIRS).reduce((sum, band) => sum + bandAt(order, band).rows, 0);
   expect(rows).toBe(256);
+});
+
+test("the metrics' rows hold the first bands and are read in twos", () => {
+  const order = orderBands(rowLayout([64, 4100]), "blk.0.ffn_up.weight", 1);
+  const pairs = takePairs(order, 0, METRIC_PAIRS);
+  expect(takeBands(order, 0, METRIC_PAIRS).every((band) => pairs.includes(band))).toBe(true);
+  expect(pairs.filter((band) => band % 2 === 0).every((band) => pairs.includes(band + 1))).toBe(true);
 });
 
 test("every quarter of a tensor has its share of the sample", () => {
