@@ -1,13 +1,13 @@
 /**
  * The plan against stock presets, uniform types and shuffles at the bytes of several presets: one `run` per model and
- * budget, printed as Markdown. `npx tsx bench/ladder.ts [--text FILE] [--chunks N] [--sensitivity uniform|prism] MODEL...`
+ * budget, printed as Markdown. `npx tsx bench/ladder.ts [--text FILE] [--chunks N] [--sensitivity uniform|prior|prism] MODEL...`
  * Without a text the models are judged on text sampled from themselves, so that anybody can repeat it.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { parseSensitivity } from "../src/analyze/sensitivity.ts";
+import { parseSensitivity } from "../src/analyze/sensitivity-modes.ts";
 import { openEngine } from "../src/engine/open-engine.ts";
 import type { FileType } from "../src/ggml/file-types.ts";
 import { referenceBackend } from "../src/kernels/reference.ts";

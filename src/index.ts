@@ -10,7 +10,9 @@ export type { Analysis, ClassSummary, Estimate, Metrics, TensorAnalysis } from "
 export { readAnalysis } from "./analyze/analysis-document.ts";
 export { type AnalyzeOptions, analyze } from "./analyze/analyze.ts";
 export { parseDensities, sensitivityFromDensities } from "./analyze/density-document.ts";
-export { parseSensitivity, prismSensitivity, type Sensitivity, uniformSensitivity } from "./analyze/sensitivity.ts";
+export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./analyze/sensitivity.ts";
+export { parseSensitivity } from "./analyze/sensitivity-modes.ts";
+export { parsePrior, priorSensitivity, sensitivityFromPrior } from "./analyze/sensitivity-prior.ts";
 export type { Engine, EngineInfo } from "./engine/engine.ts";
 export { type OpenEngineOptions, openEngine } from "./engine/open-engine.ts";
 export {

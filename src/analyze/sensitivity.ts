@@ -1,9 +1,8 @@
 /**
  * Sensitivity s of every eligible tensor: expected loss per unit of relative distortion, s = elements × density.
- * Analysis in, a map from tensor name to s out. The modes are a table, so that a fitted prior or a probe is one more
- * entry.
+ * Analysis in, a map from tensor name to s out. Here the two that need nothing else: uniform, and the composite of the
+ * seven metrics. sensitivity-modes.ts knows them all by name.
  */
-import { UsageError } from "../errors.ts";
 import type { Analysis, TensorAnalysis } from "./analysis.ts";
 import { type SummaryMetric, summarizeClasses } from "./class-summary.ts";
 import { rankNormalScores } from "./rank-normal.ts";
@@ -32,22 +31,6 @@ const DIRECTION: Readonly<Record<SummaryMetric, 1 | -1>> = {
   boundaryDensity: 1,
   spectralPosition: 1,
 };
-
-const MODES: ReadonlyMap<string, SensitivityMode> = new Map([
-  ["uniform", uniformSensitivity],
-  ["prism", prismSensitivity],
-]);
-
-/** Find the mode with this name. Throws UsageError with the known ones. */
-export function parseSensitivity(mode: string): SensitivityMode {
-  const found = MODES.get(mode);
-  if (found === undefined) {
-    throw new UsageError(
-      `sensitivity: expected ${[...MODES.keys()].join(" or ")} or a JSON file of densities, got "${mode}"`,
-    );
-  }
-  return found;
-}
 
 /** Weigh every weight alike: density 1. */
 export function uniformSensitivity(analysis: Analysis): Sensitivity {

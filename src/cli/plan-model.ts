@@ -2,8 +2,8 @@
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
-import { parseDensities, sensitivityFromDensities } from "../analyze/density-document.ts";
-import { parseSensitivity, type Sensitivity } from "../analyze/sensitivity.ts";
+import type { SensitivityMode } from "../analyze/sensitivity.ts";
+import { parseSensitivity, parseSensitivityFile } from "../analyze/sensitivity-modes.ts";
 import { UsageError } from "../errors.ts";
 import type { Model } from "../gguf/model.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
@@ -171,8 +171,7 @@ export function parseConstraints(request: PlanRequest): Constraint[] {
   );
 }
 
-export async function loadSensitivity(mode: string): Promise<(analysis: Analysis) => Sensitivity> {
+export async function loadSensitivity(mode: string): Promise<SensitivityMode> {
   if (!/[./\\]/.test(mode)) return parseSensitivity(mode);
-  const densities = parseDensities(mode, await readText(mode));
-  return (analysis) => sensitivityFromDensities(analysis, densities);
+  return parseSensitivityFile(mode, await readText(mode));
 }

@@ -11,7 +11,7 @@ export function addPlanningOptions(command: Command): Command {
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      "what a weight's error costs: uniform, prism, or a JSON file of densities",
+      "what a weight's error costs: uniform, prior, prism, or a JSON file of densities or a prior",
       "uniform",
     )
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)

@@ -5,11 +5,11 @@ import { parseDensities, sensitivityFromDensities } from "../../src/analyze/dens
 import { rankNormalScores } from "../../src/analyze/rank-normal.ts";
 import {
   compositeScores,
-  parseSensitivity,
   prismSensitivity,
   type Sensitivity,
   uniformSensitivity,
 } from "../../src/analyze/sensitivity.ts";
+import { parseSensitivity } from "../../src/analyze/sensitivity-modes.ts";
 import { shuffleSensitivity } from "../../src/analyze/shuffle.ts";
 import { FormatError, UsageError } from "../../src/errors.ts";
 
@@ -146,7 +146,7 @@ describe("sensitivity", () => {
     expect(parseSensitivity("uniform")(ANALYSIS).mode).toBe("uniform");
     expect(parseSensitivity("prism")(ANALYSIS).mode).toBe("prism");
     expect(() => parseSensitivity("constructor")).toThrow(UsageError);
-    expect(() => parseSensitivity("magic")).toThrow(/uniform or prism/);
+    expect(() => parseSensitivity("magic")).toThrow(/uniform, prior, prism/);
   });
 });
 
