@@ -1,0 +1,147 @@
+/**
+ * The additive judge: what a sensitivity is worth on models whose tensors were measured one by one.
+ * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--no-head-guard]`, DIR holding the measured KLD
+ * (measured-kld.ts; it is not part of this repository).
+ *
+ * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
+ * share = (stock − plan) / (stock − oracle) at the bytes of a preset: stock is llama-quantize's own mix, oracle our
+ * solver given the measurement of every tensor, without a guard. All plans are the planner's own; D is Gaussian.
+ */
+import { parseArgs } from "node:util";
+import { measuredKinds } from "../plans/measured-kinds.ts";
+import { fitPrior, type MeasuredKind } from "../plans/prior-fit.ts";
+import { fromDensity, type Sensitivity, uniformSensitivity } from "../src/analyze/sensitivity.ts";
+import { PRIOR_SCHEMA, priorKind, sensitivityFromPrior } from "../src/analyze/sensitivity-prior.ts";
+import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
+import type { TensorType } from "../src/ggml/tensor-types.ts";
+import { presetTypes } from "../src/plan/budget.ts";
+import { candidatesOf, makePlan } from "../src/plan/make-plan.ts";
+import { GAUSSIAN_DISTORTION, type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
+
+const PRESETS = "Q2_K,Q3_K_S,Q3_K_M,Q3_K_L,Q4_K_S,Q4_K_M,Q5_K_S,Q5_K_M,Q6_K";
+
+const { values } = parseArgs({
+  options: {
+    data: { type: "string" },
+    presets: { type: "string", default: PRESETS },
+    "no-head-guard": { type: "boolean", default: false },
+  },
+});
+if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
+const presets = values.presets.split(",").map(preset);
+const headGuard = !values["no-head-guard"];
+const models = readMeasuredModels(values.data);
+const kinds = new Map(models.map((model) => [model, measuredKinds(model)]));
+
+interface Score {
+  /** Percent of the gain the oracle has over the preset. */
+  readonly share: number;
+  /** Percent of the preset's loss. */
+  readonly loss: number;
+}
+
+const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity>> = {
+  uniform: ({ analysis }) => uniformSensitivity(analysis),
+  "prior, model left out": (model) => priorFrom(model, (other) => other !== model),
+  "prior, architecture left out": (model) =>
+    priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
+  "own class densities": ownClasses,
+};
+
+const scores = new Map(models.map((model) => [model, judge(model)]));
+console.log(`head guard ${headGuard ? "on" : "off"}; ${presets.join(", ")}`);
+printTable("Mean share of the oracle's gain over the presets, percent", ({ mean }) => mean.toFixed(0));
+printTable("Least share at any of the presets, percent, and where", ({ least }) => least);
+printTable("Most loss at any of the presets, percent of the preset's, and where", ({ worst }) => worst);
+
+function judge(model: MeasuredModel): Map<string, Score[]> {
+  const { analysis } = model;
+  const truth = measured(model);
+  const stock = presets.map((fileType) => {
+    const tensors = candidatesOf(analysis, truth);
+    return lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors }));
+  });
+  const oracle = presets.map((fileType) => planLoss(model, truth, fileType, false));
+  const entries = Object.entries(MODES).map(([label, mode]): [string, Score[]] => {
+    const sensitivity = mode(model);
+    const own = presets.map((fileType, index) => {
+      const loss = planLoss(model, sensitivity, fileType, headGuard);
+      const [most, least] = [stock[index] ?? 0, oracle[index] ?? 0];
+      return { share: (100 * (most - loss)) / (most - least), loss: (100 * loss) / most };
+    });
+    return [label, own];
+  });
+  return new Map(entries);
+}
+
+function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: FileType, guard: boolean): number {
+  const { analysis } = model;
+  const plan = makePlan({ analysis, sensitivity, budget: { kind: "like", fileType }, headGuard: guard });
+  return lossOf(model, new Map(plan.tensors.map(({ name, type }) => [name, type])));
+}
+
+/** In units of the KLD of the probe type at D = 1. */
+function lossOf({ analysis, kld }: MeasuredModel, types: ReadonlyMap<string, TensorType>): number {
+  return analysis.tensors.reduce((sum, { name, eligible }) => {
+    if (!eligible) return sum;
+    const type = types.get(name);
+    const distortion = type && GAUSSIAN_DISTORTION[type];
+    if (distortion === undefined) throw new Error(`no distortion of ${type} for ${name}`);
+    return sum + (kld.get(name) ?? 0) * distortion;
+  }, 0);
+}
+
+function measured({ analysis, kld }: MeasuredModel): Sensitivity {
+  const values = fromDensity(analysis, ({ name, elements }) => (kld.get(name) ?? 0) / elements);
+  return { mode: "measured", version: "1", lossUnit: "relative", values };
+}
+
+function priorFrom({ analysis }: MeasuredModel, trainsOn: (other: MeasuredModel) => boolean): Sensitivity {
+  const rows = models.filter(trainsOn).flatMap((other) => kinds.get(other) ?? []);
+  const source = { url: "", commit: "", models: [] };
+  return sensitivityFromPrior(analysis, {
+    schema: PRIOR_SCHEMA,
+    version: "left out",
+    credit: "",
+    source,
+    ...fitPrior(rows),
+  });
+}
+
+/** The best that kinds of tensors can tell: the model's own mean of each. */
+function ownClasses(model: MeasuredModel): Sensitivity {
+  const own = new Map((kinds.get(model) ?? []).map(({ kind, density }: MeasuredKind) => [kind.name, density]));
+  const mean = [...own.values()].reduce((sum, density) => sum + density, 0) / own.size;
+  const { analysis } = model;
+  const values = fromDensity(analysis, (tensor) => own.get(priorKind(tensor, analysis.facts).name) ?? mean);
+  return { mode: "own classes", version: "1", lossUnit: "relative", values };
+}
+
+function printTable(title: string, cell: (summary: { mean: number; least: string; worst: string }) => string): void {
+  const labels = Object.keys(MODES);
+  console.log(
+    `\n${title}\n\n| model | architecture | ${labels.join(" | ")} |\n|---|---|${"---|".repeat(labels.length)}`,
+  );
+  for (const [model, byMode] of scores) {
+    const cells = labels.map((label) => cell(summarize(byMode.get(label) ?? [])));
+    console.log(`| ${[model.name, model.analysis.facts.arch, ...cells].join(" | ")} |`);
+  }
+}
+
+function summarize(own: readonly Score[]): { mean: number; least: string; worst: string } {
+  const at = (value: number, score: keyof Score) => {
+    const index = own.findIndex((entry) => entry[score] === value);
+    return `${value.toFixed(0)} (${presets[index]})`;
+  };
+  return {
+    mean: own.reduce((sum, { share }) => sum + share, 0) / own.length,
+    least: at(Math.min(...own.map(({ share }) => share)), "share"),
+    worst: at(Math.max(...own.map(({ loss }) => loss)), "loss"),
+  };
+}
+
+function preset(name: string): FileType {
+  const fileType = parseFileType(name);
+  if (fileType === undefined) throw new Error(`${name} is not a preset`);
+  return fileType;
+}
