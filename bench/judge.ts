@@ -1,11 +1,11 @@
 /**
  * The additive judge: what a sensitivity is worth on models whose tensors were measured one by one.
- * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--no-head-guard]`, DIR holding the measured KLD
+ * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--no-guards]`, DIR holding the measured KLD
  * (measured-kld.ts; it is not part of this repository).
  *
  * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
  * share = (stock − plan) / (stock − oracle) at the bytes of a preset: stock is llama-quantize's own mix, oracle our
- * solver given the measurement of every tensor, without a guard. All plans are the planner's own; D is Gaussian.
+ * solver given the measurement of every tensor, without guards. All plans are the planner's own; D is Gaussian.
  */
 import { parseArgs } from "node:util";
 import { measuredKinds } from "../plans/measured-kinds.ts";
@@ -15,6 +15,7 @@ import { PRIOR_SCHEMA, priorKind, sensitivityFromPrior } from "../src/analyze/se
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
 import { presetTypes } from "../src/plan/budget.ts";
+import { type GuardSwitches, YIELDING } from "../src/plan/guards.ts";
 import { candidatesOf, makePlan } from "../src/plan/make-plan.ts";
 import { GAUSSIAN_DISTORTION, type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
 
@@ -24,12 +25,13 @@ const { values } = parseArgs({
   options: {
     data: { type: "string" },
     presets: { type: "string", default: PRESETS },
-    "no-head-guard": { type: "boolean", default: false },
+    "no-guards": { type: "boolean", default: false },
   },
 });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
 const presets = values.presets.split(",").map(preset);
-const headGuard = !values["no-head-guard"];
+const NO_GUARDS: GuardSwitches = Object.fromEntries(YIELDING.map((guard) => [guard, false]));
+const guards = values["no-guards"] ? NO_GUARDS : {};
 const models = readMeasuredModels(values.data);
 const kinds = new Map(models.map((model) => [model, measuredKinds(model)]));
 
@@ -49,7 +51,7 @@ const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity>> = {
 };
 
 const scores = new Map(models.map((model) => [model, judge(model)]));
-console.log(`head guard ${headGuard ? "on" : "off"}; ${presets.join(", ")}`);
+console.log(`guards ${values["no-guards"] ? "off" : "on"}; ${presets.join(", ")}`);
 printTable("Mean share of the oracle's gain over the presets, percent", ({ mean }) => mean.toFixed(0));
 printTable("Least share at any of the presets, percent, and where", ({ least }) => least);
 printTable("Most loss at any of the presets, percent of the preset's, and where", ({ worst }) => worst);
@@ -61,11 +63,11 @@ function judge(model: MeasuredModel): Map<string, Score[]> {
     const tensors = candidatesOf(analysis, truth);
     return lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors }));
   });
-  const oracle = presets.map((fileType) => planLoss(model, truth, fileType, false));
+  const oracle = presets.map((fileType) => planLoss(model, truth, fileType, NO_GUARDS));
   const entries = Object.entries(MODES).map(([label, mode]): [string, Score[]] => {
     const sensitivity = mode(model);
     const own = presets.map((fileType, index) => {
-      const loss = planLoss(model, sensitivity, fileType, headGuard);
+      const loss = planLoss(model, sensitivity, fileType, guards);
       const [most, least] = [stock[index] ?? 0, oracle[index] ?? 0];
       return { share: (100 * (most - loss)) / (most - least), loss: (100 * loss) / most };
     });
@@ -74,9 +76,9 @@ function judge(model: MeasuredModel): Map<string, Score[]> {
   return new Map(entries);
 }
 
-function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: FileType, guard: boolean): number {
+function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: FileType, guards: GuardSwitches): number {
   const { analysis } = model;
-  const plan = makePlan({ analysis, sensitivity, budget: { kind: "like", fileType }, headGuard: guard });
+  const plan = makePlan({ analysis, sensitivity, budget: { kind: "like", fileType }, guards });
   return lossOf(model, new Map(plan.tensors.map(({ name, type }) => [name, type])));
 }
 
