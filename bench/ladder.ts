@@ -13,7 +13,7 @@ import type { FileType } from "../src/ggml/file-types.ts";
 import { referenceBackend } from "../src/kernels/reference.ts";
 import { run } from "../src/loop/run.ts";
 import type { RunRow } from "../src/loop/run-document.ts";
-import { formatMeanSe } from "../src/report/terminal/evaluation-table.ts";
+import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 
 const BUDGETS: readonly FileType[] = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M"];
 

@@ -8,6 +8,7 @@ import { YIELDING } from "../plan/guards.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { RunAsked } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
+import { textOf } from "./search-target.ts";
 
 /** Describe the request. `fingerprint` is the model's, `imatrix` the SHA-256 of its file. */
 export async function describeAsked(options: RunOptions, fingerprint: string, imatrix?: string): Promise<RunAsked> {
@@ -15,7 +16,8 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
   return {
     model: options.model,
     fingerprint,
-    budget: describeBudget(options.budget),
+    budget: options.target === undefined ? describeBudget(options.budget) : textOf(options.target),
+    ...(options.sweep === undefined ? {} : { sweep: options.sweep.map(describeBudget) }),
     mode: options.mode ?? "tensor",
     constraints: (options.constraints ?? []).map(describeConstraint),
     guards: YIELDING.filter((guard) => options.guards?.[guard] !== false),
@@ -62,6 +64,7 @@ const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
 /** What the plan and its controls depend on besides. */
 const OF_ROWS: readonly (keyof RunAsked)[] = [
   "budget",
+  "sweep",
   "mode",
   "constraints",
   "guards",
@@ -81,6 +84,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   engine: "the engine",
   prismVersion: "the version of prism",
   budget: "the budget",
+  sweep: "--budgets",
   mode: "--mode",
   constraints: "the constraints",
   guards: "the guards",

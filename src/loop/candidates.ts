@@ -51,16 +51,23 @@ export function chooseControls(options: CandidateOptions): Candidate[] {
   const { plan, imatrix, pathOf } = options;
   const presets = options.baselines.length > 0 ? options.baselines : neighbourPresets(plan, imatrix !== undefined);
   return [
-    ...presets.map((preset): Candidate => {
-      const slug = `preset-${preset}`;
-      return { label: preset, kind: "preset", slug, spec: presetSpec(plan, preset, pathOf(slug), imatrix) };
-    }),
+    ...presets.map((preset) => presetCandidate(plan, preset, pathOf, imatrix)),
     ...neighbourTypes(plan).map((type): Candidate => {
       const slug = `uniform-${type}`;
       return { label: `all ${type}`, kind: "uniform", slug, spec: uniformSpec(plan, type, pathOf(slug), imatrix) };
     }),
     ...solvedControls(options),
   ];
+}
+
+export function presetCandidate(
+  plan: Plan,
+  preset: FileType,
+  pathOf: CandidateOptions["pathOf"],
+  imatrix: EngineImatrix | undefined,
+): Candidate {
+  const slug = `preset-${preset}`;
+  return { label: preset, kind: "preset", slug, spec: presetSpec(plan, preset, pathOf(slug), imatrix) };
 }
 
 function solvedControls({ plan, planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
@@ -86,12 +93,21 @@ function isUniform(analysis: Analysis, sensitivity: Sensitivity): boolean {
 
 /** The largest preset that is no larger than the plan, and the smallest that is larger. */
 export function neighbourPresets(plan: Plan, imatrix: boolean): FileType[] {
+  return neighbours(sizedPresets(plan, imatrix), plan.predicted.fileBytes);
+}
+
+/** The preset nearest in size to the plan's budget. */
+export function nearestPreset(plan: Plan, imatrix: boolean): FileType | undefined {
+  const distance = ({ bytes }: { bytes: number }) => Math.abs(Math.log(bytes / plan.budget.fileBytes));
+  return sizedPresets(plan, imatrix).sort((a, b) => distance(a) - distance(b))[0]?.name;
+}
+
+function sizedPresets(plan: Plan, imatrix: boolean): { name: FileType; bytes: number }[] {
   const tensors = planCandidates(plan);
-  const sized = COMMON_FILE_TYPES.map((name) => ({
+  return COMMON_FILE_TYPES.map((name) => ({
     name,
     bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),
   }));
-  return neighbours(sized, plan.predicted.fileBytes);
 }
 
 /** The same of the uniform types. */

@@ -46,7 +46,7 @@ export async function evaluateCandidates(
 }
 
 /** Quantize, unless an interrupted run did already. */
-async function quantizeCandidate(options: RunOptions, { label, spec }: Candidate): Promise<void> {
+export async function quantizeCandidate(options: RunOptions, { label, spec }: Candidate): Promise<void> {
   if (await isQuantized(spec)) return;
   const stage = `quantizing ${label}`;
   options.onStage?.(stage);
@@ -61,7 +61,12 @@ async function quantizeCandidate(options: RunOptions, { label, spec }: Candidate
 }
 
 /** `pilot`: the plan, unless a former run evaluated it: then its chunks are scored. */
-function sessionOptions(options: RunOptions, directory: RunDirectory, state: Run, pilot: string): SessionOptions {
+export function sessionOptions(
+  options: RunOptions,
+  directory: RunDirectory,
+  state: Run,
+  pilot: string,
+): SessionOptions {
   const chunks = options.chunks ?? state.text?.chunks;
   return {
     engine: options.engine,

@@ -2,7 +2,9 @@
  * The Run document (`prism.run/1`), state.json of a run's directory: what was asked, what is done, and the rows of the
  * result. Written after every finished step, so that an interrupted run goes on where it was.
  */
+
 import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
+import type { Calibration } from "./calibration.ts";
 
 export const RUN_SCHEMA = "prism.run/1";
 
@@ -35,6 +37,8 @@ export interface RunAsked {
   readonly model: string;
   readonly fingerprint: string;
   readonly budget: string;
+  /** Budgets of a sweep. */
+  readonly sweep?: readonly string[];
   readonly mode: string;
   readonly constraints: readonly string[];
   /** The guards that were on (plan/guards.ts). */
@@ -54,6 +58,35 @@ export interface RunAsked {
   readonly prismVersion: string;
 }
 
+/** A plan of a sweep or of the search for a quality, measured like a row. */
+export type SweepPoint = Omit<RunRow, "kind" | "verdict" | "kldMinusPlan" | "kldPerChunk"> & {
+  /** The budget as it was asked. */
+  readonly budget: string;
+  /** Its plan, below the run's directory. */
+  readonly plan: string;
+};
+
+/** Size against KLD: plans at several budgets beside the presets of the rows. */
+export interface Sweep {
+  readonly points: readonly SweepPoint[];
+  /** Labels of the points and presets that no other one beats, by size. */
+  readonly survivors: readonly string[];
+  /** The survivor beyond which a byte buys less than on average; absent where there is no bend. */
+  readonly knee?: string;
+  readonly calibration?: Calibration;
+}
+
+/** The quality that was asked, and the file that meets it: value + se ≤ limit. */
+export interface TargetResult {
+  readonly measure: "kld" | "pplRatio";
+  readonly limit: number;
+  readonly fileBytes: number;
+  readonly value: number;
+  readonly se: number;
+  /** Files that were made and measured to find it. */
+  readonly evaluations: number;
+}
+
 export interface GateResult {
   readonly gate: string;
   readonly value?: number;
@@ -69,6 +102,8 @@ export interface Run {
   /** What was scored; absent until the first model was. */
   readonly text?: Evaluation["text"];
   readonly rows: readonly RunRow[];
+  readonly sweep?: Sweep;
+  readonly target?: TargetResult;
   readonly verdict?: string;
   /** Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged. */
   readonly creditsSensitivity?: boolean;

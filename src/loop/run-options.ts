@@ -6,11 +6,19 @@ import type { FileType } from "../ggml/file-types.ts";
 import type { Backend } from "../kernels/backend.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
 import type { Gate } from "./gates.ts";
+import type { QualityTarget } from "./quality-target.ts";
 
 export interface RunOptions {
   readonly model: string;
   readonly out: string;
+  /** Where the search begins, where a target is given. */
   readonly budget: PlanOptions["budget"];
+  /** The budget is the user's, not a default. */
+  readonly budgetGiven?: boolean;
+  /** Find the smallest file of this quality. */
+  readonly target?: QualityTarget;
+  /** Measure plans at these budgets too. */
+  readonly sweep?: readonly PlanOptions["budget"][];
   readonly mode?: "tensor" | "class";
   readonly constraints?: PlanOptions["constraints"];
   readonly guards?: PlanOptions["guards"];

@@ -16,6 +16,8 @@ export interface RunDirectory {
   /** The reference's logits, where nothing may be kept in the cache. Removed when the run ends. */
   readonly scratch: string;
   model(slug: string): string;
+  /** The plan of a point of a sweep. */
+  planOf(slug: string): string;
   evaluation(slug: string): string;
 }
 
@@ -27,6 +29,7 @@ export function runDirectory(path: string): RunDirectory {
     plans: join(path, "plans"),
     plan: join(path, "plans", "plan.json"),
     scratch: join(path, "prism-scratch"),
+    planOf: (slug) => join(path, "plans", `${slug}.json`),
     model: (slug) => join(path, "models", `${slug}.gguf`),
     evaluation: (slug) => join(path, "evaluations", `${slug}.json`),
   };
@@ -72,7 +75,7 @@ async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | 
 }
 
 /** Names a run gives its models and evaluations (candidates.ts). */
-const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|shuffle-\d+)\.(gguf|json)$/;
+const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
@@ -90,7 +93,7 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
   }
   await rm(directory.analysis, { force: true });
   await rm(directory.scratch, { recursive: true, force: true });
-  for (const folder of ["models", "evaluations"]) {
+  for (const folder of ["models", "evaluations", "plans"]) {
     const path = join(directory.path, folder);
     const names = (await fileExists(path)) ? await readdir(path) : [];
     for (const name of names.filter((name) => SLUGS.test(name))) await rm(join(path, name), { force: true });

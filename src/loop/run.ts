@@ -24,6 +24,7 @@ import type { RunOptions } from "./run-options.ts";
 import { judgeRun } from "./run-rows.ts";
 import { openSource, type RunSource } from "./run-source.ts";
 import { openRun, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
+import { settleBudget } from "./sweep.ts";
 
 export type { RunOptions } from "./run-options.ts";
 
@@ -53,7 +54,8 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     guards: options.guards ?? {},
     createdAt: begun.createdAt,
   };
-  const plan = makePlan(planOptions);
+  const settled = await settleBudget(options, directory, begun, planOptions, imatrix);
+  const plan = makePlan({ ...planOptions, budget: settled.budget });
   await writePlan(directory, plan);
   const planned: Candidate = {
     label: "plan",
@@ -63,13 +65,19 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   };
   const controls = chooseControls({
     plan,
-    planOptions,
+    planOptions: { ...planOptions, budget: settled.budget },
     baselines: options.baselines,
     pathOf: directory.model,
     ...(imatrix === undefined ? {} : { imatrix }),
   });
-  const warnings = [...new Set([...source.warnings, ...plan.warnings, ...begun.warnings])];
-  const state = await evaluateCandidates(options, directory, { ...begun, warnings }, [planned, ...controls], plan);
+  const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
+  const state = await evaluateCandidates(
+    options,
+    directory,
+    { ...settled.state, warnings },
+    [planned, ...controls],
+    plan,
+  );
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const finished = judgeRun({ ...state, finishedAt }, options.gates, true);
   await saveRun(directory, finished);

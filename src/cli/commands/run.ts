@@ -34,11 +34,12 @@ import {
   parseMode,
 } from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
+import { parseQuality, type QualityRequest, SWEEP_PRESETS } from "../quality-options.ts";
 import { readText } from "../read-document.ts";
 import { RUN_REPORT, writeRunReport } from "../report-files.ts";
 import { followStages } from "../stages.ts";
 
-interface Options extends PlanRequest, EvaluationCliOptions {
+interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
   readonly out?: string;
   readonly baseline?: string;
   readonly require?: readonly string[];
@@ -54,7 +55,8 @@ interface Options extends PlanRequest, EvaluationCliOptions {
 const DEFAULT_BUDGET = "Q4_K_M";
 
 const HELP = `
-Without a budget the plan gets the size of ${DEFAULT_BUDGET}. The same command goes on where an interrupted one stopped.
+Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
+The same command goes on where an interrupted one stopped.
 The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
 report.html to look at, and state.json (the --json).`;
 
@@ -64,6 +66,13 @@ export function runCommand(context: CommandContext): Command {
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
     .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
   addPlanningOptions(command)
+    .option("--kld <nats>", "find the smallest file whose KL divergence is at most this, like 0.05")
+    .option(
+      "--ppl-ratio <ratio>",
+      "find the smallest file whose perplexity is at most this times the reference's, like 1.02",
+    )
+    .option("--budgets <list>", "measure plans at these bits per weight too, like 3,3.5,4,5; the knee is the plan")
+    .option("--sweep", `the same at the sizes of ${SWEEP_PRESETS.join(", ")}`)
     .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
     .option("--keep-models", "keep the models of the controls too")
@@ -84,8 +93,12 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   requireLocal(model);
   const output = openOutput(options);
   const out = options.out ?? defaultRunDirectory(model);
+  const budgetGiven = hasBudget(options);
+  const quality = parseQuality(options, budgetGiven);
   const request = {
-    budget: parseBudget(hasBudget(options) ? options : { ...options, like: DEFAULT_BUDGET }),
+    ...quality,
+    budgetGiven,
+    budget: parseBudget(budgetGiven ? options : { ...options, like: DEFAULT_BUDGET }),
     mode: parseMode(options.mode),
     constraints: parseConstraints(options),
     baselines: parseBaselines(options.baseline),

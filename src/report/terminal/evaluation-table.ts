@@ -1,18 +1,13 @@
 /** Evaluations and runs as text: one line per model, figures with their standard errors. */
-import type { Evaluation, KldSummary, MeanSe, ModelEvaluation } from "../../evaluate/evaluation.ts";
+import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
 import type { Run, RunRow } from "../../loop/run-document.ts";
 import { printable } from "../../plan/printable.ts";
+import { formatMeanSe } from "./mean-se.ts";
 import { formatInteger, formatSize } from "./numbers.ts";
+import { renderSweep } from "./sweep-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
 const WIDTH = 98;
-
-/** A value and its error with the error's two leading digits: 43.88 ± 1.07. */
-export function formatMeanSe({ value, se }: MeanSe): string {
-  if (!(se > 0)) return value.toPrecision(6);
-  const digits = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(se))));
-  return `${value.toFixed(digits)} ± ${se.toFixed(digits)}`;
-}
 
 function formatKld(kld: KldSummary | undefined): string {
   return kld === undefined ? "-" : formatMeanSe({ value: kld.mean, se: kld.se });
@@ -85,6 +80,7 @@ export function renderRun(run: Run): string {
   const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), table];
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
+  lines.push(...renderSweep(run));
   for (const { gate, value, met } of run.gates) {
     lines.push(
       `${met ? "met" : "MISSED"}: --require "${gate}"${value === undefined ? " (not measured)" : `, got ${Number(value.toPrecision(6))}`}`,

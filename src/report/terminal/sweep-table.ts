@@ -1,0 +1,46 @@
+/** The front of a sweep as text: the survivors by size, what was predicted, and what a quality took to find. */
+import type { Run, RunRow, Sweep, SweepPoint, TargetResult } from "../../loop/run-document.ts";
+import { printable } from "../../plan/printable.ts";
+import { formatMeanSe } from "./mean-se.ts";
+import { formatInteger, formatSize } from "./numbers.ts";
+import { formatTable } from "./table.ts";
+
+/** Render the sweep and the target of a run; empty where it had none. */
+export function renderSweep({ rows, sweep, target }: Pick<Run, "rows" | "sweep" | "target">): string[] {
+  return [
+    ...(sweep === undefined ? [] : renderFront(sweep, rows)),
+    ...(target === undefined ? [] : [targetLine(target)]),
+  ];
+}
+
+function renderFront(sweep: Sweep, rows: readonly RunRow[]): string[] {
+  const measured: readonly (SweepPoint | RunRow)[] = [...sweep.points, ...rows];
+  const front = sweep.survivors.flatMap((label) => measured.find((point) => point.label === label) ?? []);
+  const ratios = new Map(sweep.calibration?.ratios.map(({ label, ratio }) => [label, ratio]));
+  const table = formatTable(
+    [
+      { header: "on the front" },
+      { header: "size", align: "right" },
+      { header: "bpw", align: "right" },
+      { header: "KLD (nats)", align: "right" },
+      { header: "measured ÷ predicted", align: "right" },
+      { header: "" },
+    ],
+    front.map((point) => [
+      printable(point.label),
+      formatSize(point.fileBytes),
+      point.bpw.toFixed(3),
+      point.kld === undefined ? "-" : formatMeanSe({ value: point.kld.mean, se: point.kld.se }),
+      ratios.get(point.label)?.toFixed(2) ?? "",
+      point.label === sweep.knee ? "< knee" : "",
+    ]),
+  );
+  const beaten = measured.filter(({ label, kld }) => kld !== undefined && !sweep.survivors.includes(label));
+  const presets = beaten.filter((point) => "kind" in point && point.kind === "preset").map(({ label }) => label);
+  return ["", table, ...(presets.length === 0 ? [] : [`beaten by smaller or equal files: ${presets.join(", ")}`])];
+}
+
+function targetLine({ measure, limit, fileBytes, value, se, evaluations }: TargetResult): string {
+  const name = measure === "kld" ? "KLD" : "PPL ratio";
+  return `${name} ${formatMeanSe({ value, se })} meets ${limit} with a standard error to spare: ${formatInteger(fileBytes)} bytes, found with ${evaluations} evaluations`;
+}
