@@ -2,7 +2,7 @@
 import type { RunRow } from "../../loop/run-document.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { showName } from "../charts/table.ts";
-import { formatMeanSe } from "../terminal/evaluation-table.ts";
+import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 import { html, type Markup } from "./markup.ts";
 import type { ReportDocuments } from "./report-data.ts";

@@ -1,7 +1,8 @@
 /** Tables of a report as HTML. */
 import type { Run, RunRow } from "../../loop/run-document.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
-import { formatChange, formatMeanSe, sortRows } from "../terminal/evaluation-table.ts";
+import { formatChange, sortRows } from "../terminal/evaluation-table.ts";
+import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatInteger } from "../terminal/numbers.ts";
 import { html, type Markup } from "./markup.ts";
 
