@@ -8,6 +8,9 @@ import type { Calibration } from "./calibration.ts";
 
 export const RUN_SCHEMA = "prism.run/1";
 
+/** Files whose bytes differ by a smaller share are taken to be of one size. */
+export const SAME_SIZE = 0.005;
+
 /** `uniform-s`: the plan with s = elements, the control of any other sensitivity. */
 export type RowKind = "plan" | "preset" | "uniform" | "uniform-s" | "shuffle" | "reference";
 

@@ -6,12 +6,10 @@
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
 import { pairedDifference } from "../evaluate/statistics.ts";
-import type { RowKind, RunRow } from "./run-document.ts";
+import { type RowKind, type RunRow, SAME_SIZE } from "./run-document.ts";
 
 /** Design decision 9. */
 const TIE_STANDARD_ERRORS = 2;
-/** Files whose bytes differ by less are taken to be of one size. */
-const SAME_SIZE = 0.005;
 
 export type Outcome = "wins" | "matches" | "tie" | "loses" | "larger" | "smaller" | "none";
 

@@ -1,5 +1,5 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
-import type { Run, RunRow } from "../../loop/run-document.ts";
+import { type Run, type RunRow, SAME_SIZE } from "../../loop/run-document.ts";
 import { formatAmount, formatInteger, formatSize } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
@@ -33,20 +33,19 @@ export function hasMetric(rows: readonly RunRow[], metric: ParetoMetric): boolea
   return rows.some((row) => row.kind !== "reference" && qualityOf(row, metric) !== undefined);
 }
 
-/** The rows of which no other is at once no larger and better. Smallest first. */
+/**
+ * The rows than which no other is better at no more bytes, sizes within half a percent being one size as in a verdict.
+ * Smallest first.
+ */
 export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunRow[] {
-  const measured = rows
-    .flatMap((row) => {
-      const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
-      return quality === undefined ? [] : [{ row, value: quality.value }];
-    })
-    .sort((a, b) => a.row.fileBytes - b.row.fileBytes || a.value - b.value);
-  let best = Number.POSITIVE_INFINITY;
-  return measured.flatMap(({ row, value }) => {
-    if (value >= best) return [];
-    best = value;
-    return [row];
+  const measured = rows.flatMap((row) => {
+    const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
+    return quality === undefined ? [] : [{ row, value: quality.value }];
   });
+  const isBeaten = (own: (typeof measured)[number]) =>
+    measured.some(({ row, value }) => value < own.value && row.fileBytes <= own.row.fileBytes * (1 + SAME_SIZE));
+  const front = measured.filter((own) => !isBeaten(own)).map(({ row }) => row);
+  return front.sort((a, b) => a.fileBytes - b.fileBytes);
 }
 
 /** Draw the rows of a run; undefined where none was measured. */
@@ -73,7 +72,7 @@ export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSetting
   return {
     title: "Size against quality",
     description:
-      `File size across, ${NAMES[metric]} up; lower and further left is better. ` +
+      `Across: file size. Up: ${NAMES[metric]}. Lower and further left is better. ` +
       `Bars are two standard errors${metric === "ppl" ? " of the ratio to the reference's" : ""}. ` +
       "The line joins the files of which no other is both smaller and better; their names are bold.",
     widthPx,

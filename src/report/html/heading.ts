@@ -28,6 +28,7 @@ export function renderHeading(documents: ReportDocuments): Markup {
   return html`<section class="heading" aria-labelledby="title">
 <p class="kicker">${kind}${arch === undefined ? "" : html` · <span class="name">${showName(arch)}</span>`}</p>
 <h1 id="title" class="name">${modelName(documents)}</h1>
+${plan ? renderAsked(plan) : undefined}
 ${sentence(documents)}
 <dl class="facts">${factsOf(documents).map(renderFact)}</dl>
 ${warnings.length === 0 ? undefined : html`<ul class="warnings">${warnings.map((warning) => html`<li>${showName(warning, 600)}</li>`)}</ul>`}
@@ -38,7 +39,7 @@ function sentence({ run, plan, analysis }: ReportDocuments): Markup | undefined 
   if (run?.verdict !== undefined) return html`<p class="verdict">${capitalize(showName(run.verdict, 1200))}.</p>`;
   if (run !== undefined) return html`<p class="verdict">The run has no verdict yet.</p>`;
   if (plan !== undefined) {
-    return html`<p class="verdict">A type for every tensor within ${formatSize(plan.budget.fileBytes)}, asked for as <code>${showName(plan.budget.text)}</code>. Predicted, not measured: <code>prism run</code> measures it against controls.</p>`;
+    return html`<p class="verdict">A type for every tensor within ${formatSize(plan.budget.fileBytes)}. Predicted, not measured: <code>prism run</code> measures it against controls.</p>`;
   }
   if (analysis === undefined) return undefined;
   return html`<p class="verdict">What was measured of every tensor. <code>prism plan</code> turns it into a plan.</p>`;
@@ -64,7 +65,6 @@ function factsOf({ run, plan, analysis }: ReportDocuments): Fact[] {
     { label: "Bits per weight", value: bpw.toFixed(3) },
     ...(row === undefined ? [] : measuredFacts(row)),
     ...(plan === undefined ? [] : lossFacts(plan)),
-    ...(plan === undefined ? [] : [{ label: "Asked", value: showName(plan.budget.text, 24), note: askedNote(plan) }]),
   ];
 }
 
@@ -94,10 +94,16 @@ function lossFacts({ predicted, lossUnit }: Plan): Fact[] {
   return [{ label: "Predicted loss", value: formatAmount(predicted.loss), note: `${unit}; ${gap}` }];
 }
 
-function askedNote({ mode, sensitivity, constraints }: Plan): string {
+/** The request, as a person would say it. */
+function renderAsked({ budget, mode, sensitivity, constraints }: Plan): Markup {
   const own = constraints.filter(({ builtIn }) => builtIn !== true).length;
-  const words = [`mode ${mode}`, `sensitivity ${showName(sensitivity.mode, 20)}`];
-  return [...words, ...(own === 0 ? [] : [`${own} ${own === 1 ? "constraint" : "constraints"}`])].join(", ");
+  const words = [
+    `at most ${formatInteger(budget.fileBytes)} bytes`,
+    mode === "tensor" ? "a type per tensor" : `mode ${mode}`,
+    `sensitivity ${showName(sensitivity.mode, 20)}`,
+    ...(own === 0 ? [] : [`${own} ${own === 1 ? "constraint" : "constraints"}`]),
+  ];
+  return html`<p class="asked">Asked: <code>${showName(budget.text)}</code>, ${words.join(", ")}.</p>`;
 }
 
 function analysisFacts({ model, tensors, sampling }: NonNullable<ReportDocuments["analysis"]>): Fact[] {

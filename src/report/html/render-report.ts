@@ -98,7 +98,7 @@ function renderFigure(key: string, chart: Chart): Markup {
   return html`<figure data-chart="${key}"><div class="picture" role="img" aria-label="${chart.title}: ${chart.description}">${{ html: renderSvg(chart) }}</div>
 <figcaption>${chart.description}</figcaption>
 <details><summary>As a table</summary><div class="data">${renderTable(chart.table, chart.title)}</div></details>
-<p class="actions"><button type="button" data-save="svg">SVG</button><button type="button" data-save="png">PNG</button><button type="button" data-save="csv">CSV</button></p></figure>`;
+<p class="actions exports">${["SVG", "PNG", "CSV"].map((format) => html`<button type="button" class="quiet" data-save="${format.toLowerCase()}" aria-label="${chart.title} as ${format}">${format}</button>`)}</p></figure>`;
 }
 
 function renderRecipeSection(recipe: string): Markup {

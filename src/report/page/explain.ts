@@ -20,9 +20,10 @@ export function renderExplanation(plan: Plan, tensor: MapTensor, pinnable: boole
 <dt>bytes</dt><dd>${formatInteger(planned.bytes)}, ${formatPercent(byteShare, 2)} of all</dd>
 ${planned.lossShare === undefined ? undefined : html`<dt>loss</dt><dd>${formatPercent(planned.lossShare, 2)} of the plan's</dd>`}
 ${planned.sensitivity === undefined ? undefined : html`<dt>sensitivity</dt><dd>${formatAmount(planned.sensitivity)}</dd>`}
-${renderMetrics(tensor)}</dl>
+</dl>
+${pinnable ? renderPins(explanation) : undefined}
 ${renderOptions(explanation)}
-${pinnable ? renderPins(explanation) : undefined}`;
+<dl class="numbers">${renderMetrics(tensor)}</dl>`;
 }
 
 /** The same of a tensor that was only analyzed. */
@@ -62,8 +63,8 @@ function renderOptions({ tensor, options, lossUnit }: Explanation): Markup | und
 
 function remark({ chosen, dominated, type }: ExplainedOption, up?: string, down?: string): string {
   if (chosen) return "chosen";
-  if (dominated) return "never worth it";
-  return type === up ? "one step up" : type === down ? "one step down" : "";
+  if (dominated) return "never";
+  return type === up ? "step up" : type === down ? "step down" : "";
 }
 
 function renderPins({ tensor, options }: Explanation): Markup {
