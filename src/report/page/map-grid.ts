@@ -154,13 +154,14 @@ function paint(cells: readonly Cell[], state: MapState, layer: MapLayer, theme: 
     const colour = byType ? typeColour(tensor.type) : known ? rampColour(theme.ramp, scale.share(value)) : "";
     element.style.backgroundColor = colour;
     element.style.color = colour === "" ? "" : textOn(colour);
-    element.textContent = byType ? typeLetters(tensor.type) : known ? compact(value) : "";
+    const text = byType ? typeLetters(tensor.type) : known ? compact(value) : "–";
+    element.textContent = text;
     element.classList.toggle("hatched", byType && isHatched(tensor.type));
     element.classList.toggle("changed", state.changed.has(name));
     element.classList.toggle("pinned", state.pinned.has(name));
     const marks = [...(state.changed.has(name) ? ["changed"] : []), ...(state.pinned.has(name) ? ["pinned"] : [])];
     const shown = byType ? tensor.type : known ? `${layer.label} ${layer.show(value)}` : `no ${layer.label}`;
-    element.setAttribute("aria-label", [showName(name), shown, ...marks].join(", "));
+    element.setAttribute("aria-label", [text, showName(name), shown, ...marks].join(" "));
   }
   byId("map-meaning").textContent = layer.meaning;
   fill(byId("map-legend"), layer.measure === undefined ? typeLegend(state.tensors) : rampLegend(layer, state, theme));
