@@ -5,12 +5,16 @@ import type { Analysis } from "../analyze/analysis.ts";
 import type { SensitivityMode } from "../analyze/sensitivity.ts";
 import { parseSensitivity, parseSensitivityFile } from "../analyze/sensitivity-modes.ts";
 import { UsageError } from "../errors.ts";
+import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
+import { readImatrix } from "../imatrix/imatrix.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
+import { checkBudget } from "../plan/budget-range.ts";
 import type { Guard } from "../plan/guards.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
+import { planHeaderBytes } from "../plan/predict.ts";
 import { printable } from "../plan/printable.ts";
 import { recostPlan } from "../plan/recost.ts";
 import { analyzeModel } from "./analyze-model.ts";
@@ -54,6 +58,7 @@ export async function planModel(
   const mode = parseMode(request.mode);
   const constraints = parseConstraints(request);
   const sensitivity = await loadSensitivity(request.sensitivity);
+  if (!(await isJson(source))) await checkPossible(source, budget, constraints, request, context, output);
   const analysis = await analysisOf(source, request, context, output);
   return makePlan({
     analysis,
@@ -98,6 +103,28 @@ export async function planFromPublished(
     output.note(`! no tensor of this model matches the recipe's ${printable(pattern)}`);
   }
   return plan;
+}
+
+/** Refuse a budget that no plan could fit before the model is analysed for it. */
+async function checkPossible(
+  source: string,
+  budget: BudgetRequest,
+  constraints: readonly Constraint[],
+  request: PlanRequest,
+  context: CommandContext,
+  output: Output,
+): Promise<void> {
+  // a pin may ask for smaller types than a plan would choose
+  if (constraints.some(({ kind }) => kind === "pin")) return;
+  const model = await readModel(source, request, context, output);
+  const imatrix = request.imatrix === undefined ? undefined : await readImatrix(request.imatrix);
+  const facts = readFacts(model);
+  checkBudget(budget, {
+    facts,
+    headerBytes: planHeaderBytes({ facts, ...(imatrix === undefined ? {} : { imatrix }) }),
+    tensors: model.tensors,
+    ...(imatrix === undefined ? {} : { hasImportance: (name: string) => imatrix.importance.has(name) }),
+  });
 }
 
 async function readModel(

@@ -21,6 +21,8 @@ export interface EvaluateOptions {
   readonly context?: number;
   /** Exactly this many chunks (at most what the text has); without it the length rule. */
   readonly chunks?: number;
+  /** Take the chunks of a text file from all over it; by default they are its first, as llama-perplexity takes them. */
+  readonly spread?: boolean;
   readonly seed: number;
   readonly threads: number;
   readonly gpuLayers: number;

@@ -64,6 +64,8 @@ export interface Evaluation {
     readonly seed?: number;
     readonly context: number;
     readonly chunks: number;
+    /** The chunks lie evenly over the whole text; absent where they are its first. */
+    readonly spread?: true;
     /** Scored tokens. */
     readonly tokens: number;
   };

@@ -3,10 +3,10 @@
  * than 20. A pilot of 20 chunks on the first model measures the error; the number it asks for is then used for every
  * model, so that all of them see the same tokens and the logits file holds exactly those.
  */
-import type { LoadedModel } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { type ScoreProgress, scoreChunks } from "./score-model.ts";
 import { chunkMeans, meanSe, summarizeKld } from "./statistics.ts";
-import { aboutSeconds, type EvaluationText } from "./text.ts";
+import { aboutSeconds, type EvaluationText, firstChunks } from "./text.ts";
 
 export const MIN_CHUNKS = 20;
 export const TARGET_RELATIVE_SE = 0.05;
@@ -25,6 +25,8 @@ export function chunksNeeded(relativeSe: number, pilot: number, available: numbe
 export interface LengthRuleOptions extends ScoreProgress {
   readonly models: readonly string[];
   readonly chunks?: number;
+  /** Chunks of a text; by default its first. */
+  readonly select?: (tokens: EvaluationTokens, chunks: number) => EvaluationTokens;
   /** Where the text is sampled: the same text, at least this long. */
   readonly lengthen?: (chunks: number) => Promise<EvaluationText>;
   readonly onNote?: (note: string) => void;
@@ -42,7 +44,9 @@ export async function chooseChunks(
   if (options.chunks !== undefined || tokens.chunks <= MIN_CHUNKS || pilotModel === undefined) return text;
   const model = await load(pilotModel);
   const started = performance.now();
-  const { kld } = await scoreChunks(model, tokens, MIN_CHUNKS, { loaded: reference }, options, "pilot").finally(() =>
+  const select = options.select ?? firstChunks;
+  const sample = select(tokens, MIN_CHUNKS);
+  const { kld } = await scoreChunks(model, sample, MIN_CHUNKS, { loaded: reference }, options, "pilot").finally(() =>
     model.close(),
   );
   // The pilot decoded each chunk twice: by the reference and by the model.
@@ -58,5 +62,5 @@ export async function chooseChunks(
     `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${available} chunks, ${aboutSeconds(perChunkMs * chunks)} a model`,
   );
   const whole = chunks > tokens.chunks && options.lengthen !== undefined ? await options.lengthen(chunks) : text;
-  return { ...whole, tokens: { ...tokens, chunks, ids: whole.tokens.ids.slice(0, chunks * tokens.context) } };
+  return { ...whole, tokens: select(whole.tokens, chunks) };
 }

@@ -12,7 +12,16 @@ import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { openProgramsSession } from "./programs-session.ts";
 import { keepInUse, referenceLogits } from "./reference.ts";
 import { scoreModel } from "./score-model.ts";
-import { type EvaluationText, hashIds, readText, SAMPLED_SEQUENCES, type SampleOptions, sampleText } from "./text.ts";
+import {
+  type EvaluationText,
+  firstChunks,
+  hashIds,
+  readText,
+  SAMPLED_SEQUENCES,
+  type SampleOptions,
+  sampleText,
+  spreadChunks,
+} from "./text.ts";
 
 export interface EvaluationSession {
   readonly text: Evaluation["text"];
@@ -62,9 +71,15 @@ async function openEmbeddedSession(
   const text =
     options.text === undefined
       ? await textOf(options.chunks ?? SAMPLED_SEQUENCES)
-      : await readText(loaded, options.text, context, options.chunks);
+      : await readChunks(loaded, options.text, context, options);
   const comparing = options.reference !== undefined;
-  const rule = { ...options, models: [options.pilot], ...(options.text === undefined ? { lengthen: textOf } : {}) };
+  const select = isSpread(options) ? spreadChunks : firstChunks;
+  const rule = {
+    ...options,
+    select,
+    models: [options.pilot],
+    ...(options.text === undefined ? { lengthen: textOf } : {}),
+  };
   const judged = comparing ? await chooseChunks(loaded, text, rule, load) : text;
   const against = comparing ? await openReference(loaded, judged, description, options) : undefined;
   const logits = against !== undefined && "logits" in against ? against.logits : undefined;
@@ -74,7 +89,7 @@ async function openEmbeddedSession(
   if (kept === undefined) await loaded.close();
   let referencePpl: MeanSe | undefined;
   return {
-    text: describeText(judged),
+    text: describeText(judged, isSpread(options)),
     warnings: warningsOf(judged, description),
     ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
     referencePpl: () => referencePpl,
@@ -95,6 +110,22 @@ async function openEmbeddedSession(
       await kept?.close();
     },
   };
+}
+
+/** A sampled text has no beginning that differs from the rest. */
+function isSpread({ text, spread }: SessionOptions): boolean {
+  return text !== undefined && spread === true;
+}
+
+async function readChunks(
+  loaded: LoadedModel,
+  path: string,
+  context: number,
+  { chunks, spread }: SessionOptions,
+): Promise<EvaluationText> {
+  if (!spread || chunks === undefined) return readText(loaded, path, context, chunks);
+  const text = await readText(loaded, path, context, undefined);
+  return { ...text, tokens: spreadChunks(text.tokens, chunks) };
 }
 
 function loadModel(model: string, context: number, options: SessionOptions): Promise<LoadedModel> {
@@ -153,7 +184,7 @@ function openReference(
   });
 }
 
-function describeText(text: EvaluationText): Evaluation["text"] {
+function describeText(text: EvaluationText, spread: boolean): Evaluation["text"] {
   const { context, chunks } = text.tokens;
   return {
     source: text.source,
@@ -162,6 +193,7 @@ function describeText(text: EvaluationText): Evaluation["text"] {
     ...(text.seed === undefined ? {} : { seed: text.seed }),
     context,
     chunks,
+    ...(spread ? { spread: true as const } : {}),
     tokens: chunks * scoredTokens(context),
   };
 }

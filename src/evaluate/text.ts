@@ -71,6 +71,24 @@ export async function readText(
   };
 }
 
+/** Chunks from all over a text, evenly, in its order: a book's first pages are not the book. */
+export function spreadChunks(tokens: EvaluationTokens, chunks: number): EvaluationTokens {
+  const { context, chunks: available } = tokens;
+  if (chunks >= available) return tokens;
+  const ids = new Int32Array(chunks * context);
+  for (let index = 0; index < chunks; index++) {
+    const from = Math.floor(((index + 0.5) * available) / chunks) * context;
+    ids.set(tokens.ids.subarray(from, from + context), index * context);
+  }
+  return { context, chunks, ids };
+}
+
+/** The first chunks of a text. */
+export function firstChunks(tokens: EvaluationTokens, chunks: number): EvaluationTokens {
+  const { context } = tokens;
+  return { context, chunks, ids: tokens.ids.slice(0, chunks * context) };
+}
+
 export interface SampleOptions {
   readonly context: number;
   readonly chunks: number;

@@ -72,6 +72,7 @@ export function sessionOptions(
     engine: options.engine,
     reference: options.model,
     pilot,
+    spread: true,
     seed: options.seed,
     threads: options.threads,
     gpuLayers: options.gpuLayers,

@@ -1,12 +1,16 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { ModelIdentity } from "../analyze/analysis.ts";
 import { FormatError } from "../errors.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
+import type { Model } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { type Finding, preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
+import { checkBudget } from "../plan/budget-range.ts";
+import { planHeaderBytes } from "../plan/predict.ts";
 import { checkArchitecture, checkSource } from "../quantize/source.ts";
 import { describeAsked } from "./asked.ts";
 import { checkBaselines } from "./baselines.ts";
@@ -37,6 +41,7 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);
+    checkBudgets(options, model, facts, imatrix);
     return {
       asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
       ...(imatrix === undefined ? {} : { imatrix }),
@@ -50,6 +55,20 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
   } finally {
     await file.close();
   }
+}
+
+/** Refuse a budget that no plan could fit. A pin may ask for smaller types than a plan would choose. */
+function checkBudgets(
+  { budget, target, sweep = [], constraints = [] }: RunOptions,
+  { tensors }: Model,
+  facts: ModelFacts,
+  imatrix: Imatrix | undefined,
+): void {
+  if (constraints.some(({ kind }) => kind === "pin")) return;
+  const headerBytes = planHeaderBytes({ facts, ...(imatrix === undefined ? {} : { imatrix }) });
+  const has = (name: string) => imatrix?.importance.has(name) ?? false;
+  const model = { facts, headerBytes, tensors, ...(imatrix === undefined ? {} : { hasImportance: has }) };
+  for (const asked of [...sweep, ...(target === undefined ? [budget] : [])]) checkBudget(asked, model);
 }
 
 /** Findings that mean llama.cpp can't compute a token's probability. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileError, FormatError, UsageError } from "../../src/errors.ts";
-import { hashIds, readText, SAMPLED_SEQUENCES, sampleText } from "../../src/evaluate/text.ts";
+import { hashIds, readText, SAMPLED_SEQUENCES, sampleText, spreadChunks } from "../../src/evaluate/text.ts";
 import { fakeModel } from "./fake-model.ts";
 
 let dir: string;
@@ -29,6 +29,13 @@ describe("a text file", () => {
     expect(fileHash).toMatch(/^[0-9a-f]{64}$/);
     expect((await readText(fakeModel(), path, 10, 2)).tokens.ids).toHaveLength(20);
     expect((await readText(fakeModel(), path, 10, 99)).tokens.chunks).toBe(5);
+  });
+
+  it("gives chunks from all over it, whole and in order", () => {
+    const tokens = { context: 2, chunks: 10, ids: Int32Array.from({ length: 20 }, (_, i) => i) };
+    expect(spreadChunks(tokens, 3)).toEqual({ context: 2, chunks: 3, ids: Int32Array.of(2, 3, 10, 11, 16, 17) });
+    expect(spreadChunks(tokens, 10)).toBe(tokens);
+    expect(spreadChunks(tokens, 11)).toBe(tokens);
   });
 
   it("loses one newline at its end, as in llama-perplexity", async () => {

@@ -60,7 +60,7 @@ function referenceLine({ reference }: Evaluation): string[] {
 /** What was scored, in a line. */
 export function textLine(text: Evaluation["text"]): string {
   const source = text.source === "file" ? printable(text.path ?? "") : `sampled from the reference, seed ${text.seed}`;
-  return `text: ${source}; ${text.chunks} chunks of ${text.context}, ${formatInteger(text.tokens)} tokens scored`;
+  return `text: ${source}; ${text.chunks} chunks of ${text.context}${text.spread ? " spread over it" : ""}, ${formatInteger(text.tokens)} tokens scored`;
 }
 
 /** Render a run: the table of its rows and the verdict. Ends with a line break. */

@@ -1,0 +1,52 @@
+/** Whether any plan could fit a budget, from the header alone: what is impossible is refused before the analysis. */
+import { InfeasibleError } from "../errors.ts";
+import { candidateTypes } from "../ggml/candidates.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { bpw, fileBytes } from "../ggml/file-bytes.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { elementCount, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { type BudgetRequest, resolveBudget } from "./budget.ts";
+
+export interface RangeModel {
+  readonly facts: ModelFacts;
+  readonly headerBytes: number;
+  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly type: TensorType }[];
+  /** Whether an imatrix is given, and has values for a tensor. */
+  readonly hasImportance?: (name: string) => boolean;
+}
+
+/** Throws InfeasibleError where the smallest candidate type of every tensor is already too large. */
+export function checkBudget(budget: BudgetRequest, { facts, headerBytes, tensors, hasImportance }: RangeModel): void {
+  const smallest = tensors.map(({ name, shape, type }) => {
+    if (ineligibleReason({ name, shape }) !== undefined) return { shape, type };
+    const types = candidateTypes({ name, shape }, { importance: hasImportance?.(name) ?? false });
+    const bytes = (candidate: TensorType) => tensorBytes(candidate, shape);
+    return { shape, type: types.reduce((a, b) => (bytes(b) < bytes(a) ? b : a)) };
+  });
+  const context = {
+    facts,
+    headerBytes,
+    imatrix: hasImportance !== undefined,
+    tensors: tensors.map(({ name, shape, type }) => ({
+      name,
+      class: name,
+      shape,
+      elements: elementCount(shape),
+      sourceType: type,
+      eligible: false,
+    })),
+  };
+  const asked = resolveBudget(budget, context);
+  const least = fileBytes(headerBytes, smallest);
+  const leastTensorBytes = smallest.reduce((sum, { type, shape }) => sum + tensorBytes(type, shape), 0);
+  const fits = asked.tensorBytes === undefined ? least <= asked.fileBytes : leastTensorBytes <= asked.tensorBytes;
+  if (fits) return;
+  const count = (bytes: number) => bytes.toLocaleString("en-US");
+  const limit = asked.tensorBytes === undefined ? count(asked.fileBytes) : `${count(asked.tensorBytes)} of tensors`;
+  const remedy = hasImportance === undefined ? ", or give an imatrix, which allows smaller types" : "";
+  throw new InfeasibleError(
+    `${asked.text} allows ${limit} bytes, but the smallest file of this model takes ${count(least)} ` +
+      `(${bpw(smallest).toFixed(3)} bits per weight); raise the budget${remedy}`,
+    { minBytes: least, maxBytes: fileBytes(headerBytes, tensors) },
+  );
+}
