@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
+import type { Model } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
 
 export interface ModelDescription {
@@ -19,11 +20,7 @@ export async function describeModel(path: string): Promise<ModelDescription> {
   const file = await openLocalModel(path);
   try {
     const { model } = file;
-    if (model.arch === "clip") {
-      throw new UsageError(
-        `${path} is a multimodal projector (architecture clip), expected a language model; evaluate the one it belongs to`,
-      );
-    }
+    refuseProjector(model);
     return {
       path,
       fileBytes: model.shards.reduce((sum, shard) => sum + shard.fileBytes, 0),
@@ -35,4 +32,12 @@ export async function describeModel(path: string): Promise<ModelDescription> {
   } finally {
     await file.close();
   }
+}
+
+/** Throws UsageError for a projector. */
+export function refuseProjector({ arch, path }: Model): void {
+  if (arch !== "clip") return;
+  throw new UsageError(
+    `${path} is a multimodal projector (architecture clip), expected a language model; evaluate the one it belongs to`,
+  );
 }

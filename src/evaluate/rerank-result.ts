@@ -13,9 +13,9 @@ export type RerankHead =
   | "sigmoid";
 
 export interface DocumentScore {
-  /** 0 to 1. */
+  /** 0 to 1, unless the result is flagged. */
   readonly score: number;
-  /** What the head gave before the sigmoid or softmax; ln(p / (1 − p)) of the score. Absent where the graph kept it. */
+  /** ln(p / (1 − p)) of the score, before the sigmoid or softmax. Absent where llama.cpp took the softmax. */
   readonly logit?: number;
 }
 
@@ -54,12 +54,14 @@ export interface RerankResult {
   readonly flags: readonly RerankFlag[];
   /** Documents that were cut to fit the context. */
   readonly truncated: number;
-  readonly tokens: number;
+  /** Of all prompts. Absent where a server did not count them. */
+  readonly tokens?: number;
 }
 
 export interface RerankSetSummary {
   readonly source: "file" | "default";
   readonly path?: string;
   readonly sha256: string;
+  /** The beginning of every text: enough to know it by. */
   readonly queries: readonly { readonly query: string; readonly documents: readonly string[] }[];
 }
