@@ -168,7 +168,7 @@ export interface JointTokens {
 /**
  * A model loaded to say something after whole prompts: any that llama.cpp loads, encoders with a head included. Calls
  * run one after another and hold no state between them. Prompts may be of different lengths, none empty and none
- * longer than `contextTrain`; several are decoded together.
+ * longer than `contextTrain`; a GPU decodes several together.
  */
 export interface LoadedRanker {
   readonly vocabSize: number;

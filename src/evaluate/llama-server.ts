@@ -4,14 +4,17 @@
  * as it is: a softmax's share for qwen3 and qwen3vl, a raw logit for the others.
  */
 import { EngineError, InterruptedError, UsageError } from "../errors.ts";
+import { RERANK_PROMPT } from "../gguf/rerank-prompt.ts";
 import { scoreOutputs } from "./rerank-head.ts";
-import { fillTemplate, YES_NO_TEMPLATE } from "./rerank-prompt.ts";
+import { fillTemplate } from "./rerank-prompt.ts";
 import { onlyToken, type RerankRequest, type RerankScorer, type ScoredDocument } from "./rerank-scorer.ts";
 import type { Reranker } from "./reranker.ts";
 import { askServer, field, numberField } from "./server-request.ts";
 
 /** "yes" and "no" are among the likeliest tokens of a trained reranker; where not, the whole vocabulary is asked for. */
 const LIKELIEST_TOKENS = 50;
+/** llama-server reports no probabilities where the token it draws ends the text or is half a character: it draws again. */
+const DRAWS = 32;
 /** llama-server's score of a prompt it could not pool. */
 const NOT_SCORED = -1e6;
 
@@ -80,7 +83,7 @@ async function completionScores(ask: Ask, reranker: Reranker) {
     return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
   };
   const ids = { yes: await token("yes"), no: await token("no") };
-  const template = reranker.template ?? YES_NO_TEMPLATE;
+  const template = reranker.template ?? RERANK_PROMPT;
   return async ({ query, documents, instruct, stopped }: RerankRequest): Promise<ScoredDocument[]> => {
     const documentScores: ScoredDocument[] = [];
     for (const document of documents) {
@@ -98,7 +101,8 @@ async function completionScore(
   prompt: string,
   ids: { yes: number; no: number },
 ): Promise<ScoredDocument> {
-  for (const asked of [LIKELIEST_TOKENS, reranker.vocabSize]) {
+  let wanted = LIKELIEST_TOKENS;
+  for (let draw = 0; draw < DRAWS; draw++) {
     const reply = await ask("/completion", {
       prompt,
       n_predict: 1,
@@ -106,28 +110,34 @@ async function completionScore(
       top_k: -1,
       top_p: 1,
       min_p: 0,
-      n_probs: asked,
+      n_probs: wanted,
       post_sampling_probs: true,
+      // A prompt of which a part is kept from before is decoded in other batches, and adds up otherwise.
+      cache_prompt: false,
+      seed: draw,
     });
     const likeliest = likeliestTokens(reply);
-    const [yes, no] = [likeliest.get(ids.yes), likeliest.get(ids.no)];
-    if (yes === undefined || no === undefined || !(yes > 0 && no > 0)) continue;
-    const outputs = [Math.log(yes), Math.log(no)];
-    return {
-      ...scoreOutputs(reranker.path, reranker.head, outputs, reranker.relevant),
-      tokens: numberField(reply, "tokens_evaluated"),
-      truncated: false,
-    };
+    const [yes, no] = [likeliest?.get(ids.yes), likeliest?.get(ids.no)];
+    if (yes !== undefined && no !== undefined) {
+      const outputs = [Math.log(yes), Math.log(no)];
+      return {
+        ...scoreOutputs(reranker.path, reranker.head, outputs, reranker.relevant),
+        tokens: numberField(reply, "tokens_evaluated"),
+        truncated: false,
+      };
+    }
+    if (likeliest !== undefined && wanted === reranker.vocabSize) break;
+    if (likeliest !== undefined) wanted = reranker.vocabSize;
   }
   throw new EngineError(
     `llama-server gave no probability of "yes" and "no" after a prompt to ${reranker.path}: is another model loaded, or one whose weights are damaged?`,
   );
 }
 
-/** Probability by token id. */
-function likeliestTokens(reply: unknown): Map<number, number> {
+/** Probability by token id; undefined where the drawn token made llama-server report none. */
+function likeliestTokens(reply: unknown): Map<number, number> | undefined {
   const positions = field(reply, "completion_probabilities");
   const tokens = field(Array.isArray(positions) ? positions[0] : undefined, "top_probs");
-  const entries = Array.isArray(tokens) ? tokens : [];
-  return new Map(entries.map((entry) => [numberField(entry, "id"), numberField(entry, "prob")]));
+  if (!Array.isArray(tokens)) return undefined;
+  return new Map(tokens.map((entry) => [numberField(entry, "id"), numberField(entry, "prob")]));
 }

@@ -4,8 +4,9 @@
  */
 import type { Engine, LoadedRanker } from "../engine/engine.ts";
 import { FormatError, InterruptedError, UsageError } from "../errors.ts";
+import { RERANK_PROMPT } from "../gguf/rerank-prompt.ts";
 import { scoreOutputs } from "./rerank-head.ts";
-import { fillTemplate, YES_NO_TEMPLATE } from "./rerank-prompt.ts";
+import { fillTemplate } from "./rerank-prompt.ts";
 import type { DocumentScore } from "./rerank-result.ts";
 import type { Reranker } from "./reranker.ts";
 
@@ -139,7 +140,7 @@ async function buildPrompts(
   documents: readonly string[],
   instruct: string | undefined,
 ): Promise<Prompt[]> {
-  const template = reranker.template ?? (reranker.head === "yes-no-logits" ? YES_NO_TEMPLATE : undefined);
+  const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
   if (template === undefined) return joinPairs(ranker, limit, query, documents);
   const fill = (document: string) =>
     fillTemplate(template, { query, document, ...(instruct === undefined ? {} : { instruct }) });

@@ -32,6 +32,9 @@ const DEFAULT_SET = fileURLToPath(new URL("../../data/rerank-set.jsonl", import.
 export async function readRerankSet(path?: string): Promise<RerankSet> {
   const file = path ?? DEFAULT_SET;
   const bytes = await readBytes(file);
+  if (bytes.toString("latin1", 0, 4) === "GGUF") {
+    throw new FormatError(file, "is a model, expected JSON Lines; name the models before --rerank");
+  }
   if (!isUtf8(bytes)) throw new FormatError(file, "is not UTF-8, expected a text file of JSON Lines");
   const queries = parseRerankSet(bytes.toString("utf8"), file);
   const sha256 = createHash("sha256").update(bytes).digest("hex");

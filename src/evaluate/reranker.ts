@@ -8,6 +8,7 @@ import { FormatError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { preflight } from "../gguf/preflight.ts";
+import { RERANK_TEMPLATE_KEY } from "../gguf/rerank-prompt.ts";
 import { isRerankTemplate } from "./rerank-prompt.ts";
 import type { RerankHead } from "./rerank-result.ts";
 
@@ -90,7 +91,7 @@ function classLabels(model: Model): string[] {
 }
 
 function ownTemplate(model: Model): string | undefined {
-  const template = model.metadata.get("tokenizer.chat_template.rerank");
+  const template = model.metadata.get(RERANK_TEMPLATE_KEY);
   return typeof template === "string" && isRerankTemplate(template) ? template : undefined;
 }
 

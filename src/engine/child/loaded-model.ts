@@ -9,7 +9,7 @@ import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { drawToken, NOT_DRAWN } from "./draw-token.ts";
 import { ImportanceCollector } from "./importance-collector.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
-import { nextLogits, poolPrompts } from "./prompt-batches.ts";
+import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
@@ -32,6 +32,7 @@ export class LoadedModelHandle {
   readonly #model: Pointer;
   readonly #vocab: Pointer;
   readonly #decoder: Decoder;
+  readonly #prompts: PromptDecoder;
 
   constructor(library: LlamaLibrary, request: LoadRequest) {
     this.#library = library;
@@ -42,6 +43,7 @@ export class LoadedModelHandle {
     this.#model = model;
     this.#vocab = library.vocab(model);
     this.#decoder = new Decoder(library, model, request.threads);
+    this.#prompts = { decoder: this.#decoder, together: request.gpuLayers > 0 };
     this.vocabSize = library.vocabSize(this.#vocab);
     this.addBos = library.addBos(this.#vocab);
     this.bos = library.vocabBos(this.#vocab);
@@ -89,12 +91,12 @@ export class LoadedModelHandle {
   poolPrompts(prompts: readonly Int32Array[], pooling: Pooling): Float32Array[] {
     const width =
       pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);
-    return poolPrompts(this.#decoder, prompts, pooling, width);
+    return poolPrompts(this.#prompts, prompts, pooling, width);
   }
 
   /** Per prompt the logits of `ids` at the position after it. */
   nextLogits(prompts: readonly Int32Array[], ids: Int32Array): Float32Array[] {
-    return nextLogits(this.#decoder, prompts, ids, this.vocabSize);
+    return nextLogits(this.#prompts, prompts, ids, this.vocabSize);
   }
 
   detokenize(ids: Int32Array): string {

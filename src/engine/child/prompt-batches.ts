@@ -1,14 +1,24 @@
 /**
- * Whole prompts of different lengths, several of them per decode, and what the model says after each: the pooled output
- * of its rank head, its last hidden state, or the logits of a few tokens at the next position.
+ * Whole prompts of different lengths, and what the model says after each: the pooled output of its rank head, its last
+ * hidden state, or the logits of a few tokens at the next position.
+ *
+ * A GPU decodes several prompts together. A CPU gains nothing by that (a prompt fills it), and its flash attention adds up
+ * in another order for every batch, which moves the scores of a random model by up to 3e-3; one by one they depend on
+ * nothing else and are llama-server's to the last digit.
  */
 import koffi from "koffi";
 import { BATCH_TOKENS, type Batch, type Decoder, type Pooling } from "./decoder.ts";
 
 /** Contexts grow by powers of 2 from here, so that prompts of about the same length share one. */
 const SMALLEST_CONTEXT = 64;
-/** More sequences in a batch gain nothing; llama.cpp allows 256 (LLAMA_MAX_SEQ). */
-const MOST_SEQUENCES = 32;
+/** Prompts that a GPU decodes together, at most; llama.cpp allows 256 (LLAMA_MAX_SEQ). */
+const MOST_TOGETHER = 32;
+
+/** Decodes prompts; `together`: several at a time. */
+export interface PromptDecoder {
+  readonly decoder: Decoder;
+  readonly together: boolean;
+}
 
 interface PromptBatch extends Batch {
   readonly prompts: number;
@@ -16,23 +26,23 @@ interface PromptBatch extends Batch {
 
 /** Per prompt `width` values: of the rank head, or of the last position's hidden state. */
 export function poolPrompts(
-  decoder: Decoder,
+  by: PromptDecoder,
   prompts: readonly Int32Array[],
   pooling: Pooling,
   width: number,
 ): Float32Array[] {
-  return decodeBatches(decoder, prompts, pooling, (batch) => decoder.decodePooled(batch, width));
+  return decodeBatches(by, prompts, pooling, (batch) => by.decoder.decodePooled(batch, width));
 }
 
 /** Per prompt the logits of `ids` at the position after it. */
 export function nextLogits(
-  decoder: Decoder,
+  by: PromptDecoder,
   prompts: readonly Int32Array[],
   ids: Int32Array,
   vocabSize: number,
 ): Float32Array[] {
-  return decodeBatches(decoder, prompts, undefined, (batch) => {
-    const logits = new Float32Array(koffi.view(decoder.decode(batch), batch.prompts * vocabSize * 4));
+  return decodeBatches(by, prompts, undefined, (batch) => {
+    const logits = new Float32Array(koffi.view(by.decoder.decode(batch), batch.prompts * vocabSize * 4));
     return Array.from({ length: batch.prompts }, (_, row) =>
       Float32Array.from(ids, (id) => logits[row * vocabSize + id] as number),
     );
@@ -40,14 +50,14 @@ export function nextLogits(
 }
 
 function decodeBatches(
-  decoder: Decoder,
+  { decoder, together }: PromptDecoder,
   prompts: readonly Int32Array[],
   pooling: Pooling | undefined,
   decode: (batch: PromptBatch) => Float32Array[],
 ): Float32Array[] {
   const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 1);
   const length = Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(longest)));
-  const sequences = Math.max(1, Math.min(MOST_SEQUENCES, Math.floor(BATCH_TOKENS / length)));
+  const sequences = together ? Math.max(1, Math.min(MOST_TOGETHER, Math.floor(BATCH_TOKENS / length))) : 1;
   const results: Float32Array[] = [];
   for (let first = 0; first < prompts.length; first += sequences) {
     decoder.start({

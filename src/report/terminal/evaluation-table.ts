@@ -118,10 +118,10 @@ export function formatChange({ kld, kldMinusPlan }: RunRow): string {
   return ` (KLD ${percent < 0 ? "" : "+"}${percent.toFixed(Math.abs(percent) < 10 ? 1 : 0)} %)`;
 }
 
-function warningLines(warnings: readonly string[]): string[] {
+export function warningLines(warnings: readonly string[]): string[] {
   return warnings.map((warning) => wrapWords(`! ${printable(warning)}`, WIDTH));
 }
 
-function baseName(path: string): string {
+export function baseName(path: string): string {
   return printable(path.replace(/^.*[/\\]/, ""));
 }
