@@ -6,7 +6,8 @@ import type { RankedModel, RerankEvaluation } from "../../evaluate/evaluation.ts
 import { rankOrder } from "../../evaluate/rank-statistics.ts";
 import type { DocumentScore, RerankResult, RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { printable } from "../../plan/printable.ts";
-import { baseName, formatMeanSe, warningLines } from "./evaluation-table.ts";
+import { baseName, warningLines } from "./evaluation-table.ts";
+import { formatMeanSe } from "./mean-se.ts";
 import { type Column, formatTable, wrapWords } from "./table.ts";
 
 const WIDTH = 98;
