@@ -17,7 +17,7 @@ const REMEDY =
 /** An array, an address, or a number; null is the address of nothing. */
 export type Argument = NodeJS.TypedArray | bigint | number | null;
 
-/** A function that fills arrays and returns a status. */
+/** A function of the library; one that fills arrays returns a status. */
 export interface NativeFunction {
   (...values: Argument[]): number;
   readonly async: (...values: [...Argument[], (error: Error | null, status: number) => void]) => void;
@@ -35,9 +35,9 @@ export interface NativeLibrary {
   readonly roundTrip: NativeFunction;
   readonly scoreRows: NativeFunction;
   /** Do `rounds` of multiply-adds and return the floating-point operations: what bench/ holds the kernels against. */
-  readonly peak: (rounds: number, sink: Float64Array) => number;
+  readonly peak: NativeFunction;
   /** Read the numbers and do nothing with them: the limit of what streams. */
-  readonly read: (data: Float32Array, length: number) => number;
+  readonly read: NativeFunction;
 }
 
 /** The library, or why it can't be used and what to do. */
@@ -114,7 +114,7 @@ function declare(library: ReturnType<typeof koffi.load>): NativeLibrary {
     scoreRows: func(
       `prism_score_rows(int32_t mode, ${logits}, const int32_t *targets, uint16_t *records, int32_t threads, ${scores})`,
     ),
-    peak: library.func("double prism_peak(int64_t rounds, double *sink)") as unknown as NativeLibrary["peak"],
-    read: library.func("double prism_read(const float *data, int64_t length)") as unknown as NativeLibrary["read"],
+    peak: library.func("double prism_peak(int64_t rounds, double *sink)") as unknown as NativeFunction,
+    read: library.func("double prism_read(const float *data, int64_t length)") as unknown as NativeFunction,
   };
 }

@@ -1,0 +1,102 @@
+/** What the engine's child computes in C++, as bench/kernels.ts times it: round trips and the reductions of logits. */
+import koffi from "koffi";
+import { openLlamaLibrary } from "../src/engine/child/llama-library.ts";
+import { recordLength } from "../src/engine/child/log-softmax.ts";
+import { nativeRoundTrip } from "../src/engine/child/native-round-trip.ts";
+import { nativeScoreRows } from "../src/engine/child/native-score-rows.ts";
+import { roundTrip } from "../src/engine/child/round-trip.ts";
+import { type ScoreTask, scoreRows } from "../src/engine/child/score-rows.ts";
+import type { RoundTripResult } from "../src/engine/engine.ts";
+import { findEnginePackage } from "../src/engine/package.ts";
+import { rowBytes, TENSOR_TYPES, type TensorType } from "../src/ggml/tensor-types.ts";
+import type { NativeLibrary } from "../src/kernels/native-library.ts";
+import { gaussian } from "../test/kernels/matrices.ts";
+import type { Operation } from "./backend-operations.ts";
+import { fastest, type Limits } from "./limits.ts";
+
+const COLUMNS = 4096;
+const ROWS = 64;
+/** Qwen3's. */
+const VOCABULARY = 151_936;
+const SCORED = 16;
+
+/** Floating-point operations of a logit: exp(x) with its eleven terms, the subtraction before and the sum after. */
+const NLL_FLOPS = 30;
+/** Those, exp of the reference and p·(ln p − ln q). */
+const COMPARE_FLOPS = NLL_FLOPS + 34;
+
+/** Round trips of one thread; ggml's own functions on the same rows are their limit. */
+export async function roundTripOperations(native: NativeLibrary): Promise<Operation[]> {
+  const llama = openLlamaLibrary(findEnginePackage());
+  const weights = gaussian(ROWS, COLUMNS).data;
+  const data = new Uint8Array(weights.buffer);
+  const operations: Operation[] = [];
+  for (const type of ["Q8_0", "Q6_K", "Q4_K"] as const) {
+    const job = { sourceType: "F32", rowElements: COLUMNS, data, bandRows: 8, types: [type] } as const;
+    const sums = (result: RoundTripResult) => [...result.power, ...(result.error[type] ?? [])];
+    operations.push({
+      name: `round trip ${type}, ${ROWS} × ${COLUMNS}`,
+      elements: weights.length,
+      native: async () => sums(await nativeRoundTrip(native, llama, job)),
+      reference: () => sums(roundTrip(llama, job)),
+      limit: { name: "ggml alone", seconds: await ggmlSeconds(llama, type, weights) },
+    });
+  }
+  return operations;
+}
+
+function ggmlSeconds(llama: ReturnType<typeof openLlamaLibrary>, type: TensorType, weights: Float32Array) {
+  const packed = new Uint8Array(rowBytes(type, COLUMNS));
+  const restored = new Float32Array(COLUMNS);
+  return fastest(() => {
+    for (let row = 0; row < ROWS; row++) {
+      const original = weights.subarray(row * COLUMNS, (row + 1) * COLUMNS);
+      llama.quantizeChunk(TENSOR_TYPES[type].id, original, packed, 0, 1, COLUMNS, null);
+      llama.dequantize.get(type)?.(packed, restored, COLUMNS);
+    }
+  });
+}
+
+/** The three ways rows of logits are reduced. */
+export function logitsOperations(native: NativeLibrary, { flopsPerSecond }: Limits, threads: number): Operation[] {
+  const logits = gaussian(SCORED + 1, VOCABULARY).data.map((x) => 3 * x);
+  const elements = SCORED * VOCABULARY;
+  const task = (mode: ScoreTask["mode"]) => ({
+    mode,
+    logits: koffi.address(logits),
+    vocabSize: VOCABULARY,
+    sequences: 1,
+    rowsPerSequence: SCORED + 1,
+    scoredPerSequence: SCORED,
+    targets: Int32Array.from({ length: SCORED }, (_, row) => row * 9001),
+    nll: new Float64Array(SCORED),
+    referenceNll: new Float64Array(SCORED),
+    kld: new Float64Array(SCORED),
+    sameTop: new Uint8Array(SCORED),
+    records: new Uint16Array(SCORED * recordLength(VOCABULARY)),
+  });
+  const encoded = task("encode");
+  scoreRows(encoded, 0, 1);
+  // Compared with the next row's record.
+  const records = encoded.records.slice();
+  records.copyWithin(0, recordLength(VOCABULARY));
+  const operation = (mode: ScoreTask["mode"], name: string, flops: number): Operation => {
+    const run = (score: (task: ScoreTask) => void) => () => {
+      const given = { ...task(mode), ...(mode === "compare" ? { records } : {}) };
+      score(given);
+      return mode === "compare" ? [...given.nll, ...given.kld] : given.nll;
+    };
+    return {
+      name: `${name}, ${SCORED} rows of ${VOCABULARY} logits`,
+      elements,
+      native: run((given) => nativeScoreRows(native, given, threads)),
+      reference: run((given) => scoreRows(given, 0, 1)),
+      limit: { name: "peak FLOP/s", seconds: (elements * flops) / flopsPerSecond },
+    };
+  };
+  return [
+    operation("nll", "perplexity", NLL_FLOPS),
+    operation("encode", "logits records", NLL_FLOPS),
+    operation("compare", "KL divergence", COMPARE_FLOPS),
+  ];
+}
