@@ -1,7 +1,7 @@
 /**
  * `--kld 0.05`, `--ppl-ratio 1.02`: where to look for the smallest file that meets a quality. Every point is a real
- * evaluation; between them ln(measured) is taken to be a straight line over ln(predicted loss), of slope 1 outside
- * (losses add up), so that a few evaluations find it. Pure; search-target.ts does the work.
+ * evaluation; between them ln(measured) is taken to be a straight line over ln(predicted loss), of slope 1 around
+ * the first (losses add up), so that a few evaluations find it. Pure; search-target.ts does the work.
  */
 import type { SweepPoint } from "./run-document.ts";
 
@@ -49,6 +49,20 @@ export function smallestMet(target: QualityTarget, points: readonly TargetPoint[
   return points.filter((point) => meets(target, point)).sort((a, b) => a.fileBytes - b.fileBytes)[0];
 }
 
+/** Slopes of ln(measured) over ln(predicted) that are believed between two points. */
+const LEAST_SLOPE = 0.2;
+const MOST_SLOPE = 2;
+
+/** The slope between a point and the one nearest to it: 1, as losses add up, where there is no other. */
+function slopeAt(point: TargetPoint, points: readonly TargetPoint[], height: (point: TargetPoint) => number): number {
+  const distance = (other: TargetPoint) => Math.log(other.predictedLoss / point.predictedLoss);
+  const [other] = points
+    .filter((each) => each !== point && distance(each) !== 0)
+    .sort((a, b) => Math.abs(distance(a)) - Math.abs(distance(b)));
+  if (other === undefined) return 1;
+  return Math.min(MOST_SLOPE, Math.max(LEAST_SLOPE, (height(other) - height(point)) / distance(other)));
+}
+
 /** The predicted loss to try next; undefined where the search is over. */
 export function nextLoss(target: QualityTarget, points: readonly TargetPoint[]): number | undefined {
   const limit = limitOf(target);
@@ -67,7 +81,9 @@ export function nextLoss(target: QualityTarget, points: readonly TargetPoint[]):
   const relativeSe = nearest.value > 0 ? nearest.se / nearest.value : 0;
   const wanted = Math.log(((1 - NEAR / 2) * limit) / (1 + relativeSe));
   const height = ({ value }: TargetPoint) => Math.log(Math.max(value, LEAST_SHARE * limit));
-  if (met === undefined || missed === undefined) return nearest.predictedLoss * Math.exp(wanted - height(nearest));
+  if (met === undefined || missed === undefined) {
+    return nearest.predictedLoss * Math.exp((wanted - height(nearest)) / slopeAt(nearest, points, height));
+  }
   const share = (wanted - height(met)) / (height(missed) - height(met));
   // inside the bracket, and never at its ends
   const inside = Math.min(0.9, Math.max(0.1, Number.isFinite(share) ? share : 0.5));

@@ -1,0 +1,112 @@
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { uniformSensitivity } from "../../src/analyze/sensitivity.ts";
+import { InfeasibleError } from "../../src/errors.ts";
+import { type RunOptions, run } from "../../src/loop/run.ts";
+import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
+import { writePaperSource } from "./paper-source.ts";
+
+let dir: string;
+let model: string;
+let text: string;
+let out: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "prism-sweep-"));
+  model = await writePaperSource(join(dir, "model.gguf"));
+  text = join(dir, "text.txt");
+  await writeFile(text, "The quick brown fox jumps over the lazy dog. ".repeat(20));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+beforeEach(async () => {
+  out = join(await mkdtemp(join(dir, "case-")), "run");
+});
+
+const options = (engine: PaperEngine, more: Partial<RunOptions> = {}): RunOptions => ({
+  model,
+  out,
+  budget: { kind: "like", fileType: "Q4_K_M" },
+  sensitivity: { name: "uniform", of: uniformSensitivity },
+  baselines: [],
+  text,
+  context: 16,
+  chunks: 24,
+  seed: 0,
+  threads: 1,
+  gpuLayers: 0,
+  gates: [],
+  engine,
+  backend: paperBackend,
+  ...more,
+});
+
+const isWork = (call: string) => /^(quantize|score|roundTrip)/.test(call);
+
+describe("a quality", () => {
+  // on paper a file of n bytes has a KLD of 1000/n
+  const target = { measure: "kld", limit: 1000 / 62_000 } as const;
+
+  it("is met by the plan, with no more bytes than it must have, and the controls are of its size", async () => {
+    const result = await run(options(paperEngine(), { target }));
+    const plan = result.rows.find(({ kind }) => kind === "plan");
+    expect(result.target?.fileBytes).toBe(plan?.fileBytes);
+    expect((plan?.kld?.mean ?? 1) + (plan?.kld?.se ?? 1)).toBeLessThanOrEqual(target.limit);
+    expect(plan?.fileBytes).toBeLessThan(62_000 * 1.05);
+    expect(result.target?.evaluations).toBe(result.sweep?.points.length);
+    expect(result.target?.evaluations).toBeLessThanOrEqual(6);
+    expect(result.rows.filter(({ kind }) => kind === "shuffle")).toHaveLength(3);
+    for (const { plan: path } of result.sweep?.points ?? [])
+      expect((await stat(join(out, path))).size).toBeGreaterThan(0);
+  });
+
+  it("is found again without any work, and after an interruption without repeating any", async () => {
+    const whole = await run(options(paperEngine(), { target }));
+    const again = paperEngine();
+    expect((await run(options(again, { target }))).target).toEqual(whole.target);
+    expect(again.calls.filter(isWork)).toEqual([]);
+    await rm(out, { recursive: true });
+    let scored = 0;
+    const dying = paperEngine((call) => {
+      if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
+    });
+    await expect(run(options(dying, { target }))).rejects.toThrow("killed");
+    const rest = paperEngine();
+    const resumed = await run(options(rest, { target }));
+    expect(resumed.target).toEqual(whole.target);
+    expect(rest.calls.some((call) => call.startsWith("roundTrip"))).toBe(false);
+  });
+
+  it("that no file has is refused as infeasible, with the best there was", async () => {
+    const hopeless = { measure: "kld", limit: 1e-6 } as const;
+    const error = await run(options(paperEngine(), { target: hopeless })).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InfeasibleError);
+    expect((error as Error).message).toMatch(/--kld 0.000001: none of \d+ plans meets it .* the best has KLD/);
+  });
+});
+
+describe("a sweep", () => {
+  const sweep = [3.5, 4.5, 6].map((value) => ({ kind: "bpw", value, text: `--bpw ${value}` }) as const);
+
+  it("has a point and a preset for each budget, the survivors by size, and the calibration", async () => {
+    const result = await run(options(paperEngine(), { sweep, budgetGiven: true }));
+    const points = result.sweep?.points ?? [];
+    expect(points.map(({ budget }) => budget)).toEqual(["--bpw 3.5", "--bpw 4.5", "--bpw 6"]);
+    expect(result.rows.filter(({ kind }) => kind === "preset").length).toBeGreaterThanOrEqual(2);
+    for (const { label } of points) expect(result.sweep?.survivors).toContain(label);
+    // KLD falls with the bytes here, far slower than the predicted loss
+    expect(result.sweep?.calibration?.ratios).toHaveLength(3);
+    expect(result.warnings.join("\n")).toMatch(/predicted and measured loss part/);
+    const kinds = new Set(result.rows.map(({ kind }) => kind));
+    expect(kinds).toContain("plan");
+  });
+
+  it("takes its knee for the plan where no budget is given", async () => {
+    const result = await run(options(paperEngine(), { sweep }));
+    const bend = result.sweep?.points.find(({ label }) => label === result.sweep?.knee);
+    const plan = result.rows.find(({ kind }) => kind === "plan");
+    if (bend === undefined) expect(result.asked.budget).toBe("--like Q4_K_M");
+    else expect(plan?.fileBytes).toBe(bend.fileBytes);
+  });
+});
