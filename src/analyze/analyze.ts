@@ -8,7 +8,7 @@ import { setMaxListeners } from "node:events";
 import type { Engine } from "../engine/engine.ts";
 import { InterruptedError } from "../errors.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
-import type { Model, ModelFile } from "../gguf/model.ts";
+import type { Model, ModelFile, TensorInfo } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { findHoles } from "../imatrix/coverage.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
@@ -22,8 +22,14 @@ import {
   type TensorAnalysis,
 } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
+import { createMemoryBudget, DEFAULT_MEMORY_BYTES, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
 import { type ResidualWriter, spectralPositionOf, spectralPositions } from "./spectral-position.ts";
-import { describeTensor, measureTensor, type TensorMeasurement } from "./tensor-measurement.ts";
+import {
+  describeTensor,
+  type MeasurementOptions,
+  measureTensor,
+  type TensorMeasurement,
+} from "./tensor-measurement.ts";
 import { createWorkQueue } from "./work-queue.ts";
 
 export interface AnalyzeOptions {
@@ -37,13 +43,22 @@ export interface AnalyzeOptions {
   readonly targetRelativeSe?: number;
   readonly exactMetrics?: boolean;
   readonly exactDistortion?: boolean;
+  /** Bytes of weights in memory at once, over all tensors; default 1 GiB. */
+  readonly memoryBytes?: number;
+  /** Measurements of an earlier analysis with the same options, by tensor. */
+  readonly finished?: ReadonlyMap<string, TensorMeasurement>;
+  /** Called with each new measurement, and waited for. */
+  readonly onMeasured?: (measurement: TensorMeasurement) => Promise<void>;
   readonly signal?: AbortSignal;
   /** Called after each measured tensor, of `total` to measure. */
   readonly onProgress?: (done: number, total: number, name: string) => void;
 }
 
 /** Distortions of neighbouring types differ by 15 % (Q4_K, IQ4_XS) and more: 2 % never confuses them. */
-const TARGET_RELATIVE_SE = 0.02;
+export const TARGET_RELATIVE_SE = 0.02;
+
+/** Tensors under way per thread: while some compute, others read. */
+const TENSORS_PER_THREAD = 2;
 
 /**
  * Analyze a model. Throws FormatError where the imatrix is of another model or weights are not finite, and
@@ -87,7 +102,8 @@ async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise
   if (signal?.aborted) throw new InterruptedError();
   signal?.addEventListener("abort", onAbort, { once: true });
 
-  const tensorQueue = createWorkQueue(threads, stop.signal);
+  const tensorQueue = createWorkQueue(TENSORS_PER_THREAD * threads, stop.signal);
+  const memory = createMemoryBudget(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
   const measurement = {
     file,
     engine: options.engine,
@@ -107,7 +123,8 @@ async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise
     described.map(async ({ tensor, analysis }): Promise<TensorMeasurement> => {
       if (!analysis.eligible) return { analysis, bytesRead: 0 };
       try {
-        const result = await tensorQueue.run(() => measureTensor(tensor, measurement));
+        const known = options.finished?.get(tensor.name);
+        const result = known ?? (await tensorQueue.run(() => measureWithin(memory, tensor, measurement, options)));
         onProgress?.(++done, total, tensor.name);
         return result;
       } catch (error) {
@@ -120,6 +137,18 @@ async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise
   signal?.removeEventListener("abort", onAbort);
   if (failure !== undefined) throw failure;
   return settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
+
+async function measureWithin(
+  memory: MemoryBudget,
+  tensor: TensorInfo,
+  measurement: MeasurementOptions,
+  { onMeasured }: AnalyzeOptions,
+): Promise<TensorMeasurement> {
+  const bytes = measurementBytes(tensor, measurement.exactMetrics);
+  const measured = await memory.run(bytes, () => measureTensor(tensor, measurement));
+  await onMeasured?.(measured);
+  return measured;
 }
 
 function withPositions(measurements: readonly TensorMeasurement[], layers: number): TensorAnalysis[] {

@@ -17,7 +17,7 @@ import {
 } from "./sampling.ts";
 
 /** Decoded bytes of the largest piece of a tensor that is in memory at once. */
-const PIECE_BYTES = 64 << 20;
+export const PIECE_BYTES = 64 << 20;
 
 /** Yield the sample of a tensor, one matrix for each expert looked at. Its rows stay with the reader. */
 export async function* sampleMatrices(
@@ -51,6 +51,21 @@ export async function* wholeMatrices(reader: RowReader, order: BandOrder, backen
       yield decode(backend, reader, await reader.read([{ matrix, firstRow: matrix * matrixRows + start, rows }]));
     }
   }
+}
+
+/** The same matrices, each read while the one before it is worked on; the first is there when this returns. */
+export async function aheadOf(matrices: AsyncGenerator<Matrix>): Promise<AsyncIterable<Matrix>> {
+  const first = await matrices.next();
+  return (async function* () {
+    let next: IteratorResult<Matrix> = first;
+    while (!next.done) {
+      const following = matrices.next();
+      // what goes wrong is thrown when its turn comes
+      following.catch(() => undefined);
+      yield next.value;
+      next = await following;
+    }
+  })();
 }
 
 function shifted(band: Band, matrix: number, matrixRows: number): Band {

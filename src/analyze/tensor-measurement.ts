@@ -10,12 +10,12 @@ import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { isDecodable } from "../kernels/decode.ts";
 import type { MetricName, TensorAnalysis } from "./analysis.ts";
-import { checkFinite } from "./band-sums.ts";
+import { checkFinite, JOB_BYTES } from "./band-sums.ts";
 import { measureDistortion } from "./distortion.ts";
-import { sampleMatrices, wholeMatrices } from "./metric-sample.ts";
+import { aheadOf, sampleMatrices, wholeMatrices } from "./metric-sample.ts";
 import { type MeasuredMetrics, measureMetrics } from "./metrics.ts";
 import { createRowReader, type RowReader } from "./row-reader.ts";
-import { type BandOrder, orderBands, rowLayout, SAMPLING_DESIGN } from "./sampling.ts";
+import { type BandOrder, orderBands, rowLayout, SAMPLING_DESIGN, type SamplingDesign } from "./sampling.ts";
 import type { WorkQueue } from "./work-queue.ts";
 
 export interface MeasurementOptions {
@@ -67,6 +67,7 @@ export async function measureTensor(tensor: TensorInfo, options: MeasurementOpti
   const { file, imatrix, seed } = options;
   const reader = createRowReader(file, tensor);
   const layout = rowLayout(tensor.shape);
+  const design = options.exactDistortion ? wholeDesign(reader.rowBytes) : SAMPLING_DESIGN;
   const order = orderBands(layout, tensor.name, seed);
   const found = imatrix && importanceOf(imatrix, tensor);
   const importance = found instanceof Float32Array ? found : undefined;
@@ -76,9 +77,9 @@ export async function measureTensor(tensor: TensorInfo, options: MeasurementOpti
     ...options,
     path: file.model.path,
     reader,
-    order,
+    order: orderBands(layout, tensor.name, seed, design),
     types: candidateTypes(tensor, { importance: importance !== undefined }),
-    firstBands: SAMPLING_DESIGN.firstBands,
+    firstBands: design.firstBands,
     exact: options.exactDistortion,
     ...(importance && { importance }),
   });
@@ -98,6 +99,11 @@ export async function measureTensor(tensor: TensorInfo, options: MeasurementOpti
   };
 }
 
+/** Where every row is quantized no standard error is needed, and a band may be as large as a job. */
+function wholeDesign(rowBytes: number): SamplingDesign {
+  return { ...SAMPLING_DESIGN, bandRows: Math.max(1, Math.floor(JOB_BYTES / rowBytes)) };
+}
+
 async function metricsOf(
   tensor: TensorInfo,
   reader: RowReader,
@@ -105,15 +111,10 @@ async function metricsOf(
   { backend, queue, seed, exactMetrics, file }: MeasurementOptions,
 ): Promise<MeasuredMetrics> {
   if (!isDecodable(tensor.type)) return withoutMetrics(tensor.type);
-  const measured = await queue.run(() =>
-    measureMetrics(
-      backend,
-      exactMetrics ? wholeMatrices(reader, order, backend) : sampleMatrices(reader, order, seed, backend),
-      {
-        exact: exactMetrics,
-      },
-    ),
-  );
+  const pieces = exactMetrics ? wholeMatrices(reader, order, backend) : sampleMatrices(reader, order, seed, backend);
+  // read while others compute
+  const sample = await aheadOf(pieces);
+  const measured = await queue.run(() => measureMetrics(backend, sample, { exact: exactMetrics }));
   checkFinite(file.model.path, tensor.name, measured.nonFinite, reader.rowsRead() * (tensor.shape[0] ?? 1));
   return measured;
 }

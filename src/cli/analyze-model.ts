@@ -1,6 +1,7 @@
 /** Path of a model → Analysis: opens what analyze/ needs, shows progress, and closes everything again. */
 import type { Analysis } from "../analyze/analysis.ts";
-import { type AnalyzeOptions, analyze } from "../analyze/analyze.ts";
+import { analyzeCached, type CachedAnalyzeOptions } from "../analyze/analysis-cache.ts";
+import { defaultCacheDir } from "../cache-dir.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
@@ -19,13 +20,14 @@ export interface AnalyzeModelOptions {
   readonly threads: number;
   readonly backend: string;
   readonly seed: number;
-  /** Whether what is fetched of a remote model may be kept on disk. */
+  /** Whether the analysis, and what is fetched of a remote model, may be kept on disk. */
   readonly cache: boolean;
   /** Path of an importance matrix. */
   readonly imatrix?: string;
   readonly targetRelativeSe?: number;
   readonly exactMetrics?: boolean;
   readonly exactDistortion?: boolean;
+  readonly memoryBytes?: number;
 }
 
 /** Analyze the model `path` names. Everything that can be refused is refused before the work starts. */
@@ -85,12 +87,12 @@ async function measure(
   signal: AbortSignal,
   output: Output,
 ): Promise<Analysis> {
-  const { threads, seed, backend: backendName, imatrix: _, cache: __, ...rest } = options;
+  const { threads, seed, backend: backendName, imatrix: _, cache, ...rest } = options;
   const backend = openBackend(backendName, threads);
   const engine = await openEngine({ threads });
   const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;
   const progress = output.progress("analyze", total, `tensors of ${printable(file.model.path)}`);
-  const analyzeOptions: AnalyzeOptions = {
+  const analyzeOptions: CachedAnalyzeOptions = {
     ...rest,
     engine,
     backend,
@@ -98,10 +100,12 @@ async function measure(
     threads,
     signal,
     onProgress: (done, _total, name) => progress.update(done, [traffic() ?? [], name].flat().join(", ")),
+    onNote: (text) => output.note(printable(text)),
+    ...(cache && { cacheDir: defaultCacheDir() }),
     ...(imatrix && { imatrix }),
   };
   try {
-    return await analyze(file, readFacts(file.model), analyzeOptions);
+    return await analyzeCached(file, readFacts(file.model), analyzeOptions);
   } finally {
     progress.end();
     await Promise.all([engine.close(), backend.close()]);

@@ -4,6 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 import { Option } from "commander";
+import { parseSize } from "../allocate/budget.ts";
+import { DEFAULT_MEMORY_BYTES, LEAST_MEMORY_BYTES } from "../analyze/memory-budget.ts";
 import { UsageError } from "../errors.ts";
 
 /** What sampling starts from unless --seed says otherwise. */
@@ -38,8 +40,42 @@ export const seedOption = () =>
 
 export const forceOption = () => new Option("--force", "replace output files that exist");
 
-export const remoteCacheOption = () =>
-  new Option("--no-cache", "keep nothing of a remote model on disk, and use nothing kept before");
+export const noCacheOption = () =>
+  new Option("--no-cache", "keep nothing in the cache (analyses, parts of remote models), and use nothing kept there");
+
+export const memoryOption = () =>
+  new Option("--memory <size>", "memory for weights at once, like 1GiB or 500MB")
+    .argParser(parseMemory)
+    .default(DEFAULT_MEMORY_BYTES, "1GiB");
+
+/** What `--exact` asks for. */
+export interface Exact {
+  readonly exactMetrics: true;
+  readonly exactDistortion: boolean;
+}
+
+export const exactOption = () =>
+  new Option(
+    "--exact [what]",
+    "compute the metrics over every weight; --exact=distortion also quantizes every weight in each type",
+  )
+    .preset("metrics")
+    .argParser(parseExact);
+
+function parseExact(text: string): Exact {
+  if (text === "metrics" || text === "distortion") {
+    return { exactMetrics: true, exactDistortion: text === "distortion" };
+  }
+  throw new UsageError(`--exact: expected nothing or distortion, got "${text}"`);
+}
+
+function parseMemory(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes >= LEAST_MEMORY_BYTES) return bytes;
+  throw new UsageError(
+    `--memory ${text}: expected at least ${LEAST_MEMORY_BYTES / 2 ** 20}MiB, the largest piece of a tensor`,
+  );
+}
 
 /** Parse a whole number. Throws UsageError outside `min` to `max`. */
 export function parseInteger(option: string, text: string, min: number, max: number): number {

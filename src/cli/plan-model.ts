@@ -20,6 +20,7 @@ import { recostPlan } from "../plan/recost.ts";
 import { analyzeModel } from "./analyze-model.ts";
 import type { CommandContext } from "./context.ts";
 import { openNamedModel } from "./open-named-model.ts";
+import type { Exact } from "./options.ts";
 import type { Output } from "./output.ts";
 import { isJson, loadAnalysis, loadPlan, loadRecipe, readText } from "./read-document.ts";
 
@@ -45,6 +46,8 @@ export interface PlanRequest {
   readonly seed: number;
   /** commander's name for --no-cache. */
   readonly cache: boolean;
+  readonly exact?: Exact;
+  readonly memory: number;
 }
 
 /** Plan the model or analysis at `source`. Everything that can be wrong in the request is checked before the analysis. */
@@ -146,14 +149,14 @@ function refuseChoices(request: PlanRequest, because: string): void {
 
 async function analysisOf(
   source: string,
-  { threads, backend, seed, imatrix, cache }: PlanRequest,
+  { threads, backend, seed, imatrix, cache, memory, exact }: PlanRequest,
   context: CommandContext,
   output: Output,
 ): Promise<Analysis> {
   if (!(await isJson(source))) {
     return analyzeModel(
       source,
-      { threads, backend, seed, cache, ...(imatrix === undefined ? {} : { imatrix }) },
+      { threads, backend, seed, cache, memoryBytes: memory, ...exact, ...(imatrix === undefined ? {} : { imatrix }) },
       context,
       output,
     );

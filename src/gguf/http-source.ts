@@ -58,7 +58,8 @@ export function createHttpSession(options: HttpOptions = {}): HttpSession {
       // a weak validator may stay the same when bytes change
       const isKept = root !== undefined && budget !== undefined && strong;
       const cache = isKept ? new RangeCache({ root, budget, key, totalBytes, onNote }) : undefined;
-      return new HttpSource(target.path, totalBytes, connection, cache, onTransfer);
+      const source = new HttpSource(target.path, totalBytes, connection, cache, onTransfer);
+      return strong ? Object.assign(source, { revision: key }) : source;
     },
   };
 }

@@ -62,6 +62,8 @@ export interface Model {
 /** A model whose data can be read, from local files or by HTTP ranges. */
 export interface ModelFile {
   readonly model: Model;
+  /** Differs between contents of these files, as sizes and times or the server's ETags tell; absent where nothing tells. */
+  readonly revision?: string;
   /** `bytes` bytes of the tensor's data, from byte `start` of it. Throws FormatError on a short read. */
   read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array>;
   close(): Promise<void>;

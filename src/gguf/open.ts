@@ -38,7 +38,9 @@ export async function openModel(path: string, options: HttpOptions = {}): Promis
       sources.push(source);
       return http === undefined ? source : readAhead(source);
     });
-    return new OpenModelFile(await describe(location.path, shards), sources);
+    const file = new OpenModelFile(await describe(location.path, shards), sources);
+    const revisions = sources.map(({ revision, byteLength }) => revision && `${byteLength} bytes, ${revision}`);
+    return revisions.includes(undefined) ? file : Object.assign(file, { revision: revisions.join("; ") });
   } catch (error) {
     await closeAll(sources);
     throw error;

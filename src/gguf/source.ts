@@ -8,6 +8,8 @@ import { FileError, FormatError } from "../errors.ts";
 export interface ByteSource {
   readonly path: string;
   readonly byteLength: number;
+  /** Differs between contents that were under this name one after another; absent where nothing tells them apart. */
+  readonly revision?: string;
   /** Exactly `bytes` bytes from `offset`. Throws FormatError where the source ends before them. */
   read(offset: number, bytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -23,7 +25,7 @@ export async function openFileSource(path: string): Promise<ByteSource> {
     const status = await stat(path);
     if (status.isDirectory()) throw new FileError(path, "is a directory; name the .gguf file in it");
     if (!status.isFile()) throw new FileError(path, "is not a regular file; name a .gguf file on disk");
-    return new FileSource(path, status.size, await open(path, "r"));
+    return new FileSource(path, status.size, `modified ${status.mtimeMs}`, await open(path, "r"));
   } catch (error) {
     throw error instanceof FileError ? error : readError(path, error as NodeJS.ErrnoException);
   }
@@ -32,11 +34,13 @@ export async function openFileSource(path: string): Promise<ByteSource> {
 class FileSource implements ByteSource {
   readonly path: string;
   readonly byteLength: number;
+  readonly revision: string;
   readonly #handle: FileHandle;
 
-  constructor(path: string, byteLength: number, handle: FileHandle) {
+  constructor(path: string, byteLength: number, revision: string, handle: FileHandle) {
     this.path = path;
     this.byteLength = byteLength;
+    this.revision = revision;
     this.#handle = handle;
   }
 

@@ -81,6 +81,8 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   fingerprint: "the model",
   imatrix: "--imatrix",
   seed: "--seed",
+  exactMetrics: "--exact",
+  exactDistortion: "--exact=distortion",
   engine: "the engine",
   prismVersion: "the version of prism",
   budget: "the budget",

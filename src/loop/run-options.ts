@@ -36,6 +36,8 @@ export interface RunOptions {
   readonly gpuLayers: number;
   readonly exactMetrics?: boolean;
   readonly exactDistortion?: boolean;
+  /** Bytes of weights in memory at once during the analysis. */
+  readonly memoryBytes?: number;
   readonly gates: readonly Gate[];
   /** Where sampled texts and logits are kept; absent: only while the run lasts. */
   readonly cacheDir?: string;

@@ -5,8 +5,8 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
+import { analyzeCached } from "../analyze/analysis-cache.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
-import { analyze } from "../analyze/analyze.ts";
 import { fileExists, writeFileAside } from "../aside-file.ts";
 import { InterruptedError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
@@ -97,13 +97,16 @@ async function analyzeSource(options: RunOptions, path: string, { imatrix }: Run
   options.onStage?.(stage);
   const file = await openLocalModel(options.model);
   try {
-    const analysis = await analyze(file, readFacts(file.model), {
+    const analysis = await analyzeCached(file, readFacts(file.model), {
       engine: options.engine,
       backend: options.backend,
       seed: options.seed,
       threads: options.threads,
       exactMetrics: options.exactMetrics ?? false,
       exactDistortion: options.exactDistortion ?? false,
+      onNote: (text) => options.onStage?.(text),
+      ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
+      ...(options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir }),
       ...(imatrix === undefined ? {} : { imatrix }),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       onProgress: (done, total) => options.onProgress?.(stage, done, total),

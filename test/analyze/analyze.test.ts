@@ -220,6 +220,6 @@ describe("progress and abort", () => {
       throw new Error("no more memory");
     });
     await expect(run(TENSORS, { engine: failing, threads: 1 })).rejects.toThrow("no more memory");
-    expect(jobs).toHaveLength(1);
+    expect(jobs.length).toBeLessThanOrEqual(2);
   });
 });

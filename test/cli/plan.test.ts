@@ -54,7 +54,7 @@ describe("prism analyze", () => {
 
   it("stops on Ctrl-C with 130 and leaves no file behind", async () => {
     mkdirSync(at("interrupted"));
-    const { child, outcome } = startPrism(["analyze", MODEL, "-o", "interrupted/a.json"], folder.path);
+    const { child, outcome } = startPrism(["analyze", MODEL, "--no-cache", "-o", "interrupted/a.json"], folder.path);
     await new Promise((resolve) => child.stderr?.once("data", resolve));
     child.kill("SIGINT");
     const { code, stdout, stderr } = await outcome;

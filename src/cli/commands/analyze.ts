@@ -1,19 +1,21 @@
 /** prism analyze: metrics and distortion of every tensor, kept in a file that plans are made from in seconds. */
 import { Command } from "commander";
 import { writeFileAside } from "../../aside-file.ts";
-import { UsageError } from "../../errors.ts";
 import { renderAnalysisTable } from "../../report/terminal/analysis-table.ts";
 import { type AnalyzeModelOptions, analyzeModel } from "../analyze-model.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import {
   backendOption,
+  type Exact,
+  exactOption,
   forceOption,
   jsonOption,
   MODEL_ARGUMENT,
+  memoryOption,
+  noCacheOption,
   parseFraction,
   quietOption,
-  remoteCacheOption,
   seedOption,
   threadsOption,
 } from "../options.ts";
@@ -21,12 +23,10 @@ import { openOutput } from "../output.ts";
 import { checkOutputs } from "../output-files.ts";
 import { defaultAnalysisPath } from "../output-names.ts";
 
-type Exact = Pick<AnalyzeModelOptions, "exactMetrics" | "exactDistortion">;
-
 interface AnalyzeCliOptions extends Pick<AnalyzeModelOptions, "threads" | "backend" | "seed" | "imatrix" | "cache"> {
   readonly output?: string;
-  /** True where --exact has no value. */
-  readonly exact?: Exact | true;
+  readonly exact?: Exact;
+  readonly memory: number;
   readonly targetSe?: number;
   readonly force?: boolean;
   readonly json?: boolean;
@@ -39,7 +39,7 @@ export function analyzeCommand(context: CommandContext): Command {
     .argument("<model>", MODEL_ARGUMENT)
     .option("-o, --output <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
     .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
-    .option("--exact [what]", "read every row for metrics, distortion or (without a value) both", parseExact)
+    .addOption(exactOption())
     .option(
       "--target-se <fraction>",
       "relative standard error of the distortion to sample until (default: 0.02)",
@@ -47,27 +47,20 @@ export function analyzeCommand(context: CommandContext): Command {
     )
     .addOption(threadsOption())
     .addOption(backendOption())
+    .addOption(memoryOption())
     .addOption(seedOption())
-    .addOption(remoteCacheOption())
+    .addOption(noCacheOption())
     .addOption(forceOption())
     .addOption(jsonOption())
     .addOption(quietOption())
     .action((path: string, options: AnalyzeCliOptions) => runAnalyze(path, options, context));
 }
 
-function parseExact(text: string): Exact {
-  if (text !== "metrics" && text !== "distortion") {
-    throw new UsageError(`--exact: expected metrics, distortion or nothing, got "${text}"`);
-  }
-  return { exactMetrics: text === "metrics", exactDistortion: text === "distortion" };
-}
-
 async function runAnalyze(path: string, options: AnalyzeCliOptions, context: CommandContext): Promise<void> {
-  const { output: named, exact, force = false, targetSe, threads, backend, seed, imatrix, cache } = options;
+  const { output: named, exact, force = false, targetSe, threads, backend, seed, imatrix, cache, memory } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
   await checkOutputs([target], force);
-  const both = { exactMetrics: true, exactDistortion: true };
   const analysis = await analyzeModel(
     path,
     {
@@ -75,9 +68,10 @@ async function runAnalyze(path: string, options: AnalyzeCliOptions, context: Com
       backend,
       seed,
       cache,
+      memoryBytes: memory,
       ...(imatrix === undefined ? {} : { imatrix }),
       ...(targetSe === undefined ? {} : { targetRelativeSe: targetSe }),
-      ...(exact === true ? both : exact),
+      ...exact,
     },
     context,
     output,

@@ -6,7 +6,7 @@ import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { noteTraffic, openNamedModel } from "../open-named-model.ts";
-import { jsonOption, MODEL_ARGUMENT, quietOption, remoteCacheOption } from "../options.ts";
+import { jsonOption, MODEL_ARGUMENT, noCacheOption, quietOption } from "../options.ts";
 import { openOutput } from "../output.ts";
 
 interface InspectOptions {
@@ -19,7 +19,7 @@ export function inspectCommand(context: CommandContext): Command {
   return new Command("inspect")
     .description("show the header of a model: classes of tensors, exact sizes of the presets, findings")
     .argument("<model>", MODEL_ARGUMENT)
-    .addOption(remoteCacheOption())
+    .addOption(noCacheOption())
     .addOption(jsonOption())
     .addOption(quietOption())
     .action((path: string, options: InspectOptions) => runInspect(path, options, context));

@@ -9,11 +9,13 @@ import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import {
   backendOption,
+  exactOption,
   forceOption,
   jsonOption,
   MODEL_ARGUMENT,
+  memoryOption,
+  noCacheOption,
   quietOption,
-  remoteCacheOption,
   seedOption,
   threadsOption,
 } from "../options.ts";
@@ -67,8 +69,10 @@ export function planCommand(context: CommandContext): Command {
     .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning")
     .addOption(threadsOption())
     .addOption(backendOption())
+    .addOption(exactOption())
+    .addOption(memoryOption())
     .addOption(seedOption())
-    .addOption(remoteCacheOption())
+    .addOption(noCacheOption())
     .addOption(forceOption())
     .addOption(jsonOption())
     .addOption(quietOption())

@@ -16,9 +16,11 @@ import { nextCommand } from "../next-command.ts";
 import {
   backendOption,
   collect,
+  exactOption,
   forceOption,
   jsonOption,
   llamaDirOption,
+  memoryOption,
   quietOption,
   seedOption,
   threadsOption,
@@ -80,6 +82,8 @@ export function runCommand(context: CommandContext): Command {
   return addEvaluationOptions(command)
     .addOption(threadsOption())
     .addOption(backendOption())
+    .addOption(exactOption())
+    .addOption(memoryOption())
     .addOption(llamaDirOption())
     .addOption(seedOption())
     .addOption(forceOption())
@@ -122,6 +126,8 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
       guards: guardSwitches(options),
       seed: options.seed,
       threads: options.threads,
+      memoryBytes: options.memory,
+      ...options.exact,
       keepModels: options.keepModels ?? false,
       allowRequantize: options.allowRequantize ?? false,
       force: options.force ?? false,

@@ -62,12 +62,12 @@ function heading({ model, sampling, tensors, imatrix, backend, engine }: Analysi
   return formatTable([{ header: "ANALYSIS" }, { header: printable(model.name ?? model.path) }], rows);
 }
 
-/** The least precise distortion: standard error relative to the value. */
+/** The least precise distortion, of the types that were not dropped: standard error relative to the value. */
 function worstSe(tensors: readonly TensorAnalysis[]): { name: string; type: string; relativeSe: number } | undefined {
   let worst: { name: string; type: string; relativeSe: number } | undefined;
   for (const { name, distortion } of tensors) {
-    for (const [type, { value, se }] of Object.entries(distortion ?? {})) {
-      if (isFloatType(type as TensorType) || value === 0) continue;
+    for (const [type, { value, se, dominatedBy }] of Object.entries(distortion ?? {})) {
+      if (isFloatType(type as TensorType) || value === 0 || dominatedBy !== undefined) continue;
       if (worst === undefined || se / value > worst.relativeSe) worst = { name, type, relativeSe: se / value };
     }
   }

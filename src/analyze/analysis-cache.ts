@@ -1,0 +1,142 @@
+/**
+ * Analyses that were made before, and those that were interrupted. An entry is the analysis of one content of a model
+ * with one imatrix and set of options; beside it, while it is being made, lies a journal with a line per measured tensor.
+ * What can't be read is made again; what was unused longest goes when the folder is full.
+ */
+import { createHash } from "node:crypto";
+import { appendFile, readFile, rm, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { makeFolder, writeFileAside } from "../aside-file.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { createCacheBudget } from "../gguf/http/cache-budget.ts";
+import type { ModelFile } from "../gguf/model.ts";
+import { PRISM_VERSION } from "../version.ts";
+import type { Analysis } from "./analysis.ts";
+import { readAnalysis } from "./analysis-document.ts";
+import { type AnalyzeOptions, analyze, TARGET_RELATIVE_SE } from "./analyze.ts";
+import type { TensorMeasurement } from "./tensor-measurement.ts";
+
+export interface CachedAnalyzeOptions extends Omit<AnalyzeOptions, "finished" | "onMeasured"> {
+  /** Where analyses are kept; absent: nothing is kept. */
+  readonly cacheDir?: string;
+  /** Called with what a person should know, in words. */
+  readonly onNote?: (text: string) => void;
+}
+
+/** Counts changes of what is measured: an older entry is not used. */
+const METHOD = 2;
+
+/** Bytes of all entries: some 200 models of 400 tensors. */
+const LIMIT_BYTES = 200e6;
+
+/** Analyze a model, or take up what the cache holds of that. Throws as analyze() does. */
+export async function analyzeCached(
+  file: ModelFile,
+  facts: ModelFacts,
+  { cacheDir, onNote = () => undefined, ...options }: CachedAnalyzeOptions,
+): Promise<Analysis> {
+  const key = file.revision === undefined ? undefined : describeAsked(file, file.revision, options);
+  if (cacheDir === undefined || key === undefined) return analyze(file, facts, options);
+  const root = join(cacheDir, "analyses");
+  const path = join(root, key.slice(0, 2), `${key.slice(2)}.json`);
+  const found = await readEntry(path, file);
+  if (found !== undefined) {
+    onNote(`using the analysis of ${found.createdAt.slice(0, 10)} from the cache; --no-cache makes it anew`);
+    return found;
+  }
+  const unkept = (error: unknown) => onNote(`! the analysis is not kept: ${(error as Error).message}`);
+  try {
+    await makeFolder(dirname(path));
+  } catch (error) {
+    unkept(error);
+    return analyze(file, facts, options);
+  }
+  const analysis = await analyzeWithJournal(`${path}.journal`, file, facts, options, onNote);
+  await keep(root, path, analysis).catch(unkept);
+  return analysis;
+}
+
+async function keep(root: string, path: string, analysis: Analysis): Promise<void> {
+  const text = `${JSON.stringify(analysis)}\n`;
+  await createCacheBudget(root, LIMIT_BYTES).makeRoom(text.length);
+  await writeFileAside(path, text);
+  await rm(`${path}.journal`, { force: true });
+}
+
+/** A name for everything the measured values depend on. */
+function describeAsked({ model }: ModelFile, revision: string, options: AnalyzeOptions): string {
+  const { engine, backend, imatrix, seed, targetRelativeSe = TARGET_RELATIVE_SE } = options;
+  const { exactMetrics = false, exactDistortion = false } = options;
+  const asked = [METHOD, PRISM_VERSION, model.headerHash, revision, imatrix?.sha256, imatrix?.path];
+  const how = [engine.info.version, backend.name, seed, targetRelativeSe, exactMetrics, exactDistortion];
+  return createHash("sha256")
+    .update(JSON.stringify([...asked, ...how]))
+    .digest("hex")
+    .slice(0, 32);
+}
+
+/** The entry, saying where the model lies now. */
+async function readEntry(path: string, { model }: ModelFile): Promise<Analysis | undefined> {
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    const analysis = readAnalysis(text, path);
+    await utimes(path, new Date(), new Date());
+    return {
+      ...analysis,
+      model: { ...analysis.model, path: model.path, shards: model.shards.map((shard) => shard.path) },
+    };
+  } catch {
+    await rm(path, { force: true });
+    return undefined;
+  }
+}
+
+async function analyzeWithJournal(
+  path: string,
+  file: ModelFile,
+  facts: ModelFacts,
+  options: AnalyzeOptions,
+  onNote: (text: string) => void,
+): Promise<Analysis> {
+  const finished = await readJournal(path);
+  if (finished.size > 0) onNote(`going on after ${finished.size} tensors of an analysis that was interrupted`);
+  let isKept = true;
+  return analyze(file, facts, {
+    ...options,
+    finished,
+    async onMeasured(measurement) {
+      if (!isKept) return;
+      // a full disk is no reason to stop measuring
+      await appendFile(path, `${JSON.stringify(measurement)}\n`).catch((error: Error) => {
+        isKept = false;
+        onNote(`! an interruption would begin anew: ${error.message}`);
+      });
+    },
+  });
+}
+
+/** What a journal holds, up to the first line that was cut off; the rest is cut off too, so that it can be added to. */
+async function readJournal(path: string): Promise<Map<string, TensorMeasurement>> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const finished = new Map<string, TensorMeasurement>();
+  let whole = "";
+  for (const line of text.split("\n").slice(0, -1)) {
+    const measurement = parseMeasurement(line);
+    if (measurement === undefined) break;
+    finished.set(measurement.analysis.name, measurement);
+    whole += `${line}\n`;
+  }
+  if (whole !== text) await writeFileAside(path, whole);
+  return finished;
+}
+
+function parseMeasurement(line: string): TensorMeasurement | undefined {
+  try {
+    const { analysis, bytesRead, sigmaMax } = JSON.parse(line) as TensorMeasurement;
+    const isWhole = typeof analysis.name === "string" && analysis.distortion !== undefined && bytesRead >= 0;
+    return isWhole ? { analysis, bytesRead, ...(sigmaMax === undefined ? {} : { sigmaMax }) } : undefined;
+  } catch {
+    return undefined;
+  }
+}
