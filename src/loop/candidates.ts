@@ -1,6 +1,7 @@
 /**
- * What a run quantizes and evaluates beside the plan: stock presets, the uniform types around the plan's size, the plan
- * with s = elements where another sensitivity was used, and shuffles of equal bytes. Pure choice; run.ts does the work.
+ * What a run quantizes and evaluates beside the plan: stock presets, the uniform types around the plan's size, published
+ * recipes for this very model, the plan with s = elements where another sensitivity was used, and shuffles of equal
+ * bytes. Pure choice; run.ts does the work.
  */
 import type { Analysis } from "../analyze/analysis.ts";
 import { type Sensitivity, uniformSensitivity } from "../analyze/sensitivity.ts";
@@ -11,6 +12,8 @@ import type { TensorType } from "../ggml/tensor-types.ts";
 import { presetTypes } from "../plan/budget.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
+import { planFromRecipe } from "../plan/plan-from-recipe.ts";
+import type { PublishedRecipe } from "../plan/published-recipe.ts";
 import {
   planCandidates,
   planSpec,
@@ -41,6 +44,8 @@ export interface CandidateOptions {
   /** What the plan was made from: the shuffles are solved with the same. */
   readonly planOptions: PlanOptions;
   readonly baselines: readonly FileType[];
+  /** Published recipes that were made for this model's shapes. */
+  readonly recipes?: readonly PublishedRecipe[];
   readonly imatrix?: EngineImatrix;
   /** Where a candidate's model is written. */
   readonly pathOf: (slug: string) => string;
@@ -56,8 +61,21 @@ export function chooseControls(options: CandidateOptions): Candidate[] {
       const slug = `uniform-${type}`;
       return { label: `all ${type}`, kind: "uniform", slug, spec: uniformSpec(plan, type, pathOf(slug), imatrix) };
     }),
+    ...publishedControls(options),
     ...solvedControls(options),
   ];
+}
+
+/** What today's llama-quantize makes of each recipe: a file of its own size, beside the plan's. */
+function publishedControls({ plan, planOptions, recipes = [], imatrix, pathOf }: CandidateOptions): Candidate[] {
+  const { analysis, sensitivity } = planOptions;
+  return recipes.map((recipe, index): Candidate => {
+    const text = `the recipe ${recipe.name}`;
+    const published = planFromRecipe({ analysis, sensitivity, recipe, text });
+    const slug = `published-${index + 1}`;
+    const spec = planSpec(published, plan.source.path, pathOf(slug), imatrix);
+    return { label: recipe.name, kind: "published", slug, spec };
+  });
 }
 
 export function presetCandidate(

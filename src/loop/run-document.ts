@@ -12,7 +12,7 @@ export const RUN_SCHEMA = "prism.run/1";
 export const SAME_SIZE = 0.005;
 
 /** `uniform-s`: the plan with s = elements, the control of any other sensitivity. */
-export type RowKind = "plan" | "preset" | "uniform" | "uniform-s" | "shuffle" | "reference";
+export type RowKind = "plan" | "preset" | "published" | "uniform" | "uniform-s" | "shuffle" | "reference";
 
 export interface RunRow {
   readonly label: string;

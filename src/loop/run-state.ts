@@ -75,7 +75,7 @@ async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | 
 }
 
 /** Names a run gives its models and evaluations (candidates.ts). */
-const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|shuffle-\d+)\.(gguf|json)$/;
+const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is

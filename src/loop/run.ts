@@ -19,6 +19,7 @@ import { planSpec } from "../quantize/plan-spec.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { checkText } from "./check-text.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import { matchingRecipes } from "./published-recipes.ts";
 import type { Run } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
 import { judgeRun } from "./run-rows.ts";
@@ -67,6 +68,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     plan,
     planOptions: { ...planOptions, budget: settled.budget },
     baselines: options.baselines,
+    recipes: await matchingRecipes(analysis),
     pathOf: directory.model,
     ...(imatrix === undefined ? {} : { imatrix }),
   });

@@ -108,7 +108,7 @@ function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind)
   if (kld === undefined || plan.kld === undefined) return "";
   const change = 100 * (plan.kld.mean / kld - 1);
   const comparison = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "lower" : "higher"}`;
-  return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size`;
+  return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size (${kld.toPrecision(3)})`;
 }
 
 /**

@@ -9,8 +9,10 @@ import { readFacts } from "../../src/gguf/facts.ts";
 import { readImatrix } from "../../src/imatrix/imatrix.ts";
 import { checkBaselines } from "../../src/loop/baselines.ts";
 import { chooseControls, neighbourPresets, neighbourTypes } from "../../src/loop/candidates.ts";
+import { matches } from "../../src/loop/published-recipes.ts";
 import type { BudgetRequest } from "../../src/plan/budget.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
+import type { PublishedRecipe } from "../../src/plan/published-recipe.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
 import { writeMadeUpImatrix } from "../quantize/made-up-imatrix.ts";
@@ -69,6 +71,28 @@ describe("the controls of a plan", () => {
     const labels = ["Q3_K_M", "Q6_K", "all Q4_K", "all Q5_K", "shuffle 1", "shuffle 2", "shuffle 3"];
     expect(controls.map(({ label }) => label)).toEqual(labels);
     expect(new Set(controls.map(({ slug }) => slug)).size).toBe(labels.length);
+  });
+
+  it("have a published recipe among them where it was made for this model's shapes", () => {
+    const { plan, planOptions } = planOf({ kind: "like", fileType: "Q4_K_M" });
+    const tensors = analysis.tensors.map(({ name, shape }) => ({ name, shape, type: "Q4_K" as const, bytes: 1 }));
+    const { arch } = analysis.facts;
+    expect(matches({ arch, tensors }, analysis)).toBe(true);
+    expect(matches({ arch: "other", tensors }, analysis)).toBe(false);
+    expect(matches({ arch, tensors: tensors.map((tensor) => ({ ...tensor, shape: [256, 7] })) }, analysis)).toBe(false);
+    const recipe: PublishedRecipe = {
+      ...{ schema: "prism.recipe/1", name: "Paper DQ", model: "Paper", arch, author: "", license: "", url: "" },
+      provenance: [],
+      command: { baseFileType: "Q3_K_M", tensorTypes: [{ pattern: "ffn_down", type: "Q5_K" }] },
+      published: { targetBpw: 4, bpw: 4, megabytes: 1, ppl: 1, pplOfQ3KM: 1 },
+      today: { llamaCpp: "0.5.0", tensorBytes: 1, elements: 1, bpw: 4 },
+      tensors,
+    };
+    const options = { plan, planOptions, baselines: [], recipes: [recipe], pathOf: (slug: string) => join(dir, slug) };
+    const found = chooseControls(options).find(({ kind }) => kind === "published");
+    expect(found).toMatchObject({ label: "Paper DQ", slug: "published-1" });
+    expect(found?.spec.expectedTypes.get("blk.0.ffn_down.weight")).toBe("Q5_K");
+    expect(found?.spec.expectedTypes.get("blk.0.ffn_up.weight")).toBe("Q3_K");
   });
 
   it("have s = elements among them only for another sensitivity", () => {

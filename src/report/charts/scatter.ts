@@ -23,6 +23,7 @@ export interface ScatterPoint {
 export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   plan: "the plan",
   preset: "stock presets",
+  published: "published recipes",
   uniform: "one type for all",
   "uniform-s": "s = elements",
   shuffle: "shuffled sensitivity",
@@ -32,6 +33,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
 const SYMBOLS: Readonly<Record<RowKind, string>> = {
   plan: "circle",
   preset: "rect",
+  published: "pin",
   uniform: "triangle",
   "uniform-s": "diamond",
   shuffle: "circle",
@@ -41,6 +43,7 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
 const SIZES: Readonly<Record<RowKind, number>> = {
   plan: 15,
   preset: 11,
+  published: 14,
   uniform: 12,
   "uniform-s": 14,
   shuffle: 9,

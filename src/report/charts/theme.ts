@@ -30,6 +30,7 @@ export const LIGHT_THEME: ChartTheme = {
   kinds: {
     plan: "#b8430b",
     preset: "#0a5c96",
+    published: "#7a5a00",
     uniform: "#0b7a5c",
     "uniform-s": "#8a3f78",
     shuffle: "#6d747d",
@@ -50,6 +51,7 @@ export const DARK_THEME: ChartTheme = {
   kinds: {
     plan: "#ff9a5c",
     preset: "#6db6ee",
+    published: "#e0c060",
     uniform: "#53c9a4",
     "uniform-s": "#dd9ccb",
     shuffle: "#a3abb5",

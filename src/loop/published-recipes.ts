@@ -1,0 +1,30 @@
+/** The published recipes (plans/*-prism-dq.json) that were made for the shapes of a run's model: one more control each. */
+import { readdir, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Analysis } from "../analyze/analysis.ts";
+import { type PublishedRecipe, readRecipe } from "../plan/published-recipe.ts";
+
+/** Where the package keeps them, seen from src/loop and from dist/loop. */
+const RECIPES = new URL("../../plans/", import.meta.url);
+
+/** Read the recipes of this model. Throws FormatError for a damaged one. */
+export async function matchingRecipes(analysis: Pick<Analysis, "facts" | "tensors">): Promise<PublishedRecipe[]> {
+  const names = (await readdir(RECIPES)).filter((name) => name.endsWith("-prism-dq.json")).sort();
+  const recipes = await Promise.all(
+    names.map(async (name) => {
+      const path = fileURLToPath(new URL(name, RECIPES));
+      return readRecipe(await readFile(path, "utf8"), path);
+    }),
+  );
+  return recipes.filter((recipe) => matches(recipe, analysis));
+}
+
+/** Whether every tensor that is quantized has the name and the shape of one of the recipe's own model. */
+export function matches(
+  { arch, tensors }: Pick<PublishedRecipe, "arch" | "tensors">,
+  analysis: Pick<Analysis, "facts" | "tensors">,
+): boolean {
+  if (arch !== analysis.facts.arch) return false;
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape.join("×")]));
+  return analysis.tensors.every(({ eligible, name, shape }) => !eligible || shapes.get(name) === shape.join("×"));
+}
