@@ -28,9 +28,9 @@ export function takeHandle(): number {
 
 /** Load a model. Throws EngineError where llama.cpp can't. */
 export async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
-  const { model, context, threads, gpuLayers } = options;
+  const { model, context, threads, gpuLayers, mapped = false } = options;
   const handle = takeHandle();
-  const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers };
+  const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers, mapped };
   const reply = await child.call<LoadReply>("load", request, passSignal(options.signal));
   const { generation } = child;
   let closed = false;

@@ -1,5 +1,5 @@
 /**
- * The embedded engine: llama.cpp from npm, in child processes. Round trips are spread over a pool of children, one per
+ * The embedded engine: llama.cpp from npm, in child processes. Round trips and rewrites are spread over a pool of children, one per
  * thread; quantizing and evaluating have a child of their own, which uses all threads inside ggml.
  */
 import { tmpdir } from "node:os";
@@ -49,6 +49,10 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
   return {
     info,
     roundTrip: (job) => pool.run(job),
+    async rewrite(job) {
+      const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
+      await Promise.all(children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) })));
+    },
     quantize: (job) => quantize(model, job),
     load: (load) => loadModel(model, load),
     loadRanker: (load) => loadRanker(model, load),

@@ -40,6 +40,28 @@ export interface RoundTripResult {
   readonly nonFinite: number;
 }
 
+/**
+ * Put the data of tensors into their place in another file of the same layout: through a tensor type and back, or,
+ * without a type, as it is. A model loaded as views of that file (`ModelLoadOptions.mapped`) sees it at once.
+ */
+export interface RewriteJob {
+  readonly from: string;
+  readonly to: string;
+  readonly tensors: readonly RewrittenTensor[];
+  readonly type?: TensorType;
+}
+
+export interface RewrittenTensor {
+  /** First byte of the data, the same in both files. */
+  readonly offset: number;
+  /** ne, innermost dimension first. */
+  readonly shape: readonly number[];
+  /** F16, BF16 or F32. */
+  readonly sourceType: TensorType;
+  /** One weight per element of a row, for each matrix of the tensor. */
+  readonly importance?: Float32Array;
+}
+
 /** One anchored rule for one or more tensors; `pattern` is an ECMAScript regular expression in lower case. */
 export interface TypeOverride {
   readonly pattern: string;
@@ -87,6 +109,8 @@ export interface ModelLoadOptions {
   readonly context: number;
   readonly threads: number;
   readonly gpuLayers: number;
+  /** Keep the weights as views of the file, on the CPU, in no other layout: what is written there is computed with. */
+  readonly mapped?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -237,12 +261,14 @@ export interface ImatrixJob {
 /**
  * The embedded engine loads models and scores them; the programs can only run llama-perplexity and
  * llama-imatrix as a whole. `info.kind` says which of `load` and `perplexity`, `imatrix` there are; the other throws
- * EngineError.
+ * EngineError, but for a load that is `mapped`.
  */
 export interface Engine {
   readonly info: EngineInfo;
   /** Safe to call many at a time; the engine spreads them over its processes. */
   roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
+  /** Throws EngineError where a value is too large for the source type after the round trip. */
+  rewrite(job: RewriteJob): Promise<void>;
   quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
   /** Load a model to rank with. The programs can't: EngineError. */

@@ -1,6 +1,6 @@
 /**
  * The engine made of a llama.cpp build's own programs: llama-quantize and llama-perplexity from --llama-dir DIR or PATH.
- * Round trips still need the library: they are handed to the embedded engine where it is there.
+ * Round trips and probes still need the library: they are handed to the embedded engine where it is there.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { findProgram, programError, runProgram } from "./run-program.ts";
 export interface ProgramsOptions {
   /** Folder of the programs; absent: PATH. */
   readonly dir?: string;
-  /** Serves roundTrip; absent: roundTrip throws EngineError. */
+  /** Serves round trips and probes; absent: they throw EngineError. */
   readonly embedded?: Engine;
 }
 
@@ -29,8 +29,13 @@ export async function openProgramsEngine(options: ProgramsOptions): Promise<Engi
     info: { kind: "programs", version, origin: options.dir ?? "PATH", devices: [] },
     roundTrip: (job) => (embedded === undefined ? Promise.reject(noLibrary()) : embedded.roundTrip(job)),
     quantize: (job) => quantize(quantizeProgram, job),
-    load: () =>
-      Promise.reject(new EngineError("the programs of llama.cpp can't be asked to sample text; give --text FILE")),
+    rewrite: (job) => (embedded === undefined ? Promise.reject(noLibrary()) : embedded.rewrite(job)),
+    load: (load) => {
+      if (load.mapped) return embedded === undefined ? Promise.reject(noLibrary()) : embedded.load(load);
+      return Promise.reject(
+        new EngineError("the programs of llama.cpp can't be asked to sample text; give --text FILE"),
+      );
+    },
     loadRanker: () =>
       Promise.reject(
         new EngineError(
@@ -45,7 +50,7 @@ export async function openProgramsEngine(options: ProgramsOptions): Promise<Engi
 
 function noLibrary(): EngineError {
   return new EngineError(
-    "measuring distortion needs libggml; install the optional package @node-llama-cpp/<platform>",
+    "measuring distortion and probing need libggml; install the optional package @node-llama-cpp/<platform>",
     {
       missing: true,
     },

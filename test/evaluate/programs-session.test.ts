@@ -36,6 +36,7 @@ function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine {
   return {
     info: { kind: "programs", version: "0.5.0", origin: "/llama", devices: [] },
     roundTrip: refuse,
+    rewrite: () => Promise.reject(new Error("not used")),
     quantize: refuse,
     load: refuse,
     loadRanker: refuse,

@@ -40,6 +40,9 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
       note("roundTrip");
       return roundTrip(job);
     },
+    async rewrite() {
+      note("rewrite");
+    },
     async quantize(job) {
       note(`quantize ${outputName(job)}`);
       await writePaperModel(job.source, job.output, await typesOf(job));

@@ -8,6 +8,7 @@ export function fakeEngine(write: (job: QuantizeJob) => Promise<void>): Engine &
   const jobs: QuantizeJob[] = [];
   return {
     jobs,
+    rewrite: () => Promise.reject(new Error("not used")),
     info: { kind: "embedded", version: "fake", origin: "test", devices: [] },
     roundTrip: refuse,
     load: refuse,

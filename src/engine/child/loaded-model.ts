@@ -21,7 +21,12 @@ export interface LoadRequest {
   readonly model: string;
   readonly threads: number;
   readonly gpuLayers: number;
+  /** See ModelLoadOptions. */
+  readonly mapped?: boolean;
 }
+
+/** `llama_load_mode`: the weights are the pages of the file, shared with whoever writes it. */
+const LOAD_MODE_MMAP = 1;
 
 export class LoadedModelHandle {
   readonly vocabSize: number;
@@ -38,6 +43,11 @@ export class LoadedModelHandle {
     this.#library = library;
     const params = library.modelDefaults();
     params.n_gpu_layers = request.gpuLayers;
+    if (request.mapped) {
+      params.load_mode = LOAD_MODE_MMAP;
+      // Such buffers hold copies, packed for the CPU's matrix instructions.
+      params.use_extra_bufts = false;
+    }
     const model = library.loadModel(request.model, params);
     if (model === null) throw new Error(`llama.cpp could not load ${request.model}`);
     this.#model = model;

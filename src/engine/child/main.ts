@@ -6,7 +6,7 @@
 import { writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
-import type { RoundTripJob, RoundTripResult } from "../engine.ts";
+import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
@@ -16,6 +16,7 @@ import { LoadedModelHandle, type LoadRequest } from "./loaded-model.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
 import { type QuantizeRequest, quantize } from "./quantize.ts";
+import { rewrite } from "./rewrite.ts";
 import { roundTrip } from "./round-trip.ts";
 import { type ScoreReply, type ScoreRequest, scoreChunks } from "./score-chunks.ts";
 import { createScorePool, type ScorePool } from "./score-pool.ts";
@@ -80,6 +81,7 @@ const methods = {
     const found = await kernels();
     return typeof found === "string" ? roundTrip(library, job) : nativeRoundTrip(found, library, job);
   },
+  rewrite: (job: RewriteJob) => rewrite(library, job),
   quantize(request: QuantizeRequest): number {
     watchParent();
     library.backendInit();

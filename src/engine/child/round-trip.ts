@@ -8,7 +8,7 @@ import type { RoundTripJob, RoundTripResult } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 
 /** Weights converted at once: bounds the memory of a call at a few dozen MB. */
-const PIECE_WEIGHTS = 2 ** 21;
+export const PIECE_WEIGHTS = 2 ** 21;
 
 /** Count the rows of a job. Throws an Error where its parts don't fit together. */
 export function checkJob(library: LlamaLibrary, job: RoundTripJob): { rows: number; sourceRowBytes: number } {
@@ -58,7 +58,8 @@ export function roundTrip(library: LlamaLibrary, job: RoundTripJob): RoundTripRe
   return { power, error, nonFinite };
 }
 
-function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elements: number): Float32Array {
+/** Weights of a type as floats. */
+export function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elements: number): Float32Array {
   const target = new Float32Array(elements);
   if (type === "F32") {
     new Uint8Array(target.buffer).set(bytes);
@@ -68,17 +69,29 @@ function decode(library: LlamaLibrary, type: TensorType, bytes: Uint8Array, elem
   return target;
 }
 
-function requantize(
+/** Whole rows through a type and back. */
+export function requantize(
   library: LlamaLibrary,
   type: TensorType,
   original: Float32Array,
   rowElements: number,
   importance: Float32Array | undefined,
 ): Float32Array {
-  const rows = original.length / rowElements;
+  return decode(library, type, encode(library, type, original, rowElements, importance), original.length);
+}
+
+/** Whole rows in a type. */
+export function encode(
+  library: LlamaLibrary,
+  type: TensorType,
+  values: Float32Array,
+  rowElements: number,
+  importance: Float32Array | undefined,
+): Uint8Array {
+  const rows = values.length / rowElements;
   const packed = new Uint8Array(rowBytes(type, rowElements) * rows);
-  library.quantizeChunk(TENSOR_TYPES[type].id, original, packed, 0, rows, rowElements, importance ?? null);
-  return decode(library, type, packed, original.length);
+  library.quantizeChunk(TENSOR_TYPES[type].id, values, packed, 0, rows, rowElements, importance ?? null);
+  return packed;
 }
 
 /** Add Σ wⱼ·x² per band; returns how many weights are not finite. */
