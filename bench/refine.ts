@@ -107,7 +107,7 @@ async function fitAll(model: string, analysis: Analysis) {
     model,
     analysis,
     scratch,
-    textOf: async (loaded) => (await readProbeText(loaded, { context, seed: 0, ...text, fingerprint: model })).probes,
+    textOf: (loaded) => readProbeText(loaded, { context, seed: 0, ...text, fingerprint: model }),
     onNote: console.error,
   });
   try {
@@ -146,18 +146,16 @@ async function benchBudget(
 ): Promise<void> {
   const output = join(work, "candidate.gguf");
   const budget = { kind: "like", fileType, text: `--like ${fileType}` } as const;
-  const planOf = (sensitivity: Sensitivity, headGuard = false) =>
-    makePlan({ analysis, sensitivity, budget, headGuard });
+  const planOf = (sensitivity: Sensitivity) => makePlan({ analysis, sensitivity, budget });
   const score = async (spec: QuantizeSpec): Promise<Scored> => {
     await quantize(spec, { engine, threads, force: true });
     const { kld, perChunk } = await session.evaluateModel(output);
     return { kld: kld?.mean ?? 0, se: kld?.se ?? 0, perChunk: perChunk?.kld ?? [] };
   };
-  const scorePlan = (sensitivity: Sensitivity, headGuard = false) =>
-    score(planSpec(planOf(sensitivity, headGuard), model, output));
+  const scorePlan = (sensitivity: Sensitivity) => score(planSpec(planOf(sensitivity), model, output));
   const uniform = uniformSensitivity(analysis);
   const preset = await score(presetSpec(planOf(uniform), fileType, output));
-  const uniformS = await scorePlan(uniform, true);
+  const uniformS = await scorePlan(uniform);
   const shuffles: Scored[] = [];
   for (const seed of [1, 2, 3])
     shuffles.push(await scorePlan(shuffleSensitivity(analysis, fits.usual.sensitivity, seed)));

@@ -11,6 +11,10 @@ export interface DensityDocument {
   readonly lossUnit: Sensitivity["lossUnit"];
   /** Above 0, by tensor name or by class; the name wins. */
   readonly densities: Readonly<Record<string, number>>;
+  /** Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts. */
+  readonly layers?: number;
+  /** Header hash of the model whose head was measured alone. */
+  readonly headMeasured?: string;
 }
 
 /** Read the text of a density file; `path` is for messages. Throws FormatError. */
@@ -38,14 +42,30 @@ export function parseDensities(path: string, text: string): DensityDocument {
       throw new FormatError(path, `expected the density of "${name}" above 0, got ${JSON.stringify(density)}`);
     }
   }
-  return { schema, version, lossUnit, densities: densities as Record<string, number> };
+  const { layers, headMeasured } = document;
+  if (layers !== undefined && !(Number.isSafeInteger(layers) && (layers as number) >= 0)) {
+    throw new FormatError(path, `expected layers to be a count, got ${JSON.stringify(layers)}`);
+  }
+  if (headMeasured !== undefined && typeof headMeasured !== "string") {
+    throw new FormatError(path, `expected headMeasured to be a header hash, got ${JSON.stringify(headMeasured)}`);
+  }
+  return {
+    schema,
+    version,
+    lossUnit,
+    densities: densities as Record<string, number>,
+    ...(layers === undefined ? {} : { layers: layers as number }),
+    ...(headMeasured === undefined ? {} : { headMeasured }),
+  };
 }
 
 /** Weigh every eligible tensor by its density. Throws FormatError where the document has none for a tensor. */
 export function sensitivityFromDensities(analysis: Analysis, document: DensityDocument): Sensitivity {
   const densities = new Map(Object.entries(document.densities));
+  const sameDepth = document.layers === undefined || document.layers === analysis.facts.layers;
   const values = fromDensity(analysis, (tensor) => {
-    const density = densities.get(tensor.name) ?? densities.get(tensor.class);
+    const own = sameDepth || tensor.layer === undefined ? densities.get(tensor.name) : undefined;
+    const density = own ?? densities.get(tensor.class);
     if (density === undefined) {
       throw new FormatError(
         `densities ${document.version}`,
@@ -54,5 +74,11 @@ export function sensitivityFromDensities(analysis: Analysis, document: DensityDo
     }
     return density;
   });
-  return { mode: "densities", version: document.version, lossUnit: document.lossUnit, values };
+  return {
+    mode: "densities",
+    version: document.version,
+    lossUnit: document.lossUnit,
+    values,
+    ...(document.headMeasured === analysis.model.headerHash ? { headMeasured: true } : {}),
+  };
 }

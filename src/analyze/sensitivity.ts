@@ -14,6 +14,8 @@ export interface Sensitivity {
   readonly lossUnit: "relative" | "nats";
   /** s of each eligible tensor by name. */
   readonly values: ReadonlyMap<string, number>;
+  /** The head's own damage was measured on this model: a plan needs no guard for it. */
+  readonly headMeasured?: true;
 }
 
 export type SensitivityMode = (analysis: Analysis) => Sensitivity;

@@ -25,6 +25,8 @@ export function shuffleSensitivity(analysis: Analysis, base: Sensitivity, seed: 
     version: `${base.version} seed ${seed}`,
     lossUnit: base.lossUnit,
     values: fromDensity(analysis, (tensor) => byName.get(tensor.name) ?? 1),
+    // a control has the constraints of what it controls
+    ...(base.headMeasured ? { headMeasured: true } : {}),
   };
 }
 

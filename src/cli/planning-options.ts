@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { collect } from "./options.ts";
 
 /** Add them to a command; plan-model.ts reads them. */
-export function addPlanningOptions(command: Command): Command {
+export function addPlanningOptions(command: Command, sensitivity = "uniform"): Command {
   return command
     .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
     .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
@@ -11,8 +11,8 @@ export function addPlanningOptions(command: Command): Command {
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      "what a weight's error costs: uniform, prior, prism, or a JSON file of densities or a prior",
-      "uniform",
+      `what a weight's error costs: ${sensitivity === "auto" ? "auto, " : ""}uniform, prior, prism, or a JSON file of densities or a prior`,
+      sensitivity,
     )
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)
     .option("--floor <RE=TYPE>", "give them at least the bits of this type (repeatable)", collect)

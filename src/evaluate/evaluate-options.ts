@@ -42,3 +42,15 @@ export function chooseContext(asked: number | undefined, contextTrain: number): 
   }
   return context;
 }
+
+/** Chunks of a text file that are taken: what was asked, of what is available. */
+export function chunksAtMost({
+  chunks,
+  availableChunks,
+}: {
+  readonly chunks?: number;
+  readonly availableChunks?: number;
+}): number | undefined {
+  if (chunks === undefined || availableChunks === undefined) return chunks ?? availableChunks;
+  return Math.min(chunks, availableChunks);
+}

@@ -11,6 +11,7 @@ import { scoredTokens } from "../engine/logits-file.ts";
 import { MIN_STATISTICS_TOKENS } from "../engine/perplexity-log.ts";
 import { UsageError } from "../errors.ts";
 import { describeModel, type ModelDescription } from "./describe-model.ts";
+import { chunksAtMost } from "./evaluate-options.ts";
 import type { ModelEvaluation } from "./evaluation.ts";
 import type { EvaluationSession, SessionOptions } from "./session.ts";
 import { readTextFile } from "./text.ts";
@@ -31,7 +32,8 @@ export async function openProgramsSession(
     gpuLayers: options.gpuLayers,
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
-  const text = { path, context, ...(options.chunks === undefined ? {} : { chunks: options.chunks }) };
+  const chunks = chunksAtMost(options);
+  const text = { path, context, ...(chunks === undefined ? {} : { chunks }) };
   const logits = options.reference === undefined ? undefined : join(tmpdir(), `prism-${randomUUID()}.logits`);
   const discard = async () => {
     if (logits !== undefined) await rm(logits, { force: true });

@@ -6,7 +6,7 @@ import type { LoadedModel, ScoreOptions } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
 import { FormatError } from "../errors.ts";
 import { describeModel, type ModelDescription } from "./describe-model.ts";
-import { chooseContext, DEFAULT_CACHE_LIMIT_BYTES, type EvaluateOptions } from "./evaluate-options.ts";
+import { chooseContext, chunksAtMost, DEFAULT_CACHE_LIMIT_BYTES, type EvaluateOptions } from "./evaluate-options.ts";
 import type { Evaluation, MeanSe, ModelEvaluation } from "./evaluation.ts";
 import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { openProgramsSession } from "./programs-session.ts";
@@ -37,6 +37,8 @@ export interface EvaluationSession {
 export type SessionOptions = Omit<EvaluateOptions, "models"> & {
   /** The first model to be evaluated: the length rule's pilot. */
   readonly pilot: string;
+  /** Chunks at the beginning of the text that may be scored; the rest is kept for other uses. */
+  readonly availableChunks?: number;
 };
 
 /**
@@ -121,10 +123,11 @@ async function readChunks(
   loaded: LoadedModel,
   path: string,
   context: number,
-  { chunks, spread }: SessionOptions,
+  options: SessionOptions,
 ): Promise<EvaluationText> {
-  if (!spread || chunks === undefined) return readText(loaded, path, context, chunks);
-  const text = await readText(loaded, path, context, undefined);
+  const { chunks, spread, availableChunks } = options;
+  if (!spread || chunks === undefined) return readText(loaded, path, context, chunksAtMost(options));
+  const text = await readText(loaded, path, context, availableChunks);
   return { ...text, tokens: spreadChunks(text.tokens, chunks) };
 }
 

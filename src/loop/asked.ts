@@ -22,6 +22,7 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
     constraints: (options.constraints ?? []).map(describeConstraint),
     guards: YIELDING.filter((guard) => options.guards?.[guard] !== false),
     sensitivity: options.sensitivity.name,
+    ...(options.refine === undefined ? {} : { refine: describeRefine(options.refine) }),
     ...(imatrix === undefined ? {} : { imatrix }),
     baselines: options.baselines,
     text: options.text === undefined ? "sampled" : await sha256OfText(options.text),
@@ -34,6 +35,10 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
     engine: `${engine.info.kind} ${engine.info.version}`,
     prismVersion: PRISM_VERSION,
   };
+}
+
+function describeRefine({ probes, limitMs }: NonNullable<RunOptions["refine"]>): string {
+  return limitMs === undefined ? String(probes) : "auto";
 }
 
 function describeBudget(budget: BudgetRequest): string {
@@ -69,6 +74,7 @@ const OF_ROWS: readonly (keyof RunAsked)[] = [
   "constraints",
   "guards",
   "sensitivity",
+  "refine",
   "baselines",
   "text",
   "context",
@@ -91,6 +97,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   constraints: "the constraints",
   guards: "the guards",
   sensitivity: "--sensitivity",
+  refine: "--refine",
   baselines: "--baseline",
   text: "--text",
   context: "--context",

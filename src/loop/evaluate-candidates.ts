@@ -68,6 +68,7 @@ export function sessionOptions(
   pilot: string,
 ): SessionOptions {
   const chunks = options.chunks ?? state.text?.chunks;
+  const available = state.refinement?.verdictChunks;
   return {
     engine: options.engine,
     reference: options.model,
@@ -80,6 +81,7 @@ export function sessionOptions(
     ...(options.text === undefined ? {} : { text: options.text }),
     ...(options.context === undefined ? {} : { context: options.context }),
     ...(chunks === undefined ? {} : { chunks }),
+    ...(available === undefined ? {} : { availableChunks: available }),
     ...(options.cacheLimitBytes === undefined ? {} : { cacheLimitBytes: options.cacheLimitBytes }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onStage === undefined ? {} : { onNote: options.onStage }),

@@ -12,23 +12,25 @@ import type { ProbeBench, ProbeBenchOptions } from "./probe-bench.ts";
 export async function openFileBench(options: ProbeBenchOptions): Promise<ProbeBench> {
   const { engine, analysis, imatrix, scratch, threads, gpuLayers, context, signal } = options;
   const aborting = signal === undefined ? {} : { signal };
-  const load = (path: string) => engine.load({ model: path, context, threads, gpuLayers, ...aborting });
+  // the programs load no model; the library that probes in their place does, if it need not use a GPU
+  const mapped = engine.info.kind === "programs";
+  const load = (path: string) => engine.load({ model: path, context, threads, gpuLayers, mapped, ...aborting });
   const source = await load(options.model);
   try {
-    const tokens = await options.textOf(source);
+    const text = await options.textOf(source);
     await mkdir(scratch, { recursive: true });
-    const reference = await referenceLogits(source, tokens, {
-      engine,
-      fingerprint: analysis.model.headerHash,
-      cacheDir: scratch,
-      cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
-      gpuLayers,
-      ...aborting,
-    });
     return {
       kind: "file",
-      tokens,
-      reference,
+      text,
+      refer: (tokens) =>
+        referenceLogits(source, tokens, {
+          engine,
+          fingerprint: analysis.model.headerHash,
+          cacheDir: scratch,
+          cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
+          gpuLayers,
+          ...aborting,
+        }),
       async degrade(types, score) {
         const plan = planFromTypes({ analysis, sensitivity: uniformSensitivity(analysis), types, text: "a probe" });
         const spec = planSpec(plan, options.model, join(scratch, "probe.gguf"), imatrix);

@@ -31,16 +31,23 @@ export async function openInPlaceBench(options: ProbeBenchOptions): Promise<Prob
   const loading = { model: first, context, threads, gpuLayers, mapped: true, ...(signal ? { signal } : {}) };
   const model = await engine.load(loading);
   try {
-    const tokens = await options.textOf(model);
-    const reference = await referenceLogits(model, tokens, {
-      engine,
-      fingerprint: source.fingerprint,
-      cacheDir: scratch,
-      cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
-      gpuLayers,
-      ...(signal ? { signal } : {}),
-    });
-    const bench = benchOf(options, source.model, copy, model, tokens, reference);
+    const text = await options.textOf(model);
+    const refer = async (tokens: EvaluationTokens) => {
+      const reference = await referenceLogits(model, tokens, {
+        engine,
+        fingerprint: source.fingerprint,
+        cacheDir: scratch,
+        cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
+        gpuLayers,
+        ...(signal ? { signal } : {}),
+      });
+      // decoded anew it would be as degraded as what is compared with it
+      if ("loaded" in reference) throw new InPlaceRefused("the reference's logits don't fit the disk");
+      return reference;
+    };
+    const degrade = degraderOf(options, source.model, copy, model);
+    const bench: ProbeBench = { kind: "in-place", text, refer, degrade, close: () => model.close() };
+    await refer(text.probes);
     await checkBench(bench, options, model);
     return bench;
   } catch (error) {
@@ -80,14 +87,12 @@ async function copyModel(model: Model, scratch: string): Promise<Copy> {
   return { paths };
 }
 
-function benchOf(
+function degraderOf(
   { engine, imatrix }: ProbeBenchOptions,
   source: Model,
   copy: Copy,
   model: LoadedModel,
-  tokens: EvaluationTokens,
-  reference: ProbeBench["reference"],
-): ProbeBench {
+): ProbeBench["degrade"] {
   const tensors = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   const rewrite = async (names: readonly string[], type: TensorType | undefined) => {
     for (const [shard, { path: from }] of source.shards.entries()) {
@@ -103,19 +108,13 @@ function benchOf(
       await engine.rewrite({ from, to, tensors: rewritten, ...(type === undefined ? {} : { type }) });
     }
   };
-  return {
-    kind: "in-place",
-    tokens,
-    reference,
-    async degrade(types, score) {
-      try {
-        for (const [type, names] of byType(types)) await rewrite(names, type);
-        return await score(model);
-      } finally {
-        await rewrite([...types.keys()], undefined);
-      }
-    },
-    close: () => model.close(),
+  return async (types, score) => {
+    try {
+      for (const [type, names] of byType(types)) await rewrite(names, type);
+      return await score(model);
+    } finally {
+      await rewrite([...types.keys()], undefined);
+    }
   };
 }
 
@@ -132,7 +131,7 @@ const CHECK_TYPE: TensorType = "Q4_0";
 async function checkBench(bench: ProbeBench, { analysis }: ProbeBenchOptions, model: LoadedModel): Promise<void> {
   const head = analysis.tensors.find(({ name, eligible }) => eligible && isHead(name, analysis.facts));
   if (head === undefined) throw new InPlaceRefused("the model has no head to check it with");
-  const score = () => model.score({ tokens: bench.tokens, first: 0, count: 1 });
+  const score = () => model.score({ tokens: bench.text.probes, first: 0, count: 1 });
   const before = await score();
   const degraded = await bench.degrade(new Map([[head.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process

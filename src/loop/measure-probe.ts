@@ -24,10 +24,11 @@ export function measureProbe(bench: ProbeBench, types: ProbeTypes, signal?: Abor
 }
 
 async function scoreUntilKnown(
-  { tokens, reference }: ProbeBench,
+  { text: { probes: tokens }, refer }: ProbeBench,
   model: LoadedModel,
   signal: AbortSignal | undefined,
 ): Promise<ProbeScore> {
+  const reference = await refer(tokens);
   const parts: TokenScores[] = [];
   let chunks = 0;
   while (chunks < tokens.chunks) {

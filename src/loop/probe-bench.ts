@@ -7,6 +7,7 @@ import type { Engine, EngineImatrix, EvaluationTokens, LoadedModel, ScoreOptions
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { openFileBench } from "./file-bench.ts";
 import { InPlaceRefused, openInPlaceBench } from "./in-place-bench.ts";
+import type { ProbeText } from "./probe-text.ts";
 
 /** Type per tensor name; tensors left out stay as they are. */
 export type ProbeTypes = ReadonlyMap<string, TensorType>;
@@ -14,9 +15,9 @@ export type ProbeTypes = ReadonlyMap<string, TensorType>;
 export interface ProbeBench {
   /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
   readonly kind: "in-place" | "file";
-  readonly tokens: EvaluationTokens;
-  /** What ScoreOptions.reference takes. */
-  readonly reference: NonNullable<ScoreOptions["reference"]>;
+  readonly text: ProbeText;
+  /** What ScoreOptions.reference takes for these tokens. */
+  refer(tokens: EvaluationTokens): Promise<NonNullable<ScoreOptions["reference"]>>;
   /** Call `score` with the degraded model, and put everything back. */
   degrade<Result>(types: ProbeTypes, score: (model: LoadedModel) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
@@ -33,8 +34,8 @@ export interface ProbeBenchOptions {
   readonly gpuLayers: number;
   /** A folder for the copy of the model and the reference's logits; the caller removes it. */
   readonly scratch: string;
-  /** Tokens to probe on, given the model to tokenize or sample with. */
-  readonly textOf: (model: LoadedModel) => Promise<EvaluationTokens>;
+  /** Text to probe on, given the model to tokenize or sample with. */
+  readonly textOf: (model: LoadedModel) => Promise<ProbeText>;
   readonly allowRequantize?: boolean;
   readonly signal?: AbortSignal;
   readonly onNote?: (note: string) => void;

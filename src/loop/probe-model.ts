@@ -51,10 +51,11 @@ export async function probeModel(options: ProbeOptions): Promise<Probed> {
   }
   const fit = fitProbes(tensors, observations);
   const head = analysis.tensors.find(({ name }) => isHead(name, analysis.facts))?.name ?? "";
+  const headProbed = measurements.some(({ tensors: names }) => names.length === 1 && names[0] === head);
   return {
     measurements,
-    sensitivity: sensitivityOf(analysis, tensors, fit, measurements.length),
-    headProbed: measurements.some(({ tensors: names }) => names.length === 1 && names[0] === head),
+    sensitivity: sensitivityOf(analysis, tensors, fit, measurements.length, headProbed),
+    headProbed,
   };
 }
 
@@ -136,6 +137,7 @@ function sensitivityOf(
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
   probes: number,
+  headMeasured: boolean,
 ): Sensitivity {
   const densities = new Map(tensors.map(({ name }, index) => [name, Math.exp(fit.logDensity[index] as number)]));
   return {
@@ -143,5 +145,6 @@ function sensitivityOf(
     version: `${probes} probes`,
     lossUnit: "nats",
     values: fromDensity(analysis, ({ name }) => densities.get(name) ?? 1),
+    ...(headMeasured ? { headMeasured } : {}),
   };
 }

@@ -32,13 +32,12 @@ export interface ProbeStore {
 /** Everything a measurement depends on. */
 export function probeKey(
   { engine }: Pick<ProbeBenchOptions, "engine">,
-  { kind, tokens }: Pick<ProbeBench, "kind" | "tokens">,
+  { kind, text }: Pick<ProbeBench, "kind" | "text">,
   fingerprint: string,
   imatrixHash: string | undefined,
 ): string {
   const { version, devices } = engine.info;
-
-  const { context } = tokens;
+  const { context, ids } = text.probes;
   return cacheKey([
     PROBES_SCHEMA,
     fingerprint,
@@ -47,7 +46,7 @@ export function probeKey(
     kind,
     imatrixHash ?? "none",
     context,
-    hashIds(tokens.ids),
+    hashIds(ids),
   ]);
 }
 

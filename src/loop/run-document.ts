@@ -5,6 +5,7 @@
 
 import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
 import type { Calibration } from "./calibration.ts";
+import type { ProbeMeasurement } from "./probe-store.ts";
 
 export const RUN_SCHEMA = "prism.run/1";
 
@@ -47,6 +48,8 @@ export interface RunAsked {
   /** The guards that were on (plan/guards.ts). */
   readonly guards: readonly string[];
   readonly sensitivity: string;
+  /** Probes asked for: a number, or "auto"; absent: none. */
+  readonly refine?: string;
   readonly imatrix?: string;
   readonly baselines: readonly string[];
   /** SHA-256 of the text file, or "sampled". */
@@ -90,6 +93,32 @@ export interface TargetResult {
   readonly evaluations: number;
 }
 
+/** What probes changed, and whether the plan keeps it. */
+export interface Refinement {
+  /** What regularised the fit: the sensitivity of the unrefined plan. */
+  readonly prior: string;
+  /** in-place: weights are degraded in a loaded model; file: every probe is a quantized file. */
+  readonly kind: "in-place" | "file";
+  /** Where the probes' tokens come from; none of them is the verdict's. */
+  readonly text: "file" | "sampled";
+  readonly context: number;
+  /** Chunks of the text that were left for the verdict; absent: all. */
+  readonly verdictChunks?: number;
+  readonly probes: readonly ProbeMeasurement[];
+  readonly elapsedMs: number;
+  /** Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same. */
+  readonly trial?: {
+    readonly chunks: number;
+    readonly unrefinedKld: number;
+    readonly refinedKld: number;
+    /** Refined minus unrefined. */
+    readonly difference: MeanSe;
+  };
+  readonly accepted: boolean;
+  /** In words. */
+  readonly outcome: string;
+}
+
 export interface GateResult {
   readonly gate: string;
   readonly value?: number;
@@ -102,6 +131,8 @@ export interface Run {
   readonly createdAt: string;
   readonly finishedAt?: string;
   readonly asked: RunAsked;
+  /** What probes did; absent where none were asked, or until they are done. */
+  readonly refinement?: Refinement;
   /** What was scored; absent until the first model was. */
   readonly text?: Evaluation["text"];
   readonly rows: readonly RunRow[];

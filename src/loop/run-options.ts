@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly guards?: PlanOptions["guards"];
   /** `name` stands for it in state.json: a file's needs a hash of its content. */
   readonly sensitivity: { readonly name: string; readonly of: (analysis: Analysis) => Sensitivity };
+  /** So many probes; with `limitMs`, no more than can be measured in that time. Absent: none. */
+  readonly refine?: { readonly probes: number; readonly limitMs?: number };
   /** Path of an importance matrix. */
   readonly imatrix?: string;
   /** Empty: the presets just below and above the plan's size. */

@@ -11,6 +11,10 @@ export interface RunDirectory {
   readonly path: string;
   readonly state: string;
   readonly analysis: string;
+  /** Densities that were probed, as `--sensitivity` takes them. */
+  readonly probes: string;
+  /** Measured probes, where nothing may be kept in the cache. */
+  readonly measured: string;
   readonly plan: string;
   readonly plans: string;
   /** The reference's logits, where nothing may be kept in the cache. Removed when the run ends. */
@@ -26,6 +30,8 @@ export function runDirectory(path: string): RunDirectory {
     path,
     state: join(path, "state.json"),
     analysis: join(path, "analysis.json"),
+    probes: join(path, "probes.json"),
+    measured: join(path, "probes"),
     plans: join(path, "plans"),
     plan: join(path, "plans", "plan.json"),
     scratch: join(path, "prism-scratch"),
@@ -92,6 +98,7 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
     return;
   }
   await rm(directory.analysis, { force: true });
+  await rm(directory.probes, { force: true });
   await rm(directory.scratch, { recursive: true, force: true });
   for (const folder of ["models", "evaluations", "plans"]) {
     const path = join(directory.path, folder);

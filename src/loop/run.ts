@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
+import { parseDensities, sensitivityFromDensities } from "../analyze/density-document.ts";
 import { fileExists, writeFileAside } from "../aside-file.ts";
 import { InterruptedError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
@@ -20,7 +21,8 @@ import { type Candidate, chooseControls } from "./candidates.ts";
 import { checkText } from "./check-text.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
 import { matchingRecipes } from "./published-recipes.ts";
-import type { Run } from "./run-document.ts";
+import { refinePlan } from "./refine.ts";
+import type { Refinement, Run } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
 import { judgeRun } from "./run-rows.ts";
 import { openSource, type RunSource } from "./run-source.ts";
@@ -46,7 +48,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   const { imatrix } = source;
   const analysis = await analysisOf(options, directory, source);
   if (options.signal?.aborted) throw new InterruptedError();
-  const planOptions: PlanOptions = {
+  const unrefined: PlanOptions = {
     analysis,
     sensitivity: options.sensitivity.of(analysis),
     budget: options.budget,
@@ -55,7 +57,10 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     guards: options.guards ?? {},
     createdAt: begun.createdAt,
   };
-  const settled = await settleBudget(options, directory, begun, planOptions, imatrix);
+  const { planOptions, refinement } = await refineOptions(options, directory, source, begun, unrefined);
+  const refined = { ...begun, ...(refinement === undefined ? {} : { refinement }) };
+  await saveRun(directory, refined);
+  const settled = await settleBudget(options, directory, refined, planOptions, imatrix);
   const plan = makePlan({ ...planOptions, budget: settled.budget });
   await writePlan(directory, plan);
   const planned: Candidate = {
@@ -84,6 +89,34 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   const finished = judgeRun({ ...state, finishedAt }, options.gates, true);
   await saveRun(directory, finished);
   return finished;
+}
+
+/** What the plan is made from: with the sensitivity that probes gave, where they are asked for and it is better. */
+async function refineOptions(
+  options: RunOptions,
+  directory: RunDirectory,
+  source: RunSource,
+  begun: Run,
+  unrefined: PlanOptions,
+): Promise<{ planOptions: PlanOptions; refinement?: Refinement }> {
+  if (options.refine === undefined || (begun.refinement === undefined && begun.rows.length > 0)) {
+    return { planOptions: unrefined };
+  }
+  const { refinement } = begun;
+  if (refinement !== undefined) {
+    if (!refinement.accepted) return { planOptions: unrefined, refinement };
+    const densities = parseDensities(directory.probes, await readFile(directory.probes, "utf8"));
+    const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
+    return { planOptions: { ...unrefined, sensitivity }, refinement };
+  }
+  const refined = await refinePlan(options, directory, source, unrefined);
+  if (refined === undefined) return { planOptions: unrefined };
+  options.onStage?.(refined.refinement.outcome);
+  const { accepted } = refined.refinement;
+  return {
+    planOptions: accepted ? { ...unrefined, sensitivity: refined.sensitivity } : unrefined,
+    refinement: refined.refinement,
+  };
 }
 
 /** The analysis of the directory, or a new one; it says where the model lies now. */

@@ -9,7 +9,7 @@ import { pairedDifference } from "../evaluate/statistics.ts";
 import { type RowKind, type RunRow, SAME_SIZE } from "./run-document.ts";
 
 /** Design decision 9. */
-const TIE_STANDARD_ERRORS = 2;
+export const TIE_STANDARD_ERRORS = 2;
 
 export type Outcome = "wins" | "matches" | "tie" | "loses" | "larger" | "smaller" | "none";
 

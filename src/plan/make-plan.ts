@@ -25,7 +25,7 @@ export interface PlanOptions {
   /** One type per tensor, or one per tensor class first. Default: tensor. */
   readonly mode?: "tensor" | "class";
   readonly constraints?: readonly Constraint[];
-  /** Guards to switch off. Default: all are on. */
+  /** Guards to switch off. Default: all are on; a head whose damage was measured needs none. */
   readonly guards?: GuardSwitches;
   /** ISO 8601. Default: now. */
   readonly createdAt?: string;
@@ -44,6 +44,7 @@ export function makePlan(options: PlanOptions): Plan {
     prismVersion: analysis.prismVersion,
     ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
     tensors: candidatesOf(analysis, sensitivity),
+    guards: { ...options.guards, ...(sensitivity.headMeasured ? { head: false } : {}) },
   });
 }
 

@@ -17,7 +17,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const RUN = ["run", "llama.gguf", "--like", "Q4_K_M", "--out", "out", "--text", "text.txt", "--context", "16"] as const;
+const BUDGET = ["--like", "Q4_K_M", "--text", "text.txt", "--context", "16"] as const;
+const RUN = ["run", "llama.gguf", ...BUDGET, "--out", "out", "--refine", "0"] as const;
 const prism = (...args: string[]) => startPrism(args, dir).outcome;
 const runIt = (...args: string[]) => prism(...RUN, "--chunks", "4", ...args);
 
@@ -62,6 +63,18 @@ describe("prism run", () => {
       ["bpw<20", true],
     ]);
     expect(run).toEqual(JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8")));
+  });
+
+  it("probes the model on request, in place, and says beforehand how long that takes", async () => {
+    const { code, stdout, stderr } = await prism("run", "llama.gguf", ...BUDGET, "--out", "refined", "--refine", "3");
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^refining with 3 probes, about .*$/m);
+    expect(stderr).toMatch(/^(refined|unrefined) plan kept|^the probes change no type/m);
+    expect(stdout).toMatch(/^probes: 3 groups of tensors in \d+ s; /m);
+    const { refinement } = JSON.parse(await readFile(join(dir, "refined", "state.json"), "utf8")) as Run;
+    expect(refinement).toMatchObject({ kind: "in-place", text: "file" });
+    const planned = await prism("plan", "refined/analysis.json", "--bpw", "4", "--sensitivity", "refined/probes.json");
+    expect(planned.code).toBe(0);
   });
 
   it("tells a finished run again at once, with the verdict and the next command", async () => {

@@ -1,11 +1,12 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { createHash } from "node:crypto";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
 import { requireLocal } from "../../gguf/remote-name.ts";
 import { parseGate } from "../../loop/gates.ts";
+import { DEFAULT_PROBES } from "../../loop/refine.ts";
 import { type RunOptions, run } from "../../loop/run.ts";
 import type { Run } from "../../loop/run-document.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
@@ -21,6 +22,7 @@ import {
   jsonOption,
   llamaDirOption,
   memoryOption,
+  parseInteger,
   quietOption,
   seedOption,
   threadsOption,
@@ -43,6 +45,8 @@ import { followStages } from "../stages.ts";
 
 interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
   readonly out?: string;
+  /** True without a number. */
+  readonly refine?: number | true;
   readonly baseline?: string;
   readonly require?: readonly string[];
   readonly keepModels?: boolean;
@@ -56,8 +60,15 @@ interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
 /** The budget most people want: the size of the most downloaded preset. */
 const DEFAULT_BUDGET = "Q4_K_M";
 
+/** Where no other sensitivity is asked for: probes if they can be had in this time, else what weighs every weight alike. */
+const AUTO_SENSITIVITY = "auto";
+const WITHOUT_PROBES = "uniform";
+const PROBE_LIMIT_MS = 10 * 60_000;
+
 const HELP = `
 Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
+Probes measure what degrading a part of the model does to it. With --sensitivity auto they are taken if that needs no
+more than ${PROBE_LIMIT_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity elsewhere.
 The same command goes on where an interrupted one stopped.
 The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
 report.html to look at, and state.json (the --json).`;
@@ -67,7 +78,13 @@ export function runCommand(context: CommandContext): Command {
     .description("all of it: plan, quantize and evaluate, against stock presets, uniform types and shuffles")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
     .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
-  addPlanningOptions(command)
+  addPlanningOptions(command, AUTO_SENSITIVITY)
+    .addOption(
+      new Option(
+        "--refine [n]",
+        `probe the model n times (default ${DEFAULT_PROBES}; as many as it has tensors: each alone) and plan with what that shows; 0: don't`,
+      ).argParser((text) => parseInteger("--refine", text, 0, 1e5)),
+    )
     .option("--kld <nats>", "find the smallest file whose KL divergence is at most this, like 0.05")
     .option(
       "--ppl-ratio <ratio>",
@@ -99,6 +116,8 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   const out = options.out ?? defaultRunDirectory(model);
   const budgetGiven = hasBudget(options);
   const quality = parseQuality(options, budgetGiven);
+  const refine = parseRefine(options);
+  const sensitivity = options.sensitivity === AUTO_SENSITIVITY ? WITHOUT_PROBES : options.sensitivity;
   const request = {
     ...quality,
     budgetGiven,
@@ -107,7 +126,8 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     constraints: parseConstraints(options),
     baselines: parseBaselines(options.baseline),
     gates: (options.require ?? []).map(parseGate),
-    sensitivity: { name: await sensitivityName(options.sensitivity), of: await loadSensitivity(options.sensitivity) },
+    sensitivity: { name: await sensitivityName(sensitivity), of: await loadSensitivity(sensitivity) },
+    ...(refine === undefined ? {} : { refine }),
   };
   const backend = openBackend(options.backend, options.threads);
   const engine = await openEngine(options);
@@ -153,6 +173,13 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
 
 function hasBudget({ bpw, size, like }: Options): boolean {
   return bpw !== undefined || size !== undefined || like !== undefined;
+}
+
+/** How many probes, and in which time where the user did not ask for them. */
+function parseRefine({ refine, sensitivity }: Options): RunOptions["refine"] {
+  if (refine === true) return { probes: DEFAULT_PROBES };
+  if (refine !== undefined) return refine === 0 ? undefined : { probes: refine };
+  return sensitivity === AUTO_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : undefined;
 }
 
 /** A file of densities may change under its name, and then the run is another. */

@@ -1,6 +1,6 @@
 /** Evaluations and runs as text: one line per model, figures with their standard errors. */
 import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
-import type { Run, RunRow } from "../../loop/run-document.ts";
+import type { Refinement, Run, RunRow } from "../../loop/run-document.ts";
 import { printable } from "../../plan/printable.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { formatInteger, formatSize } from "./numbers.ts";
@@ -77,7 +77,7 @@ export function renderRun(run: Run): string {
     ],
     sortRows(run.rows).map(runCells),
   );
-  const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), table];
+  const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), ...refinementLines(run.refinement), table];
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   lines.push(...renderSweep(run));
@@ -87,6 +87,13 @@ export function renderRun(run: Run): string {
     );
   }
   return `${[...lines, ...warningLines(run.warnings)].join("\n")}\n`;
+}
+
+function refinementLines(refinement: Refinement | undefined): string[] {
+  if (refinement === undefined) return [];
+  const { probes, outcome, elapsedMs } = refinement;
+  const line = `probes: ${probes.length} groups of tensors in ${Math.round(elapsedMs / 1000)} s; ${outcome}`;
+  return [wrapWords(line.replaceAll(" %", "\u00a0%"), WIDTH)];
 }
 
 /** Reference first, then by size, the plan before a control of its size. */
