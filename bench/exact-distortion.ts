@@ -1,0 +1,75 @@
+/** What --exact=distortion costs beside the bare round trips of the same rows and types. Used by bench/analysis.ts. */
+import { analyze } from "../src/analyze/analyze.ts";
+import { JOB_BYTES } from "../src/analyze/band-sums.ts";
+import { createWorkQueue } from "../src/analyze/work-queue.ts";
+import type { Engine } from "../src/engine/engine.ts";
+import { openEngine } from "../src/engine/open-engine.ts";
+import { candidateTypes } from "../src/ggml/candidates.ts";
+import { ineligibleReason } from "../src/ggml/eligibility.ts";
+import { tensorClass } from "../src/ggml/tensor-class.ts";
+import { rowBytes } from "../src/ggml/tensor-types.ts";
+import { readFacts } from "../src/gguf/facts.ts";
+import type { ModelFile, TensorInfo } from "../src/gguf/model.ts";
+import { openLocalModel } from "../src/gguf/open.ts";
+import { nativeBackend } from "../src/kernels/native.ts";
+import { observe, type Usage } from "./processes.ts";
+
+/** Time both on the tensors of the first `layers` layers; the processes of the engine only, in which all of it is done. */
+export async function exactDistortionCost(
+  path: string,
+  threads: number,
+  layers: number,
+): Promise<{ analysis: Usage; roundTrips: Usage }> {
+  const file = await openLocalModel(path);
+  const tensors = file.model.tensors.filter(
+    (tensor) => (tensorClass(tensor.name).layer ?? layers) < layers && ineligibleReason(tensor) === undefined,
+  );
+  const part: ModelFile = { ...file, model: { ...file.model, tensors }, read: (...range) => file.read(...range) };
+  try {
+    const roundTrips = await withEngine(threads, (engine) => roundTripAll(part, engine, threads));
+    const analysis = await withEngine(threads, async (engine) => {
+      const backend = nativeBackend({ threads });
+      await analyze(part, readFacts(file.model), { engine, backend, seed: 0, threads, exactDistortion: true });
+      await backend.close();
+    });
+    return { analysis, roundTrips };
+  } finally {
+    await file.close();
+  }
+}
+
+async function withEngine(threads: number, work: (engine: Engine) => Promise<void>): Promise<Usage> {
+  const engine = await openEngine({ threads });
+  try {
+    return (await observe(() => work(engine))).usage;
+  } finally {
+    await engine.close();
+  }
+}
+
+async function roundTripAll(file: ModelFile, engine: Engine, threads: number): Promise<void> {
+  const queue = createWorkQueue(threads);
+  const jobs = file.model.tensors.flatMap((tensor) => pieces(tensor).map((piece) => ({ tensor, ...piece })));
+  await Promise.all(
+    jobs.map(({ tensor, start, bytes }) =>
+      queue.run(async () =>
+        engine.roundTrip({
+          sourceType: tensor.type,
+          rowElements: tensor.shape[0] ?? 1,
+          data: await file.read(tensor, start, bytes),
+          bandRows: bytes,
+          types: candidateTypes(tensor, { importance: false }).filter((type) => type !== tensor.type),
+        }),
+      ),
+    ),
+  );
+}
+
+function pieces(tensor: TensorInfo): { start: number; bytes: number }[] {
+  const row = rowBytes(tensor.type, tensor.shape[0] ?? 1);
+  const size = Math.max(1, Math.floor(JOB_BYTES / row)) * row;
+  return Array.from({ length: Math.ceil(tensor.bytes / size) }, (_, index) => ({
+    start: index * size,
+    bytes: Math.min(size, tensor.bytes - index * size),
+  }));
+}
