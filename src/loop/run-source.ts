@@ -1,6 +1,7 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { ModelIdentity } from "../analyze/analysis.ts";
 import { FormatError } from "../errors.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
@@ -24,6 +25,10 @@ export interface RunSource {
   readonly lies: Pick<ModelIdentity, "path" | "shards">;
   /** Tokens the model was trained with. */
   readonly contextTrain: number;
+  /** It scores documents: its head gives no logits of tokens. */
+  readonly rankPooling: boolean;
+  /** Weights of each tensor that is quantized. */
+  readonly weights: readonly number[];
   /** What the model's header shows to be wrong. */
   readonly warnings: readonly string[];
 }
@@ -47,6 +52,8 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
       contextTrain: facts.contextTrain,
+      rankPooling: facts.rankPooling,
+      weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       // what is quantized already, the plan says itself
       warnings: findings
         .filter(({ severity, code }) => severity === "error" && code !== "already-quantized")

@@ -18,8 +18,8 @@ import { renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
-import { checkText } from "./check-text.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
 import { refinePlan } from "./refine.ts";
 import type { Refinement, Run } from "./run-document.ts";
@@ -37,7 +37,7 @@ export async function run(options: RunOptions): Promise<Run> {
   const source = await openSource(options);
   const begun = await openRun(directory, source.asked, options.force ?? false);
   try {
-    if (begun.rows.length === 0) await checkText(options, source.contextTrain);
+    if (begun.rows.length === 0) await prepareText(options, source);
     return await runSteps(options, directory, source, begun);
   } finally {
     await rm(directory.scratch, { recursive: true, force: true });
@@ -62,6 +62,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   await saveRun(directory, refined);
   const settled = await settleBudget(options, directory, refined, planOptions, imatrix);
   const plan = makePlan({ ...planOptions, budget: settled.budget });
+  options.onStage?.(describePlan(plan));
   await writePlan(directory, plan);
   const planned: Candidate = {
     label: "plan",
@@ -151,6 +152,12 @@ async function analyzeSource(options: RunOptions, path: string, { imatrix }: Run
   } finally {
     await file.close();
   }
+}
+
+/** What was chosen, for whom the command left it open. */
+function describePlan({ budget, predicted, sensitivity }: Plan): string {
+  const bytes = predicted.fileBytes.toLocaleString("en-US");
+  return `planned for ${budget.text}: ${bytes} bytes, ${predicted.bpw.toFixed(3)} bits per weight, sensitivity ${sensitivity.mode}`;
 }
 
 /** Write the plan last: where it stands, its recipe stands too. */

@@ -92,7 +92,7 @@ describe("the verdict of a run", () => {
   it("compares with interpolated rows only where none has the plan's size", () => {
     const around = [row("all Q3_K", "uniform", 800, 0.8), row("all Q4_K", "uniform", 1200, 0.2)];
     expect(verdict(around)).toBe(
-      "the plan has no control of its size to compare with; its KLD is 25.0 % higher than that of uniform types interpolated to its size",
+      "the plan has no control of its size to compare with; its KLD is 25.0 % higher than that of uniform types interpolated to its size (0.400)",
     );
     expect(verdict([...around, row("all X", "uniform", 1001, 0.6)])).toBe("the plan beats all X");
   });

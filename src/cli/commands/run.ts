@@ -129,6 +129,9 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     sensitivity: { name: await sensitivityName(sensitivity), of: await loadSensitivity(sensitivity) },
     ...(refine === undefined ? {} : { refine }),
   };
+  if (!budgetGiven && quality.target === undefined && quality.sweep === undefined) {
+    output.note(`no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`);
+  }
   const backend = openBackend(options.backend, options.threads);
   const engine = await openEngine(options);
   const stages = followStages(output);

@@ -1,0 +1,68 @@
+/** How long a run will take, from one timed batch and the speed of ggml's quantizers. Rough: said to be so. Pure. */
+import type { RunOptions } from "./run-options.ts";
+
+export interface EstimateInput
+  extends Pick<RunOptions, "threads" | "chunks" | "text" | "baselines" | "sweep" | "target"> {
+  /** Weights of each tensor that is quantized. */
+  readonly weights: readonly number[];
+  readonly context: number;
+  /** Milliseconds to score a chunk. */
+  readonly chunkMs: number;
+}
+
+export interface RunEstimate {
+  readonly analysisMs: number;
+  readonly files: number;
+  readonly fileMs: number;
+  readonly textMs: number;
+  readonly chunks: number;
+  readonly context: number;
+}
+
+/** Nanoseconds a thread takes to quantize a weight to Q4_K (13 million a second on a server core, AVX-512). */
+const QUANTIZE_NS = 77;
+/** Nanoseconds to quantize it to all candidate types once (about 1 µs), and weights of a tensor that are sampled. */
+const ROUND_TRIPS_NS = 1000;
+const SAMPLED_WEIGHTS = 2 ** 18;
+/** Chunks a length rule mostly ends at. */
+const LIKELY_CHUNKS = 40;
+/** Two presets, two uniform types, s = elements, three shuffles and the plan. */
+const FILES = 9;
+/** Files a search for a quality mostly takes. */
+const SEARCH_FILES = 4;
+/** Sequences of sampled text, and how much slower a step of sampling is than a token of scoring. */
+const SAMPLED_CHUNKS = 32;
+const SAMPLING_FACTOR = 3;
+
+export function estimateRun(input: EstimateInput): RunEstimate {
+  const { weights, threads, context, chunkMs, baselines, sweep = [], target, text } = input;
+  const all = weights.reduce((sum, count) => sum + count, 0);
+  const sampled = weights.reduce((sum, count) => sum + Math.min(count, SAMPLED_WEIGHTS), 0);
+  const chunks = input.chunks ?? LIKELY_CHUNKS;
+  const presets = Math.max(0, baselines.length - 2);
+  return {
+    analysisMs: (sampled * ROUND_TRIPS_NS) / 1e6 / threads,
+    files: FILES + presets + 2 * sweep.length + (target === undefined ? 0 : SEARCH_FILES),
+    fileMs: (all * QUANTIZE_NS) / 1e6 / threads + chunks * chunkMs,
+    textMs: chunks * chunkMs + (text === undefined ? SAMPLED_CHUNKS * chunkMs * SAMPLING_FACTOR : 0),
+    chunks,
+    context,
+  };
+}
+
+/** "estimated time: about 7 min: analysis 20 s, ...". */
+export function describeEstimate({ analysisMs, files, fileMs, textMs, chunks, context }: RunEstimate): string {
+  const total = analysisMs + textMs + files * fileMs;
+  return (
+    `estimated time: ${roughly(total)}: analysis ${roughly(analysisMs)}, the reference's text ${roughly(textMs)}, ` +
+    `${files} files quantized and scored on some ${chunks} chunks of ${context} tokens, ${roughly(fileMs)} each`
+  );
+}
+
+/** "20 s", "7 min", "3 h". */
+function roughly(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
