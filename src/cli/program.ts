@@ -17,6 +17,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["imatrix", async () => (await import("./commands/imatrix.ts")).imatrixCommand],
   ["report", async () => (await import("./commands/report.ts")).reportCommand],
   ["review", async () => (await import("./commands/review.ts")).reviewCommand],
+  ["serve", async () => (await import("./commands/serve.ts")).serveCommand],
   ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],
 ]);
 
