@@ -94,8 +94,7 @@ function noiseFloors(tensors: readonly Candidate[]): BuiltIn[] {
     const [name = "", type = ""] = key.split("\n");
     const note = `noise guard: ${name} has less than 9 dB of signal over noise below ${type}`;
     const whole = members.length === tensors.filter((tensor) => tensor.class === name).length;
-    const patterns = whole ? [classPattern(members)] : members.map((tensor) => exactName(tensor.name));
-    return patterns.map((pattern) => floor(pattern, type as TensorType, "noise", note));
+    return [floor(classPattern(members, whole), type as TensorType, "noise", note)];
   });
 }
 
@@ -115,16 +114,17 @@ function smallFloors({ tensors }: SizeContext, eligible: readonly Candidate[]): 
     taken += share;
     if (share > SMALL_CLASS_SHARE || taken > SMALL_SHARE) return [];
     const note = `small guard: ${name} is ${(100 * share).toPrecision(2)} % of the weights`;
-    return [floor(classPattern(members), SMALL_FLOOR, "small", note)];
+    return [floor(classPattern(members, true), SMALL_FLOOR, "small", note)];
   });
 }
 
-/** Matches exactly the tensors of a class, in whatever layer. */
-function classPattern(members: readonly Candidate[]): string {
+/** Matches exactly these tensors of a class; `whole`: all of it, in whatever layer. */
+function classPattern(members: readonly Candidate[], whole: boolean): string {
   const [first] = members;
   if (members.length === 1 || first === undefined) return exactName(first?.name ?? "");
-  const { layer } = tensorClass(first.name);
-  return exactName(first.name).replace(`\\.${layer}\\.`, "\\.\\d+\\.");
+  const layers = members.map(({ name }) => tensorClass(name).layer);
+  const [, before = "", after = ""] = /^(.*?\\\.)\d+(\\\..*)$/.exec(exactName(first.name)) ?? [];
+  return `${before}${whole ? "\\d+" : `(?:${layers.join("|")})`}${after}`;
 }
 
 /** The head's type under the largest preset within the limit; under the smallest preset if none is. */

@@ -1,5 +1,6 @@
 /** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
 import { matchNames } from "../../allocate/patterns.ts";
+import { tensorClass } from "../../ggml/tensor-class.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { formatAmount, formatBytes, formatInteger, formatPercent } from "./numbers.ts";
@@ -46,12 +47,31 @@ function isMeasured({ tensors }: Plan): boolean {
 /** A pattern may hold more tensors than it was meant to: say how many. */
 function constraintRows({ constraints, tensors }: Plan): string[][] {
   const names = tensors.filter(isPlanned).map(({ name }) => name);
-  return constraints.map((constraint) => {
-    const held = matchNames(constraint, names).size;
-    const whose = constraint.builtIn ? ", built in" : "";
+  const asked = constraints.filter(({ builtIn }) => builtIn !== true);
+  const rows = asked.map((constraint) => {
     const what = `${constraint.pattern}${constraint.type === undefined ? "" : `=${constraint.type}`}`;
-    return [constraint.kind, `${printable(what)}: ${held} ${held === 1 ? "tensor" : "tensors"}${whose}`];
+    return [constraint.kind, `${printable(what)}: ${countTensors(matchNames(constraint, names))}`];
   });
+  return [...rows, ...guardRows(constraints, names)];
+}
+
+/** What PRISM demands by itself, one line for a type: the floors of a guard are many. */
+function guardRows(constraints: Plan["constraints"], names: readonly string[]): string[][] {
+  const held = new Map<string, { kind: string; names: Set<string> }>();
+  for (const constraint of constraints) {
+    if (constraint.builtIn !== true || constraint.type === undefined) continue;
+    const key = `${constraint.kind} ${constraint.type}`;
+    const sofar = held.get(key)?.names ?? [];
+    held.set(key, { kind: constraint.kind, names: new Set([...sofar, ...matchNames(constraint, names)]) });
+  }
+  return [...held].map(([key, { kind, names }]) => {
+    const classes = [...new Set([...names].map((name) => tensorClass(name).class))].join(", ");
+    return [kind, `${key.slice(kind.length + 1)}: ${countTensors(names)} of ${printable(classes)}, a guard`];
+  });
+}
+
+function countTensors({ size }: ReadonlySet<string>): string {
+  return size === 1 ? "1 tensor" : `${size} tensors`;
 }
 
 function classTable(plan: Plan): string {
