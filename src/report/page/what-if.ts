@@ -34,6 +34,7 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
   const { minBytes, maxBytes } = budgetRange(opened);
   const toBytes = (position: number) => Math.round(minBytes + ((maxBytes - minBytes) * position) / STEPS);
   const update = (next: typeof edit) => {
+    const started = performance.now();
     try {
       current = next === start ? opened : replan(opened, { ...next, createdAt: new Date().toISOString() });
       edit = next;
@@ -43,10 +44,13 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
       problem.textContent = showName(error.message, 600);
       return;
     }
+    // bench/report.ts reads both: the plan, and the page that shows it
+    performance.measure("prism-plan", { start: started });
     showBudget();
     fill(byId("outcome"), renderOutcome(opened, current));
     fill(byId("pins"), renderConstraints(edit.constraints));
     onPlan(current);
+    performance.measure("prism-update", { start: started });
   };
   const showBudget = () => {
     const bytes = current.budget.fileBytes;

@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { readPlan } from "../../src/plan/read-plan.ts";
+import { replan } from "../../src/plan/replan.ts";
+import { serializePlan } from "../../src/plan/serialize-plan.ts";
+import { type ReviewServer, startReview } from "../../src/report/review-server.ts";
+import { scratchFolder } from "../cli/prism.ts";
+import { runInMemory } from "./charts/run-in-memory.ts";
+
+const folder = scratchFolder();
+afterAll(folder.remove);
+
+const { plan } = runInMemory();
+const path = join(folder.path, "plan.json");
+const edited = replan(plan, { budget: { kind: "like", fileType: "Q4_K_M" }, createdAt: plan.createdAt });
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+}
+
+/** A request with exactly these headers: fetch would refuse to send another Host or Origin. */
+function ask(
+  target: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string } = {},
+): Promise<Answer> {
+  const { method = "GET", headers = {}, body } = options;
+  return new Promise((resolve, reject) => {
+    const sent = request(target, { method, headers, agent: false }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+      });
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text }));
+    });
+    sent.on("error", reject).end(body);
+  });
+}
+
+describe("prism review", () => {
+  let server: ReviewServer;
+  let origin: string;
+  let cookie: string;
+
+  beforeEach(async () => {
+    writeFileSync(path, serializePlan(plan));
+    server = await startReview({ path, port: 0 });
+    origin = new URL(server.url).origin;
+    const entered = await ask(server.url);
+    cookie = String(entered.headers["set-cookie"]).split(";")[0] as string;
+  });
+  afterEach(() => server.close());
+
+  const save = (headers: Record<string, string>, body = serializePlan(edited)) =>
+    ask(`${origin}/plan`, { method: "PUT", headers: { "content-type": "application/json", ...headers }, body });
+
+  it("exchanges the token once for a cookie that scripts and other sites can't use, and serves the page to it", async () => {
+    expect((await ask(server.url)).status).toBe(403);
+    expect((await ask(`${origin}/`)).status).toBe(403);
+    expect((await ask(`${origin}/?token=${"0".repeat(48)}`)).status).toBe(403);
+    const page = await ask(`${origin}/`, { headers: { cookie } });
+    expect(page.status).toBe(200);
+    expect(page.text).toContain('<button type="button" id="save"');
+    expect(page.headers["cache-control"]).toBe("no-store");
+    expect(page.headers["x-frame-options"]).toBe("DENY");
+  });
+
+  it("sets the cookie HttpOnly and SameSite=Strict", async () => {
+    const other = await startReview({ path, port: 0 });
+    const entered = await ask(other.url);
+    await other.close();
+    expect(entered.status).toBe(303);
+    expect(String(entered.headers["set-cookie"])).toMatch(/; HttpOnly; SameSite=Strict/);
+  });
+
+  it("saves what its page sends, to the opened file and nowhere else", async () => {
+    expect(await save({ cookie, origin })).toMatchObject({ status: 200, text: '{"message":"Saved to plan.json."}' });
+    expect(readFileSync(path, "utf8")).toBe(serializePlan(edited));
+    expect(server.saves()).toBe(1);
+    expect(readdirSync(folder.path)).toEqual(["plan.json"]);
+  });
+
+  it.each([
+    ["without the cookie", () => ({ origin })],
+    ["with another cookie", () => ({ origin, cookie: "prism-review=00" })],
+    ["from another site", () => ({ origin: "https://evil.example", cookie })],
+    ["from nowhere", () => ({ cookie })],
+    ["under another name", () => ({ origin: "http://evil.example", host: "evil.example", cookie })],
+  ])("refuses to save %s", async (_what, headers) => {
+    expect((await save(headers())).status).toBe(403);
+    expect(readFileSync(path, "utf8")).toBe(serializePlan(plan));
+  });
+
+  it("refuses a page under another name, so that no site can point its own at it", async () => {
+    expect((await ask(`${origin}/`, { headers: { cookie, host: "evil.example" } })).status).toBe(403);
+  });
+
+  it.each([
+    ["no plan", "{}"],
+    ["no JSON", "<plan>"],
+    [
+      "a plan of another model",
+      serializePlan({ ...edited, source: { ...edited.source, headerHash: "cd".repeat(32) } }),
+    ],
+  ])("refuses %s", async (_what, body) => {
+    expect((await save({ cookie, origin }, body)).status).toBe(409);
+    expect(readFileSync(path, "utf8")).toBe(serializePlan(plan));
+  });
+
+  it("refuses a form's content types, which sites may send without asking", async () => {
+    const answer = await save({ cookie, origin, "content-type": "text/plain" });
+    expect(answer.status).toBe(415);
+  });
+
+  it("does not write over what another program wrote", async () => {
+    const other = serializePlan(replan(plan, { budget: { kind: "like", fileType: "Q6_K" } }));
+    writeFileSync(path, other);
+    expect(await save({ cookie, origin })).toMatchObject({ status: 409 });
+    expect(readFileSync(path, "utf8")).toBe(other);
+    // the page of now knows of it
+    await ask(`${origin}/`, { headers: { cookie } });
+    expect((await save({ cookie, origin })).status).toBe(200);
+  });
+
+  it("serves nothing else", async () => {
+    for (const other of ["/plan", "/plan.json", "/../plan.json", "/etc/passwd"]) {
+      expect((await ask(`${origin}${other}`, { headers: { cookie } })).status).toBe(404);
+    }
+  });
+
+  it("refuses what is no plan before it listens", async () => {
+    writeFileSync(path, "{}");
+    await expect(startReview({ path, port: 0 })).rejects.toThrow("expected a plan");
+    expect(() => readPlan(readFileSync(path, "utf8"), path)).toThrow();
+  });
+});
