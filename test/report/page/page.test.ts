@@ -12,6 +12,7 @@ import { readPlan } from "../../../src/plan/read-plan.ts";
 import { renderRecipe } from "../../../src/plan/recipe.ts";
 import { serializePlan } from "../../../src/plan/serialize-plan.ts";
 import { renderReport } from "../../../src/report/html/render-report.ts";
+import { startReview } from "../../../src/report/review-server.ts";
 import { formatInteger } from "../../../src/report/terminal/numbers.ts";
 import { prism, scratchFolder } from "../../cli/prism.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
@@ -134,6 +135,27 @@ describe.skipIf(noBrowser !== undefined)(`the page of a report${noBrowser ? ` ($
     const again = await prism(["plan", "--from", "exported.json", "-o", "again.json"], folder.path);
     expect(again.code).toBe(0);
     expect(readFileSync(join(folder.path, "again.json"), "utf8")).toBe(text);
+  });
+
+  it("saves to the file that prism review opened, from the address it printed", async () => {
+    const path = join(folder.path, "reviewed.json");
+    writeFileSync(path, serializePlan(plan));
+    const server = await startReview({ path, port: 0 });
+    try {
+      const { page: report, complaints } = await open(server.url);
+      expect(report.url()).not.toContain("token");
+      await slide(report, 600);
+      const text = await downloadText(report, '#what-if [data-export="plan.json"]');
+      await report.click("#save");
+      await report.waitForFunction(() => document.getElementById("saved")?.textContent === "Saved to reviewed.json.");
+      expect(readFileSync(path, "utf8")).toBe(text);
+      await server.close();
+      await report.click("#save");
+      await report.waitForFunction(() => document.getElementById("saved")?.textContent?.startsWith("Not saved"));
+      expect(complaints.filter((complaint) => !complaint.includes("ERR_CONNECTION_REFUSED"))).toEqual([]);
+    } finally {
+      await server.close();
+    }
   });
 
   it("says why a budget is impossible, and keeps the plan", async () => {
