@@ -7,7 +7,7 @@ import { showName } from "../charts/table.ts";
 import { textOn, typeColour, typeLetters } from "../charts/theme.ts";
 import { html, type Markup } from "../html/markup.ts";
 import { REASON_WORDS } from "../reason-words.ts";
-import { formatAmount, formatAmountDelta, formatDelta, formatInteger, formatPercent } from "../terminal/numbers.ts";
+import { formatAmount, formatAmountDelta, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 
 /** What the panel shows of a tensor of a plan; `pinnable`: the page can plan anew. */
 export function renderExplanation(plan: Plan, tensor: MapTensor, pinnable: boolean): Markup {
@@ -53,12 +53,17 @@ function renderOptions({ tensor, options, lossUnit }: Explanation): Markup | und
   const row = (
     option: ExplainedOption,
   ) => html`<tr class="${option.chosen ? "chosen" : ""}"><th scope="row">${option.type}</th>
-<td class="number">${option.chosen ? formatInteger(option.bytes) : formatDelta(option.bytes - tensor.bytes)}</td>
+<td class="number">${option.chosen ? formatSize(option.bytes) : sizeDelta(option.bytes - tensor.bytes)}</td>
 <td class="number">${option.chosen ? formatAmount(option.loss) : formatAmountDelta(option.loss - loss)}</td>
 <td>${remark(option, tensor.up?.type, tensor.down?.type)}</td></tr>`;
   return html`<div class="scroll" role="region" aria-label="Other types, table" tabindex="0"><table class="options"><caption>What other types would cost and bring</caption>
-<thead><tr><th scope="col">type</th><th scope="col" class="number">bytes</th><th scope="col" class="number">loss${lossUnit === "nats" ? ", nats" : ""}</th><th scope="col">note</th></tr></thead>
+<thead><tr><th scope="col">type</th><th scope="col" class="number">size</th><th scope="col" class="number">loss${lossUnit === "nats" ? ", nats" : ""}</th><th scope="col">note</th></tr></thead>
 <tbody>${options.map(row)}</tbody></table></div>`;
+}
+
+/** Bytes more or less, at a glance. */
+function sizeDelta(bytes: number): string {
+  return bytes === 0 ? "0" : `${bytes > 0 ? "+" : "-"}${formatSize(Math.abs(bytes))}`;
 }
 
 function remark({ chosen, dominated, type }: ExplainedOption, up?: string, down?: string): string {

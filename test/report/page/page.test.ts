@@ -13,7 +13,7 @@ import { renderRecipe } from "../../../src/plan/recipe.ts";
 import { serializePlan } from "../../../src/plan/serialize-plan.ts";
 import { renderReport } from "../../../src/report/html/render-report.ts";
 import { startReview } from "../../../src/report/review-server.ts";
-import { formatInteger } from "../../../src/report/terminal/numbers.ts";
+import { formatInteger, formatSize } from "../../../src/report/terminal/numbers.ts";
 import { prism, scratchFolder } from "../../cli/prism.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
 import { launch, noBrowser, type Visit, type VisitOptions, visit } from "./browser.ts";
@@ -208,7 +208,7 @@ describe.skipIf(noBrowser !== undefined)(`the page of a report${noBrowser ? ` ($
     expect(text).toContain("the allocator chose it");
     expect(await report.locator("#explain tr.chosen th").textContent()).toBe(tensor?.type);
     const up = report.locator("#explain tr", { hasText: "step up" });
-    expect(await up.textContent()).toContain(`+${formatInteger((tensor?.up?.bytes ?? 0) - (tensor?.bytes ?? 0))}`);
+    expect(await up.textContent()).toContain(`+${formatSize((tensor?.up?.bytes ?? 0) - (tensor?.bytes ?? 0))}`);
   });
 
   it("shows every layer of the map with a text in every cell, and switches the picture to perplexity", async () => {
