@@ -83,17 +83,18 @@ function isSlow(type: TensorType): boolean {
   return type.startsWith("IQ");
 }
 
-/** Types that go from the same to the same number of bands share their round trips. */
+/** Each band is read once for all types that want it. */
 async function measureWanted({ sums, taken }: Sample, wanted: Wanted): Promise<void> {
-  const groups = new Map<string, { from: number; to: number; types: TensorType[] }>();
-  for (const [type, to] of wanted) {
-    const from = taken.get(type) ?? 0;
-    const group = groups.get(`${from} ${to}`) ?? { from, to, types: [] };
-    group.types.push(type);
-    groups.set(`${from} ${to}`, group);
-    taken.set(type, to);
-  }
-  await Promise.all([...groups.values()].map(({ types, from, to }) => sums.measure(types, from, to)));
+  const from = (type: TensorType) => taken.get(type) ?? 0;
+  const cuts = [...new Set([...wanted].flatMap(([type, to]) => [from(type), to]))].sort((a, b) => a - b);
+  const segments = cuts.slice(1).map((end, index) => {
+    const start = cuts[index] as number;
+    return { start, end, types: [...wanted].flatMap(([type, to]) => (from(type) <= start && end <= to ? type : [])) };
+  });
+  await Promise.all(
+    segments.flatMap(({ types, start, end }) => (types.length > 0 ? sums.measure(types, start, end) : [])),
+  );
+  for (const [type, to] of wanted) taken.set(type, to);
 }
 
 function estimate({ sums, taken, estimates }: Sample, type: TensorType): DistortionEstimate {

@@ -115,6 +115,24 @@ test("only types that are still imprecise are measured on more rows", async () =
   expect(engine.rows.get("Q4_K")).toBeGreaterThan(64);
 });
 
+test("a band is read once for all types that want it", async () => {
+  const reads: number[] = [];
+  const again = memoryModel([f32Tensor("blk.0.ffn_up.weight", [COLUMNS, ROWS], () => normal())], reads);
+  const reader = createRowReader(again, tensor);
+  await measureDistortion({
+    engine: paperEngine({ ...TYPICAL, IQ4_NL: 6e-3 }, 0),
+    queue: createWorkQueue(1),
+    path: "memory.gguf",
+    reader,
+    order: orderBands(rowLayout(tensor.shape), tensor.name, 1),
+    types: TYPES,
+    firstBands: 4,
+    targetRelativeSe: 0.02,
+    exact: false,
+  });
+  expect(reads.reduce((a, b) => a + b)).toBe(64 * COLUMNS * 4);
+});
+
 test("without Q4_K among the candidates every type is measured by itself", async () => {
   const found = await measure(paperEngine({ ...TYPICAL, IQ4_NL: 6e-3 }, 0.1), { types: ["IQ4_NL", "Q8_0"] });
   expect(found.IQ4_NL?.ratioTo).toBeUndefined();
