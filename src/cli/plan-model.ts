@@ -164,6 +164,9 @@ async function analysisOf(
   if (imatrix !== undefined) {
     throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");
   }
+  if (exact !== undefined) {
+    throw new UsageError("--exact: the analysis is made already; give it to prism analyze");
+  }
   return loadAnalysis(source);
 }
 

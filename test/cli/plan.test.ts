@@ -112,6 +112,12 @@ describe("prism plan", () => {
     const cases = [
       [[], /^prism: a budget is needed: --bpw 3\.5, --size 4\.3GB, or --like Q3_K_M\n$/],
       [["--bpw", "4", "--size", "4MB"], /^prism: --bpw 4 and --size 4MB: expected one budget, got 2; /],
+      [
+        ["--bpw", "4", "-o", "never.json", "--exact"],
+        /^prism: --exact: the analysis is made already; give it to prism analyze\n$/,
+      ],
+      [["--bpw", "4", "--exact=all"], /^prism: --exact: expected nothing or distortion, got "all"\n$/],
+      [["--bpw", "4", "--memory", "1MB"], /^prism: --memory 1MB: expected at least 384MiB/],
       [["--size", "900M"], /^prism: size "900M": M is ambiguous; /],
       [["--like", "Q9_K"], /^prism: --like Q9_K: not a preset of llama-quantize; .*Q4_K_M/],
       [["--bpw", "4", "--mode", "layer"], /^prism: --mode layer: expected tensor or class\n$/],
