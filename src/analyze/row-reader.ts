@@ -32,8 +32,8 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
       let offset = 0;
       // all at once: from a remote file, each range by itself would take a round trip
       const pieces = await Promise.all(
-        ranges(bands, kept).map(
-          ({ firstRow, rows }) => kept.get(firstRow) ?? file.read(tensor, firstRow * bytesPerRow, rows * bytesPerRow),
+        ranges(bands, keptBytes).map(
+          (range) => keptBytes(range) ?? file.read(tensor, range.firstRow * bytesPerRow, range.rows * bytesPerRow),
         ),
       );
       for (const bytes of pieces) {
@@ -46,9 +46,16 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
     },
   };
 
+  /** A band of another size may begin at the same row. */
+  function keptBytes({ firstRow, rows }: Range): Uint8Array | undefined {
+    const bytes = kept.get(firstRow);
+    return bytes?.length === rows * bytesPerRow ? bytes : undefined;
+  }
+
   function account(bands: readonly Band[]): void {
-    for (const { firstRow, rows } of bands) {
-      if (!kept.has(firstRow)) bytesRead += rows * bytesPerRow;
+    for (const band of bands) {
+      const { firstRow, rows } = band;
+      if (keptBytes(band) === undefined) bytesRead += rows * bytesPerRow;
       for (let row = firstRow; row < firstRow + rows; row++) {
         rowsRead += 1 - (seen[row] as number);
         seen[row] = 1;
@@ -65,12 +72,15 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
   }
 }
 
+type Range = Pick<Band, "firstRow" | "rows">;
+
 /** Join neighbouring bands that must come from the file; kept bands stand alone. */
-function ranges(bands: readonly Band[], kept: ReadonlyMap<number, Uint8Array>): { firstRow: number; rows: number }[] {
+function ranges(bands: readonly Band[], kept: (range: Range) => Uint8Array | undefined): Range[] {
   const runs: { firstRow: number; rows: number; kept: boolean }[] = [];
-  for (const { firstRow, rows } of bands) {
+  for (const band of bands) {
+    const { firstRow, rows } = band;
     const last = runs.at(-1);
-    const isKept = kept.has(firstRow);
+    const isKept = kept(band) !== undefined;
     if (last && !last.kept && !isKept && last.firstRow + last.rows === firstRow) last.rows += rows;
     else runs.push({ firstRow, rows, kept: isKept });
   }

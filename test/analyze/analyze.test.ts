@@ -94,6 +94,10 @@ describe("an analysis", () => {
 
   test("with exact distortion lies near the sampled one and has no standard error", async () => {
     const exact = await run(TENSORS, { exactDistortion: true, exactMetrics: true });
+    const alone = await run(TENSORS, { exactDistortion: true });
+    expect(alone.tensors.map(({ distortion }) => distortion)).toEqual(
+      exact.tensors.map(({ distortion }) => distortion),
+    );
     for (const [index, { name, distortion }] of exact.tensors.entries()) {
       for (const [type, { value, se }] of Object.entries(distortion ?? {})) {
         const sampled = analysis.tensors[index]?.distortion?.[type as "Q8_0"] ?? { value: 0, se: 0 };
