@@ -28,21 +28,27 @@ export class UsageError extends PrismError {
 export class FormatError extends PrismError {
   readonly path: string;
   readonly offset: number | undefined;
+  /** Its code among the findings (gguf/finding-codes.ts), where it has one of its own. */
+  readonly finding: string | undefined;
 
-  constructor(path: string, message: string, options: ErrorOptions & { offset?: number } = {}) {
+  constructor(path: string, message: string, options: ErrorOptions & { offset?: number; finding?: string } = {}) {
     super("format", EXIT.failure, `${path}: ${message}`, options);
     this.path = path;
     this.offset = options.offset;
+    this.finding = options.finding;
   }
 }
 
 /** Reading or writing a file failed (missing, no permission, no space left). */
 export class FileError extends PrismError {
   readonly path: string;
+  /** Its code among the findings, where it has one. */
+  readonly finding: string | undefined;
 
-  constructor(path: string, message: string, options?: ErrorOptions) {
+  constructor(path: string, message: string, options: ErrorOptions & { finding?: string } = {}) {
     super("file", EXIT.failure, `${path}: ${message}`, options);
     this.path = path;
+    this.finding = options.finding;
   }
 }
 

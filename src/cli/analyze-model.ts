@@ -6,13 +6,15 @@ import { openEngine } from "../engine/open-engine.ts";
 import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { readFacts } from "../gguf/facts.ts";
-import type { Model } from "../gguf/model.ts";
+import type { FindingCode } from "../gguf/finding-codes.ts";
+import type { Model, ModelFile } from "../gguf/model.ts";
 import { preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { printable } from "../plan/printable.ts";
 import { openBackend } from "./backends.ts";
 import type { CommandContext } from "./context.ts";
+import { reportFindings } from "./model-findings.ts";
 import { type NamedModel, noteTraffic, openNamedModel } from "./open-named-model.ts";
 import type { Output } from "./output.ts";
 
@@ -22,6 +24,8 @@ export interface AnalyzeModelOptions {
   readonly seed: number;
   /** Whether the analysis, and what is fetched of a remote model, may be kept on disk. */
   readonly cache: boolean;
+  /** Refuse a model with errors or warnings. */
+  readonly strict?: boolean;
   /** Path of an importance matrix. */
   readonly imatrix?: string;
   readonly targetRelativeSe?: number;
@@ -41,7 +45,7 @@ export async function analyzeModel(
   const { file } = named;
   try {
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
-    checkModel(file.model, output);
+    await checkModel(file, options, context, output);
     if (imatrix) noteForeignEntries(imatrix, file.model, output);
     const analysis = await measure(named, imatrix, options, context.signal, output);
     noteTraffic(named, output);
@@ -52,15 +56,19 @@ export async function analyzeModel(
 }
 
 /** Findings that leave nothing to plan. */
-const UNPLANNABLE: ReadonlySet<string> = new Set(["no-architecture", "projector"]);
+const UNPLANNABLE: ReadonlySet<FindingCode> = new Set(["no-architecture", "projector"]);
 
-function checkModel(model: Model, output: Output): void {
-  const facts = readFacts(model);
+async function checkModel(
+  file: ModelFile,
+  { strict = false }: AnalyzeModelOptions,
+  { signal }: CommandContext,
+  output: Output,
+): Promise<void> {
+  const { model } = file;
   const fatal = (message: string) => new FormatError(model.path, message);
-  for (const finding of preflight(model, facts)) {
-    if (UNPLANNABLE.has(finding.code)) throw fatal(`${finding.message}; ${finding.remedy}`);
-    if (finding.severity === "error") output.note(printable(`! ${finding.message}; ${finding.remedy}`));
-  }
+  const unplannable = preflight(model, readFacts(model)).find(({ code }) => UNPLANNABLE.has(code));
+  if (unplannable !== undefined) throw fatal(`${unplannable.message}; ${unplannable.remedy}`);
+  await reportFindings(file, { strict, signal }, output);
   if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
     throw fatal("has no tensor that llama-quantize would quantize; see prism inspect");
   }
@@ -87,7 +95,7 @@ async function measure(
   signal: AbortSignal,
   output: Output,
 ): Promise<Analysis> {
-  const { threads, seed, backend: backendName, imatrix: _, cache, ...rest } = options;
+  const { threads, seed, backend: backendName, imatrix: _, cache, strict: __, ...rest } = options;
   const backend = openBackend(backendName, threads);
   const engine = await openEngine({ threads });
   const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;

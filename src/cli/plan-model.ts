@@ -48,6 +48,7 @@ export interface PlanRequest {
   readonly cache: boolean;
   readonly exact?: Exact;
   readonly memory: number;
+  readonly strict?: boolean;
 }
 
 /** Plan the model or analysis at `source`. Everything that can be wrong in the request is checked before the analysis. */
@@ -149,14 +150,23 @@ function refuseChoices(request: PlanRequest, because: string): void {
 
 async function analysisOf(
   source: string,
-  { threads, backend, seed, imatrix, cache, memory, exact }: PlanRequest,
+  { threads, backend, seed, imatrix, cache, memory, exact, strict = false }: PlanRequest,
   context: CommandContext,
   output: Output,
 ): Promise<Analysis> {
   if (!(await isJson(source))) {
     return analyzeModel(
       source,
-      { threads, backend, seed, cache, memoryBytes: memory, ...exact, ...(imatrix === undefined ? {} : { imatrix }) },
+      {
+        threads,
+        backend,
+        seed,
+        cache,
+        strict,
+        memoryBytes: memory,
+        ...exact,
+        ...(imatrix === undefined ? {} : { imatrix }),
+      },
       context,
       output,
     );

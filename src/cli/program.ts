@@ -9,6 +9,7 @@ type CreateCommand = (context: CommandContext) => Command;
 const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["run", async () => (await import("./commands/run.ts")).runCommand],
   ["inspect", async () => (await import("./commands/inspect.ts")).inspectCommand],
+  ["repair", async () => (await import("./commands/repair.ts")).repairCommand],
   ["analyze", async () => (await import("./commands/analyze.ts")).analyzeCommand],
   ["plan", async () => (await import("./commands/plan.ts")).planCommand],
   ["show", async () => (await import("./commands/show.ts")).showCommand],

@@ -14,6 +14,13 @@ export interface NewKeyValue {
   readonly value: MetadataValue;
 }
 
+/** An entry of another file, copied as it is. */
+export interface RawKeyValue {
+  readonly key: string;
+  /** The whole entry, its key included. */
+  readonly raw: Uint8Array;
+}
+
 export interface NewTensorInfo {
   readonly name: string;
   /** ne, innermost dimension first. */
@@ -28,7 +35,7 @@ export const GGUF_MAGIC = new Uint8Array([0x47, 0x47, 0x55, 0x46]);
 /** Encode a whole header. Throws UsageError for a value that its type can't hold. */
 export function encodeHeader(
   version: number,
-  keyValues: readonly NewKeyValue[],
+  keyValues: readonly (NewKeyValue | RawKeyValue)[],
   tensors: readonly NewTensorInfo[],
 ): Uint8Array {
   const out = new ByteWriter();
@@ -36,7 +43,10 @@ export function encodeHeader(
   out.scalar("u32", version);
   out.scalar("u64", tensors.length);
   out.scalar("u64", keyValues.length);
-  for (const keyValue of keyValues) encodeKeyValue(out, keyValue);
+  for (const keyValue of keyValues) {
+    if ("raw" in keyValue) out.bytes(keyValue.raw);
+    else encodeKeyValue(out, keyValue);
+  }
   for (const tensor of tensors) {
     out.scalar("string", tensor.name);
     out.scalar("u32", tensor.shape.length);

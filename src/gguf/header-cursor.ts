@@ -44,10 +44,16 @@ export class HeaderCursor {
   check(bytes: number | bigint, what: string): void {
     if (bytes <= this.remaining) return;
     const inFile = bytes <= this.#source.byteLength - this.#position;
-    throw this.error(
-      inFile
-        ? `${what} needs ${formatCount(bytes)} bytes at ${formatCount(this.#position)}, beyond the ${formatCount(MAX_HEADER_BYTES)} that a header may have; the file is damaged`
-        : `${what} needs ${formatCount(bytes)} bytes at ${formatCount(this.#position)} but the file has ${formatCount(this.#source.byteLength)}; it is truncated or damaged`,
+    const place = `${what} needs ${formatCount(bytes)} bytes at ${formatCount(this.#position)}`;
+    if (inFile) {
+      throw this.error(
+        `${place}, beyond the ${formatCount(MAX_HEADER_BYTES)} that a header may have; the file is damaged`,
+      );
+    }
+    throw new FormatError(
+      this.#source.path,
+      `gguf: ${place} but the file has ${formatCount(this.#source.byteLength)}; it is truncated or damaged`,
+      { offset: this.#position, finding: "truncated" },
     );
   }
 

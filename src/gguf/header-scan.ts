@@ -87,7 +87,7 @@ async function scanVersion(cursor: HeaderCursor, source: ByteSource): Promise<nu
     throw new FormatError(
       source.path,
       `gguf: the file has ${source.byteLength} bytes, a GGUF header at least 24; the download is probably truncated`,
-      { offset: 0 },
+      { offset: 0, finding: "truncated" },
     );
   }
   const magic = await cursor.bytes(GGUF_MAGIC.length, "the magic");

@@ -2,18 +2,18 @@
  * Model → Inspection: what the header alone says, as a plain document: identity, tensor classes, the exact size of the
  * file under each stock preset, and findings. Reads no weights.
  */
-import { UsageError } from "../errors.ts";
+import { hasTensorTable } from "../ggml/architecture-tensors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
 import { COMMON_FILE_TYPES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
-import { stockTypes } from "../ggml/stock-mix.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { readFacts } from "./facts.ts";
+import type { Finding } from "./finding-codes.ts";
 import type { MetadataValue, Model, TensorInfo } from "./model.ts";
-import { type Finding, preflight } from "./preflight.ts";
-import { MEASURING_PRESET, rowFindings } from "./row-findings.ts";
+import { headerFindings } from "./preflight.ts";
+import { presetTypes } from "./preset-types.ts";
 
 export const INSPECTION_SCHEMA = "prism.inspection/1";
 
@@ -57,16 +57,15 @@ export interface Inspection {
   /** Smallest first. Without those llama-quantize refuses; none for a file that is no language model. */
   readonly presets: readonly InspectedPreset[];
   readonly findings: readonly Finding[];
+  /** Whether the list of tensors was compared with what the architecture requires. */
+  readonly tensorsChecked: boolean;
 }
-
-/** Architectures of files that are not quantized: an imatrix, say, and a projector. */
-const NO_MODELS: ReadonlySet<string> = new Set(["", "clip"]);
 
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
 
-/** Inspect a model. Never throws. */
-export function inspect(model: Model): Inspection {
+/** Inspect a model; `findings` default to what its header alone shows. Never throws. */
+export function inspect(model: Model, findings: readonly Finding[] = headerFindings(model)): Inspection {
   const facts = readFacts(model);
   const fileTypeId = model.metadata.get("general.file_type");
   const fileType = Object.entries(FILE_TYPES).find(([, { id }]) => id === fileTypeId)?.[0] as FileType | undefined;
@@ -89,10 +88,8 @@ export function inspect(model: Model): Inspection {
     metadata: scalars(model.metadata),
     classes: classesOf(model.tensors),
     presets,
-    findings: [
-      ...preflight(model, facts),
-      ...(presets.some((preset) => preset.fileType === MEASURING_PRESET) ? rowFindings(model, facts) : []),
-    ],
+    findings,
+    tensorsChecked: hasTensorTable(model.arch),
   };
 }
 
@@ -137,7 +134,6 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
 }
 
 function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
-  if (NO_MODELS.has(model.arch) || model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) return [];
   const sizes = COMMON_FILE_TYPES.flatMap((fileType): InspectedPreset[] => {
     const types = presetTypes(model, facts, fileType);
     if (types === undefined) return [];
@@ -145,16 +141,6 @@ function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
     return [{ fileType, fileBytes: fileBytes(facts.outputHeaderBytes, tensors), bpw: bpw(tensors) }];
   });
   return sizes.sort((a, b) => a.fileBytes - b.fileBytes);
-}
-
-/** Undefined where llama-quantize refuses the model under this preset. */
-function presetTypes(model: Model, facts: ModelFacts, fileType: FileType): Map<string, TensorType> | undefined {
-  try {
-    return stockTypes(facts, model.tensors, fileType);
-  } catch (error) {
-    if (error instanceof UsageError) return undefined;
-    throw error;
-  }
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {

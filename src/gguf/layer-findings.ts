@@ -1,7 +1,7 @@
 /** Findings about layers: `<arch>.block_count` and the MTP (nextn) layers in it against the `blk.N` that are there. */
 import type { ModelFacts } from "../ggml/model-facts.ts";
+import type { Finding } from "./finding-codes.ts";
 import type { Model } from "./model.ts";
-import type { Finding } from "./preflight.ts";
 
 /** Layer numbers named in a message; more are summed up. */
 const NAMED_LAYERS = 8;
@@ -33,7 +33,7 @@ export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
         code: "nextn-layers-missing",
         severity: "error",
         message: `${model.arch}.block_count ${count} includes ${facts.nextnLayers} MTP layer(s), but ${named(missing)} ${missing.length === 1 ? "has" : "have"} no tensors`,
-        remedy: `set block_count to ${firstNextn} and drop nextn_predict_layers, or convert again with the MTP layers`,
+        remedy: `prism repair sets block_count to ${firstNextn} and drops nextn_predict_layers; or convert again with the MTP layers`,
       },
     ];
   }
@@ -56,7 +56,7 @@ function tooManyLayers(arch: string, last: number, count: number): Finding {
     code: "block-count-mismatch",
     severity: "error",
     message: `the file has layers up to blk.${last}, but ${arch}.block_count is ${count === 0 ? "missing or 0" : count}`,
-    remedy: `set ${arch}.block_count to ${last + 1}, or convert the model again`,
+    remedy: `prism repair sets ${arch}.block_count to ${last + 1} where all of the layers are whole; or convert the model again`,
   };
 }
 

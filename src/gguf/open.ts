@@ -77,7 +77,7 @@ function missingShard(error: FileError, number: number, count: number, { http }:
   return new FileError(
     error.path,
     `shard ${number} of ${count} can't be opened${remedy} (${error.message.slice(error.path.length + 2)})`,
-    { cause: error },
+    { cause: error, finding: "shards-incomplete" },
   );
 }
 
@@ -111,6 +111,7 @@ function joinTensors(path: string, shards: readonly [OpenShard, ...OpenShard[]])
         throw new FormatError(
           source.path,
           `gguf: tensor ${tensor.name} is in ${other} too; the shards are mixed up, download them again`,
+          { finding: "shards-inconsistent" },
         );
       }
       owner.set(tensor.name, source.path);
@@ -122,6 +123,7 @@ function joinTensors(path: string, shards: readonly [OpenShard, ...OpenShard[]])
     throw new FormatError(
       path,
       `gguf: split.tensors.count is ${total ?? "missing"} but the ${shards.length} shards hold ${tensors.length} tensors; the shards are mixed up, download them again`,
+      { finding: "shards-inconsistent" },
     );
   }
   return tensors;

@@ -5,23 +5,25 @@
 import { ARCHITECTURES } from "../ggml/architectures.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
+import { readFacts } from "./facts.ts";
+import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
 import type { Model } from "./model.ts";
 import { rankFindings } from "./rank-findings.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
+import { rowFindings } from "./row-findings.ts";
 import { formatCount } from "./source.ts";
+import { tensorFindings } from "./tensor-findings.ts";
 import { DEFAULT_ALIGNMENT } from "./value-types.ts";
-
-/** `error`: the result would be broken or refused; `warning`: something later will not work; `info`: good to know. */
-export interface Finding {
-  readonly code: string;
-  readonly severity: "error" | "warning" | "info";
-  readonly message: string;
-  readonly remedy: string;
-}
 
 /** Architectures that embed or encode and take no chat template. */
 const ENCODERS = /bert|^t5encoder$|embed/;
+
+/** All that a header shows: preflight, and what its rows cost in a stock preset. */
+export function headerFindings(model: Model): Finding[] {
+  const facts = readFacts(model);
+  return [...preflight(model, facts), ...rowFindings(model, facts)];
+}
 
 /** Check a model's header. Findings come in a fixed order: the file, the architecture, its layers, its tokenizer. */
 export function preflight(model: Model, facts: ModelFacts): Finding[] {
@@ -53,6 +55,7 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
     ...requantizeFindings(model),
     ...architectureFindings(model),
     ...layerFindings(model, facts),
+    ...tensorFindings(model, facts),
     ...rankFindings(model, facts),
     ...tokenizerFindings(model, facts),
   ];
@@ -85,7 +88,7 @@ function alignmentFindings(facts: ModelFacts): Finding[] {
       code: "alignment-not-32",
       severity: "warning",
       message: `general.alignment is ${facts.alignment}: llama-quantize copies the key but pads to 32, which makes an unreadable file`,
-      remedy: "quantize with --override-kv general.alignment=int:32, as prism does",
+      remedy: "prism repair sets it right; prism quantize pads right without (--override-kv general.alignment=int:32)",
     },
   ];
 }

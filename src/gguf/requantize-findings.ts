@@ -1,8 +1,8 @@
 /** Findings about a source that was quantized before: its losses would add to the new ones. */
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import type { Finding } from "./finding-codes.ts";
 import type { Model } from "./model.ts";
-import type { Finding } from "./preflight.ts";
 
 /** Types that models are published in by their makers, so that no better source exists. */
 const PUBLISHED_TYPES: ReadonlySet<TensorType> = new Set(["MXFP4", "NVFP4"]);

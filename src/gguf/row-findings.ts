@@ -5,22 +5,23 @@ import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
 import { bitsPerWeight, TENSOR_TYPES, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import type { Finding } from "./finding-codes.ts";
 import type { Model, TensorInfo } from "./model.ts";
-import type { Finding } from "./preflight.ts";
+import { presetTypes } from "./preset-types.ts";
 import { formatCount } from "./source.ts";
 
 /** The preset whose size the findings are measured by. */
-export const MEASURING_PRESET = "Q4_K_M";
+const MEASURING_PRESET = "Q4_K_M";
 const SUPER_BLOCK = TENSOR_TYPES.Q4_K.blockElements;
 /** Classes named in a message; more are summed up. */
 const NAMED_CLASSES = 6;
 /** Part of a Q4_K_M file from which weights that stay as they are deserve a line. */
 const NOTABLE_SHARE = 0.01;
 
-/** Find tensors whose rows force fallback types, and weights that no preset makes smaller. The model must be one that
- * Q4_K_M can be made of. */
+/** Find tensors whose rows force fallback types, and weights that no preset makes smaller. */
 export function rowFindings(model: Model, facts: ModelFacts): Finding[] {
-  const types = stockTypes(facts, model.tensors, MEASURING_PRESET);
+  const types = presetTypes(model, facts, MEASURING_PRESET);
+  if (types === undefined) return [];
   const sized = model.tensors.map((tensor) => {
     const type = types.get(tensor.name) ?? tensor.type;
     return { tensor, type, bytes: tensorBytes(type, tensor.shape) };

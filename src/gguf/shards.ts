@@ -40,12 +40,14 @@ export function shardCount(path: string, header: Header): number {
     throw new FormatError(
       path,
       `gguf: this is shard ${number} of ${count}, but its name does not end in ${shardPath("", number, count)}; give all shards their names back and open the first`,
+      { finding: "shards-inconsistent" },
     );
   }
   if (name.number !== 1) {
     throw new FormatError(
       path,
       `gguf: this is shard ${name.number} of ${name.count}; open the first one, ${shardPath(name.prefix, 1, name.count)}`,
+      { finding: "shards-inconsistent" },
     );
   }
   checkShard(path, header, 1, name.count);
@@ -64,6 +66,7 @@ export function checkShard(path: string, header: Header, number: number, count: 
     throw new FormatError(
       path,
       `gguf: named shard ${number} of ${count}, so ${key} should be ${value}, got ${got ?? "no such key"}; the shards are mixed up or renamed, download them again`,
+      { finding: "shards-inconsistent" },
     );
   }
 }

@@ -70,7 +70,7 @@ class FileSource implements ByteSource {
       got === undefined
         ? `${wanted} but the file has ${formatCount(this.byteLength)}; the download is probably truncated`
         : `${wanted}, got ${formatCount(got)}; the file shrank while it was read`,
-      { offset },
+      { offset, finding: "truncated" },
     );
   }
 }

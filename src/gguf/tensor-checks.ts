@@ -37,8 +37,8 @@ export function checkTensors(
 
 function checkTensor(source: ByteSource, scanned: ScannedTensor, alignment: number, dataStart: number): HeaderTensor {
   const { name, shape, typeId } = scanned;
-  const fail = (message: string, offset?: number) =>
-    new FormatError(source.path, `gguf: tensor ${name} ${message}`, offset === undefined ? {} : { offset });
+  const fail = (message: string, where: { offset?: number; finding?: string } = {}) =>
+    new FormatError(source.path, `gguf: tensor ${name} ${message}`, where);
   const type = tensorTypeFromId(typeId);
   if (type === undefined) {
     const removed = REMOVED_TYPES[typeId];
@@ -61,7 +61,7 @@ function checkTensor(source: ByteSource, scanned: ScannedTensor, alignment: numb
   if (offset + bytes > source.byteLength) {
     throw fail(
       `ends at ${formatCount(offset + bytes)} bytes but the file has ${formatCount(source.byteLength)}; the download is probably truncated`,
-      offset,
+      { offset, finding: "truncated" },
     );
   }
   return { name, shape, elements: elementCount(shape), type, bytes, offset };

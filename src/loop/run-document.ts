@@ -4,6 +4,7 @@
  */
 
 import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
+import type { OutputFile } from "../quantize/outputs.ts";
 import type { Calibration } from "./calibration.ts";
 import type { ProbeMeasurement } from "./probe-store.ts";
 
@@ -143,4 +144,6 @@ export interface Run {
   readonly creditsSensitivity?: boolean;
   readonly gates: readonly GateResult[];
   readonly warnings: readonly string[];
+  /** The files to take away, of a finished run: the models that are kept, projectors, plan and recipes. */
+  readonly outputs?: readonly OutputFile[];
 }

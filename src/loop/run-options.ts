@@ -47,6 +47,8 @@ export interface RunOptions {
   /** Keep the controls' models too; the plan's is always kept. */
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
+  /** Refuse a model in which preflight finds errors or warnings. */
+  readonly strict?: boolean;
   /** Begin anew in a directory that holds a run. */
   readonly force?: boolean;
   readonly engine: Engine;

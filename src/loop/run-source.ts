@@ -3,11 +3,13 @@ import type { ModelIdentity } from "../analyze/analysis.ts";
 import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
+import { checkModel } from "../gguf/check-model.ts";
+import { requireClean } from "../gguf/clean.ts";
 import { readFacts } from "../gguf/facts.ts";
+import type { Finding, FindingCode } from "../gguf/finding-codes.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
 import type { Model } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { type Finding, preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { checkBudget } from "../plan/budget-range.ts";
@@ -29,7 +31,7 @@ export interface RunSource {
   readonly rankPooling: boolean;
   /** Weights of each tensor that is quantized. */
   readonly weights: readonly number[];
-  /** What the model's header shows to be wrong. */
+  /** What preflight finds to be wrong. */
   readonly warnings: readonly string[];
 }
 
@@ -39,10 +41,11 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
   try {
     const { model } = file;
     const facts = readFacts(model);
-    const findings = preflight(model, facts);
+    const findings = await checkModel(file, options.signal === undefined ? {} : { signal: options.signal });
     checkSource(model, undefined, options.allowRequantize ?? false);
     checkEvaluable(model.path, findings);
     checkArchitecture(model, options.engine.info);
+    if (options.strict) requireClean(model.path, findings);
     const imatrix = options.imatrix === undefined ? undefined : await readImatrix(options.imatrix);
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);
@@ -56,7 +59,7 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       // what is quantized already, the plan says itself
       warnings: findings
-        .filter(({ severity, code }) => severity === "error" && code !== "already-quantized")
+        .filter(({ severity, code }) => severity !== "info" && code !== "already-quantized")
         .map(({ message, remedy }) => `${message}; ${remedy}`),
     };
   } finally {
@@ -79,7 +82,7 @@ function checkBudgets(
 }
 
 /** Findings that mean llama.cpp can't compute a token's probability. */
-const NOT_EVALUABLE: ReadonlySet<string> = new Set(["no-architecture", "token-embd-missing", "tokenizer-missing"]);
+const NOT_EVALUABLE: ReadonlySet<FindingCode> = new Set(["no-architecture", "token-embd-missing", "tokenizer-missing"]);
 
 function checkEvaluable(path: string, findings: readonly Finding[]): void {
   const finding = findings.find(({ code }) => NOT_EVALUABLE.has(code));

@@ -17,6 +17,7 @@ export interface RunDirectory {
   readonly measured: string;
   readonly plan: string;
   readonly plans: string;
+  readonly models: string;
   /** The reference's logits, where nothing may be kept in the cache. Removed when the run ends. */
   readonly scratch: string;
   model(slug: string): string;
@@ -33,6 +34,7 @@ export function runDirectory(path: string): RunDirectory {
     probes: join(path, "probes.json"),
     measured: join(path, "probes"),
     plans: join(path, "plans"),
+    models: join(path, "models"),
     plan: join(path, "plans", "plan.json"),
     scratch: join(path, "prism-scratch"),
     planOf: (slug) => join(path, "plans", `${slug}.json`),

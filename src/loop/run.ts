@@ -24,6 +24,7 @@ import { matchingRecipes } from "./published-recipes.ts";
 import { refinePlan } from "./refine.ts";
 import type { Refinement, Run } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
+import { collectOutputs } from "./run-outputs.ts";
 import { judgeRun } from "./run-rows.ts";
 import { openSource, type RunSource } from "./run-source.ts";
 import { openRun, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
@@ -87,7 +88,8 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     plan,
   );
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
-  const finished = judgeRun({ ...state, finishedAt }, options.gates, true);
+  const outputs = await collectOutputs({ path: options.model, arch: plan.facts.arch }, directory);
+  const finished = judgeRun({ ...state, finishedAt, outputs }, options.gates, true);
   await saveRun(directory, finished);
   return finished;
 }

@@ -42,15 +42,21 @@ describe("prism", () => {
 
   it("says in one line what is wrong with a file, and exits with 1", async () => {
     const cases = [
-      ["absent.gguf", /^prism: absent\.gguf: no such file; .+\n$/],
-      ["truncated.gguf", /^prism: truncated\.gguf: gguf: .* ends at [\d,]+ bytes but the file has 5,000,000; .+\n$/],
-      ["text.gguf", /^prism: text\.gguf: gguf: expected the magic "GGUF".* not a GGUF file\n$/],
-      ["a folder", /^prism: a folder: is a directory; .+\n$/],
+      ["absent.gguf", /^prism: absent\.gguf: no such file; .+\n$/, undefined],
+      [
+        "truncated.gguf",
+        /^prism: truncated\.gguf: gguf: .* ends at [\d,]+ bytes but the file has 5,000,000; .+\n$/,
+        "truncated",
+      ],
+      ["text.gguf", /^prism: text\.gguf: gguf: expected the magic "GGUF".* not a GGUF file\n$/, "unreadable"],
+      ["a folder", /^prism: a folder: is a directory; .+\n$/, undefined],
     ] as const;
-    for (const [path, message] of cases) {
+    for (const [path, message, code] of cases) {
       const outcome = await run("inspect", path, "--json");
-      expect(outcome).toMatchObject({ code: 1, stdout: "" });
+      expect(outcome.code).toBe(1);
       expect(outcome.stderr).toMatch(message);
+      if (code === undefined) expect(outcome.stdout).toBe("");
+      else expect(JSON.parse(outcome.stdout)).toMatchObject({ findings: [{ code, severity: "error" }] });
     }
   });
 

@@ -12,6 +12,7 @@ import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
+import { reportFindings, strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
 import { forceOption, jsonOption, llamaDirOption, quietOption, seedOption, threadsOption } from "../options.ts";
 import { type Output, openOutput, type Progress } from "../output.ts";
@@ -27,6 +28,7 @@ interface Options extends EvaluationCliOptions {
   readonly threads: number;
   readonly seed: number;
   readonly llamaDir?: string;
+  readonly strict?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -49,6 +51,7 @@ export function evaluateCommand(context: CommandContext): Command {
     .option("-o, --output <file>", "also write the evaluation as JSON to this file");
   return addEvaluationOptions(command)
     .addOption(seedOption())
+    .addOption(strictOption())
     .addOption(threadsOption())
     .addOption(llamaDirOption())
     .addOption(forceOption())
@@ -61,7 +64,7 @@ export function evaluateCommand(context: CommandContext): Command {
 async function run(models: string[], asked: Options, { signal }: CommandContext): Promise<void> {
   const output = openOutput(asked);
   if (asked.output !== undefined) await checkOutputs([asked.output], asked.force ?? false);
-  const options = await chooseMeasures(models, asked, output);
+  const options = await chooseMeasures(models, asked, signal, output);
   const engine = await openEngine(options);
   const bars = progressBars(output);
   try {
@@ -102,15 +105,21 @@ async function run(models: string[], asked: Options, { signal }: CommandContext)
 }
 
 /** Check what was asked before the engine starts; models that rank with a head of their own are ranked, asked or not. */
-async function chooseMeasures(models: readonly string[], options: Options, output: Output): Promise<Options> {
-  const { reference, server, text, rerank } = options;
+async function chooseMeasures(
+  models: readonly string[],
+  options: Options,
+  signal: AbortSignal,
+  output: Output,
+): Promise<Options> {
+  const { reference, server, text, rerank, strict = false } = options;
   if (server !== undefined && rerank === undefined) {
     throw new UsageError("--server scores documents: give --rerank with it");
   }
   let ranked = rerank;
   for (const path of [...(server === undefined ? models : []), ...(reference === undefined ? [] : [reference])]) {
     const file = await openLocalModel(path);
-    await file.close();
+    // what is judged here is quantized as a rule
+    await reportFindings(file, { strict, signal, ignored: ["already-quantized"] }, output).finally(() => file.close());
     if (ranked !== undefined || text !== undefined || !hasRankHead(file.model)) continue;
     output.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);
     ranked = true;

@@ -6,6 +6,7 @@ import type { Plan } from "../../plan/plan.ts";
 import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import type { CommandContext } from "../context.ts";
+import { strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
 import {
   backendOption,
@@ -72,6 +73,7 @@ export function planCommand(context: CommandContext): Command {
     .addOption(exactOption())
     .addOption(memoryOption())
     .addOption(seedOption())
+    .addOption(strictOption())
     .addOption(noCacheOption())
     .addOption(forceOption())
     .addOption(jsonOption())

@@ -13,6 +13,7 @@ import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import { openBackend } from "../backends.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
+import { strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
 import {
   backendOption,
@@ -94,6 +95,7 @@ export function runCommand(context: CommandContext): Command {
     .option("--sweep", `the same at the sizes of ${SWEEP_PRESETS.join(", ")}`)
     .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
+    .addOption(strictOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   return addEvaluationOptions(command)
@@ -154,6 +156,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
       keepModels: options.keepModels ?? false,
       allowRequantize: options.allowRequantize ?? false,
       force: options.force ?? false,
+      strict: options.strict ?? false,
       signal,
       ...(options.imatrix === undefined ? {} : { imatrix: options.imatrix }),
       onStage: stages.begin,

@@ -1,5 +1,5 @@
 /** Findings as text: severity and code, the message, what to do. 80 columns. */
-import type { Finding } from "../../gguf/preflight.ts";
+import type { Finding } from "../../gguf/finding-codes.ts";
 import { printable } from "../../plan/printable.ts";
 import { type Colour, type Paint, plain } from "./paint.ts";
 import { wrapWords } from "./table.ts";

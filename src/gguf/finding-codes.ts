@@ -1,0 +1,73 @@
+/** Every code a finding can have, how bad it is, and what it means: what docs/preflight.md lists. */
+
+export type Severity = "error" | "warning" | "info";
+
+interface CodeMeaning {
+  /** Several where it depends on the model. */
+  readonly severities: readonly Severity[];
+  readonly meaning: string;
+  /** prism repair can mend it, at least in some files. */
+  readonly repairable?: true;
+}
+
+const error = (meaning: string): CodeMeaning => ({ severities: ["error"], meaning });
+const warning = (meaning: string): CodeMeaning => ({ severities: ["warning"], meaning });
+const info = (meaning: string): CodeMeaning => ({ severities: ["info"], meaning });
+const repairable = (code: CodeMeaning): CodeMeaning => ({ ...code, repairable: true });
+
+export const FINDING_CODES = {
+  unreadable: error("the header is damaged, hostile, or of no GGUF file"),
+  truncated: error("the file ends before its header or its data does"),
+  "shards-incomplete": error("a shard of the set can't be opened"),
+  "shards-inconsistent": error("the shards contradict each other or their names"),
+  "tensor-data-gap": error("the data of a tensor does not begin where the one before it ends"),
+  "alignment-not-32": repairable(
+    warning("general.alignment is not 32, which llama-quantize turns into an unreadable file"),
+  ),
+  "no-architecture": error("no general.architecture: not a model"),
+  projector: warning("general.architecture is clip: an image or audio projector, which is not quantized"),
+  "unknown-architecture": warning("llama.cpp v0.5.0 does not know the architecture"),
+  "tensor-missing": error("a tensor that the architecture requires is not there"),
+  "tensor-unknown": repairable(
+    error("a tensor that the architecture does not know, for which llama.cpp refuses the file"),
+  ),
+  "already-quantized": { severities: ["error", "warning"], meaning: "weights are in a quantized type" },
+  "block-count-mismatch": repairable(error("block_count is not the number of layers in the file")),
+  "nextn-layers-missing": repairable(error("block_count counts MTP layers that the file does not have")),
+  "layer-gap": error("a layer in between has no tensors"),
+  "rank-head-missing": repairable(error("pooling_type is rank, but there is no classification head")),
+  "rank-head-shape": error("the classification head does not fit the model"),
+  "rank-labels-mismatch": repairable(error("the head has another number of rows than there are labels")),
+  "rank-template-missing": repairable(
+    error("a prompted reranker has no rerank template, or one without {query} and {document}"),
+  ),
+  "rank-pooling-missing": repairable({
+    severities: ["warning", "info"],
+    meaning: "there is a head, labels or a rerank template, but pooling_type is not rank",
+  }),
+  "rank-markers-absent": repairable(
+    warning("named a reranker, of an architecture with a rank head, but without any marker of one"),
+  ),
+  "rank-unsupported": repairable(error("rank markers on an architecture for which llama.cpp creates no head")),
+  "reranker-known-wrong": warning("a reranker that is known to score wrong in llama.cpp"),
+  "reranker-known": info("what is known of this kind of reranker"),
+  "token-embd-missing": warning("no token embedding"),
+  "tokenizer-missing": warning("no tokenizer"),
+  "chat-template-missing": info("no chat template"),
+  "mmproj-beside": info("an image or audio projector lies beside the model"),
+  "weights-not-finite": error("weights are NaN or infinite"),
+  "weights-all-zero": warning("a weight matrix is zero throughout"),
+  "weights-on-lattice": warning("weights lie on a coarse lattice: they were quantized before, or trained for it"),
+  "row-size-fallback": info("rows that K-quants can't hold"),
+  "not-eligible": info("weights that stay as they are in every preset"),
+} as const satisfies Readonly<Record<string, CodeMeaning>>;
+
+export type FindingCode = keyof typeof FINDING_CODES;
+
+export interface Finding {
+  readonly code: FindingCode;
+  /** `error`: the result would be broken or refused; `warning`: something later will not work; `info`: good to know. */
+  readonly severity: Severity;
+  readonly message: string;
+  readonly remedy: string;
+}
