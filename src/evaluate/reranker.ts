@@ -44,7 +44,10 @@ export function hasRankHead(model: Model): boolean {
 /** Describe a reranker. Throws FormatError for a file that can't rank. */
 export function describeReranker(model: Model): Reranker {
   const facts = readFacts(model);
-  const findings = preflight(model, facts).filter(({ code }) => code.startsWith("rank-"));
+  // a causal reranker needs no marks to be scored here
+  const findings = preflight(model, facts).filter(
+    ({ code }) => code.startsWith("rank-") && code !== "rank-markers-absent",
+  );
   const broken = findings.find(({ severity }) => severity === "error");
   if (broken !== undefined) throw new FormatError(model.path, `${broken.message}; ${broken.remedy}`);
   const template = ownTemplate(model);

@@ -40,7 +40,7 @@ function heading(inspection: Inspection): string {
   const tokenizer = metadata["tokenizer.ggml.model"];
   const rows = [
     ["name", name === undefined ? "(none)" : printable(name)],
-    ["architecture", arch === "" ? "(none)" : `${printable(arch)}, ${facts.layers} layers`],
+    ["architecture", architecture(inspection)],
     ...inPairs(details).map((line, index) => [index === 0 ? "shape" : "", line]),
     [
       "vocabulary",
@@ -56,6 +56,13 @@ function heading(inspection: Inspection): string {
     ["type", `${fileType ?? "(not said)"}, ${inspection.bpw.toFixed(4)} bits per weight`],
   ];
   return formatTable([{ header: "MODEL" }, { header: printable(inspection.path) }], rows);
+}
+
+/** An architecture whose required tensors are not known here is said to be unchecked: no finding then means nothing. */
+function architecture({ arch, facts, tensorsChecked }: Inspection): string {
+  if (arch === "") return "(none)";
+  const unchecked = tensorsChecked || arch === "clip" ? "" : "; its list of tensors is not checked";
+  return `${printable(arch)}, ${facts.layers} layers${unchecked}`;
 }
 
 /** Lines of at most four details. */
