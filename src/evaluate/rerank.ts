@@ -39,8 +39,9 @@ const LABEL_CHARACTERS = 80;
 
 /** Open a session; scores the reference. Throws what readRerankSet, describeReranker and the scorers throw. */
 export async function openRerankSession(options: RerankSessionOptions): Promise<RerankSession> {
-  const set = await readRerankSet(options.set);
   const warnings = new Set<string>();
+  const whole = await readRerankSet(options.set);
+  const set = options.server === undefined ? whole : withoutInstructions(whole, warnings);
   const { server: _, ...withoutServer } = options;
   const reference =
     options.reference === undefined ? undefined : await rankModel(options.reference, set, withoutServer, warnings);
@@ -62,6 +63,13 @@ export async function openRerankSession(options: RerankSessionOptions): Promise<
       return (await rankModel(path, set, options, warnings, reference?.ranked.rerank)).ranked;
     },
   };
+}
+
+/** Both sides of a comparison must be asked the same. */
+function withoutInstructions(set: RerankSet, warnings: Set<string>): RerankSet {
+  if (set.queries.every(({ instruct }) => instruct === undefined)) return set;
+  warnings.add('llama-server\'s /v1/rerank takes no instruction; "instruct" of the set is left out');
+  return { ...set, queries: set.queries.map(({ instruct: _, ...query }) => query) };
 }
 
 /** Rank with several models. Throws UsageError for several models on one server. */

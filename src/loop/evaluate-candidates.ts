@@ -2,10 +2,13 @@
 import { rm } from "node:fs/promises";
 import { writeFileAside } from "../aside-file.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
+import type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
+import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../evaluate/rerank.ts";
 import { type EvaluationSession, openSession, type SessionOptions } from "../evaluate/session.ts";
 import type { Plan } from "../plan/plan.ts";
 import { isQuantized, quantize } from "../quantize/quantize.ts";
 import type { Candidate } from "./candidates.ts";
+import type { Measures } from "./measures.ts";
 import type { Run } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
 import { addRow, judgeRun, referenceRow, rowOf } from "./run-rows.ts";
@@ -18,9 +21,11 @@ export async function evaluateCandidates(
   begun: Run,
   candidates: readonly Candidate[],
   plan: Plan,
+  measures: Measures = { text: true, rerank: false },
 ): Promise<Run> {
   let state = begun;
   let session: EvaluationSession | undefined;
+  let ranking: RerankSession | undefined;
   try {
     for (const candidate of candidates) {
       const { label, slug, spec } = candidate;
@@ -28,12 +33,15 @@ export async function evaluateCandidates(
       const evaluated = state.rows.some((row) => row.label === label);
       if (kept || !evaluated) await quantizeCandidate(options, candidate);
       if (!evaluated) {
-        session ??= await openSession(sessionOptions(options, directory, state, spec.output));
+        if (measures.text) session ??= await openSession(sessionOptions(options, directory, state, spec.output));
+        if (measures.rerank) ranking ??= await openRanking(options);
         options.onStage?.(`evaluating ${label}`);
-        const evaluation = await session.evaluateModel(spec.output);
-        const document = assembleEvaluation(options, session, [evaluation]);
+        const evaluation = await session?.evaluateModel(spec.output);
+        const ranked = await ranking?.rankModel(spec.output);
+        const document = assembleDocument(options, session, evaluation, ranking, ranked);
         await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-        state = addRow(state, rowOf(candidate, evaluation, plan), referenceRow(plan, session), session);
+        const row = rowOf(candidate, { evaluation, ranked }, plan);
+        state = addRow(state, row, referenceRow(plan, session), { session, ranking });
         state = judgeRun(state, options.gates, false);
         await saveRun(directory, state);
       }
@@ -43,6 +51,35 @@ export async function evaluateCandidates(
     await session?.close();
   }
   return state;
+}
+
+function openRanking(options: RunOptions): Promise<RerankSession> {
+  const { engine, model, threads, gpuLayers, signal, onProgress } = options;
+  options.onStage?.("ranking documents with the reference");
+  return openRerankSession({
+    engine,
+    reference: model,
+    threads,
+    gpuLayers,
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  });
+}
+
+function assembleDocument(
+  { engine }: RunOptions,
+  session: EvaluationSession | undefined,
+  evaluation: ModelEvaluation | undefined,
+  ranking: RerankSession | undefined,
+  ranked: RankedModel | undefined,
+): Evaluation | RerankEvaluation | undefined {
+  const judged =
+    session === undefined || evaluation === undefined
+      ? undefined
+      : assembleEvaluation({ engine }, session, [evaluation]);
+  if (ranking === undefined || ranked === undefined) return judged;
+  const ranks = assembleRerankEvaluation(engine, ranking, [ranked]);
+  return judged === undefined ? ranks : joinRerank(judged, ranks);
 }
 
 /** Quantize, unless an interrupted run did already. */

@@ -20,6 +20,9 @@ const MEASURES: Readonly<Record<string, (row: RunRow) => number | undefined>> = 
   pplRatio: (row) => (row.lnPplRatio === undefined ? undefined : Math.exp(row.lnPplRatio.value)),
   lnPplRatio: (row) => row.lnPplRatio?.value,
   sameTop: (row) => row.sameTop,
+  rerankDelta: (row) => row.rerank?.meanAbsDelta.value,
+  kendallTau: (row) => row.rerank?.kendallTau?.value,
+  top1Agreement: (row) => row.rerank?.top1Agreement,
   fileBytes: (row) => row.fileBytes,
   bpw: (row) => row.bpw,
 };

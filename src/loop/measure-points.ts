@@ -32,7 +32,7 @@ export function openPointBench(options: RunOptions, directory: RunDirectory, beg
     const evaluation = await session.evaluateModel(spec.output);
     const document = assembleEvaluation(options, session, [evaluation]);
     await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-    const row = rowOf(candidate, evaluation, plan);
+    const row = rowOf(candidate, { evaluation }, plan);
     if (!options.keepModels) await rm(spec.output, { force: true });
     return { row, session };
   };
@@ -56,7 +56,7 @@ export function openPointBench(options: RunOptions, directory: RunDirectory, beg
     async measurePreset(candidate, plan) {
       if (state.rows.some(({ label }) => label === candidate.label)) return;
       const { row, session } = await evaluate(candidate, plan);
-      state = addRow(state, row, referenceRow(plan, session), session);
+      state = addRow(state, row, referenceRow(plan, session), { session });
       await saveRun(directory, state);
     },
     async close() {

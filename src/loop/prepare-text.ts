@@ -16,7 +16,7 @@ import type { RunSource } from "./run-source.ts";
  */
 export async function prepareText(options: RunOptions, source: RunSource): Promise<void> {
   const { engine, model, text, threads, signal } = options;
-  if (engine.info.kind === "programs" || (source.rankPooling && text === undefined)) return;
+  if (engine.info.kind === "programs" || !source.measures.text) return;
   const context = chooseContext(options.context, source.contextTrain);
   const loaded = await engine.load({
     model,

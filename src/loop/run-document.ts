@@ -4,6 +4,7 @@
  */
 
 import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
+import type { RerankFidelity } from "../evaluate/rerank-result.ts";
 import type { OutputFile } from "../quantize/outputs.ts";
 import type { Calibration } from "./calibration.ts";
 import type { ProbeMeasurement } from "./probe-store.ts";
@@ -35,6 +36,10 @@ export interface RunRow {
   readonly kldMinusPlan?: MeanSe;
   /** Mean KLD per chunk, for comparisons between any two rows. */
   readonly kldPerChunk?: readonly number[];
+  /** Of a reranker: how far its scores are from the reference's. The verdict goes by it where it is there. */
+  readonly rerank?: RerankFidelity & { readonly ndcg10?: MeanSe };
+  /** Mean |Δscore| of this row minus the plan's, over the same queries. */
+  readonly rerankMinusPlan?: MeanSe;
 }
 
 /** Everything that decides the result; a directory is resumed only with the same. */

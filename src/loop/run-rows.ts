@@ -1,5 +1,6 @@
 /** Rows of a run from what was evaluated; every new row has all of them judged anew. */
-import type { ModelEvaluation } from "../evaluate/evaluation.ts";
+import type { ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
+import type { RerankSession } from "../evaluate/rerank.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -9,15 +10,22 @@ import { checkGates, type Gate } from "./gates.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { creditsSensitivity, judgeRows } from "./verdict.ts";
 
-export function rowOf({ label, kind, spec }: Candidate, evaluation: ModelEvaluation, plan: Plan): RunRow {
+/** What was measured of a model: one of both at least. */
+export interface Measured {
+  readonly evaluation?: ModelEvaluation | undefined;
+  readonly ranked?: RankedModel | undefined;
+}
+
+export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measured, plan: Plan): RunRow {
   const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
-  const { fileBytes, bpw, ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation;
+  const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
   return {
     label,
     kind,
-    fileBytes,
-    bpw,
-    ppl,
+    fileBytes: evaluation?.fileBytes ?? ranked?.fileBytes ?? 0,
+    bpw: evaluation?.bpw ?? ranked?.bpw ?? 0,
+    ...rankingOf(ranked),
+    ...(ppl === undefined ? {} : { ppl }),
     ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
     ...(kld === undefined ? {} : { kld }),
     ...(sameTop === undefined ? {} : { sameTop }),
@@ -27,8 +35,14 @@ export function rowOf({ label, kind, spec }: Candidate, evaluation: ModelEvaluat
   };
 }
 
-export function referenceRow({ source, tensors }: Plan, session: EvaluationSession): RunRow {
-  const ppl = session.referencePpl();
+function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
+  const { fidelity, ndcg10 } = ranked?.rerank ?? {};
+  if (fidelity === undefined) return {};
+  return { rerank: { ...fidelity, ...(ndcg10 === undefined ? {} : { ndcg10 }) } };
+}
+
+export function referenceRow({ source, tensors }: Plan, session: EvaluationSession | undefined): RunRow {
+  const ppl = session?.referencePpl();
   return {
     label: source.path.replace(/^.*[/\\]/, ""),
     kind: "reference",
@@ -39,13 +53,18 @@ export function referenceRow({ source, tensors }: Plan, session: EvaluationSessi
 }
 
 /** The state with this row and the reference's, in the place of their predecessors. */
-export function addRow(state: Run, row: RunRow, reference: RunRow, session: EvaluationSession): Run {
+export function addRow(
+  state: Run,
+  row: RunRow,
+  reference: RunRow,
+  { session, ranking }: { session?: EvaluationSession | undefined; ranking?: RerankSession | undefined },
+): Run {
   const others = state.rows.filter(({ label, kind }) => label !== row.label && kind !== "reference");
   return {
     ...state,
-    text: session.text,
+    ...(session === undefined ? {} : { text: session.text }),
     rows: [reference, ...others, row],
-    warnings: [...new Set([...state.warnings, ...session.warnings])],
+    warnings: [...new Set([...state.warnings, ...(session?.warnings ?? []), ...(ranking?.warnings ?? [])])],
   };
 }
 

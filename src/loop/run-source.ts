@@ -17,6 +17,7 @@ import { planHeaderBytes } from "../plan/predict.ts";
 import { checkArchitecture, checkSource } from "../quantize/source.ts";
 import { describeAsked } from "./asked.ts";
 import { checkBaselines } from "./baselines.ts";
+import { chooseMeasures, type Measures } from "./measures.ts";
 import type { RunAsked } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
 
@@ -27,8 +28,7 @@ export interface RunSource {
   readonly lies: Pick<ModelIdentity, "path" | "shards">;
   /** Tokens the model was trained with. */
   readonly contextTrain: number;
-  /** It scores documents: its head gives no logits of tokens. */
-  readonly rankPooling: boolean;
+  readonly measures: Measures;
   /** Weights of each tensor that is quantized. */
   readonly weights: readonly number[];
   /** What preflight finds to be wrong. */
@@ -55,7 +55,7 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
       contextTrain: facts.contextTrain,
-      rankPooling: facts.rankPooling,
+      measures: chooseMeasures(model, options.engine.info, options),
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       // what is quantized already, the plan says itself
       warnings: findings

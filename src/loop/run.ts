@@ -86,6 +86,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
     { ...settled.state, warnings },
     [planned, ...controls],
     plan,
+    source.measures,
   );
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const outputs = await collectOutputs({ path: options.model, arch: plan.facts.arch }, directory);
@@ -102,7 +103,11 @@ async function refineOptions(
   begun: Run,
   unrefined: PlanOptions,
 ): Promise<{ planOptions: PlanOptions; refinement?: Refinement }> {
-  if (options.refine === undefined || (begun.refinement === undefined && begun.rows.length > 0)) {
+  if (
+    options.refine === undefined ||
+    !source.measures.text ||
+    (begun.refinement === undefined && begun.rows.length > 0)
+  ) {
     return { planOptions: unrefined };
   }
   const { refinement } = begun;

@@ -1,7 +1,7 @@
 /**
- * What the plan is worth against each control, honestly: differences of KLD are paired over the same chunks, a
- * difference under 2 standard errors is a tie, and files of different size are compared only where one is both smaller
- * and better.
+ * What the plan is worth against each control, honestly: differences of KLD are paired over the same chunks, or of
+ * rerankers those of |Δscore| over the same queries; a difference under 2 standard errors is a tie, and files of different
+ * size are compared only where one is both smaller and better.
  */
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
@@ -22,10 +22,23 @@ export function kldDifference(plan: RunRow, row: RunRow): MeanSe | undefined {
   return { value: row.kld.mean - plan.kld.mean, se: Math.hypot(row.kld.se, plan.kld.se) };
 }
 
+/** Queries under which a ranking gives no verdict. */
+export const MIN_QUERIES = 10;
+
+/** Mean |Δscore| of `row` minus the plan's. */
+export function rerankDifference({ rerank: plan }: RunRow, { rerank: row }: RunRow): MeanSe | undefined {
+  return plan === undefined || row === undefined ? undefined : pairedDifference(row.perQuery, plan.perQuery);
+}
+
+/** Too little was scored for a verdict: chunks, or queries where the plan was judged by its ranking. */
+function tooFew({ rerank }: RunRow, chunks: number): boolean {
+  return rerank === undefined ? chunks < MIN_CHUNKS : rerank.perQuery.length < MIN_QUERIES;
+}
+
 /** The plan against one row. `chunks` is how many were scored: too few give no outcome. */
 export function outcome(plan: RunRow, row: RunRow, chunks: number): Outcome {
-  const difference = kldDifference(plan, row);
-  if (difference === undefined || chunks < MIN_CHUNKS) return "none";
+  const difference = plan.rerank === undefined ? kldDifference(plan, row) : rerankDifference(plan, row);
+  if (difference === undefined || tooFew(plan, chunks)) return "none";
   const decided = Math.abs(difference.value) > TIE_STANDARD_ERRORS * difference.se;
   const size = row.fileBytes / plan.fileBytes - 1;
   if (size > SAME_SIZE) return decided ? (difference.value < 0 ? "larger" : "wins") : "matches";
@@ -52,10 +65,12 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
     if (row.kind === "plan") return { ...row, verdict: summarize(rows, plan, chunks, credited) };
     if (row.kind === "reference") return row;
     const difference = kldDifference(plan, row);
+    const ranking = rerankDifference(plan, row);
     return {
       ...row,
       verdict: WORDS[outcome(plan, row, chunks)],
       ...(difference === undefined ? {} : { kldMinusPlan: difference }),
+      ...(ranking === undefined ? {} : { rerankMinusPlan: ranking }),
     };
   });
 }
@@ -76,8 +91,11 @@ const NOT_CREDITED =
 
 /** The verdict of the run in a few clauses. */
 function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credited: boolean | undefined): string {
-  if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
-  if (chunks < MIN_CHUNKS) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
+  if (plan.rerank !== undefined) {
+    const { perQuery } = plan.rerank;
+    if (tooFew(plan, chunks)) return `only ${perQuery.length} queries were ranked: no verdict under ${MIN_QUERIES}`;
+  } else if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
+  else if (tooFew(plan, chunks)) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
   const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "reference");
   const named = (wanted: Outcome) =>
     controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
@@ -87,12 +105,13 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
     sentence("ties with", named("tie")),
     sentence("loses to", named("loses")),
   ].filter((part) => part !== "");
-  const lines = (["preset", "uniform"] as const)
+  const lines = (plan.rerank === undefined ? (["preset", "uniform"] as const) : [])
     .map((kind) => interpolation(controls, plan, kind))
     .filter((line) => line !== "");
   const head = parts.length === 0 ? "has no control of its size to compare with" : parts.join("; ");
   const credit = credited === undefined ? [] : [credited ? CREDITED : NOT_CREDITED];
-  return [`the plan ${head}`, ...lines, ...credit].join("; ");
+  const subject = plan.rerank === undefined ? "the plan" : "by the scores of documents the plan";
+  return [`${subject} ${head}`, ...lines, ...credit].join("; ");
 }
 
 function sentence(verb: string, labels: readonly string[]): string {
@@ -118,6 +137,7 @@ function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind)
 export function creditsSensitivity(rows: readonly RunRow[], chunks: number): boolean | undefined {
   const plan = rows.find(({ kind }) => kind === "plan");
   const controls = rows.filter(({ kind }) => kind === "uniform-s" || kind === "shuffle");
-  if (plan === undefined || chunks < MIN_CHUNKS || !controls.some(({ kind }) => kind === "uniform-s")) return undefined;
+  if (plan === undefined || tooFew(plan, chunks) || !controls.some(({ kind }) => kind === "uniform-s"))
+    return undefined;
   return controls.every((row) => outcome(plan, row, chunks) === "wins");
 }

@@ -65,17 +65,19 @@ export function textLine(text: Evaluation["text"]): string {
 
 /** Render a run: the table of its rows and the verdict. Ends with a line break. */
 export function renderRun(run: Run): string {
+  const ranked = run.rows.some(({ rerank }) => rerank !== undefined);
+  const scored = !ranked || run.rows.some(({ kld }) => kld !== undefined);
+  const right = (header: string) => ({ header, align: "right" as const });
   const table = formatTable(
     [
       { header: "" },
-      { header: "size", align: "right" },
-      { header: "bpw", align: "right" },
-      { header: "PPL", align: "right" },
-      { header: "KLD (nats)", align: "right" },
-      { header: "same top", align: "right" },
+      right("size"),
+      right("bpw"),
+      ...(scored ? [right("PPL"), right("KLD (nats)"), right("same top")] : []),
+      ...(ranked ? [right("mean |Δ|"), right("τ"), right("same best")] : []),
       { header: "plan against it" },
     ],
-    sortRows(run.rows).map(runCells),
+    sortRows(run.rows).map((row) => runCells(row, scored, ranked)),
   );
   const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), ...refinementLines(run.refinement), table];
   // a percent sign stays with its number
@@ -105,16 +107,27 @@ export function sortRows(rows: readonly RunRow[]): RunRow[] {
   });
 }
 
-function runCells(row: RunRow): string[] {
+function runCells(row: RunRow, scored: boolean, ranked: boolean): string[] {
   return [
     row.kind === "plan" ? "> plan" : `  ${row.kind === "reference" ? "reference" : printable(row.label)}`,
     formatSize(row.fileBytes),
     row.bpw.toFixed(3),
-    row.ppl === undefined ? "-" : formatMeanSe(row.ppl),
-    row.kind === "reference" ? "0" : formatKld(row.kld),
-    formatPercentValue(row.sameTop),
-    row.kind === "plan" ? "" : `${row.verdict ?? ""}${formatChange(row)}`,
+    ...(scored
+      ? [
+          row.ppl === undefined ? "-" : formatMeanSe(row.ppl),
+          row.kind === "reference" ? "0" : formatKld(row.kld),
+          formatPercentValue(row.sameTop),
+        ]
+      : []),
+    ...(ranked ? rankingCells(row) : []),
+    row.kind === "plan" ? "" : `${row.verdict ?? ""}${ranked ? "" : formatChange(row)}`,
   ];
+}
+
+function rankingCells({ kind, rerank }: RunRow): string[] {
+  if (rerank === undefined) return [kind === "reference" ? "0" : "-", "-", "-"];
+  const { meanAbsDelta, kendallTau, top1Agreement } = rerank;
+  return [formatMeanSe(meanAbsDelta), kendallTau?.value.toFixed(3) ?? "-", formatPercentValue(top1Agreement)];
 }
 
 /** The row's KLD against the plan's: " (KLD +12 %)". */
