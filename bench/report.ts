@@ -1,13 +1,15 @@
 /**
  * The page of a report: bytes, first paint, and planning anew in headless Chromium, for a plan of a 9B model and for
- * maps of 1,000 tensors and of 100 layers × 30 classes. `npm run build && npx tsx bench/report.ts`. Shapes are real or
+ * maps of 1,000 tensors and of 100 layers × 30 classes. `npm run build && npx tsx bench/report.ts [MODEL...]`; --record
+ * appends the figures to bench/results/. Shapes are real or
  * made up; distortions and metrics are formulas: what counts here is how many there are.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Browser } from "playwright-core";
+import { parseArgs } from "node:util";
+import type { Browser, Page } from "playwright-core";
 import { QWEN35, qwen35Tensors } from "../plans/qwen35-shapes.ts";
 import type { Analysis, Metrics } from "../src/analyze/analysis.ts";
 import { uniformSensitivity } from "../src/analyze/sensitivity.ts";
@@ -16,12 +18,17 @@ import { renderReport } from "../src/report/html/render-report.ts";
 import { syntheticAnalysis } from "../test/plan/synthetic-analysis.ts";
 import { runOf } from "../test/report/charts/run-in-memory.ts";
 import { launch, noBrowser, visit } from "../test/report/page/browser.ts";
+import { recordResult } from "./results.ts";
 
 /** Positions of the slider that are tried. */
 const POSITIONS = Array.from({ length: 25 }, (_, index) => 100 + 30 * index);
 /** Loads of the page, of which the median counts. */
 const LOADS = 5;
 
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { record: { type: "boolean", default: false } },
+});
 if (noBrowser !== undefined) throw new Error(noBrowser);
 
 const nine = QWEN35.find(({ name }) => name === "Qwen3.5-9B");
@@ -48,52 +55,91 @@ const folder = mkdtempSync(join(tmpdir(), "prism-bench-report-"));
 const browser = await launch();
 try {
   console.log(
-    "| report | tensors | bytes | first paint, ms | plan anew, ms (max) | with the page, ms (max) | layer, ms |",
+    "| report | tensors | bytes | first paint, ms | plan anew, ms | most | with the page, ms | most | layer, ms |",
   );
-  console.log("|---|---|---|---|---|---|---|");
-  for (const [label, analysis] of Object.entries(models)) console.log(await measure(browser, label, analysis));
+  console.log("|---|---|---|---|---|---|---|---|---|");
+  const figures: Record<string, Figures> = {};
+  for (const [label, analysis] of Object.entries(models)) {
+    if (positionals.length > 0 && !positionals.includes(label)) continue;
+    const found = await measure(browser, analysis);
+    figures[label] = found;
+    console.log(`| ${label} | ${Object.values(found).join(" | ")} |`);
+  }
+  if (values.record) console.log(await recordResult({ bench: "report", figures }));
 } finally {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function measure(chromium: Browser, label: string, analysis: Analysis): Promise<string> {
+/** Medians, and the most of the slider's positions. In the order of the table's columns. */
+interface Figures {
+  readonly tensors: number;
+  readonly bytes: number;
+  readonly firstPaintMs: number;
+  readonly planMs: number;
+  readonly planMostMs: number;
+  readonly updateMs: number;
+  readonly updateMostMs: number;
+  readonly layerMs: number;
+}
+
+async function measure(chromium: Browser, analysis: Analysis): Promise<Figures> {
   const plan = makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget: { kind: "bpw", value: 4 } });
   const html = renderReport({ run: runOf(plan), plan, analysis });
-  const path = join(folder, "report.html");
-  writeFileSync(path, html);
+  const url = pathToFileURL(join(folder, "report.html"));
+  writeFileSync(url, html);
   const paints: number[] = [];
-  let row = "";
-  for (let load = 0; load < LOADS; load++) {
-    const { page, context } = await visit(chromium, pathToFileURL(path).href);
-    paints.push(Number(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")));
-    if (load === LOADS - 1) {
-      for (const position of POSITIONS) {
-        await page.locator("#budget-range").fill(String(position));
-        await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
-      }
-      const times = async (name: string) =>
-        (await page.evaluate(
-          `performance.getEntriesByName("${name}").slice(1).map((entry) => entry.duration)`,
-        )) as number[];
-      const plans = await times("prism-plan");
-      const updates = await times("prism-update");
-      const layer = Number(
-        await page.evaluate(`(() => {
-          const select = document.querySelector("#map-layer");
-          select.value = "sensitivity";
-          const start = performance.now();
-          select.dispatchEvent(new Event("change"));
-          document.body.getBoundingClientRect();
-          return performance.now() - start;
-        })()`),
-      );
-      const eligible = plan.tensors.filter(({ reason }) => reason !== "ineligible").length;
-      row = `${eligible} | ${html.length} | PAINT | ${spread(plans)} | ${spread(updates)} | ${layer.toFixed(0)} |`;
-    }
+  for (let load = 1; load < LOADS; load++) {
+    const { page, context } = await visit(chromium, url.href);
+    paints.push(await firstPaint(page));
     await context.close();
   }
-  return `| ${label} | ${row.replace("PAINT", median(paints).toFixed(0))}`;
+  const { page, context } = await visit(chromium, url.href);
+  paints.push(await firstPaint(page));
+  for (const position of POSITIONS) {
+    await page.locator("#budget-range").fill(String(position));
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+  }
+  const plans = await durations(page, "prism-plan");
+  const updates = await durations(page, "prism-update");
+  const layerMs = await switchLayer(page);
+  await context.close();
+  return {
+    tensors: plan.tensors.filter(({ reason }) => reason !== "ineligible").length,
+    bytes: Buffer.byteLength(html),
+    firstPaintMs: median(paints),
+    planMs: median(plans),
+    planMostMs: Math.round(Math.max(...plans)),
+    updateMs: median(updates),
+    updateMostMs: Math.round(Math.max(...updates)),
+    layerMs,
+  };
+}
+
+async function firstPaint(page: Page): Promise<number> {
+  const paint = await page.evaluate(`new Promise((done) => {
+    new PerformanceObserver((list) => {
+      for (const { name, startTime } of list.getEntries()) if (name === "first-contentful-paint") done(startTime);
+    }).observe({ type: "paint", buffered: true });
+  })`);
+  return Number(paint);
+}
+
+/** All but the first, when the page is loaded. */
+async function durations(page: Page, name: string): Promise<number[]> {
+  return page.evaluate(`performance.getEntriesByName("${name}").slice(1).map((entry) => entry.duration)`);
+}
+
+async function switchLayer(page: Page): Promise<number> {
+  const ms = await page.evaluate(`(() => {
+    const select = document.querySelector("#map-layer");
+    select.value = "sensitivity";
+    const start = performance.now();
+    select.dispatchEvent(new Event("change"));
+    document.body.getBoundingClientRect();
+    return performance.now() - start;
+  })()`);
+  return Math.round(Number(ms));
 }
 
 function withMetrics(analysis: Analysis): Analysis {
@@ -110,9 +156,5 @@ function withMetrics(analysis: Analysis): Analysis {
 }
 
 function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-function spread(values: readonly number[]): string {
-  return `${median(values).toFixed(0)} (${Math.max(...values).toFixed(0)})`;
+  return Math.round([...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN);
 }

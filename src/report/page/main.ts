@@ -7,7 +7,7 @@ import { type MapTensor, planTensors } from "../charts/model-map.ts";
 import { type ParetoMetric, paretoChart } from "../charts/pareto.ts";
 import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
 import { type ChartTable, tableCsv } from "../charts/table.ts";
-import { html } from "../html/markup.ts";
+import { html, type Markup } from "../html/markup.ts";
 import type { ReportData } from "../html/report-data.ts";
 import { renderTable } from "../html/tables.ts";
 import { byId, download, fill, onPress } from "./dom.ts";
@@ -81,6 +81,14 @@ function mountPlan(first: Plan): void {
   if (classes !== undefined) figures.push(classes);
   const recipe = mountRecipe(first);
   const tensorTable = mountTensorTable(() => tableOf(plan));
+  const changeTable = fillWhenOpen("changes", "change-table", () => {
+    const { table, names } = changedTensors(first, plan);
+    return renderTable(table, `Changed tensors: ${names.size}`);
+  });
+  const atRest = whenAtRest(() => {
+    classes?.redraw();
+    recipe.show(plan, plan !== first);
+  });
   const whatIf = mountWhatIf(first, (next) => {
     plan = next;
     shown = planTensors(plan, metrics);
@@ -88,10 +96,9 @@ function mountPlan(first: Plan): void {
     grid?.show({ tensors: shown, changed: changes.names, pinned: pinnedNames(plan) });
     explain(at);
     byId("changes").hidden = changes.names.size === 0;
-    fill(byId("change-table"), renderTable(changes.table, `Changed tensors: ${changes.names.size}`));
-    classes?.redraw();
-    recipe.show(plan, plan !== first);
+    changeTable();
     tensorTable();
+    atRest();
   });
   onPress(byId("explain"), "pin", (what) => {
     const type = byId<HTMLSelectElement>("pin-type").value as Plan["tensors"][number]["type"];
@@ -135,11 +142,27 @@ function tableOf({ tensors: all }: Plan): ChartTable {
   };
 }
 
-/** The table behind the map, filled when it is opened. Returns what to call when its content changed. */
+/** The table behind the map. Returns what to call when its content changed. */
 function mountTensorTable(table: () => ChartTable): () => void {
-  const details = byId<HTMLDetailsElement>("tensor-details");
-  const update = () => fill(byId("tensor-table"), details.open ? renderTable(table(), "All tensors") : html``);
+  onPress(byId("tensor-details"), "export", (file) => download(file, tableCsv(table()), "text/csv"));
+  return fillWhenOpen("tensor-details", "tensor-table", () => renderTable(table(), "All tensors"));
+}
+
+/** Render a long table only while its details are open. Returns what to call when its content changed. */
+function fillWhenOpen(detailsId: string, tableId: string, render: () => Markup): () => void {
+  const details = byId<HTMLDetailsElement>(detailsId);
+  const update = () => fill(byId(tableId), details.open ? render() : html``);
   details.addEventListener("toggle", update);
-  onPress(details, "export", (file) => download(file, tableCsv(table()), "text/csv"));
   return update;
+}
+
+/** Milliseconds a plan must stand before its chart and recipe are made: a slider makes many plans. */
+const REST_MS = 120;
+
+function whenAtRest(work: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(work, REST_MS);
+  };
 }

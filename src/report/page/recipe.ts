@@ -6,9 +6,6 @@ import { byId, copyText, download, fill } from "./dom.ts";
 
 const FILES: readonly RecipeFile[] = ["recipe.sh", "recipe.ps1", "tensor-types.txt", "custom-q.txt", "evaluate.sh"];
 
-/** Milliseconds a plan must stand before its recipe is rendered: a slider makes many. */
-const REST_MS = 150;
-
 export interface RecipeView {
   show(plan: Plan, edited: boolean): void;
 }
@@ -28,14 +25,12 @@ export function mountRecipe(opened: Plan): RecipeView {
     const done = await copyText(byId("recipe-text").textContent ?? "");
     copied.textContent = done ? "Copied." : "The browser refuses; select the text instead.";
   });
-  let timer: ReturnType<typeof setTimeout> | undefined;
   return {
     show(next, edited) {
       if (next === plan) return;
       plan = next;
       byId("recipe-note").textContent = edited ? "This is the recipe of the plan as you changed it." : "";
-      clearTimeout(timer);
-      timer = setTimeout(render, REST_MS);
+      render();
     },
   };
 }

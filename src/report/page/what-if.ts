@@ -20,6 +20,10 @@ export interface WhatIf {
   constrain(constraints: readonly Constraint[]): void;
 }
 
+/** Milliseconds of a plan up to which every position of the slider is planned; above, those where it rests. */
+const SMOOTH_MS = 100;
+const REST_MS = 150;
+
 /** Positions of the slider. */
 const STEPS = 1000;
 
@@ -31,6 +35,7 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
   const start = { budget: askedBudget(opened), constraints: opened.constraints.filter(isOwn) };
   let edit = start;
   let current = opened;
+  let lastMs = 0;
   const { minBytes, maxBytes } = budgetRange(opened);
   const toBytes = (position: number) => Math.round(minBytes + ((maxBytes - minBytes) * position) / STEPS);
   const update = (next: typeof edit) => {
@@ -50,7 +55,7 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
     fill(byId("outcome"), renderOutcome(opened, current));
     fill(byId("pins"), renderConstraints(edit.constraints));
     onPlan(current);
-    performance.measure("prism-update", { start: started });
+    lastMs = performance.measure("prism-update", { start: started }).duration;
   };
   const showBudget = () => {
     const bytes = current.budget.fileBytes;
@@ -62,12 +67,27 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
       button.setAttribute("aria-pressed", String(current.budget.text === `--like ${button.dataset.preset}`));
     }
   };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const planAtSlider = () => {
+    timer = undefined;
+    update({ ...edit, budget: budgetFrom("size", String(toBytes(Number(range.value)))) });
+  };
   let frame = 0;
   range.addEventListener("input", () => {
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() =>
-      update({ ...edit, budget: budgetFrom("size", String(toBytes(Number(range.value)))) }),
-    );
+    clearTimeout(timer);
+    timer = undefined;
+    if (lastMs > SMOOTH_MS) {
+      timer = setTimeout(planAtSlider, REST_MS);
+      return;
+    }
+    frame = requestAnimationFrame(planAtSlider);
+  });
+  // let go: nothing to wait for
+  range.addEventListener("change", () => {
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    planAtSlider();
   });
   byId("budget-form").addEventListener("submit", (event) => {
     event.preventDefault();
