@@ -28,7 +28,9 @@ export {
 } from "./errors.ts";
 export { evaluate } from "./evaluate/evaluate.ts";
 export type { EvaluateOptions } from "./evaluate/evaluate-options.ts";
-export type { Evaluation, ModelEvaluation } from "./evaluate/evaluation.ts";
+export type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "./evaluate/evaluation.ts";
+export { evaluateRerank, type RerankSessionOptions } from "./evaluate/rerank.ts";
+export type { RerankResult } from "./evaluate/rerank-result.ts";
 export { type FileType, parseFileType } from "./ggml/file-types.ts";
 export type { ModelFacts } from "./ggml/model-facts.ts";
 export { type StockOptions, stockTypes } from "./ggml/stock-mix.ts";
