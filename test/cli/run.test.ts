@@ -58,6 +58,7 @@ describe("prism run", () => {
     expect(last.stderr).toMatch(/prism: the plan misses bpw>20 \(got \d\.\d+\); give a larger budget/);
     expect(last.code).toBe(3);
     const run = JSON.parse(last.stdout) as Run;
+    expect(await readFile(join(dir, "out", "report.html"), "utf8")).toContain("Against the controls");
     expect(run.gates.map(({ gate, met }) => [gate, met])).toEqual([
       ["bpw>20", false],
       ["bpw<20", true],
