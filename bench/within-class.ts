@@ -16,7 +16,7 @@ export interface Probe {
 /** Classes of fewer tensors say nothing of what varies within them. */
 const LEAST_CLASS = 4;
 
-/** The seven metrics, in the order of docs/metrics.md; and depth, for what position alone would say. */
+/** The seven metrics, in the order of docs/metrics.md. */
 export const WITHIN_CLASS: Readonly<Record<string, (metrics: Metrics) => number | undefined>> = {
   "PL-Alpha-Hill": ({ alphaHill }) => alphaHill?.value,
   "spectral dominance": ({ spectralDominance }) => spectralDominance?.value,
@@ -35,6 +35,15 @@ export function withinClass(analysis: Analysis): Map<string, Map<string, number>
       metric,
       standardize(tensors, (tensor) => metricOf(tensor.metrics ?? {}), true),
     ]),
+  );
+}
+
+/** The layer's number, standardized as the metrics are. */
+export function layersWithinClass(analysis: Analysis): Map<string, number> {
+  return standardize(
+    analysis.tensors.filter(({ eligible }) => eligible),
+    ({ layer }) => layer,
+    true,
   );
 }
 
