@@ -1,6 +1,6 @@
 /**
  * The additive judge: what a sensitivity is worth on models whose tensors were measured one by one.
- * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--no-guards]`, DIR holding the measured KLD
+ * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M]`, DIR holding the measured KLD
  * (measured-kld.ts; it is not part of this repository).
  *
  * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
@@ -25,13 +25,11 @@ const { values } = parseArgs({
   options: {
     data: { type: "string" },
     presets: { type: "string", default: PRESETS },
-    "no-guards": { type: "boolean", default: false },
   },
 });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
 const presets = values.presets.split(",").map(preset);
 const NO_GUARDS: GuardSwitches = Object.fromEntries(YIELDING.map((guard) => [guard, false]));
-const guards = values["no-guards"] ? NO_GUARDS : {};
 const models = readMeasuredModels(values.data);
 const kinds = new Map(models.map((model) => [model, measuredKinds(model)]));
 
@@ -50,30 +48,36 @@ const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity>> = {
   "own class densities": ownClasses,
 };
 
-const scores = new Map(models.map((model) => [model, judge(model)]));
-console.log(`guards ${values["no-guards"] ? "off" : "on"}; ${presets.join(", ")}`);
-printTable("Mean share of the oracle's gain over the presets, percent", ({ mean }) => mean.toFixed(0));
-printTable("Least share at any of the presets, percent, and where", ({ least }) => least);
-printTable("Most loss at any of the presets, percent of the preset's, and where", ({ worst }) => worst);
+const judged = models.map((model) => ({ model, ...judge(model) }));
+for (const setting of ["guarded", "unguarded"] as const) {
+  const what = `${setting === "guarded" ? "with" : "without"} guards`;
+  printTable(`Mean share of the oracle's gain over the presets, percent, ${what}`, setting, ({ mean }) => mean);
+  printTable(`Least share at any of the presets, percent, and where, ${what}`, setting, ({ least }) => least);
+  printTable(`Most loss at any preset, percent of the preset's, and where, ${what}`, setting, ({ worst }) => worst);
+}
 
-function judge(model: MeasuredModel): Map<string, Score[]> {
+type Scores = ReadonlyMap<string, readonly Score[]>;
+
+/** Score every mode at every preset. */
+function judge(model: MeasuredModel): { guarded: Scores; unguarded: Scores } {
   const { analysis } = model;
   const truth = measured(model);
-  const stock = presets.map((fileType) => {
-    const tensors = candidatesOf(analysis, truth);
-    return lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors }));
-  });
+  const tensors = candidatesOf(analysis, truth);
+  const stock = presets.map((fileType) =>
+    lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors })),
+  );
   const oracle = presets.map((fileType) => planLoss(model, truth, fileType, NO_GUARDS));
-  const entries = Object.entries(MODES).map(([label, mode]): [string, Score[]] => {
-    const sensitivity = mode(model);
-    const own = presets.map((fileType, index) => {
+  const scoresOf = (sensitivity: Sensitivity, guards: GuardSwitches) =>
+    presets.map((fileType, index) => {
       const loss = planLoss(model, sensitivity, fileType, guards);
       const [most, least] = [stock[index] ?? 0, oracle[index] ?? 0];
       return { share: (100 * (most - loss)) / (most - least), loss: (100 * loss) / most };
     });
-    return [label, own];
-  });
-  return new Map(entries);
+  const sensitivities = Object.entries(MODES).map(([label, mode]) => ({ label, sensitivity: mode(model) }));
+  const all = (guards: GuardSwitches) =>
+    new Map(sensitivities.map(({ label, sensitivity }) => [label, scoresOf(sensitivity, guards)]));
+  process.stderr.write(`${model.name}\n`);
+  return { guarded: all({}), unguarded: all(NO_GUARDS) };
 }
 
 function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: FileType, guards: GuardSwitches): number {
@@ -119,24 +123,28 @@ function ownClasses(model: MeasuredModel): Sensitivity {
   return { mode: "own classes", version: "1", lossUnit: "relative", values };
 }
 
-function printTable(title: string, cell: (summary: { mean: number; least: string; worst: string }) => string): void {
+function printTable(
+  title: string,
+  setting: "guarded" | "unguarded",
+  cell: (summary: ReturnType<typeof summarize>) => string,
+): void {
   const labels = Object.keys(MODES);
   console.log(
     `\n${title}\n\n| model | architecture | ${labels.join(" | ")} |\n|---|---|${"---|".repeat(labels.length)}`,
   );
-  for (const [model, byMode] of scores) {
+  for (const { model, [setting]: byMode } of judged) {
     const cells = labels.map((label) => cell(summarize(byMode.get(label) ?? [])));
     console.log(`| ${[model.name, model.analysis.facts.arch, ...cells].join(" | ")} |`);
   }
 }
 
-function summarize(own: readonly Score[]): { mean: number; least: string; worst: string } {
+function summarize(own: readonly Score[]): { mean: string; least: string; worst: string } {
   const at = (value: number, score: keyof Score) => {
     const index = own.findIndex((entry) => entry[score] === value);
     return `${value.toFixed(0)} (${presets[index]})`;
   };
   return {
-    mean: own.reduce((sum, { share }) => sum + share, 0) / own.length,
+    mean: (own.reduce((sum, { share }) => sum + share, 0) / own.length).toFixed(0),
     least: at(Math.min(...own.map(({ share }) => share)), "share"),
     worst: at(Math.max(...own.map(({ loss }) => loss)), "loss"),
   };
