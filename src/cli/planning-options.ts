@@ -1,9 +1,10 @@
 /** The options of everything that plans: budget, mode, sensitivity, constraints. */
 import type { Command } from "commander";
+import { DEFAULT_SENSITIVITY } from "../analyze/sensitivity-modes.ts";
 import { collect } from "./options.ts";
 
 /** Add them to a command; plan-model.ts reads them. */
-export function addPlanningOptions(command: Command, sensitivity = "uniform"): Command {
+export function addPlanningOptions(command: Command): Command {
   return command
     .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
     .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
@@ -11,8 +12,8 @@ export function addPlanningOptions(command: Command, sensitivity = "uniform"): C
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      `what a weight's error costs: ${sensitivity === "auto" ? "auto, " : ""}uniform, prior, prism, or a JSON file of densities or a prior`,
-      sensitivity,
+      "what a weight's error costs: auto (prior from 0.5e9 weights, else uniform), uniform, prior, prism, or a JSON file",
+      DEFAULT_SENSITIVITY,
     )
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)
     .option("--floor <RE=TYPE>", "give them at least the bits of this type (repeatable)", collect)

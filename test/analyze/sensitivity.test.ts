@@ -50,8 +50,8 @@ const TENSORS: readonly TensorAnalysis[] = [
 ];
 
 function analysisOf(tensors: readonly TensorAnalysis[]): Analysis {
-  // The sensitivities read nothing but the tensors.
-  return { tensors } as Analysis;
+  // The sensitivities read nothing but the tensors, and which model it is.
+  return { tensors, model: { headerHash: "ab" } } as unknown as Analysis;
 }
 
 const ANALYSIS = analysisOf(TENSORS);
@@ -146,7 +146,7 @@ describe("sensitivity", () => {
     expect(parseSensitivity("uniform")(ANALYSIS).mode).toBe("uniform");
     expect(parseSensitivity("prism")(ANALYSIS).mode).toBe("prism");
     expect(() => parseSensitivity("constructor")).toThrow(UsageError);
-    expect(() => parseSensitivity("magic")).toThrow(/uniform, prior, prism/);
+    expect(() => parseSensitivity("magic")).toThrow(/auto, uniform, prior, prism/);
   });
 });
 

@@ -1,6 +1,7 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
+import { DEFAULT_SENSITIVITY } from "../../analyze/sensitivity-modes.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
@@ -61,9 +62,7 @@ interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
 /** The budget most people want: the size of the most downloaded preset. */
 const DEFAULT_BUDGET = "Q4_K_M";
 
-/** Where no other sensitivity is asked for: probes if they can be had in this time, else what weighs every weight alike. */
-const AUTO_SENSITIVITY = "auto";
-const WITHOUT_PROBES = "uniform";
+/** Where no other sensitivity is asked for, probes are taken if they can be had in this time. */
 const PROBE_LIMIT_MS = 10 * 60_000;
 
 const HELP = `
@@ -79,7 +78,7 @@ export function runCommand(context: CommandContext): Command {
     .description("all of it: plan, quantize and evaluate, against stock presets, uniform types and shuffles")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
     .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
-  addPlanningOptions(command, AUTO_SENSITIVITY)
+  addPlanningOptions(command)
     .addOption(
       new Option(
         "--refine [n]",
@@ -119,7 +118,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   const budgetGiven = hasBudget(options);
   const quality = parseQuality(options, budgetGiven);
   const refine = parseRefine(options);
-  const sensitivity = options.sensitivity === AUTO_SENSITIVITY ? WITHOUT_PROBES : options.sensitivity;
+  const { sensitivity } = options;
   const request = {
     ...quality,
     budgetGiven,
@@ -185,7 +184,7 @@ function hasBudget({ bpw, size, like }: Options): boolean {
 function parseRefine({ refine, sensitivity }: Options): RunOptions["refine"] {
   if (refine === true) return { probes: DEFAULT_PROBES };
   if (refine !== undefined) return refine === 0 ? undefined : { probes: refine };
-  return sensitivity === AUTO_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : undefined;
+  return sensitivity === DEFAULT_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : undefined;
 }
 
 /** A file of densities may change under its name, and then the run is another. */
