@@ -19,7 +19,7 @@ import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import type { Plan } from "../src/plan/plan.ts";
 import { presetSpec } from "../src/quantize/plan-spec.ts";
-import { formatMeanSe } from "../src/report/terminal/evaluation-table.ts";
+import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 import { analyzeModel, type Bench, openJudge, readProbes } from "./bench-models.ts";
 import { correlate, logDensities, type Probe, withinClass } from "./within-class.ts";
 
