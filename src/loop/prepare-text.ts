@@ -28,7 +28,8 @@ export async function prepareText(options: RunOptions, source: RunSource): Promi
   try {
     if (text !== undefined) await readText(loaded, text, context, options.chunks);
     const chunkMs = await timeChunk(loaded, context);
-    options.onStage?.(describeEstimate(estimateRun({ ...options, ...source, context, chunkMs })));
+    const besides = options.refine === undefined ? "" : "; probes besides";
+    options.onStage?.(`${describeEstimate(estimateRun({ ...options, ...source, context, chunkMs }))}${besides}`);
   } finally {
     await loaded.close();
   }

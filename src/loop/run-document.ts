@@ -81,7 +81,7 @@ export type SweepPoint = Omit<RunRow, "kind" | "verdict" | "kldMinusPlan" | "kld
 /** Size against KLD: plans at several budgets beside the presets of the rows. */
 export interface Sweep {
   readonly points: readonly SweepPoint[];
-  /** Labels of the points and presets that no other one beats, by size. */
+  /** Labels of the points, presets, published recipes and the plan that no other one of them beats, by size. */
   readonly survivors: readonly string[];
   /** The survivor beyond which a byte buys less than on average; absent where there is no bend. */
   readonly knee?: string;

@@ -28,7 +28,7 @@ import { collectOutputs } from "./run-outputs.ts";
 import { judgeRun } from "./run-rows.ts";
 import { openSource, type RunSource } from "./run-source.ts";
 import { openRun, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
-import { settleBudget } from "./sweep.ts";
+import { refreshSweep, settleBudget } from "./sweep.ts";
 
 export type { RunOptions } from "./run-options.ts";
 
@@ -90,7 +90,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   );
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const outputs = await collectOutputs({ path: options.model, arch: plan.facts.arch }, directory);
-  const finished = judgeRun({ ...state, finishedAt, outputs }, options.gates, true);
+  const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, options.gates, true));
   await saveRun(directory, finished);
   return finished;
 }

@@ -10,7 +10,7 @@ import { calibrate, describeParting, type Measured } from "./calibration.ts";
 import { type Candidate, nearestPreset, presetCandidate } from "./candidates.ts";
 import { type FrontPoint, knee, survivors } from "./front.ts";
 import { openPointBench, type PointBench } from "./measure-points.ts";
-import type { Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
+import type { RowKind, Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { RunDirectory } from "./run-state.ts";
 import { searchTarget } from "./search-target.ts";
@@ -79,11 +79,22 @@ async function measurePreset(
   if (preset !== undefined) await bench.measurePreset(presetCandidate(plan, preset, directory.model, imatrix), plan);
 }
 
-/** The front of all points and presets, its knee, and the calibration of the points. */
+/** Rows that are files somebody would take, beside the points. */
+const ON_FRONT: ReadonlySet<RowKind> = new Set<RowKind>(["plan", "preset", "published"]);
+
+/** The front again, when the rows of the plan and its controls are there; the knee that was chosen stays. */
+export function refreshSweep(run: Run): Run {
+  if (run.sweep === undefined) return run;
+  const { knee: chosen } = run.sweep;
+  const { knee: _, ...sweep } = describeSweep(run).sweep;
+  return { ...run, sweep: { ...sweep, ...(chosen === undefined ? {} : { knee: chosen }) } };
+}
+
+/** The front of all points and the files beside them, its knee, and the calibration of the points. */
 export function describeSweep({ rows, sweep }: Pick<Run, "rows" | "sweep">): { sweep: Sweep; warnings: string[] } {
   const points = sweep?.points ?? [];
-  const presets = rows.filter(({ kind }) => kind === "preset");
-  const front = survivors([...points, ...presets].flatMap(frontPoint));
+  const files = rows.filter(({ kind }) => ON_FRONT.has(kind));
+  const front = survivors([...points, ...files].flatMap(frontPoint));
   const measured = points.flatMap(measuredOf);
   const calibration = calibrate(measured);
   const planned = new Set(points.map(({ label }) => label));

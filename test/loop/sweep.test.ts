@@ -95,6 +95,9 @@ describe("a sweep", () => {
     expect(points.map(({ budget }) => budget)).toEqual(["--bpw 3.5", "--bpw 4.5", "--bpw 6"]);
     expect(result.rows.filter(({ kind }) => kind === "preset").length).toBeGreaterThanOrEqual(2);
     for (const { label } of points) expect(result.sweep?.survivors).toContain(label);
+    // on paper size decides: every preset of the run is on the front, those that were measured last too
+    const presets = result.rows.filter(({ kind }) => kind === "preset" || kind === "plan");
+    for (const { label } of presets) expect(result.sweep?.survivors).toContain(label);
     // KLD falls with the bytes here, far slower than the predicted loss
     expect(result.sweep?.calibration?.ratios).toHaveLength(3);
     expect(result.warnings.join("\n")).toMatch(/predicted and measured loss part/);
