@@ -63,7 +63,7 @@ async function runSteps(options: RunOptions, directory: RunDirectory, source: Ru
   await saveRun(directory, refined);
   const settled = await settleBudget(options, directory, refined, planOptions, imatrix);
   const plan = makePlan({ ...planOptions, budget: settled.budget });
-  options.onStage?.(describePlan(plan));
+  if (begun.finishedAt === undefined) options.onStage?.(describePlan(plan));
   await writePlan(directory, plan);
   const planned: Candidate = {
     label: "plan",

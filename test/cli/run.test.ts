@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Evaluation } from "../../src/evaluate/evaluation.ts";
 import type { Run } from "../../src/loop/run-document.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { startPrism } from "./prism.ts";
@@ -81,7 +82,7 @@ describe("prism run", () => {
   it("tells a finished run again at once, with the verdict and the next command", async () => {
     const { code, stdout, stderr } = await runIt();
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toMatch(/^text: text\.txt; 4 chunks of 16, \d+ tokens scored\n/);
+    expect(stdout).toMatch(/^text: text\.txt; 4 chunks of 16 spread over it, \d+ tokens scored\n/);
     expect(stdout).toMatch(/\n> plan +1\.52 MB +4\.8\d+ /);
     expect(stdout).toContain("only 4 chunks were scored: no verdict under 20");
     expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism show out/plans/plan.json");
@@ -129,14 +130,18 @@ describe("prism quantize", () => {
 });
 
 describe("prism evaluate", () => {
-  it("prints one JSON document, with the reference's figures and the model's", async () => {
-    const args = ["again.gguf", "--reference", "llama.gguf", "--text", "text.txt", "--context", "16", "--chunks", "4"];
+  it("prints one JSON document, with what the run found in the chunks it took from all over the text", async () => {
+    const args = ["again.gguf", "--reference", "llama.gguf", "--text", "text.txt", "--context", "16"];
     const { code, stdout } = await prism("evaluate", ...args, "--json");
     expect(code).toBe(0);
-    const [model] = JSON.parse(stdout).models;
+    const [model] = (JSON.parse(stdout) as Evaluation).models;
     const run = JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8")) as Run;
-    const row = run.rows.find(({ kind }) => kind === "plan");
-    expect(model.kld.mean).toBeCloseTo(row?.kld?.mean ?? Number.NaN, 10);
+    const ofRun = run.rows.find(({ kind }) => kind === "plan")?.kldPerChunk ?? [];
+    const ofAll = model?.perChunk?.kld ?? [];
+    expect(ofAll.length).toBeGreaterThan(ofRun.length);
+    expect(ofRun.map((kld) => Math.min(...ofAll.map((other) => Math.abs(other - kld))) < 1e-9)).toEqual(
+      Array.from({ length: 4 }, () => true),
+    );
   });
 
   it("asks for a text or a reference", async () => {

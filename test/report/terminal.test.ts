@@ -76,7 +76,7 @@ describe("renderPlanTable", () => {
     expect(total?.[1]).toBe(String(made.tensors.length));
     expect(total?.[2]).toBe(formatInteger(made.predicted.tensorBytes));
     expect(text).toMatch(/^ffn_down +24 /m);
-    expect(text).toMatch(/^! 2 tensors \(token_embd\.weight, \.\.\.\) not in the imatrix/m);
+    expect(text).toMatch(/^! not in the imatrix and quantized without it: token_embd, output$/m);
   });
 
   it("prints no control characters of names", () => {
