@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { BackendError } from "../errors.ts";
 import type { Backend, Matrix, Moments, OsqeSums } from "./backend.ts";
 import { BOUNDARY_DELTA } from "./backend.ts";
+import { checkMatrix, checkWindows } from "./check-arguments.ts";
 import { countWeights, type DecodableType } from "./decode.ts";
 import { type Argument, callAsync, libraryPath, loadLibrary, type NativeLibrary, STATUS } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
@@ -66,7 +67,7 @@ class NativeBackend implements Backend {
   }
 
   async moments(matrix: Matrix): Promise<Moments> {
-    checkMatrix(matrix);
+    checkMatrix("native", matrix);
     const { data, rows, columns } = matrix;
     const rowPower = new Float64Array(rows);
     const columnPower = new Float64Array(columns);
@@ -79,7 +80,7 @@ class NativeBackend implements Backend {
   }
 
   async osqe(matrix: Matrix): Promise<OsqeSums> {
-    checkMatrix(matrix);
+    checkMatrix("native", matrix);
     const { data, rows, columns } = matrix;
     const sums = new Float64Array(7);
     await this.#run("osqe", data.length / THREAD_WEIGHTS, (threads) => [data, rows, columns, threads, sums]);
@@ -94,8 +95,7 @@ class NativeBackend implements Backend {
     columnOffsets: readonly number[],
     rowOffset: number,
   ): Promise<Float64Array[]> {
-    checkMatrix(matrix);
-    checkWindows(matrix, size, columnOffsets, rowOffset);
+    checkWindows("native", matrix, size, columnOffsets, rowOffset);
     const { data, rows, columns } = matrix;
     const count = columnOffsets.length;
     const values = new Float64Array(count * size);
@@ -108,7 +108,7 @@ class NativeBackend implements Backend {
   }
 
   async sigmaMax(matrix: Matrix): Promise<number> {
-    checkMatrix(matrix);
+    checkMatrix("native", matrix);
     const { data, rows, columns } = matrix;
     const sigma = new Float64Array(1);
     await this.#run("sigmaMax", data.length / THREAD_WEIGHTS, (threads) => [data, rows, columns, threads, sigma]);
@@ -141,23 +141,4 @@ function meaning(status: number): string {
   if (status === STATUS.noConvergence)
     return "eigenvalues: no convergence; does the matrix hold NaN or infinite values?";
   return `it failed with status ${status}; use --backend reference`;
-}
-
-function checkMatrix({ data, rows, columns }: Matrix): void {
-  if (data instanceof Float32Array && isCount(rows) && isCount(columns) && data.length === rows * columns) return;
-  throw new BackendError(
-    `native backend: a matrix of ${rows} × ${columns} has ${data.length} weights, expected rows × columns 32-bit numbers`,
-  );
-}
-
-function checkWindows({ rows, columns }: Matrix, size: number, columnOffsets: readonly number[], row: number): void {
-  const fits = (offset: number, length: number) => isCount(offset) && offset + size <= length;
-  if (isCount(size) && fits(row, rows) && columnOffsets.every((offset) => fits(offset, columns))) return;
-  throw new BackendError(
-    `native backend: windows of ${size} × ${size} at row ${row}, columns ${columnOffsets.join(", ")} leave the matrix of ${rows} × ${columns}`,
-  );
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }

@@ -8,7 +8,7 @@ import { decodeRows } from "../../src/kernels/decode.ts";
 export interface MemoryTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly type?: "F32" | "BF16" | "Q8_0";
+  readonly type?: "F32" | "F16" | "BF16" | "Q8_0";
   readonly data: Uint8Array;
 }
 
