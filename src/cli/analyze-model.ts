@@ -96,7 +96,7 @@ async function measure(
   output: Output,
 ): Promise<Analysis> {
   const { threads, seed, backend: backendName, imatrix: _, cache, strict: __, ...rest } = options;
-  const backend = openBackend(backendName, threads);
+  const backend = await openBackend(backendName, threads);
   const engine = await openEngine({ threads });
   const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;
   const progress = output.progress("analyze", total, `tensors of ${printable(file.model.path)}`);

@@ -1,29 +1,75 @@
-/** The backends of this build by the name --backend takes, fastest first. */
+/** The backends by the name --backend takes. Which of them is the fastest depends on the machine: see `auto`. */
 import { BackendError } from "../errors.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { nativeBackend, nativeBackendProblem } from "../kernels/native.ts";
 import { referenceBackend } from "../kernels/reference.ts";
+import { GPU_PACKAGE } from "../kernels/tfjs/load.ts";
+import { openTfjsBackend } from "../kernels/tfjs.ts";
+import { nanosecondsPerWeight } from "./backend-speed.ts";
 
-export interface BackendChoice {
-  readonly open: (threads: number) => Backend;
-  /** Why it can't be used here and what to do, after a semicolon; undefined where it can. */
-  readonly problem: () => string | undefined;
-}
+/** Open a backend, or say why it can't be used here and, after a semicolon, what to do. */
+export type OpenBackend = (threads: number) => Promise<Backend | string>;
 
-export const BACKENDS: ReadonlyMap<string, BackendChoice> = new Map([
-  ["native", { open: (threads: number) => nativeBackend({ threads }), problem: nativeBackendProblem }],
-  ["reference", { open: (threads: number) => referenceBackend({ threads }), problem: () => undefined }],
+export const BACKENDS: ReadonlyMap<string, OpenBackend> = new Map<string, OpenBackend>([
+  ["native", async (threads) => nativeBackendProblem() ?? nativeBackend({ threads })],
+  ["tfjs", (threads) => onProcessor(threads, (processor) => openTfjsBackend(processor))],
+  ["reference", async (threads) => referenceBackend({ threads })],
 ]);
 
+/** Those that compute on a GPU, opened only where there is one. */
+const ON_GPU: readonly OpenBackend[] = [
+  (threads) => onProcessor(threads, (processor) => openTfjsBackend(processor, [GPU_PACKAGE], undefined, true)),
+];
+
+/** Milliseconds a backend is measured for before `auto` takes one. */
+const AUTO_MS = 150;
+
 /**
- * Open the backend of this name; `auto` is the fastest that can be used here. Throws BackendError for one that there
- * is not, or that can't be used.
+ * Open the backend of this name. `auto` is the native or the reference backend where no GPU can be used; where one can,
+ * it measures both for a moment and takes the faster one. Throws BackendError for a backend that there is not, or that
+ * can't be used.
  */
-export function openBackend(name: string, threads: number): Backend {
-  const choice =
-    name === "auto" ? [...BACKENDS.values()].find(({ problem }) => problem() === undefined) : BACKENDS.get(name);
-  if (choice !== undefined) return choice.open(threads);
-  throw new BackendError(
-    `--backend ${name}: this build has no such backend; leave --backend out, or give one of auto, ${[...BACKENDS.keys()].join(", ")}`,
-  );
+export async function openBackend(name: string, threads: number): Promise<Backend> {
+  if (name === "auto") return fastest(threads);
+  const open = BACKENDS.get(name);
+  const names = ["auto", ...BACKENDS.keys()];
+  if (open === undefined) {
+    throw new BackendError(
+      `--backend ${name}: there is no such backend; leave --backend out, or give one of ${names.join(", ")}`,
+    );
+  }
+  const backend = await open(threads);
+  if (typeof backend === "string") throw new BackendError(`--backend ${name}: ${backend}, or leave --backend out`);
+  return backend;
+}
+
+async function fastest(threads: number): Promise<Backend> {
+  const candidates = [openProcessor(threads)];
+  for (const open of ON_GPU) {
+    const backend = await open(threads);
+    if (typeof backend !== "string") candidates.push(backend);
+  }
+  const [only] = candidates;
+  if (only !== undefined && candidates.length === 1) return only;
+  const speeds: { readonly backend: Backend; readonly ns: number }[] = [];
+  for (const backend of candidates) speeds.push({ backend, ns: await nanosecondsPerWeight(backend, AUTO_MS) });
+  const [first, ...rest] = speeds.toSorted((a, b) => a.ns - b.ns);
+  await Promise.all(rest.map(({ backend }) => backend.close()));
+  return first?.backend ?? openProcessor(threads);
+}
+
+/** The backend of the processor, which computes what a device leaves. */
+function openProcessor(threads: number): Backend {
+  return nativeBackendProblem() === undefined ? nativeBackend({ threads }) : referenceBackend({ threads });
+}
+
+/** Open a backend that leaves some of its work to the processor. */
+async function onProcessor(
+  threads: number,
+  open: (processor: Backend) => Promise<Backend | string>,
+): Promise<Backend | string> {
+  const processor = openProcessor(threads);
+  const backend = await open(processor);
+  if (typeof backend === "string") await processor.close();
+  return backend;
 }

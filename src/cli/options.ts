@@ -28,7 +28,7 @@ export const threadsOption = () =>
     .default(availableParallelism(), `${availableParallelism()}, the processors here`);
 
 export const backendOption = () =>
-  new Option("--backend <name>", "what computes the metrics: auto, native or reference").default("auto");
+  new Option("--backend <name>", "what computes the metrics: auto, native, webgpu, tfjs or reference").default("auto");
 
 export const llamaDirOption = () =>
   new Option("--llama-dir <dir>", "use the programs of this llama.cpp build instead of the embedded library");

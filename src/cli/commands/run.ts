@@ -133,7 +133,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   if (!budgetGiven && quality.target === undefined && quality.sweep === undefined) {
     output.note(`no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`);
   }
-  const backend = openBackend(options.backend, options.threads);
+  const backend = await openBackend(options.backend, options.threads);
   const engine = await openEngine(options);
   const stages = followStages(output);
   try {
