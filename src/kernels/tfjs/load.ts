@@ -27,7 +27,7 @@ export async function loadTf(
   for (const packageName of packages) {
     try {
       const tf = withoutDefault(await load(packageName));
-      // Without it tfjs greets on the console.
+      // Otherwise tfjs greets whoever runs it in plain JavaScript.
       tf.enableProdMode();
       await tf.ready();
       return { tf, packageName, onGpu: isOnGpu(tf) };
