@@ -1,6 +1,6 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { ModelIdentity } from "../analyze/analysis.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { checkModel } from "../gguf/check-model.ts";
@@ -50,14 +50,12 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);
     checkBudgets(options, model, facts, imatrix);
-    const measures = chooseMeasures(model, options.engine.info, options);
-    checkQuality(options, measures);
     return {
       asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
       contextTrain: facts.contextTrain,
-      measures,
+      measures: chooseMeasures(model, options.engine.info, options),
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       // what is quantized already, the plan says itself
       warnings: findings
@@ -67,14 +65,6 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
   } finally {
     await file.close();
   }
-}
-
-/** A quality and a sweep are measured in KL divergence, which a rank head has none of. */
-function checkQuality({ model, target, sweep }: RunOptions, { text }: Measures): void {
-  if (text || (target === undefined && sweep === undefined)) return;
-  throw new UsageError(
-    `${model} scores documents and predicts no tokens: --kld, --ppl-ratio, --budgets and --sweep have nothing to measure; give --bpw, --size or --like`,
-  );
 }
 
 /** Refuse a budget that no plan could fit. A pin may ask for smaller types than a plan would choose. */
