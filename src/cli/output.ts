@@ -19,8 +19,8 @@ export interface Progress {
 export interface Result {
   /** What --json prints. */
   readonly document: unknown;
-  /** What a person reads, without the last line. */
-  readonly text: (paint: Paint) => string;
+  /** What a person reads, without the last line; `width` is what pictures may take. */
+  readonly text: (paint: Paint, width: number) => string;
   /** The next command to type. */
   readonly next: string;
 }
@@ -47,7 +47,7 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
     result({ document, text, next }) {
       bar?.end();
       if (json) stdout.write(`${JSON.stringify(document, null, 2)}\n`);
-      else stdout.write(`${text(painter(stdout, env)).trimEnd()}\n\nnext: ${next}\n`);
+      else stdout.write(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n\nnext: ${next}\n`);
     },
     note(text) {
       if (quiet) return;
@@ -64,6 +64,13 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
       return bar;
     },
   };
+}
+
+/** Columns of a picture where there is no terminal, and the narrowest and widest on one. */
+const WIDTH = { none: 80, least: 60, most: 200 };
+
+function pictureWidth({ isTTY, columns }: NodeJS.WriteStream): number {
+  return isTTY === true && columns > 0 ? Math.min(WIDTH.most, Math.max(WIDTH.least, columns)) : WIDTH.none;
 }
 
 /** NO_COLOR (https://no-color.org) and anything that is not a terminal get plain text. */

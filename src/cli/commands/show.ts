@@ -1,19 +1,29 @@
-/** prism show: a plan or a published recipe as tables; what differs from another plan; why a tensor has its type. */
+/** prism show: a plan, a run or a published recipe as tables and pictures; what differs; why a tensor has its type. */
+import { stat } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
+import { runDirectory } from "../../loop/run-state.ts";
 import { diffPlans } from "../../plan/diff.ts";
 import { explainTensor } from "../../plan/explain.ts";
 import { PLAN_SCHEMA, type Plan } from "../../plan/plan.ts";
+import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
+import { mapTensors } from "../../report/charts/model-map.ts";
+import type { ReportDocuments } from "../../report/html/report-data.ts";
 import { renderDiffTable } from "../../report/terminal/diff-table.ts";
 import { renderExplanation } from "../../report/terminal/explain-text.ts";
+import { renderMapText } from "../../report/terminal/map-text.ts";
+import type { Paint } from "../../report/terminal/paint.ts";
+import { renderParetoText } from "../../report/terminal/pareto-text.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import { renderRecipeTable } from "../../report/terminal/recipe-table.ts";
+import { wrapWords } from "../../report/terminal/table.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { jsonOption } from "../options.ts";
 import { openOutput, type Result } from "../output.ts";
 import { loadPlan, loadPlanOrRecipe } from "../read-document.ts";
+import { loadReportSource } from "../report-files.ts";
 
 interface ShowOptions {
   readonly diff?: string;
@@ -23,15 +33,53 @@ interface ShowOptions {
 
 export function showCommand(_context: CommandContext): Command {
   return new Command("show")
-    .description("show a plan: as a table, against another plan, or why a tensor has its type; or a published recipe")
-    .argument("<plan>", "a plan.json, or a recipe of plans/")
+    .description(
+      "show a plan or a run as tables, map and Pareto front, against another plan, or why a tensor has its type",
+    )
+    .argument("<source>", "a plan.json, the directory of a run, or a recipe of plans/")
     .addOption(new Option("--diff <plan>", "what changes from this plan to another").conflicts("explain"))
     .addOption(new Option("--explain <tensor>", "why a tensor has its type, and what the others would cost"))
     .addOption(jsonOption())
     .action(async (path: string, options: ShowOptions) => openOutput(options).result(await show(path, options)));
 }
 
-async function show(path: string, { diff, explain }: ShowOptions): Promise<Result> {
+async function show(path: string, options: ShowOptions): Promise<Result> {
+  if (!(await isFolder(path))) return showPlan(path, options);
+  const { documents } = await loadReportSource(path);
+  // what is asked of a run's tensors is asked of its plan
+  if (options.diff !== undefined || options.explain !== undefined) return showPlan(runDirectory(path).plan, options);
+  return showRun(path, documents);
+}
+
+function showRun(path: string, { run, plan }: ReportDocuments): Result {
+  const text = (paint: Paint, width: number) => {
+    const blocks = [
+      ...(plan === undefined ? [] : [renderPlanTable(plan), renderMapText(mapTensors(plan), { paint, width })]),
+      ...(run === undefined ? [] : [renderParetoText(run, { paint, width }) ?? "", verdictText(run.verdict)]),
+    ];
+    return blocks
+      .filter((block) => block !== "")
+      .map((block) => block.trimEnd())
+      .join("\n\n");
+  };
+  return { document: run, text, next: nextCommand("prism", "report", path, "--card") };
+}
+
+/** Columns of prose. */
+const PROSE_WIDTH = 80;
+
+function verdictText(verdict: string | undefined): string {
+  return wrapWords(verdict === undefined ? "no verdict yet" : printable(verdict), PROSE_WIDTH);
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+async function showPlan(path: string, { diff, explain }: ShowOptions): Promise<Result> {
   const plan = await loadPlanOrRecipe(path);
   if (plan.schema !== PLAN_SCHEMA) return showRecipe(path, plan, diff ?? explain);
   if (diff !== undefined) {
@@ -46,7 +94,8 @@ async function show(path: string, { diff, explain }: ShowOptions): Promise<Resul
   }
   return {
     document: plan,
-    text: () => `${renderPlanTable(plan)}${explainHint(plan, path)}`,
+    text: (paint, width) =>
+      `${renderPlanTable(plan)}\n${renderMapText(mapTensors(plan), { paint, width })}\n${explainHint(plan, path)}`,
     next: nextCommand("prism", "quantize", path),
   };
 }
