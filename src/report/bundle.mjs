@@ -1,9 +1,11 @@
 /**
- * Bundle what dist/ can't get from a package: the page of a report for browsers, and the SVG renderer with the part of
- * echarts it uses (the package is 60 times larger). Run by `npm run build`, after tsc.
+ * Bundle what dist/ can't get from a package: the page of a report for browsers, the SVG renderer with the part of
+ * echarts it uses (the package is 60 times larger), and the two faces of DejaVu Sans that letters of PNG files are drawn
+ * with (the package has twenty more). Run by `npm run build`, after tsc.
  */
-import { rm } from "node:fs/promises";
-import { resolve } from "node:path";
+import { copyFile, mkdir, rm } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -36,3 +38,9 @@ await build({
 });
 // tsc's, of the file that stood there
 await rm(resolve(root, "dist/report/charts/render-svg.js.map"), { force: true });
+
+const fonts = resolve(root, "dist/report/fonts");
+await mkdir(fonts, { recursive: true });
+for (const name of ["ttf/DejaVuSans.ttf", "ttf/DejaVuSans-Bold.ttf", "LICENSE"]) {
+  await copyFile(fileURLToPath(import.meta.resolve(`dejavu-fonts-ttf/${name}`)), resolve(fonts, basename(name)));
+}

@@ -6,7 +6,10 @@ import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.t
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
 import type { ChartTable } from "./table.ts";
 
-export type ParetoMetric = "kld" | "ppl";
+/** In the order of preference. */
+export const PARETO_METRICS = ["kld", "ppl"] as const;
+
+export type ParetoMetric = (typeof PARETO_METRICS)[number];
 
 export interface ParetoSettings extends ChartSettings {
   /** Default: kld, or ppl where no KLD was measured. */

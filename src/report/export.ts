@@ -1,0 +1,100 @@
+/** Every picture of a report and every table, by the name of the file that it becomes. */
+import type { Run, RunRow } from "../loop/run-document.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Chart } from "./charts/chart.ts";
+import { classBytesChart } from "./charts/class-bytes.ts";
+import { mapChart } from "./charts/map.ts";
+import { availableLayers, mapTensors } from "./charts/model-map.ts";
+import { hasMetric, PARETO_METRICS, paretoChart } from "./charts/pareto.ts";
+import { predictedMeasuredChart } from "./charts/predicted-measured.ts";
+import type { ChartTable, TableColumn } from "./charts/table.ts";
+import type { ChartTheme } from "./charts/theme.ts";
+import type { ReportDocuments } from "./html/report-data.ts";
+import { sortRows } from "./terminal/evaluation-table.ts";
+
+/** Under a name that is fit for a file, without extension. */
+export type Named<Content> = readonly [name: string, content: Content];
+
+/** The pictures that the documents have data for. */
+export function reportCharts({ run, plan, analysis }: ReportDocuments, theme?: ChartTheme): Named<Chart>[] {
+  const settings = theme === undefined ? {} : { theme };
+  const charts: Named<Chart | undefined>[] = [];
+  if (run !== undefined) {
+    for (const metric of PARETO_METRICS) {
+      if (hasMetric(run.rows, metric)) charts.push([`pareto-${metric}`, paretoChart(run, { ...settings, metric })]);
+    }
+    if (plan !== undefined) charts.push(["predicted-measured", predictedMeasuredChart(run, plan, settings)]);
+  }
+  if (plan !== undefined) charts.push(["classes", classBytesChart(plan, settings)]);
+  const tensors = mapTensors(plan, analysis);
+  for (const { key } of availableLayers(tensors))
+    charts.push([`map-${key}`, mapChart(tensors, { ...settings, layer: key })]);
+  return charts.flatMap(([name, chart]) => (chart === undefined ? [] : [[name, chart] as const]));
+}
+
+/** The tables: those behind the pictures, the rows of a run, and the tensors of a plan. */
+export function reportTables(documents: ReportDocuments): Named<ChartTable>[] {
+  const { run, plan } = documents;
+  return [
+    ...(run === undefined ? [] : [["results", resultsTable(run)] as const]),
+    ...(plan === undefined ? [] : [["tensors", tensorsTable(plan)] as const]),
+    ...reportCharts(documents).map(([name, { table }]) => [name, table] as const),
+  ];
+}
+
+type Cell = string | number | undefined;
+type Field<Row> = readonly [column: TableColumn, value: (row: Row) => Cell];
+
+const number = (header: string): TableColumn => ({ header, kind: "number" });
+
+const RUN_FIELDS: readonly Field<RunRow>[] = [
+  [{ header: "model" }, ({ label }) => label],
+  [{ header: "kind" }, ({ kind }) => kind],
+  [{ header: "file bytes", kind: "bytes" }, ({ fileBytes }) => fileBytes],
+  [number("bpw"), ({ bpw }) => bpw],
+  [number("ppl"), ({ ppl }) => ppl?.value],
+  [number("ppl se"), ({ ppl }) => ppl?.se],
+  [number("ln ppl ratio"), ({ lnPplRatio }) => lnPplRatio?.value],
+  [number("ln ppl ratio se"), ({ lnPplRatio }) => lnPplRatio?.se],
+  [number("kld mean"), ({ kld }) => kld?.mean],
+  [number("kld se"), ({ kld }) => kld?.se],
+  [number("kld median"), ({ kld }) => kld?.median],
+  [number("kld p99"), ({ kld }) => kld?.p99],
+  [number("kld max"), ({ kld }) => kld?.max],
+  [number("same top %"), ({ sameTop }) => sameTop],
+  [number("same top se"), ({ sameTopSe }) => sameTopSe],
+  [number("kld minus plan"), ({ kldMinusPlan }) => kldMinusPlan?.value],
+  [number("kld minus plan se"), ({ kldMinusPlan }) => kldMinusPlan?.se],
+  [number("predicted loss"), ({ predictedLoss }) => predictedLoss],
+  [{ header: "plan against it" }, ({ verdict, kind }) => (kind === "plan" ? undefined : verdict)],
+];
+
+/** The rows of a run with everything that was measured of them; columns without a value are left out. */
+export function resultsTable({ rows }: Pick<Run, "rows">): ChartTable {
+  return tableOf(RUN_FIELDS, sortRows(rows));
+}
+
+const TENSOR_FIELDS: readonly Field<Plan["tensors"][number]>[] = [
+  [{ header: "tensor" }, ({ name }) => name],
+  [{ header: "class" }, (tensor) => tensor.class],
+  [number("layer"), ({ layer }) => layer],
+  [{ header: "shape" }, ({ shape }) => shape.join("x")],
+  [number("elements"), ({ elements }) => elements],
+  [{ header: "source type" }, ({ sourceType }) => sourceType],
+  [{ header: "type" }, ({ type }) => type],
+  [{ header: "bytes", kind: "bytes" }, ({ bytes }) => bytes],
+  [{ header: "reason" }, ({ reason }) => reason],
+  [{ header: "note" }, ({ note }) => note],
+  [number("sensitivity"), ({ sensitivity }) => sensitivity],
+  [number("distortion"), ({ distortion }) => distortion],
+  [number("loss share"), ({ lossShare }) => lossShare],
+];
+
+function tensorsTable({ tensors }: Plan): ChartTable {
+  return tableOf(TENSOR_FIELDS, tensors);
+}
+
+function tableOf<Row>(fields: readonly Field<Row>[], rows: readonly Row[]): ChartTable {
+  const used = fields.filter(([, value]) => rows.some((row) => value(row) !== undefined));
+  return { columns: used.map(([column]) => column), rows: rows.map((row) => used.map(([, value]) => value(row))) };
+}
