@@ -1,40 +1,86 @@
-/** prism report: a run, a plan or an analysis as one HTML file. */
-import { resolve } from "node:path";
-import { Command } from "commander";
+/** prism report: a run, a plan or an analysis as one HTML file; as a model card; its pictures and tables as files. */
+import { dirname, join, resolve } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { writeFileAside } from "../../aside-file.ts";
 import { UsageError } from "../../errors.ts";
+import type { CardOptions } from "../../report/card/front-matter.ts";
+import { isRepository } from "../../report/card/hub-metadata.ts";
 import { renderReport } from "../../report/html/render-report.ts";
 import { formatSize } from "../../report/terminal/numbers.ts";
+import { writeCard } from "../card-files.ts";
 import type { CommandContext } from "../context.ts";
+import { exportReport, type ThemeName } from "../export-files.ts";
 import { nextCommand } from "../next-command.ts";
 import { forceOption, jsonOption } from "../options.ts";
-import { openOutput } from "../output.ts";
+import { openOutput, type Result } from "../output.ts";
 import { checkOutputs } from "../output-files.ts";
 import { loadReportSource } from "../report-files.ts";
 
 interface ReportOptions {
   readonly output?: string;
+  readonly card?: boolean;
+  readonly quantizedBy?: string;
+  readonly baseModel?: string;
+  readonly license?: string;
+  readonly repo?: string;
+  readonly svg?: string;
+  readonly png?: string;
+  readonly csv?: string;
+  readonly theme: ThemeName;
   readonly force?: boolean;
   readonly json?: boolean;
 }
 
 const HELP = `
-The file holds everything: it opens from a disk, asks nothing of any network, and
+The HTML file holds everything: it opens from a disk, asks nothing of any network, and
 plans anew in the browser. prism run writes the report of a run by itself, as
-report.html in its directory; naming the directory here writes it again.`;
+report.html in its directory; naming the directory here writes it again.
+
+--card writes README.md for the page of the model on the Hub, with its picture, and says
+which files to upload under which names; several runs make one card of a family.
+--svg, --png and --csv write every picture and every table into a folder.`;
 
 export function reportCommand(_context: CommandContext): Command {
   return new Command("report")
-    .description("make one HTML file of a run, a plan or an analysis: tables, charts, the map, planning anew")
-    .argument("<source>", "the directory of a run, a plan.json, or an analysis.json")
-    .option("-o, --output <file>", "where it goes (default: report.html in the run's directory, else NAME.html)")
+    .description("make one HTML file of a run, a plan or an analysis; a model card; pictures and tables as files")
+    .argument("<source...>", "the directory of a run (--card: of several), a plan.json, or an analysis.json")
+    .option(
+      "-o, --output <path>",
+      "where it goes (default: report.html, with --card the folder card, in the run's directory)",
+    )
+    .option("--card", "write a model card for the Hub: README.md and its picture")
+    .addOption(new Option("--repo <owner/name>", "with --card: where it will be published").argParser(parseRepository))
+    .addOption(new Option("--base-model <owner/name>", "with --card: what was quantized").argParser(parseRepository))
+    .option("--license <id>", "with --card: the license, where the source names none")
+    .option("--quantized-by <name>", "with --card: who publishes it")
+    .addOption(new Option("--svg <dir>", "write every picture as SVG").conflicts("card"))
+    .addOption(new Option("--png <dir>", "write every picture as PNG").conflicts("card"))
+    .addOption(new Option("--csv <dir>", "write every table as CSV").conflicts("card"))
+    .addOption(new Option("--theme <name>", "of SVG and PNG").choices(["light", "dark"]).default("light"))
     .addOption(forceOption())
     .addOption(jsonOption())
     .addHelpText("after", HELP)
-    .action(runReport);
+    .action(async (sources: string[], options: ReportOptions) => {
+      openOutput(options).result(await report(sources, options));
+    });
 }
 
-async function runReport(source: string, options: ReportOptions): Promise<void> {
+function parseRepository(name: string): string {
+  if (isRepository(name)) return name;
+  throw new InvalidArgumentError("expected OWNER/NAME as on the Hub.");
+}
+
+function report(sources: readonly string[], options: ReportOptions): Promise<Result> {
+  if (options.card === true) return reportCard(sources, options);
+  const [source, ...more] = sources;
+  if (source === undefined || more.length > 0) {
+    throw new UsageError(`${sources.length} sources: one report is of one; --card makes a card of several runs`);
+  }
+  const exports = [options.svg, options.png, options.csv].some((folder) => folder !== undefined);
+  return exports ? reportFiles(source, options) : reportPage(source, options);
+}
+
+async function reportPage(source: string, options: ReportOptions): Promise<Result> {
   const { documents, output } = await loadReportSource(source);
   const target = options.output ?? output;
   if (resolve(target) === resolve(source)) throw new UsageError(`-o ${target}: is what the report is made of`);
@@ -44,13 +90,58 @@ async function runReport(source: string, options: ReportOptions): Promise<void> 
   const page = renderReport(documents);
   await writeFileAside(target, page);
   const fileBytes = Buffer.byteLength(page);
-  openOutput(options).result({
+  return {
     document: { path: target, fileBytes },
     text: () => `wrote ${target} (${formatSize(fileBytes)}); open it in a browser`,
     next: documents.plan
       ? nextCommand("prism", "review", planPath(source, documents))
       : nextCommand("prism", "plan", source, "--like", "Q4_K_M"),
-  });
+  };
+}
+
+async function reportFiles(source: string, options: ReportOptions): Promise<Result> {
+  if (options.output !== undefined) {
+    throw new UsageError("-o names the HTML file; with --svg, --png and --csv each names its own folder");
+  }
+  const { documents } = await loadReportSource(source);
+  const files = await exportReport(documents, options, options.theme, options.force ?? false);
+  return {
+    document: { files },
+    text: () => files.map((file) => `wrote ${file}`).join("\n"),
+    next: nextCommand("prism", "report", source, ...(documents.run === undefined ? [] : ["--card"])),
+  };
+}
+
+async function reportCard(paths: readonly string[], options: ReportOptions): Promise<Result> {
+  const sources = [];
+  for (const named of paths) {
+    const path = /(^|[/\\])state\.json$/.test(named) ? dirname(named) : named;
+    sources.push({ path, documents: (await loadReportSource(path)).documents });
+  }
+  const [first] = sources;
+  const own = first !== undefined && sources.length === 1 ? join(first.path, "card") : undefined;
+  const folder = options.output ?? own;
+  if (folder === undefined) throw new UsageError("-o DIR: a card of several runs needs a folder of its own");
+  const output = openOutput(options);
+  const isOwn = options.output === undefined;
+  const card = await writeCard(sources, folder, cardOptions(options), isOwn || (options.force ?? false), output.note);
+  const files = card.models.flatMap((model) => model.files);
+  const repository = options.repo ?? "OWNER/NAME";
+  const uploads = files.map(({ path, publishAs }) => nextCommand("hf", "upload", repository, path, publishAs));
+  return {
+    document: { written: card.written, files },
+    text: () => [...card.written.map((file) => `wrote ${file}`), "", "to publish it:", ...uploads].join("\n"),
+    next: nextCommand("hf", "upload", repository, folder, "."),
+  };
+}
+
+function cardOptions({ quantizedBy, baseModel, license, repo }: ReportOptions): CardOptions {
+  return {
+    ...(quantizedBy === undefined ? {} : { quantizedBy }),
+    ...(baseModel === undefined ? {} : { baseModel }),
+    ...(license === undefined ? {} : { license }),
+    ...(repo === undefined ? {} : { repository: repo }),
+  };
 }
 
 function planPath(source: string, { run }: { readonly run?: unknown }): string {

@@ -6,19 +6,35 @@ import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.t
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
 import type { ChartTable } from "./table.ts";
 
-/** In the order of preference. */
-export const PARETO_METRICS = ["kld", "ppl"] as const;
+/** In the order of preference: the verdict on a reranker goes by its ranking, others go by the KL divergence. */
+export const PARETO_METRICS = ["rerank", "kld", "ppl"] as const;
 
 export type ParetoMetric = (typeof PARETO_METRICS)[number];
 
 export interface ParetoSettings extends ChartSettings {
-  /** Default: kld, or ppl where no KLD was measured. */
+  /** Default: the first of PARETO_METRICS that was measured. */
   readonly metric?: ParetoMetric;
 }
 
-const NAMES: Readonly<Record<ParetoMetric, string>> = {
-  kld: "mean KL divergence, nats per token",
-  ppl: "perplexity",
+export interface MetricNames {
+  /** Of an axis. */
+  readonly axis: string;
+  /** Of a column. */
+  readonly column: string;
+  readonly short: string;
+  /** What a person chooses between. */
+  readonly choice: string;
+}
+
+export const METRIC_NAMES: Readonly<Record<ParetoMetric, MetricNames>> = {
+  rerank: {
+    axis: "mean |Δscore| of documents",
+    column: "mean |Δscore|",
+    short: "|Δscore|",
+    choice: "scores of documents",
+  },
+  kld: { axis: "mean KL divergence, nats per token", column: "KLD, nats", short: "KLD", choice: "KL divergence" },
+  ppl: { axis: "perplexity", column: "PPL", short: "PPL", choice: "perplexity" },
 };
 
 /**
@@ -26,7 +42,8 @@ const NAMES: Readonly<Record<ParetoMetric, string>> = {
  * both were measured on one text, and how hard that is says nothing of the model.
  */
 export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; se: number } | undefined {
-  const { ppl, lnPplRatio } = row;
+  const { ppl, lnPplRatio, rerank } = row;
+  if (metric === "rerank") return rerank?.meanAbsDelta;
   if (metric === "ppl") return ppl && { value: ppl.value, se: lnPplRatio ? ppl.value * lnPplRatio.se : ppl.se };
   return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
 }
@@ -34,6 +51,11 @@ export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; s
 /** Whether any row but the reference was measured in this way. */
 export function hasMetric(rows: readonly RunRow[], metric: ParetoMetric): boolean {
   return rows.some((row) => row.kind !== "reference" && qualityOf(row, metric) !== undefined);
+}
+
+/** The metric that a run is judged by; undefined where nothing was measured. */
+export function preferredMetric(rows: readonly RunRow[]): ParetoMetric | undefined {
+  return PARETO_METRICS.find((metric) => hasMetric(rows, metric));
 }
 
 /**
@@ -53,12 +75,12 @@ export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunR
 
 /** Draw the rows of a run; undefined where none was measured. */
 export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSettings = {}): Chart | undefined {
-  const metric = settings.metric ?? (hasMetric(rows, "kld") ? "kld" : "ppl");
-  if (!hasMetric(rows, metric)) return undefined;
+  const metric = settings.metric ?? preferredMetric(rows);
+  if (metric === undefined || !hasMetric(rows, metric)) return undefined;
   const points = pointsOf(rows, metric);
   const { theme, widthPx, narrow, option, axis, legend } = chartBase(settings);
-  // KLD spans orders of magnitude and is above 0; perplexities of one model don't
-  const log = metric === "kld" && points.every(({ y }) => y > 0);
+  // distances from the reference span orders of magnitude and are above 0; perplexities of one model don't
+  const log = metric !== "ppl" && points.every(({ y }) => y > 0);
   const heightPx = narrow ? 420 : 440;
   const grid = { left: narrow ? 56 : 72, right: narrow ? 14 : 24, top: narrow ? 78 : 44, bottom: 48 };
   const area = { left: grid.left, right: widthPx - grid.right, top: grid.top + 8, bottom: heightPx - grid.bottom - 8 };
@@ -75,7 +97,7 @@ export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSetting
   return {
     title: "Size against quality",
     description:
-      `Across: file size. Up: ${NAMES[metric]}. Lower and further left is better. ` +
+      `Across: file size. Up: ${METRIC_NAMES[metric].axis}. Lower and further left is better. ` +
       `Bars are two standard errors${metric === "ppl" ? " of the ratio to the reference's" : ""}. ` +
       "The line joins the files of which no other is both smaller and better; their names are bold.",
     widthPx,
@@ -86,7 +108,7 @@ export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSetting
       legend: { ...legend, top: 4, left: grid.left - 8, itemGap: 16, selectedMode: false },
       grid: { ...grid, containLabel: false },
       xAxis: { ...valueAxis(sizes, axis, formatSize), name: "file size", nameGap: 30 },
-      yAxis: { ...valueAxis(qualities, axis, formatTick), name: narrow ? "" : NAMES[metric], nameGap: 54 },
+      yAxis: { ...valueAxis(qualities, axis, formatTick), name: narrow ? "" : METRIC_NAMES[metric].axis, nameGap: 54 },
       series: [
         { ...gridLines(theme), data: (log ? logTicks(qualities) : []).map((tick) => [sizes.min, tick]) },
         frontSeries(points, theme.accent),
@@ -107,7 +129,7 @@ function pointsOf(rows: readonly RunRow[], metric: ParetoMetric): ScatterPoint[]
     const lines = [
       `${KIND_NAMES[kind]}`,
       `${formatInteger(fileBytes)} bytes, ${bpw.toFixed(3)} bpw`,
-      `${metric === "kld" ? "KLD" : "PPL"} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`,
+      `${METRIC_NAMES[metric].short} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`,
       ...(row.verdict === undefined || kind === "plan" ? [] : [row.verdict]),
     ];
     return [{ label, kind, x: fileBytes, y: quality.value, se: quality.se, survives: front.has(label), lines }];
@@ -130,14 +152,13 @@ function frontSeries(points: readonly ScatterPoint[], color: string) {
 
 function paretoTable(rows: readonly RunRow[], metric: ParetoMetric): ChartTable {
   const front = new Set(paretoFront(rows, metric).map(({ label }) => label));
-  const value = metric === "kld" ? "KLD, nats" : "PPL";
   return {
     columns: [
       { header: "model" },
       { header: "kind" },
       { header: "file bytes", kind: "bytes" },
       { header: "bpw", kind: "number", digits: 4 },
-      { header: value, kind: "number" },
+      { header: METRIC_NAMES[metric].column, kind: "number" },
       { header: "±", kind: "number" },
       { header: "front" },
     ],

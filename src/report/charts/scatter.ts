@@ -149,7 +149,7 @@ export function labelSeries(
         verticalAlign: "middle",
         fill: point.kind === "plan" ? theme.accent : theme.ink,
         fontSize: 12,
-        fontWeight: point.survives ? 650 : 400,
+        fontWeight: point.survives ? 700 : 400,
         // lines don't cross the letters
         stroke: theme.surface,
         lineWidth: 3,

@@ -9,7 +9,7 @@ import { entryPoint } from "../../entry.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { Chart } from "../charts/chart.ts";
 import { classBytesChart } from "../charts/class-bytes.ts";
-import { hasMetric, paretoChart } from "../charts/pareto.ts";
+import { hasMetric, METRIC_NAMES, PARETO_METRICS, paretoChart } from "../charts/pareto.ts";
 import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
 import { renderSvg } from "../charts/render-svg.ts";
 import { modelName, renderHeading } from "./heading.ts";
@@ -78,8 +78,12 @@ function link(id: string, label: string): Markup {
 
 function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
   const chart = paretoChart(run);
-  const both = hasMetric(run.rows, "kld") && hasMetric(run.rows, "ppl");
-  const choice = html`<fieldset class="switch"><legend>Quality as</legend><label><input type="radio" name="pareto-metric" value="kld" checked> KL divergence</label><label><input type="radio" name="pareto-metric" value="ppl"> perplexity</label></fieldset>`;
+  const metrics = PARETO_METRICS.filter((metric) => hasMetric(run.rows, metric));
+  const inputs = metrics.map((metric, index) => {
+    const checked = index === 0 ? html` checked` : undefined;
+    return html`<label><input type="radio" name="pareto-metric" value="${metric}"${checked}> ${METRIC_NAMES[metric].choice}</label>`;
+  });
+  const choice = html`<fieldset class="switch"><legend>Quality as</legend>${inputs}</fieldset>`;
   const gates = run.gates.map(({ gate, value, met }) => {
     const got = value === undefined ? "not measured" : `got ${Number(value.toPrecision(6))}`;
     return html`<li>${met ? "met" : "missed"}: <code>${gate}</code>, ${got}</li>`;
@@ -87,7 +91,7 @@ function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
   return html`<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
 ${renderRunTable(run)}
 ${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}
-${chart ? html`${both ? choice : undefined}${renderFigure("pareto", chart)}` : undefined}</section>`;
+${chart ? html`${metrics.length > 1 ? choice : undefined}${renderFigure("pareto", chart)}` : undefined}</section>`;
 }
 
 function renderFigureSection(key: string, chart: Chart): Markup {

@@ -1,7 +1,7 @@
 /** File size against quality in characters: a mark for every measured row, and a line of figures for every mark. */
 import type { Run, RunRow } from "../../loop/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
-import { hasMetric, type ParetoMetric, paretoFront, qualityOf } from "../charts/pareto.ts";
+import { METRIC_NAMES, type ParetoMetric, paretoFront, preferredMetric, qualityOf } from "../charts/pareto.ts";
 import { showName } from "../charts/table.ts";
 import { DEFAULT_WIDTH, type TextPictureOptions } from "./map-text.ts";
 import { formatMeanSe } from "./mean-se.ts";
@@ -26,16 +26,11 @@ const LABEL_WIDTH = 30;
 /** Cells to the right in which a mark may stand when its own is taken. */
 const MOST_SHIFT = 3;
 
-const MEASURES: Readonly<Record<ParetoMetric, { readonly up: string; readonly header: string }>> = {
-  kld: { up: "mean KL divergence, nats per token", header: "KLD (nats)" },
-  ppl: { up: "perplexity", header: "PPL" },
-};
-
 /** Render the rows of a run; undefined where none was measured. Ends without a line break. */
 export function renderParetoText({ rows }: Pick<Run, "rows">, options: TextPictureOptions = {}): string | undefined {
   const { paint = plain, width = DEFAULT_WIDTH } = options;
-  const metric = hasMetric(rows, "kld") ? "kld" : "ppl";
-  if (!hasMetric(rows, metric)) return undefined;
+  const metric = preferredMetric(rows);
+  if (metric === undefined) return undefined;
   const marks = markRows(rows, metric);
   const columns = Math.min(width, MOST_COLUMNS) - AXIS_WIDTH - 2;
   const sizes = extentOf(
@@ -43,19 +38,19 @@ export function renderParetoText({ rows }: Pick<Run, "rows">, options: TextPictu
     0.06,
     false,
   );
-  const log = metric === "kld" && marks.every(({ value }) => value > 0);
+  const log = metric !== "ppl" && marks.every(({ value }) => value > 0);
   const qualities = extentOf(
     marks.map(({ value }) => value),
     0.06,
     log,
   );
-  const { up, header } = MEASURES[metric];
+  const { axis, column } = METRIC_NAMES[metric];
   return [
     "SIZE AGAINST QUALITY: lower and further left is better",
-    `file size across, ${up} up${log ? " (log)" : ""}`,
+    `file size across, ${axis} up${log ? " (log)" : ""}`,
     ...grid(marks, sizes, qualities, columns, paint),
     "",
-    markTable(marks, header),
+    markTable(marks, column),
     "* no other file is both smaller and better",
   ].join("\n");
 }

@@ -1,0 +1,148 @@
+/** The card of runs as a folder to upload: README.md and its picture; the models stay where they are. */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileExists, writeAside, writeFileAside } from "../aside-file.ts";
+import { BackendError, UsageError } from "../errors.ts";
+import type { Evaluation } from "../evaluate/evaluation.ts";
+import { openModel } from "../gguf/open.ts";
+import { isRemote } from "../gguf/remote-name.ts";
+import { runDirectory } from "../loop/run-state.ts";
+import { describeOutput } from "../quantize/outputs.ts";
+import { type CardFile, type CardModel, cardName, publishedName } from "../report/card/card-model.ts";
+import type { CardOptions } from "../report/card/front-matter.ts";
+import { type HubMetadata, readHubMetadata } from "../report/card/hub-metadata.ts";
+import { type CardPicture, renderCard } from "../report/card/render-card.ts";
+import type { Chart } from "../report/charts/chart.ts";
+import { familyParetoChart } from "../report/charts/family-pareto.ts";
+import { paretoChart } from "../report/charts/pareto.ts";
+import { renderSvg } from "../report/charts/render-svg.ts";
+import type { ReportDocuments } from "../report/html/report-data.ts";
+import { renderPng } from "../report/png.ts";
+import { checkOutputs } from "./output-files.ts";
+
+export interface CardSource {
+  /** The directory of a run. */
+  readonly path: string;
+  readonly documents: ReportDocuments;
+}
+
+export interface CardResult {
+  readonly written: readonly string[];
+  readonly models: readonly CardModel[];
+}
+
+/** File in which a card's picture stands. */
+const PICTURE = "pareto";
+
+/** Write the card of runs to a folder. Throws UsageError for what is no run with a plan, and for files that exist. */
+export async function writeCard(
+  sources: readonly CardSource[],
+  folder: string,
+  options: CardOptions,
+  force: boolean,
+  note: (text: string) => void,
+): Promise<CardResult> {
+  const [readme, svg, png] = ["README.md", `${PICTURE}.svg`, `${PICTURE}.png`].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await checkOutputs([readme, svg, png], force);
+  const models: CardModel[] = [];
+  for (const source of sources) models.push(await cardModel(source, sources.length > 1));
+  const chart = cardChart(models);
+  const written = [readme];
+  let picture: CardPicture | undefined;
+  if (chart !== undefined) {
+    await writeFileAside(svg, renderSvg(chart));
+    written.push(svg);
+    const raster = await renderPng(chart).catch((error: unknown) => {
+      if (!(error instanceof BackendError)) throw error;
+      note(`! ${error.message}; the card shows the SVG`);
+    });
+    if (raster !== undefined) {
+      await writeAside(png, (aside) => writeFile(aside, raster));
+      written.push(png);
+    }
+    const { title, description } = chart;
+    picture = { file: `${PICTURE}.${raster === undefined ? "svg" : "png"}`, title, description };
+  }
+  for (const text of missing(models, options)) note(`! ${text}`);
+  await writeFileAside(readme, renderCard(models, picture, options));
+  return { written, models };
+}
+
+function cardChart(models: readonly CardModel[]): Chart | undefined {
+  const [only] = models;
+  if (models.length === 1 && only !== undefined) return paretoChart(only.run);
+  return familyParetoChart(models.map((model) => ({ name: cardName(model), rows: model.run.rows })));
+}
+
+async function cardModel({ path, documents: { run, plan } }: CardSource, family: boolean): Promise<CardModel> {
+  if (run === undefined || plan === undefined) {
+    throw new UsageError(`${path}: a card is made of a run with its plan; prism run MODEL --out DIR makes one`);
+  }
+  const directory = runDirectory(path);
+  const planned = directory.model("plan");
+  const metadata = await readMetadata([planned, plan.source.path]);
+  const engine = await readEngine(directory.evaluation("plan"));
+  const name = publishedName(plan);
+  const projectors = await projectorNames(directory.models);
+  // projectors of several models have one name
+  const prefix = family && projectors.length > 0 ? `${name.replace(/\.gguf$/, "")}/` : "";
+  const files: CardFile[] = [];
+  if (await fileExists(planned)) {
+    files.push({ ...(await describeOutput(planned)), publishAs: `${prefix}${name}`, kind: "model" });
+  }
+  for (const projector of projectors) {
+    const output = await describeOutput(join(directory.models, projector));
+    files.push({ ...output, publishAs: `${prefix}${projector}`, kind: "projector" });
+  }
+  return { run, plan, files, ...(metadata && { metadata }), ...(engine && { engine }) };
+}
+
+/** Of the first of these files that is here: the planned file carries what its source said. */
+async function readMetadata(paths: readonly string[]): Promise<HubMetadata | undefined> {
+  for (const path of paths) {
+    if (isRemote(path) || !(await fileExists(path))) continue;
+    const file = await openModel(path);
+    await file.close();
+    return readHubMetadata(file.model.metadata);
+  }
+  return undefined;
+}
+
+async function readEngine(path: string): Promise<CardModel["engine"]> {
+  if (!(await fileExists(path))) return undefined;
+  const { engine } = JSON.parse(await readFile(path, "utf8")) as Partial<Evaluation>;
+  return engine && { version: String(engine.version), devices: (engine.devices ?? []).map(String) };
+}
+
+async function projectorNames(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names.filter((name) => /mmproj.*\.gguf$|\.mmproj$/i.test(name)).sort();
+}
+
+/** What the Hub asks for and nobody said, and what was guessed. */
+function missing(models: readonly CardModel[], { baseModel, license }: CardOptions): string[] {
+  const known = models.flatMap(({ metadata }) => metadata ?? []);
+  const keys = [...new Set(known.flatMap(({ baseModelKeys }) => baseModelKeys))];
+  const inherited = keys.filter((key) => key.startsWith("general.base_model"));
+  const lost = models.filter(({ files }) => !files.some(({ kind }) => kind === "model"));
+  return [
+    ...(license === undefined && !known.some((metadata) => metadata.license !== undefined)
+      ? ["the source names no license; --license ID does"]
+      : []),
+    ...(baseModel === undefined && keys.length === 0
+      ? ["the source doesn't say where on the Hub it is from; --base-model OWNER/NAME does"]
+      : []),
+    ...(baseModel === undefined && inherited.length > 0
+      ? [
+          `base_model is what ${inherited[0]} says, which may be what the source was itself made from; --base-model OWNER/NAME decides`,
+        ]
+      : []),
+    ...lost.map(
+      (model) => `the planned file of ${cardName(model)} is not in its run any more: the card lists no file of it`,
+    ),
+  ];
+}

@@ -1,0 +1,62 @@
+/** A run as its card needs it: nothing in it that is of its maker's machine alone. */
+import type { ModelEvaluation } from "../../evaluate/evaluation.ts";
+import { localName } from "../../gguf/remote-name.ts";
+import type { Run, RunRow } from "../../loop/run-document.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { defaultOutput } from "../../plan/quantize-arguments.ts";
+import type { OutputFile } from "../../quantize/outputs.ts";
+import { modelName } from "../html/heading.ts";
+import type { HubMetadata } from "./hub-metadata.ts";
+
+/** A file as it is uploaded. */
+export interface CardFile extends OutputFile {
+  /** Path in the repository of the card. */
+  readonly publishAs: string;
+  readonly kind: "model" | "projector";
+}
+
+export interface CardModel {
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly files: readonly CardFile[];
+  /** Absent where neither the planned file nor the source is here. */
+  readonly metadata?: HubMetadata;
+  /** What evaluated; absent in runs that kept no evaluation. */
+  readonly engine?: { readonly version: string; readonly devices: readonly string[] };
+  /** Of the plan's own evaluation. */
+  readonly elapsedMs?: ModelEvaluation["elapsedMs"];
+}
+
+/** A model's name as a heading. */
+export function cardName({ run, plan }: Pick<CardModel, "run" | "plan">): string {
+  return modelName({ run, plan });
+}
+
+/** The name of the planned file in the repository: after its source and bits per weight. */
+export function publishedName(plan: Plan): string {
+  return defaultOutput(plan).replace(/^\.\//, "");
+}
+
+/** A plan without the folders of the machine it was made on. */
+export function withoutFolders(plan: Plan): Plan {
+  const { source, imatrix } = plan;
+  return {
+    ...plan,
+    source: { ...source, path: publicPath(source.path), shards: source.shards.map(publicPath) },
+    ...(imatrix === undefined ? {} : { imatrix: { ...imatrix, path: baseName(imatrix.path) } }),
+  };
+}
+
+/** Names on the network stay whole; of others the file's name does. */
+function publicPath(path: string): string {
+  return localName(path) === path ? baseName(path) : path;
+}
+
+export function baseName(path: string): string {
+  return path.replace(/^.*[/\\]/, "");
+}
+
+/** The row of the plan; undefined where it was not measured yet. */
+export function planRow({ rows }: Pick<Run, "rows">): RunRow | undefined {
+  return rows.find(({ kind }) => kind === "plan");
+}

@@ -1,0 +1,74 @@
+/** How the files of a card were made and measured, and what was not: only what the documents say. */
+import { shownName } from "../../gguf/remote-name.ts";
+import { textLine } from "../terminal/evaluation-table.ts";
+import { formatInteger } from "../terminal/numbers.ts";
+import { baseName, type CardModel, withoutFolders } from "./card-model.ts";
+import { code, text } from "./markdown.ts";
+
+/** Two standard errors of a difference decide; a run with fewer chunks judges nothing (loop/verdict.ts). */
+const TIE_RULE = "A difference under two standard errors is called a tie.";
+
+/** A list of facts about one model. */
+export function renderHowMade(model: CardModel): string {
+  return [...planFacts(model), ...measurementFacts(model)].map((line) => `- ${line}`).join("\n");
+}
+
+function planFacts({ plan }: CardModel): string[] {
+  const { source, imatrix, sensitivity, budget, mode, prismVersion, createdAt, predicted } = withoutFolders(plan);
+  return [
+    `Source: ${code(shownName(source.path))}, ${formatInteger(source.tensorCount)} tensors, ${formatInteger(source.elements)} weights, ${formatInteger(source.fileBytes)} bytes, SHA-256 of its header ${code(source.headerHash)}`,
+    `Planned by PRISM ${text(prismVersion)} on ${createdAt.slice(0, 10)} for ${code(budget.text)} (at most ${formatInteger(budget.fileBytes)} bytes), mode ${mode}, sensitivity ${text(`${sensitivity.mode}, version ${sensitivity.version}`)}; predicted ${formatInteger(predicted.fileBytes)} bytes`,
+    imatrix === undefined
+      ? "No importance matrix"
+      : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here`,
+  ];
+}
+
+function measurementFacts({ run, engine }: CardModel): string[] {
+  const { asked, text: scored, refinement } = run;
+  const local = scored?.path === undefined ? scored : { ...scored, path: baseName(scored.path) };
+  return [
+    ...(local === undefined ? [] : [`Measured on ${text(textLine(local))}; SHA-256 of the text ${code(local.sha256)}`]),
+    ...(refinement === undefined ? [] : [`Probes: ${refinement.probes.length}; ${text(refinement.outcome)}`]),
+    `Engine: llama.cpp ${text(engine?.version ?? asked.engine)}${engine === undefined || engine.devices.length === 0 ? "" : ` on ${text(engine.devices.join(", "))}`}; seed ${asked.seed}`,
+    `Run of PRISM ${text(run.prismVersion)}, ${run.finishedAt === undefined ? "not finished" : `finished ${run.finishedAt.slice(0, 16).replace("T", " ")} UTC`}`,
+  ];
+}
+
+/** What a reader may not conclude. */
+export function renderLimits(models: readonly CardModel[]): string {
+  const rows = models.flatMap(({ run }) => run.rows);
+  const scored = models.flatMap(({ run }) => run.text ?? []);
+  const contexts = [...new Set(scored.map(({ context }) => context))].sort((a, b) => a - b);
+  const lines = [
+    ...(rows.some(({ kld }) => kld !== undefined)
+      ? [
+          "KLD is the distance of a file's next-token distribution from its source's on the text above: how true a file is to its source, not how good the source is.",
+        ]
+      : []),
+    ...(scored.some(({ source }) => source === "sampled")
+      ? [
+          "The text was sampled from the source itself: it is typical of the model, and says nothing of a particular domain or language.",
+        ]
+      : []),
+    ...(rows.some(({ ppl }) => ppl !== undefined)
+      ? ["Perplexities compare only with those of the same text and context, that is within this table."]
+      : []),
+    ...(models.length > 1 && new Set(scored.map(({ sha256 }) => sha256)).size > 1
+      ? ["The models of the table were measured on different texts: compare rows of one model."]
+      : []),
+    ...(rows.some(({ rerank }) => rerank !== undefined)
+      ? [
+          "|Δscore| is the distance of a document's score from the source's, over the queries of the set: how true the ranking is to the source's.",
+        ]
+      : []),
+    ...(contexts.length === 0
+      ? []
+      : [
+          `Nothing was measured beyond a context of ${contexts.join(" or ")} tokens, and no benchmark of tasks was run.`,
+        ]),
+    `Figures are given with one standard error. ${TIE_RULE}`,
+    ...models.flatMap(({ run, plan }) => [...run.warnings, ...plan.warnings]),
+  ];
+  return [...new Set(lines)].map((line) => `- ${text(line)}`).join("\n");
+}

@@ -1,0 +1,117 @@
+/**
+ * Runs → README.md of a model page: a head for the Hub, what was measured against what, the files, how to use and how to
+ * make them. Nothing is said that the runs did not measure; a lost or tied verdict stands as it is. Pure.
+ */
+import type { RowKind } from "../../loop/run-document.ts";
+import { renderRecipeSh } from "../../plan/recipe-sh.ts";
+import { formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
+import { type CardModel, cardName, planRow, publishedName, withoutFolders } from "./card-model.ts";
+import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
+import { renderHowMade, renderLimits } from "./how-made.ts";
+import { code, codeBlock, markdownTable, text } from "./markdown.ts";
+import { renderResults, resultRows } from "./results-table.ts";
+import { renderUsage } from "./usage.ts";
+
+/** The picture that goes with a card, as files beside it. */
+export interface CardPicture {
+  readonly file: string;
+  readonly title: string;
+  readonly description: string;
+}
+
+/** Render the card of one run, or of a family's, in the order given. */
+export function renderCard(models: readonly CardModel[], picture?: CardPicture, options: CardOptions = {}): string {
+  const sections = [
+    `# ${title(models)}`,
+    intro(models),
+    [
+      "## Results",
+      ...models.map((model) => verdict(model, models.length > 1)),
+      renderResults(models),
+      legend(models),
+    ].join("\n\n"),
+    ...(picture === undefined ? [] : [`![${text(picture.title)}](${picture.file})\n\n*${text(picture.description)}*`]),
+    filesSection(models),
+    renderUsage(models, options.repository),
+    recipeSection(models),
+    howMadeSection(models),
+    `## Limits\n\n${renderLimits(models)}`,
+  ].filter((section) => section !== undefined);
+  return `${renderFrontMatter(frontMatter(models, options))}\n${sections.join("\n\n")}\n`;
+}
+
+function title(models: readonly CardModel[]): string {
+  const names = models.map(cardName);
+  return `${text(names.join(", "))}: PRISM dynamic quantization (GGUF)`;
+}
+
+function intro(models: readonly CardModel[]): string {
+  const [only] = models;
+  const what =
+    models.length === 1 && only !== undefined
+      ? `A quantization of ${text(cardName(only))}`
+      : `Quantizations of ${models.length} models`;
+  const sizes = models.map(({ run, plan }) => {
+    const { fileBytes, bpw } = planRow(run) ?? plan.predicted;
+    const share = formatPercent(fileBytes / Math.max(1, plan.source.fileBytes), 0);
+    return `${formatSize(fileBytes)}, ${bpw.toFixed(2)} bits per weight, ${share} of the source`;
+  });
+  return `${what} in which every tensor has a type of its own, chosen for the least predicted loss within a budget of bytes. Stock llama.cpp makes such files and runs them.${sizes.length === 1 ? ` ${sizes[0]}.` : ""}`;
+}
+
+/** The verdict of the run in its own words, and its gates. */
+function verdict(model: CardModel, named: boolean): string {
+  const { run } = model;
+  const name = named ? `**${text(cardName(model))}:** ` : "";
+  const gates = run.gates.map(({ gate, met }) => ` Required ${code(gate)}: ${met ? "met" : "missed"}.`).join("");
+  if (run.verdict === undefined) return `${name}No verdict: the run was not finished.${gates}`;
+  return `${name}${text(`${run.verdict.slice(0, 1).toUpperCase()}${run.verdict.slice(1)}`)}.${gates}`;
+}
+
+const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
+  ["plan", "PRISM is the plan of this card"],
+  ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
+  ["published", "published recipes are applied as published"],
+  ["uniform", "`all TYPE` has one type for all tensors"],
+  ["uniform-s", "`s = elements` is the same solver without a sensitivity"],
+  ["shuffle", "a shuffle has the plan's bytes and solver with its sensitivity dealt out at random"],
+];
+
+/** What the rows of the table are, those that are there. */
+function legend(models: readonly CardModel[]): string {
+  const shown = resultRows(models);
+  const meanings = KIND_LEGEND.filter(([kind]) => shown.some((row) => row.kind === kind)).map(([, meaning]) => meaning);
+  return `${meanings.join("; ")}.`;
+}
+
+function filesSection(models: readonly CardModel[]): string | undefined {
+  const files = models.flatMap((model) => model.files);
+  if (files.length === 0) return undefined;
+  const rows = files.map(({ publishAs, fileBytes, sha256 }) => [
+    code(publishAs),
+    `${formatSize(fileBytes)} (${formatInteger(fileBytes)} bytes)`,
+    code(sha256),
+  ]);
+  const table = markdownTable([{ header: "File" }, { header: "Size", right: true }, { header: "SHA-256" }], rows);
+  return `## Files\n\n${table}`;
+}
+
+function recipeSection(models: readonly CardModel[]): string {
+  const recipes = models.map((model) => {
+    const script = renderRecipeSh(withoutFolders(model.plan), { output: publishedName(model.plan) });
+    const block = codeBlock(script, "sh");
+    return models.length === 1 ? block : details(cardName(model), block);
+  });
+  return ["## Recipe", "Stock `llama-quantize` makes it from the source:", ...recipes].join("\n\n");
+}
+
+function howMadeSection(models: readonly CardModel[]): string {
+  const facts = models.map((model) =>
+    models.length === 1 ? renderHowMade(model) : `### ${text(cardName(model))}\n\n${renderHowMade(model)}`,
+  );
+  return ["## How it was made and measured", ...facts].join("\n\n");
+}
+
+function details(summary: string, content: string): string {
+  return `<details>\n<summary>${text(summary)}</summary>\n\n${content}\n\n</details>`;
+}

@@ -1,0 +1,98 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { serializePlan } from "../../src/plan/serialize-plan.ts";
+import { runInMemory } from "../report/charts/run-in-memory.ts";
+import { MODEL, prism, scratchFolder } from "./prism.ts";
+
+const folder = scratchFolder();
+const { analysis, plan, run } = runInMemory();
+const at = (...names: string[]) => join(folder.path, ...names);
+
+beforeAll(() => {
+  for (const name of ["run", "other"]) {
+    for (const part of ["plans", "models", "evaluations"]) mkdirSync(at(name, part), { recursive: true });
+    writeFileSync(at(name, "state.json"), JSON.stringify(run));
+    writeFileSync(at(name, "plans", "plan.json"), serializePlan(plan));
+    writeFileSync(at(name, "analysis.json"), JSON.stringify(analysis));
+  }
+  // stands for the planned file: its general.* keys are what a quantized file keeps of its source's
+  copyFileSync(MODEL, at("run", "models", "plan.gguf"));
+});
+afterAll(folder.remove);
+
+describe("prism report --card", () => {
+  it("writes a folder to upload, and says what goes where", async () => {
+    const { code, stdout, stderr } = await prism(["report", "run", "--card", "--repo", "me/Tiny-GGUF"], folder.path);
+    expect(code).toBe(0);
+    expect(readdirSync(at("run", "card")).sort()).toEqual(["README.md", "pareto.png", "pareto.svg"]);
+    const card = readFileSync(at("run", "card", "README.md"), "utf8");
+    const [, head = ""] = card.split(/^---$/m);
+    expect(parse(head)).toMatchObject({ license: "cc0-1.0", tags: ["gguf", "quantized", "prism"] });
+    expect(card).toContain("![Size against quality](pareto.png)");
+    const name = /tiny-prism-[\d.]+bpw\.gguf/.exec(card)?.[0] ?? "";
+    expect(stdout).toContain(`hf upload me/Tiny-GGUF run/models/plan.gguf ${name}`);
+    expect(card).toContain(`hf download me/Tiny-GGUF ${name}`);
+    expect(stdout).toContain("next: hf upload me/Tiny-GGUF run/card .");
+    expect(stderr).toContain("--base-model");
+  });
+
+  it("makes one card of a family in a folder that is named", async () => {
+    expect((await prism(["report", "run", "other", "--card"], folder.path)).code).toBe(2);
+    const made = await prism(["report", "run", "other", "--card", "-o", "family", "--json"], folder.path);
+    expect(made.code).toBe(0);
+    expect(JSON.parse(made.stdout)).toMatchObject({
+      written: ["family/README.md", "family/pareto.svg", "family/pareto.png"],
+    });
+    // the second has no planned file any more
+    expect(JSON.parse(made.stdout).files).toHaveLength(1);
+    expect(made.stderr).toContain("is not in its run any more");
+    expect((await prism(["report", "run", "other", "--card", "-o", "family"], folder.path)).code).toBe(2);
+  });
+
+  it.each([
+    [["report", "run/plans/plan.json", "--card", "-o", "x"], /a card is made of a run/],
+    [["report", "run", "other"], /one report is of one/],
+    [["report", "run", "--card", "--base-model", "no such"], /OWNER\/NAME/],
+  ])("says what is wrong with %j", async (words, message) => {
+    const { code, stderr } = await prism(words, folder.path);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
+
+describe("prism report --svg --png --csv", () => {
+  it("writes every picture and every table, and replaces nothing unless forced", async () => {
+    const words = ["report", "run", "--svg", "out/svg", "--png", "out/png", "--csv", "out/csv", "--theme", "dark"];
+    const { code, stdout } = await prism([...words, "--json"], folder.path);
+    expect(code).toBe(0);
+    const names = (part: string) => readdirSync(at("out", part)).map((name) => name.replace(/\.\w+$/, ""));
+    expect(names("svg")).toEqual(expect.arrayContaining(["pareto-kld", "pareto-ppl", "classes", "map-type"]));
+    expect(names("png")).toEqual(names("svg"));
+    expect(names("csv").filter((name) => !names("svg").includes(name))).toEqual(["results", "tensors"]);
+    expect(JSON.parse(stdout).files).toHaveLength(names("svg").length * 3 + 2);
+    expect(readFileSync(at("out", "svg", "map-type.svg"), "utf8")).toContain("#171b20");
+    expect((await prism(words, folder.path)).code).toBe(2);
+    rmSync(at("out"), { recursive: true });
+  });
+});
+
+describe("prism show", () => {
+  it("shows a run in 80 columns without colour where there is no terminal", async () => {
+    const { code, stdout } = await prism(["show", "run"], folder.path, { FORCE_COLOR: "1" });
+    expect(code).toBe(0);
+    expect(stdout).toContain("MAP of types");
+    expect(stdout).toContain("SIZE AGAINST QUALITY");
+    expect(stdout).toContain("the plan beats Q3_K_M");
+    expect(stdout).not.toContain("\u001b");
+    const prose = stdout.split("\n").filter((line) => !line.startsWith("next: "));
+    expect(Math.max(...prose.map((line) => [...line].length))).toBeLessThanOrEqual(80);
+    expect(JSON.parse((await prism(["show", "run", "--json"], folder.path)).stdout).schema).toBe("prism.run/1");
+  });
+
+  it("explains a tensor of a run's plan", async () => {
+    const { stdout } = await prism(["show", "run", "--explain", "blk.0.ffn_down.weight"], folder.path);
+    expect(stdout).toContain("blk.0.ffn_down.weight");
+  });
+});
