@@ -73,7 +73,7 @@ function rankScores(ask: Ask, reranker: Reranker) {
 function scored(reranker: Reranker, value: number): ScoredDocument {
   const { path, head, relevant } = reranker;
   // What is reported is the first output, which need not be the relevant one.
-  const outputs = head === "sigmoid" ? [value] : [value, 1 - value];
+  const outputs = head.startsWith("sigmoid") ? [value] : [value, 1 - value];
   return { ...scoreOutputs(path, head, outputs, relevant), truncated: false };
 }
 

@@ -34,9 +34,26 @@ export function scoreOutputs(
     return { score: clamp(value) };
   }
   if (head === "sigmoid") return { score: sigmoid(value), logit: value };
+  if (head === "sigmoid-of-tanh") {
+    const logit = undoTanh(path, value);
+    return { score: sigmoid(logit), logit };
+  }
   const others = values.filter((_, index) => index !== relevant);
   const logit = value - (others[0] as number);
   return { score: sigmoid(logit), logit };
+}
+
+/** The float32 next to 1: logits beyond ±8.7 end in ±1 and can't be told apart any more. */
+const LARGEST_TANH = 1 - 2 ** -24;
+
+function undoTanh(path: string, value: number): number {
+  if (Math.abs(value) > 1) {
+    throw new FormatError(
+      path,
+      `its head gave ${value.toPrecision(4)}, outside −1 to 1: this llama.cpp takes no tanh of it; use v0.5.0`,
+    );
+  }
+  return Math.atanh(Math.min(LARGEST_TANH, Math.max(-LARGEST_TANH, value)));
 }
 
 /** 1 / (1 + e^−x), without overflow. */

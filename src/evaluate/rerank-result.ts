@@ -10,7 +10,9 @@ export type RerankHead =
   /** Rank head of several raw logits: softmax here. */
   | "softmax"
   /** Rank head of one raw logit: sigmoid here. */
-  | "sigmoid";
+  | "sigmoid"
+  /** Rank head of one logit of which llama.cpp gives tanh (jina-bert-v2): that undone, and sigmoid here. */
+  | "sigmoid-of-tanh";
 
 export interface DocumentScore {
   /** 0 to 1, unless the result is flagged. */

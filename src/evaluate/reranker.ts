@@ -2,7 +2,8 @@
  * Which kind of reranker a model is, from its header: what its outputs are, which of them means "relevant", and the
  * prompt it reads. A file whose scores could only be meaningless is refused here.
  * llama.cpp takes the softmax over the outputs of a rank head itself for qwen3 and qwen3vl, and gives raw logits for
- * every other architecture (build_pooling, src/llama-graph.cpp, llama.cpp v0.5.0).
+ * every other architecture but jina-bert-v2: its only layer is taken for the dense one of other heads, which tanh follows
+ * (build_pooling, src/llama-graph.cpp, llama.cpp v0.5.0).
  */
 import { FormatError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
@@ -27,6 +28,8 @@ export interface Reranker {
 }
 
 const SOFTMAX_IN_GRAPH: ReadonlySet<string> = new Set(["qwen3", "qwen3vl"]);
+
+const TANH_IN_GRAPH = "jina-bert-v2";
 
 /** How classifiers name the output that means "relevant". */
 const RELEVANT_LABEL = /^(yes|relevant|true|1|label_1)$/i;
@@ -72,14 +75,14 @@ function describeHead(model: Model): Pick<Reranker, "head" | "relevant" | "outpu
   const outputs = Math.max(1, labels.length);
   const inGraph = SOFTMAX_IN_GRAPH.has(model.arch);
   if (outputs === 1) {
-    if (!inGraph) return { head: "sigmoid", relevant: 0, outputs };
+    if (!inGraph) return { head: model.arch === TANH_IN_GRAPH ? "sigmoid-of-tanh" : "sigmoid", relevant: 0, outputs };
     throw new FormatError(
       model.path,
       `its rank head has one output, and llama.cpp takes a softmax over it, so that every document scores 1; convert the model again as a reranker, with a row for "yes" and one for "no"`,
     );
   }
   const relevant = labels.findIndex((label) => RELEVANT_LABEL.test(label));
-  if (relevant < 0 || outputs > 2) {
+  if (relevant < 0 || outputs > 2 || model.arch === TANH_IN_GRAPH) {
     throw new FormatError(
       model.path,
       `its rank head has ${outputs} outputs (${labels.join(", ")}), expected one, or two of which one is named "yes"; this is another kind of classifier`,

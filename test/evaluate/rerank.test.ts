@@ -46,6 +46,13 @@ const without = (key: RegExp) => (file: NewGguf) => ({
   keyValues: file.keyValues.filter((keyValue) => !key.test(keyValue.key)),
 });
 
+const withHeadBias = (bias: number) => (file: NewGguf) => ({
+  ...file,
+  tensors: file.tensors.map((tensor) =>
+    tensor.name === "cls.bias" ? { ...tensor, data: new Uint8Array(new Float32Array([bias]).buffer) } : tensor,
+  ),
+});
+
 async function describeFile(path: string) {
   const file = await openModel(path);
   await file.close();
@@ -81,6 +88,18 @@ describe("a reranker", () => {
     for (const { score, logit } of models[0]?.rerank.scores.flat() ?? []) {
       expect(logit).not.toBe(0);
       expect(score).toBe(sigmoid(logit ?? Number.NaN));
+    }
+  });
+
+  it("undoes the tanh that llama.cpp takes of a jina-bert-v2 head", async () => {
+    const paths = [0, 1.5].map((bias) => writeChanged("jina-reranker", `jina-${bias}`, withHeadBias(bias)));
+    const { models } = await rank(await Promise.all(paths));
+    const [plain = [], biased = []] = models.map(({ rerank }) => rerank.scores.flat());
+    expect(models[0]?.rerank.head).toBe("sigmoid-of-tanh");
+    expect(plain).toHaveLength(7);
+    for (const [index, { score, logit = Number.NaN }] of plain.entries()) {
+      expect(score).toBe(sigmoid(logit));
+      expect(biased[index]?.logit).toBeCloseTo(logit + 1.5, 4);
     }
   });
 
