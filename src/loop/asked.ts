@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describeConstraint } from "../allocate/patterns.ts";
 import { FileError, UsageError } from "../errors.ts";
+import { readRerankSet } from "../evaluate/rerank-set.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
 import { PRISM_VERSION } from "../version.ts";
@@ -26,6 +27,7 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
     ...(imatrix === undefined ? {} : { imatrix }),
     baselines: options.baselines,
     text: options.text === undefined ? "sampled" : await sha256OfText(options.text),
+    ...(options.rerankSet === undefined ? {} : { rerankSet: (await readRerankSet(options.rerankSet)).sha256 }),
     ...(options.context === undefined ? {} : { context: options.context }),
     ...(options.chunks === undefined ? {} : { chunks: options.chunks }),
     seed: options.seed,
@@ -77,6 +79,7 @@ const OF_ROWS: readonly (keyof RunAsked)[] = [
   "refine",
   "baselines",
   "text",
+  "rerankSet",
   "context",
   "chunks",
   "gpuLayers",
@@ -100,6 +103,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   refine: "--refine",
   baselines: "--baseline",
   text: "--text",
+  rerankSet: "--rerank",
   context: "--context",
   chunks: "--chunks",
   gpuLayers: "--gpu-layers",

@@ -54,13 +54,14 @@ export async function evaluateCandidates(
 }
 
 function openRanking(options: RunOptions): Promise<RerankSession> {
-  const { engine, model, threads, gpuLayers, signal, onProgress } = options;
+  const { engine, model, rerankSet, threads, gpuLayers, signal, onProgress } = options;
   options.onStage?.("ranking documents with the reference");
   return openRerankSession({
     engine,
     reference: model,
     threads,
     gpuLayers,
+    ...(rerankSet === undefined ? {} : { set: rerankSet }),
     ...(signal === undefined ? {} : { signal }),
     ...(onProgress === undefined ? {} : { onProgress }),
   });

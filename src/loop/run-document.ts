@@ -60,6 +60,8 @@ export interface RunAsked {
   readonly baselines: readonly string[];
   /** SHA-256 of the text file, or "sampled". */
   readonly text: string;
+  /** SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any. */
+  readonly rerankSet?: string;
   readonly context?: number;
   readonly chunks?: number;
   readonly seed: number;

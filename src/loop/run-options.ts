@@ -31,6 +31,8 @@ export interface RunOptions {
   /** Empty: the presets just below and above the plan's size. */
   readonly baselines: readonly FileType[];
   readonly text?: string;
+  /** Queries and documents a reranker is judged by (JSON Lines); absent: the set that comes with PRISM. */
+  readonly rerankSet?: string;
   readonly context?: number;
   readonly chunks?: number;
   readonly seed: number;

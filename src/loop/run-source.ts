@@ -50,17 +50,21 @@ export async function openSource(options: RunOptions): Promise<RunSource> {
     if (imatrix !== undefined) checkImatrix(imatrix, model);
     checkBaselines(options.baselines, model, facts, imatrix);
     checkBudgets(options, model, facts, imatrix);
+    const measures = chooseMeasures(model, options.engine.info, options);
     return {
       asked: await describeAsked(options, await fingerprint(file), imatrix?.sha256),
       ...(imatrix === undefined ? {} : { imatrix }),
       lies: { path: model.path, shards: model.shards.map(({ path }) => path) },
       contextTrain: facts.contextTrain,
-      measures: chooseMeasures(model, options.engine.info, options),
+      measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       // what is quantized already, the plan says itself
-      warnings: findings
-        .filter(({ severity, code }) => severity !== "info" && code !== "already-quantized")
-        .map(({ message, remedy }) => `${message}; ${remedy}`),
+      warnings: [
+        ...findings
+          .filter(({ severity, code }) => severity !== "info" && code !== "already-quantized")
+          .map(({ message, remedy }) => `${message}; ${remedy}`),
+        ...(measures.warnings ?? []),
+      ],
     };
   } finally {
     await file.close();

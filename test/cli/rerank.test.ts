@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -40,6 +40,23 @@ describe("prism evaluate --rerank", () => {
     expect([alone.code, alone.stderr]).toEqual([2, expect.stringMatching(/give --rerank with it/)]);
     const absent = await prism(["evaluate", "reranker.gguf", "--rerank", "--server", "http://127.0.0.1:1"], dir);
     expect([absent.code, absent.stderr]).toEqual([4, expect.stringMatching(/does not answer/)]);
+  });
+});
+
+describe("prism run --rerank", () => {
+  it("judges by the documents that are given, and says that a text is not used", async () => {
+    const args = ["run", "reranker.gguf", "--out", "run", "--like", "Q4_K_M", "--text", "set.jsonl", "--threads", "1"];
+    const { code, stdout } = await prism([...args, "--rerank", "set.jsonl", "--json"], dir);
+    expect(code).toBe(0);
+    const { asked, rows, warnings, verdict } = JSON.parse(stdout);
+    expect(asked.rerankSet).toMatch(/^[0-9a-f]{64}$/);
+    expect(verdict).toMatch(/^only 1 queries were ranked/);
+    expect(rows.find(({ kind }: { kind: string }) => kind === "plan").rerank.perQuery).toHaveLength(1);
+    expect(warnings).toContainEqual(expect.stringMatching(/--text not used/));
+    const report = await readFile(join(dir, "run/report.html"), "utf8");
+    expect(report).toContain("mean |Δscore|");
+    const other = await prism([...args], dir);
+    expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/--rerank was SHA-256 .*, now not given/)]);
   });
 });
 

@@ -75,6 +75,17 @@ describe("what a run measures", () => {
     });
   });
 
+  it("says that a text is not used where documents alone are, and ranks with any model where a set is given", async () => {
+    const { warnings, ...chosen } = await measures("reranker", { text: "a.txt", chunks: 5 });
+    expect(chosen).toEqual({ text: false, rerank: true });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^--text and --chunks not used: .*reranker\.gguf ranks with a head/),
+    ]);
+    expect(await measures("llama", { rerankSet: "set.jsonl" })).toEqual({ text: true, rerank: true });
+    const asked = measures("causal-reranker", { rerankSet: "set.jsonl" }, { ...embedded, kind: "programs" });
+    await expect(asked).rejects.toThrow(/programs score no documents/);
+  });
+
   it("refuses a sweep of a model without a KL divergence", async () => {
     const sweep = [{ kind: "bpw", value: 3 }] as const;
     await expect(measures("reranker", { sweep })).rejects.toThrow(/ranks with a head of its own/);

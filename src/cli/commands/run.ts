@@ -50,6 +50,7 @@ interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
   /** True without a number. */
   readonly refine?: number | true;
   readonly baseline?: string;
+  readonly rerank?: string;
   readonly require?: readonly string[];
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
@@ -93,6 +94,10 @@ export function runCommand(context: CommandContext): Command {
     .option("--budgets <list>", "measure plans at these bits per weight too, like 3,3.5,4,5; the knee is the plan")
     .option("--sweep", `the same at the sizes of ${SWEEP_PRESETS.join(", ")}`)
     .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
+    .option(
+      "--rerank <file>",
+      "judge by these documents: JSON Lines of {query, documents, relevance?}; default: prism's own set, for rerankers",
+    )
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
     .addOption(strictOption())
     .option("--keep-models", "keep the models of the controls too")
@@ -158,6 +163,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
       strict: options.strict ?? false,
       signal,
       ...(options.imatrix === undefined ? {} : { imatrix: options.imatrix }),
+      ...(options.rerank === undefined ? {} : { rerankSet: options.rerank }),
       onStage: stages.begin,
       onProgress: stages.update,
     } satisfies RunOptions);
