@@ -1,12 +1,13 @@
 /** The documents of a report, found from what a person names: a run's directory, a plan, or an analysis. */
-import { readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ANALYSIS_SCHEMA } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
 import { fileExists, writeFileAside } from "../aside-file.ts";
 import { FormatError, UsageError } from "../errors.ts";
+import { type Ranking, readRanking } from "../evaluate/ranking-document.ts";
 import { RUN_SCHEMA } from "../loop/run-document.ts";
-import { parseRun, runDirectory } from "../loop/run-state.ts";
+import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../loop/run-state.ts";
 import { PLAN_SCHEMA } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { renderReport } from "../report/html/render-report.ts";
@@ -49,8 +50,26 @@ async function loadRun(path: string): Promise<ReportSource> {
   const run = parseRun(await readText(directory.state), directory.state);
   const plan = await readIfThere(directory.plan, readPlan);
   const analysis = await readIfThere(directory.analysis, readAnalysis);
-  const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }) };
+  const ranking = run.rows.some(({ rerank }) => rerank !== undefined) ? await readRankings(directory) : undefined;
+  const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }), ...(ranking && { ranking }) };
   return { documents, output: join(path, RUN_REPORT) };
+}
+
+/** What the evaluations of a run say of its reranker, the plan first; undefined where none is left. */
+async function readRankings({ evaluations }: RunDirectory): Promise<Ranking | undefined> {
+  const names = await readdir(evaluations).catch(() => []);
+  const byPlan = (name: string) => (name === "plan.json" ? 0 : 1);
+  const ordered = names
+    .filter((name) => RUN_FILES.test(name))
+    .sort((a, b) => byPlan(a) - byPlan(b) || a.localeCompare(b, "en"));
+  const found: Ranking[] = [];
+  for (const name of ordered) {
+    const path = join(evaluations, name);
+    const ranking = readRanking(await readText(path), path);
+    if (ranking !== undefined) found.push(ranking);
+  }
+  const [first] = found;
+  return first === undefined ? undefined : { ...first, models: found.flatMap(({ models }) => models) };
 }
 
 /** Write the report of a run into its directory. */

@@ -18,7 +18,8 @@ type Request = Pick<RunOptions, "sweep" | "target" | "text" | "chunks" | "rerank
 
 /**
  * A model with a rank head is judged by its ranking alone: its next token, where it still has one, is not what it is for.
- * A causal reranker is judged by both, as is any model where a set of documents is given. Throws FormatError for a reranker that can't rank, UsageError for what needs a text.
+ * A causal reranker is judged by both, as is any model where a set of documents is given. Throws FormatError for a
+ * reranker that can't rank, UsageError for what needs a text.
  */
 export function chooseMeasures(model: Model, info: EngineInfo, options: Request): Measures {
   const { sweep, target, rerankSet } = options;

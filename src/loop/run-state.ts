@@ -23,6 +23,7 @@ export interface RunDirectory {
   model(slug: string): string;
   /** The plan of a point of a sweep. */
   planOf(slug: string): string;
+  readonly evaluations: string;
   evaluation(slug: string): string;
 }
 
@@ -39,6 +40,7 @@ export function runDirectory(path: string): RunDirectory {
     scratch: join(path, "prism-scratch"),
     planOf: (slug) => join(path, "plans", `${slug}.json`),
     model: (slug) => join(path, "models", `${slug}.gguf`),
+    evaluations: join(path, "evaluations"),
     evaluation: (slug) => join(path, "evaluations", `${slug}.json`),
   };
 }
@@ -83,7 +85,7 @@ async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | 
 }
 
 /** Names a run gives its models and evaluations (candidates.ts). */
-const SLUGS = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+export const RUN_FILES = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
@@ -105,7 +107,7 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
   for (const folder of ["models", "evaluations", "plans"]) {
     const path = join(directory.path, folder);
     const names = (await fileExists(path)) ? await readdir(path) : [];
-    for (const name of names.filter((name) => SLUGS.test(name))) await rm(join(path, name), { force: true });
+    for (const name of names.filter((name) => RUN_FILES.test(name))) await rm(join(path, name), { force: true });
   }
 }
 

@@ -54,7 +54,10 @@ describe("prism run --rerank", () => {
     expect(rows.find(({ kind }: { kind: string }) => kind === "plan").rerank.perQuery).toHaveLength(1);
     expect(warnings).toContainEqual(expect.stringMatching(/--text not used/));
     const report = await readFile(join(dir, "run/report.html"), "utf8");
-    expect(report).toContain("mean |Δscore|");
+    for (const shown of ["mean |Δscore|", 'id="scores"', "<caption>q</caption>", "three"]) {
+      expect(report.includes(shown), shown).toBe(true);
+    }
+    expect(report.includes(">KLD, nats</th>")).toBe(false);
     const other = await prism([...args], dir);
     expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/--rerank was SHA-256 .*, now not given/)]);
   });

@@ -19,6 +19,36 @@ const row = (label: string, kind: RunRow["kind"], fileBytes: number, mean: numbe
 const run = (rows: readonly RunRow[]): Run =>
   ({ rows, gates: [], warnings: [], verdict: "the plan beats Q3_K_M" }) as unknown as Run;
 
+it("shows a reranker's run by its scores of documents, and both where both were measured", () => {
+  const rerank = {
+    meanAbsDelta: { value: 0.021, se: 0.002 },
+    maxAbsDelta: 0.34,
+    kendallTau: { value: 0.91, se: 0.01 },
+    top1Agreement: 87.5,
+    moved: 9,
+    perQuery: [0.02, 0.022],
+    ndcg10: { value: 0.875, se: 0.02 },
+  };
+  const { ppl: _, kld: __, sameTop: ___, ...bare } = row("plan", "plan", 4.49e6, 0.02, "");
+  const source: RunRow = { label: "f16.gguf", kind: "reference", fileBytes: 16.9e6, bpw: 16 };
+  const cells = (text: string) => text.split("\n").map((line) => line.trim().split(/ {2,}/));
+  const alone = renderRun(run([source, { ...bare, rerank }]));
+  expect(cells(alone)[0]).toEqual([
+    "size",
+    "bpw",
+    "mean |Δ|",
+    "max |Δ|",
+    "τ",
+    "same best",
+    "nDCG@10",
+    "plan against it",
+  ]);
+  expect(cells(alone)[2]?.slice(-4)).toEqual(["0.340", "0.910", "87.5 %", "0.875"]);
+  const both = renderRun(run([source, { ...row("plan", "plan", 4.49e6, 0.0157, ""), rerank }]));
+  expect(cells(both).filter(([first]) => first === "> plan")).toHaveLength(2);
+  expect(Math.max(...both.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+});
+
 it("shows a run in 100 columns, largest file first, each row's KLD against the plan's", () => {
   const text = renderRun(
     run([

@@ -68,8 +68,9 @@ function factsOf({ run, plan, analysis }: ReportDocuments): Fact[] {
   ];
 }
 
-function measuredFacts({ kld, ppl, lnPplRatio, sameTop }: RunRow): Fact[] {
+function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank }: RunRow): Fact[] {
   return [
+    ...(rerank ? [rerankFact(rerank)] : []),
     ...(kld
       ? [{ label: "KL divergence", value: formatAmount(kld.mean), note: `± ${formatAmount(kld.se)} nats per token` }]
       : []),
@@ -86,6 +87,11 @@ function measuredFacts({ kld, ppl, lnPplRatio, sameTop }: RunRow): Fact[] {
       ? []
       : [{ label: "Same top token", value: `${sameTop.toFixed(1)} %`, note: "as the source's" }]),
   ];
+}
+
+function rerankFact({ meanAbsDelta: { value, se }, maxAbsDelta }: NonNullable<RunRow["rerank"]>): Fact {
+  const note = `± ${formatAmount(se)}, at most ${formatAmount(maxAbsDelta)}`;
+  return { label: "Mean |Δscore|", value: formatAmount(value), note };
 }
 
 function lossFacts({ predicted, lossUnit }: Plan): Fact[] {

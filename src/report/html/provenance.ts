@@ -1,13 +1,20 @@
 /** Where the numbers of a report are from: versions, hashes, machine, seed, text. */
+
+import type { RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { showName } from "../charts/table.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
 import { formatInteger, formatPercent } from "../terminal/numbers.ts";
+import { setLine } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
 import type { ReportData } from "./report-data.ts";
 
 /** The last section. Only what the documents say. */
-export function renderProvenance(data: ReportData, machine: string | undefined): Markup {
-  const rows = [...modelRows(data), ...runRows(data), ...analysisRows(data)];
+export function renderProvenance(
+  data: ReportData,
+  documents: RerankSetSummary | undefined,
+  machine: string | undefined,
+): Markup {
+  const rows = [...modelRows(data), ...runRows(data), ...documentRows(documents), ...analysisRows(data)];
   if (machine !== undefined) rows.push(["report made on", machine]);
   rows.push(["report made by", `PRISM ${data.prismVersion}`]);
   return html`<section id="provenance" aria-labelledby="provenance-title"><h2 id="provenance-title">Provenance</h2>
@@ -43,6 +50,14 @@ function runRows({ run }: ReportData): Rows {
           ["text SHA-256", text.sha256],
         ] satisfies Rows)),
     ["run", `${createdAt} to ${finishedAt ?? "unfinished"}, PRISM ${run.prismVersion}`],
+  ];
+}
+
+function documentRows(set: RerankSetSummary | undefined): Rows {
+  if (set === undefined) return [];
+  return [
+    ["documents", setLine(set).replace(/^documents: /, "")],
+    ["documents SHA-256", set.sha256],
   ];
 }
 

@@ -16,7 +16,7 @@ import { modelName, renderHeading } from "./heading.ts";
 import { embedJson, html, type Markup } from "./markup.ts";
 import { renderProvenance } from "./provenance.ts";
 import { type ReportData, type ReportDocuments, reportData } from "./report-data.ts";
-import { renderRunTable, renderTable } from "./tables.ts";
+import { renderRunTable, renderScores, renderTable } from "./tables.ts";
 import { renderWorkbench } from "./workbench.ts";
 
 export interface ReportOptions {
@@ -57,18 +57,19 @@ ${
 }
 
 function renderBody(documents: ReportDocuments, data: ReportData): Markup {
-  const { run, plan, analysis } = documents;
+  const { run, plan, analysis, ranking } = documents;
   const predicted = run && plan ? predictedMeasuredChart(run, plan) : undefined;
   const planned = plan !== undefined;
-  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${planned || analysis ? link("map", "Map") : undefined}${planned ? [link("classes", "Bytes and loss"), link("recipe", "Recipe")] : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
+  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${ranking ? link("scores", "Scores") : undefined}${planned || analysis ? link("map", "Map") : undefined}${planned ? [link("classes", "Bytes and loss"), link("recipe", "Recipe")] : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
 <main>
 ${renderHeading(documents)}
 ${run ? renderResults(run) : undefined}
+${ranking ? renderScores(ranking) : undefined}
 ${planned || analysis ? renderWorkbench({ planned, ...data.review }) : undefined}
 ${plan ? renderFigureSection("classes", classBytesChart(plan)) : undefined}
 ${predicted ? renderFigureSection("predicted", predicted) : undefined}
 ${plan ? renderRecipeSection(renderRecipeSh(plan)) : undefined}
-${renderProvenance(data, `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`)}
+${renderProvenance(data, ranking?.rerankSet, `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`)}
 </main>`;
 }
 

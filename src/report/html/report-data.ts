@@ -3,6 +3,7 @@
  * (values per chunk of a run, everything of an analysis but one number per metric).
  */
 import type { Analysis } from "../../analyze/analysis.ts";
+import type { Ranking } from "../../evaluate/ranking-document.ts";
 import type { Run } from "../../loop/run-document.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { PRISM_VERSION } from "../../version.ts";
@@ -12,6 +13,8 @@ export interface ReportDocuments {
   readonly run?: Run;
   readonly plan?: Plan;
   readonly analysis?: Analysis;
+  /** Scores of documents, of a run that ranked. */
+  readonly ranking?: Ranking;
 }
 
 export interface ReportData {

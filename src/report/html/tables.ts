@@ -1,9 +1,13 @@
 /** Tables of a report as HTML. */
+
+import type { Ranking } from "../../evaluate/ranking-document.ts";
 import type { Run, RunRow } from "../../loop/run-document.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
-import { formatChange, sortRows } from "../terminal/evaluation-table.ts";
+import { allRanked, scoreTables } from "../score-tables.ts";
+import { formatChange, rankingCells, sortRows } from "../terminal/evaluation-table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatInteger } from "../terminal/numbers.ts";
+import { formatName } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
 
 /** Rows of a table before the rest is left to the documents: a page is not a database. */
@@ -28,26 +32,64 @@ function renderCell(column: TableColumn = { header: "" }, value: string | number
   return index === 0 ? html`<th scope="row">${text}</th>` : html`<td${alignment(column)}>${text}</td>`;
 }
 
+/** Queries whose scores a report shows; the evaluations of the run have all of them. */
+const SHOWN_QUERIES = 12;
+
 /** The rows of a run: what each costs, how good it is, and the plan against it. */
 export function renderRunTable({ rows }: Pick<Run, "rows">): Markup {
-  const headers = ["size, bytes", "bpw", "perplexity", "KLD, nats", "KLD p99", "same top"];
+  const ranked = rows.some(({ rerank }) => rerank !== undefined);
+  const scored = !ranked || rows.some(({ kld }) => kld !== undefined);
+  const headers = [
+    "size, bytes",
+    "bpw",
+    ...(scored ? ["perplexity", "KLD, nats", "KLD p99", "same top"] : []),
+    ...(ranked ? ["mean |Δscore|", "max |Δscore|", "Kendall τ", "same best", "nDCG@10"] : []),
+  ];
+  const judged = [...(scored ? ["text"] : []), ...(ranked ? ["documents"] : [])].join(" and ");
   return html`<div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
-<caption>Every model of the run on the same text, ± one standard error.</caption>
+<caption>Every model of the run on the same ${judged}, ± one standard error.</caption>
 <thead><tr><th scope="col">model</th>${headers.map((header) => html`<th scope="col" class="number">${header}</th>`)}<th scope="col">the plan against it</th></tr></thead>
-<tbody>${sortRows(rows).map(renderRunRow)}</tbody>
+<tbody>${sortRows(rows).map((row) => renderRunRow(row, scored, ranked))}</tbody>
 </table></div>`;
 }
 
-function renderRunRow(row: RunRow): Markup {
-  const { kind, kld } = row;
-  const against = kind === "plan" || kind === "reference" ? "" : `${row.verdict ?? ""}${formatChange(row)}`;
+function renderRunRow(row: RunRow, scored: boolean, ranked: boolean): Markup {
+  const { kind } = row;
+  const change = ranked ? "" : formatChange(row);
+  const against = kind === "plan" || kind === "reference" ? "" : `${row.verdict ?? ""}${change}`;
   const cells = [
     formatInteger(row.fileBytes),
     row.bpw.toFixed(3),
-    row.ppl ? formatMeanSe(row.ppl) : "–",
-    kld ? formatMeanSe({ value: kld.mean, se: kld.se }) : "–",
-    kld ? kld.p99.toPrecision(3) : "–",
-    row.sameTop === undefined ? "–" : `${row.sameTop.toFixed(1)} %`,
+    ...(scored ? scoredCells(row) : []),
+    ...(ranked ? rankingCells(row) : []).map((cell) => (cell === "-" ? "–" : cell)),
   ];
   return html`<tr class="${kind}"><th scope="row">${showName(row.label)}${kind === "reference" ? html` <small>source</small>` : undefined}</th>${cells.map((cell) => html`<td class="number">${cell}</td>`)}<td>${against}</td></tr>`;
+}
+
+function scoredCells({ ppl, kld, sameTop }: RunRow): string[] {
+  return [
+    ppl ? formatMeanSe(ppl) : "–",
+    kld ? formatMeanSe({ value: kld.mean, se: kld.se }) : "–",
+    kld ? kld.p99.toPrecision(3) : "–",
+    sameTop === undefined ? "–" : `${sameTop.toFixed(1)} %`,
+  ];
+}
+
+/** The scores of documents by format, a table for each of the queries that moved most. */
+export function renderScores(ranking: Ranking): Markup {
+  const { queries } = ranking.rerankSet;
+  const columns: TableColumn[] = [
+    { header: "document" },
+    ...allRanked(ranking).map(({ path }): TableColumn => ({ header: showName(formatName(path)), kind: "number" })),
+  ];
+  const tables = scoreTables(ranking, SHOWN_QUERIES).map(({ query, documents }) =>
+    renderTable({ columns, rows: documents.map(({ text, cells }) => [text, ...cells]) }, showName(query, 200)),
+  );
+  const which =
+    queries.length > tables.length
+      ? `the ${tables.length} queries that moved most, of ${queries.length}`
+      : "every query";
+  return html`<section id="scores" aria-labelledby="scores-title"><h2 id="scores-title">Scores of documents</h2>
+<p class="lead">What each file answers to ${which}. ⤴ and ⤵ mark documents that rank higher or lower than with the source.</p>
+${tables}</section>`;
 }

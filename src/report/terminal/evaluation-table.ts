@@ -68,18 +68,28 @@ export function renderRun(run: Run): string {
   const ranked = run.rows.some(({ rerank }) => rerank !== undefined);
   const scored = !ranked || run.rows.some(({ kld }) => kld !== undefined);
   const right = (header: string) => ({ header, align: "right" as const });
+  const ranks = ["mean |Δ|", "max |Δ|", "τ", "same best", "nDCG@10"].map(right);
+  const rows = sortRows(run.rows);
   const table = formatTable(
     [
       { header: "" },
       right("size"),
       right("bpw"),
-      ...(scored ? [right("PPL"), right("KLD (nats)"), right("same top")] : []),
-      ...(ranked ? [right("mean |Δ|"), right("τ"), right("same best")] : []),
+      ...(scored ? [right("PPL"), right("KLD (nats)"), right("same top")] : ranks),
       { header: "plan against it" },
     ],
-    sortRows(run.rows).map((row) => runCells(row, scored, ranked)),
+    rows.map((row) => runCells(row, scored, ranked)),
   );
-  const lines = [...(run.text === undefined ? [] : [textLine(run.text)]), ...refinementLines(run.refinement), table];
+  const ranking = formatTable(
+    [{ header: "scores of documents" }, ...ranks],
+    rows.map((row) => [rowName(row), ...rankingCells(row)]),
+  );
+  const lines = [
+    ...(run.text === undefined ? [] : [textLine(run.text)]),
+    ...refinementLines(run.refinement),
+    table,
+    ...(scored && ranked ? ["", ranking] : []),
+  ];
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   lines.push(...renderSweep(run));
@@ -109,7 +119,7 @@ export function sortRows(rows: readonly RunRow[]): RunRow[] {
 
 function runCells(row: RunRow, scored: boolean, ranked: boolean): string[] {
   return [
-    row.kind === "plan" ? "> plan" : `  ${row.kind === "reference" ? "reference" : printable(row.label)}`,
+    rowName(row),
     formatSize(row.fileBytes),
     row.bpw.toFixed(3),
     ...(scored
@@ -118,16 +128,26 @@ function runCells(row: RunRow, scored: boolean, ranked: boolean): string[] {
           row.kind === "reference" ? "0" : formatKld(row.kld),
           formatPercentValue(row.sameTop),
         ]
-      : []),
-    ...(ranked ? rankingCells(row) : []),
+      : rankingCells(row)),
     row.kind === "plan" ? "" : `${row.verdict ?? ""}${ranked ? "" : formatChange(row)}`,
   ];
 }
 
-function rankingCells({ kind, rerank }: RunRow): string[] {
-  if (rerank === undefined) return [kind === "reference" ? "0" : "-", "-", "-"];
-  const { meanAbsDelta, kendallTau, top1Agreement } = rerank;
-  return [formatMeanSe(meanAbsDelta), kendallTau?.value.toFixed(3) ?? "-", formatPercentValue(top1Agreement)];
+function rowName({ kind, label }: RunRow): string {
+  return kind === "plan" ? "> plan" : `  ${kind === "reference" ? "reference" : printable(label)}`;
+}
+
+/** Mean and largest |Δscore|, τ, same best, nDCG@10. */
+export function rankingCells({ kind, rerank }: RunRow): string[] {
+  if (rerank === undefined) return [kind === "reference" ? "0" : "-", "-", "-", "-", "-"];
+  const { meanAbsDelta, maxAbsDelta, kendallTau, top1Agreement, ndcg10 } = rerank;
+  return [
+    formatMeanSe(meanAbsDelta),
+    maxAbsDelta.toPrecision(3),
+    kendallTau?.value.toFixed(3) ?? "-",
+    formatPercentValue(top1Agreement),
+    ndcg10?.value.toFixed(3) ?? "-",
+  ];
 }
 
 /** The row's KLD against the plan's: " (KLD +12 %)". */

@@ -2,10 +2,10 @@
  * Rerankers as text: one line of figures per model, and score tables by format, in which ⤴ and ⤵ mark the documents that
  * rank higher or lower than with the reference.
  */
-import type { RankedModel, RerankEvaluation } from "../../evaluate/evaluation.ts";
-import { rankOrder } from "../../evaluate/rank-statistics.ts";
-import type { DocumentScore, RerankResult, RerankSetSummary } from "../../evaluate/rerank-result.ts";
+import type { Ranking } from "../../evaluate/ranking-document.ts";
+import type { RerankResult, RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { printable } from "../../plan/printable.ts";
+import { allRanked, type Ranked, type ScoreTable, scoreTables } from "../score-tables.ts";
 import { baseName, warningLines } from "./evaluation-table.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { type Column, formatTable, wrapWords } from "./table.ts";
@@ -16,29 +16,22 @@ const SHOWN_QUERIES = 4;
 /** Characters of a document in a row of scores. */
 const DOCUMENT_WIDTH = 46;
 
-export type Ranked = Pick<RankedModel, "path" | "rerank">;
-
-/** What is rendered; an evaluation of a text that ranked too has all of it. */
-export type Ranking = Pick<RerankEvaluation, "reference" | "rerankSet" | "warnings"> & {
-  readonly models: readonly Ranked[];
-};
-
 /** Render a ranking. Ends with a line break. */
-export function renderRanking(ranking: Ranking): string {
-  const { reference, rerankSet, models } = ranking;
-  const all: Ranked[] = [...(reference === undefined ? [] : [reference]), ...models];
+export function renderRanking(ranking: Ranking & { readonly warnings: readonly string[] }): string {
+  const all = allRanked(ranking);
   const blocks = [
-    setLine(rerankSet),
+    setLine(ranking.rerankSet),
     figuresTable(all),
     "",
-    ...scoreTables(rerankSet, all),
+    ...scoreBlocks(ranking),
     ...all.flatMap(flagLines),
     ...warningLines(ranking.warnings),
   ];
   return `${blocks.join("\n")}\n`;
 }
 
-function setLine({ path, queries }: RerankSetSummary): string {
+/** What was ranked, in a line. */
+export function setLine({ path, queries }: RerankSetSummary): string {
   const documents = queries.reduce((sum, query) => sum + query.documents.length, 0);
   const source = path === undefined ? "the set that comes with prism" : printable(path);
   return `documents: ${source}; ${queries.length} queries, ${documents} documents`;
@@ -76,58 +69,26 @@ function figures({ fidelity, spread, ndcg10 }: RerankResult, graded: boolean): s
   ];
 }
 
-/** The queries whose scores moved most first; in each, the documents in the order of the first model. */
-function scoreTables({ queries }: RerankSetSummary, models: readonly Ranked[]): string[] {
-  const moved = (query: number) => Math.max(0, ...models.map(({ rerank }) => rerank.fidelity?.perQuery[query] ?? 0));
-  const order = queries.map((_, query) => query).sort((a, b) => moved(b) - moved(a) || a - b);
-  const shown = order.slice(0, SHOWN_QUERIES);
-  const rest = queries.length - shown.length;
+function scoreBlocks(ranking: Ranking): string[] {
+  const rest = ranking.rerankSet.queries.length - SHOWN_QUERIES;
   return [
-    ...shown.flatMap((query) => [scoreTable(queries[query], query, models), ""]),
-    ...(rest === 0 ? [] : [`${rest} more ${rest === 1 ? "query" : "queries"} with --json`]),
+    ...scoreTables(ranking, SHOWN_QUERIES).flatMap((table) => [formatScores(table, allRanked(ranking)), ""]),
+    ...(rest <= 0 ? [] : [`${rest} more ${rest === 1 ? "query" : "queries"} with --json`]),
   ];
 }
 
-function scoreTable(
-  query: RerankSetSummary["queries"][number] | undefined,
-  index: number,
-  models: readonly Ranked[],
-): string {
-  const scores = models.map(({ rerank }) => rerank.scores[index] ?? []);
-  const places = scores.map(placesOf);
-  const first = rankOrder((scores[0] ?? []).map(({ score }) => score));
+function formatScores({ query, documents }: ScoreTable, models: readonly Ranked[]): string {
   return formatTable(
     [
-      { header: shorten(query?.query ?? "", DOCUMENT_WIDTH) },
+      { header: shorten(query, DOCUMENT_WIDTH) },
       ...models.map(({ path }): Column => ({ header: shorten(formatName(path), 18), align: "right" })),
     ],
-    first.map((document) => [
-      `  ${shorten(query?.documents[document] ?? "", DOCUMENT_WIDTH - 2)}`,
-      ...scores.map((row, model) => {
-        const score = row[document]?.score;
-        const before = places[0]?.[document] ?? 0;
-        const now = places[model]?.[document] ?? 0;
-        return `${score === undefined ? "-" : formatScore(score)}${now < before ? " ⤴" : now > before ? " ⤵" : "  "}`;
-      }),
-    ]),
+    documents.map(({ text, cells }) => [`  ${shorten(text, DOCUMENT_WIDTH - 2)}`, ...cells]),
   );
 }
 
-function placesOf(scores: readonly DocumentScore[]): number[] {
-  const places: number[] = [];
-  rankOrder(scores.map(({ score }) => score)).forEach((document, place) => {
-    places[document] = place;
-  });
-  return places;
-}
-
-/** Four digits after the point, or the magnitude of what is smaller. */
-function formatScore(score: number): string {
-  return score !== 0 && Math.abs(score) < 1e-4 ? score.toExponential(1) : score.toFixed(4);
-}
-
 /** A file's name without .gguf: its format is at the end, so the end is what stays of a long one. */
-function formatName(path: string): string {
+export function formatName(path: string): string {
   return baseName(path).replace(/\.gguf$/, "");
 }
 
