@@ -16,7 +16,7 @@
 namespace {
 
 // Raised with every change of a function below or of what it computes.
-constexpr int32_t ABI_VERSION = 2;
+constexpr int32_t ABI_VERSION = 3;
 
 enum Status : int32_t { OK = 0, OUT_OF_MEMORY = 1, NO_CONVERGENCE = 2, FAILED = 3 };
 

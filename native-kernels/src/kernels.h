@@ -8,8 +8,10 @@ namespace prism {
 // Doubles in one row of a Gram panel's tile; the order of a panel is padded to a multiple of it.
 constexpr int64_t GRAM_TILE = 16;
 // Vectors of a block of the Krylov iteration.
-constexpr int64_t KRYLOV_BLOCK = 8;
+constexpr int64_t KRYLOV_BLOCK = 4;
 constexpr int64_t OSQE_BLOCK = 32;
+// Tridiagonal matrices that are solved together.
+constexpr int64_t EIGEN_LANES = 8;
 
 struct OsqeSums {
   double power = 0;
@@ -40,9 +42,12 @@ struct Kernels {
   void (*osqe)(const float *data, int64_t rows, int64_t columns, OsqeSums *sums);
   // gram += panelᵀ·panel on and below the diagonal; panel: order / GRAM_TILE tiles of depth × GRAM_TILE.
   void (*gram)(const double *panel, int64_t order, int64_t depth, double *gram);
-  // Householder reduction of the lower triangle; `work` holds 4·order.
+  // Householder reduction of the lower triangle of stride rows, a multiple of GRAM_TILE; `work` holds 4·stride.
   void (*tridiagonalize)(double *lower, int64_t order, int64_t stride, double *diagonal, double *offDiagonal,
                          double *work);
+  // Diagonals of EIGEN_LANES matrices become their eigenvalues; order × EIGEN_LANES each, squares[i] that of the coupling
+  // of i and i + 1. False where the iteration did not end.
+  bool (*tridiagonalValues)(double *diagonal, double *squares, int64_t order);
   // result += scale·Aᵀ·(A·X); X and result: KRYLOV_BLOCK × columns.
   void (*applyGram)(const float *data, int64_t rows, int64_t columns, float scale, const float *x, float *result);
   double (*dot)(const double *a, const double *b, int64_t length);

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 
 /** What a function returns; the numbers are those of abi.cpp. */
 export const STATUS = { ok: 0, outOfMemory: 1, noConvergence: 2 } as const;

@@ -10,6 +10,7 @@
 #include "peak.h"
 #include "read.h"
 #include "squared-error.h"
+#include "tridiagonal-values.h"
 #include "tridiagonalize.h"
 #undef PRISM_EVEN
 #undef PRISM_ODD
@@ -19,5 +20,5 @@
 #undef PRISM_UNROLL
 // In the order of struct Kernels.
 #define PRISM_KERNELS                                                                                                  \
-  moments, osqe, gram, tridiagonalize, applyGram, dot, axpy, peak, readAll, decodeHalves, decodeBrainHalves, power,    \
+  moments, osqe, gram, tridiagonalize, tridiagonalValues, applyGram, dot, axpy, peak, readAll, decodeHalves, decodeBrainHalves, power,    \
       squaredError, logitsRange, sumOfExponentials, encodeLogits, firstMaximum, divergence

@@ -3,29 +3,29 @@
 
 constexpr int64_t APPLY_ROWS = 8;
 
-// y = rows·X for 2 rows; y: 2 × KRYLOV_BLOCK.
-static void timesBlock(const float *row0, const float *row1, int64_t columns, const float *x, float *y) {
-  Floats sum0[KRYLOV_BLOCK] = {};
-  Floats sum1[KRYLOV_BLOCK] = {};
+// Rows whose products with all vectors stay in registers.
+constexpr int64_t TIMES_ROWS = 4;
+
+// y = rows·X for TIMES_ROWS rows; y: TIMES_ROWS × KRYLOV_BLOCK.
+static void timesBlock(const float *rows, int64_t columns, const float *x, float *y) {
+  Floats sum[TIMES_ROWS][KRYLOV_BLOCK] = {};
   int64_t column = 0;
   for (; column + LANES <= columns; column += LANES) {
-    const Floats w0 = loadFloats(row0 + column), w1 = loadFloats(row1 + column);
+    Floats weights[TIMES_ROWS];
+    PRISM_UNROLL
+    for (int64_t row = 0; row < TIMES_ROWS; row++) weights[row] = loadFloats(rows + row * columns + column);
     PRISM_UNROLL
     for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
       const Floats vector = loadFloats(x + k * columns + column);
-      sum0[k] += w0 * vector;
-      sum1[k] += w1 * vector;
+      PRISM_UNROLL
+      for (int64_t row = 0; row < TIMES_ROWS; row++) sum[row][k] += weights[row] * vector;
     }
   }
-  PRISM_UNROLL
-  for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
-    y[k] = sumOf(sum0[k]);
-    y[KRYLOV_BLOCK + k] = sumOf(sum1[k]);
-  }
-  for (; column < columns; column++) {
+  for (int64_t row = 0; row < TIMES_ROWS; row++) {
     for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
-      y[k] += row0[column] * x[k * columns + column];
-      y[KRYLOV_BLOCK + k] += row1[column] * x[k * columns + column];
+      float rest = 0;
+      for (int64_t at = column; at < columns; at++) rest += rows[row * columns + at] * x[k * columns + at];
+      y[row * KRYLOV_BLOCK + k] = sumOf(sum[row][k]) + rest;
     }
   }
 }
@@ -58,17 +58,18 @@ static void applyGram(const float *data, int64_t rows, int64_t columns, float sc
   int64_t row = 0;
   for (; row + APPLY_ROWS <= rows; row += APPLY_ROWS) {
     const float *from = data + row * columns;
-    for (int64_t pair = 0; pair < APPLY_ROWS; pair += 2) {
-      timesBlock(from + pair * columns, from + (pair + 1) * columns, columns, x, y + pair * KRYLOV_BLOCK);
+    for (int64_t some = 0; some < APPLY_ROWS; some += TIMES_ROWS) {
+      timesBlock(from + some * columns, columns, x, y + some * KRYLOV_BLOCK);
     }
     for (float &product : y) product *= scale;
     addTransposed(from, columns, y, result);
   }
   for (; row < rows; row++) {
     const float *from = data + row * columns;
-    timesBlock(from, from, columns, x, y);
     for (int64_t k = 0; k < KRYLOV_BLOCK; k++) {
-      for (int64_t column = 0; column < columns; column++) result[k * columns + column] += from[column] * (y[k] * scale);
+      float product = 0;
+      for (int64_t column = 0; column < columns; column++) product += from[column] * x[k * columns + column];
+      for (int64_t column = 0; column < columns; column++) result[k * columns + column] += from[column] * (product * scale);
     }
   }
 }

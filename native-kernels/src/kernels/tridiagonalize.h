@@ -21,62 +21,102 @@ static void axpy(double scale, const double *x, double *y, int64_t length) {
   for (; at < length; at++) y[at] += scale * x[at];
 }
 
+// Squares between these neither lose digits nor overflow.
+constexpr double SMALLEST_SQUARE = 0x1p-900;
+constexpr double LARGEST_SQUARE = 0x1p900;
+
+// Divide x by its largest magnitude where its square could leave the range of 64 bits; returns what it was divided by.
+static double intoRange(double *x, int64_t length, double *square) {
+  *square = dot(x, x, length);
+  if (*square > SMALLEST_SQUARE && *square < LARGEST_SQUARE) return 1;
+  double largest = 0;
+  for (int64_t j = 0; j < length; j++) largest = __builtin_fabs(x[j]) > largest ? __builtin_fabs(x[j]) : largest;
+  if (largest == 0) return 1;
+  for (int64_t j = 0; j < length; j++) x[j] /= largest;
+  *square = dot(x, x, length);
+  return largest;
+}
+
 // Turn x in place into the Householder vector that maps it onto its last component; returns half its square.
 static double reflect(double *x, int64_t length, double *offDiagonal) {
-  const int64_t end = length - 1;
-  const double head = x[end];
-  double scale = 0;
-  for (int64_t j = 0; j < end; j++) scale = __builtin_fabs(x[j]) > scale ? __builtin_fabs(x[j]) : scale;
-  if (scale == 0) {
-    *offDiagonal = head;
+  double square;
+  const double scale = intoRange(x, length, &square);
+  const double head = x[length - 1];
+  if (square == head * head) {
+    *offDiagonal = head * scale;
     for (int64_t j = 0; j < length; j++) x[j] = 0;
     return 0;
   }
-  scale = __builtin_fabs(head) > scale ? __builtin_fabs(head) : scale;
-  for (int64_t j = 0; j < length; j++) x[j] /= scale;
-  const double square = dot(x, x, length);
-  const double norm = x[end] >= 0 ? -__builtin_sqrt(square) : __builtin_sqrt(square);
-  const double half = square - x[end] * norm;
+  const double norm = head >= 0 ? -__builtin_sqrt(square) : __builtin_sqrt(square);
   *offDiagonal = norm * scale;
-  x[end] -= norm;
-  return half;
+  x[length - 1] -= norm;
+  return square - head * norm;
 }
 
-// One row of A −= u·qᵀ + q·uᵀ and of p = A·v with the updated A, left of the diagonal; returns the row's product with v.
-static double updateRow(double *row, int64_t length, double ui, double qi, double vi, const double *u, const double *q,
-                        const double *v, double *p) {
-  Doubles sum = {};
+// Rows that share the loads of vectors.
+constexpr int64_t REDUCE_ROWS = 4;
+
+struct Reduction {
+  // Of the step before, and the vector of this one; 0 beyond their lengths.
+  const double *u, *q, *v;
+  // A·v.
+  double *p;
+};
+
+// A −= u·qᵀ + q·uᵀ and p = A·v with the updated A, for REDUCE_ROWS rows up to the diagonal. What lies right of it in the
+// last vector is overwritten with numbers nobody reads.
+static inline void reduceRows(double *a, int64_t stride, int64_t first, const Reduction &step) {
+  const double *u = step.u, *q = step.q, *v = step.v;
+  double *p = step.p;
+  double *row = a + first * stride;
+  Doubles sum[REDUCE_ROWS] = {};
   int64_t j = 0;
-  for (; j + DOUBLE_LANES <= length; j += DOUBLE_LANES) {
-    const Doubles updated = loadDoubles(row + j) - ui * loadDoubles(q + j) - qi * loadDoubles(u + j);
-    store(row + j, updated);
-    sum += updated * loadDoubles(v + j);
-    store(p + j, loadDoubles(p + j) + updated * vi);
+  for (; j + DOUBLE_LANES <= first; j += DOUBLE_LANES) {
+    const Doubles uj = loadDoubles(u + j), qj = loadDoubles(q + j), vj = loadDoubles(v + j);
+    Doubles pj = loadDoubles(p + j);
+    PRISM_UNROLL
+    for (int64_t r = 0; r < REDUCE_ROWS; r++) {
+      double *at = row + r * stride + j;
+      const Doubles updated = loadDoubles(at) - u[first + r] * qj - q[first + r] * uj;
+      store(at, updated);
+      sum[r] += updated * vj;
+      pj += updated * v[first + r];
+    }
+    store(p + j, pj);
   }
-  double rest = 0;
-  for (; j < length; j++) {
-    row[j] = row[j] - ui * q[j] - qi * u[j];
-    rest += row[j] * v[j];
-    p[j] += row[j] * vi;
+  Longs column;
+  for (int64_t lane = 0; lane < DOUBLE_LANES; lane++) column[lane] = lane;
+  for (; j < first + REDUCE_ROWS; j += DOUBLE_LANES) {
+    const Doubles uj = loadDoubles(u + j), qj = loadDoubles(q + j), vj = loadDoubles(v + j);
+    Doubles pj = loadDoubles(p + j);
+    PRISM_UNROLL
+    for (int64_t r = 0; r < REDUCE_ROWS; r++) {
+      double *at = row + r * stride + j;
+      const Doubles updated = loadDoubles(at) - u[first + r] * qj - q[first + r] * uj;
+      store(at, updated);
+      sum[r] += (column + j <= first + r ? updated : Doubles{}) * vj;
+      pj += (column + j < first + r ? updated : Doubles{}) * v[first + r];
+    }
+    store(p + j, pj);
   }
-  return sumOf(sum) + rest;
+  PRISM_UNROLL
+  for (int64_t r = 0; r < REDUCE_ROWS; r++) p[first + r] += sumOf(sum[r]);
 }
 
 static void tridiagonalize(double *a, int64_t n, int64_t stride, double *diagonal, double *offDiagonal, double *work) {
-  double *u = work, *next = work + n, *q = work + 2 * n, *p = work + 3 * n;
+  double *u = work, *next = work + stride, *q = work + 2 * stride, *p = work + 3 * stride;
   // u and q of the step before; both 0 at the first one.
-  for (int64_t j = 0; j < 4 * n; j++) work[j] = 0;
+  for (int64_t j = 0; j < 4 * stride; j++) work[j] = 0;
   for (int64_t last = n - 1; last > 0; last--) {
     const double *row = a + last * stride;
-    for (int64_t j = 0; j < last; j++) next[j] = row[j] - u[last] * q[j] - q[last] * u[j];
-    diagonal[last] = row[last] - 2 * u[last] * q[last];
+    const double ul = u[last], ql = q[last];
+    for (int64_t j = 0; j < last; j++) next[j] = row[j] - ul * q[j] - ql * u[j];
+    diagonal[last] = row[last] - 2 * ul * ql;
+    // What the vector two steps before had there.
+    for (int64_t j = last; j < n && j < last + 2; j++) next[j] = 0;
     const double h = reflect(next, last, offDiagonal + last);
-    for (int64_t i = 0; i < last; i++) {
-      double *updated = a + i * stride;
-      const double sum = updateRow(updated, i, u[i], q[i], next[i], u, q, next, p);
-      updated[i] -= 2 * u[i] * q[i];
-      p[i] = sum + updated[i] * next[i];
-    }
+    for (int64_t j = 0; j < stride; j++) p[j] = 0;
+    for (int64_t i = 0; i < last; i += REDUCE_ROWS) reduceRows(a, stride, i, {u, q, next, p});
     const double inverse = h == 0 ? 0 : 1 / h;
     const double half = 0.5 * dot(next, p, last) * inverse * inverse;
     for (int64_t j = 0; j < last; j++) q[j] = p[j] * inverse - half * next[j];
