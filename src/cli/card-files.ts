@@ -75,7 +75,7 @@ export async function writeCard(
 function cardChart(models: readonly CardModel[]): Chart | undefined {
   const [only] = models;
   if (models.length === 1 && only !== undefined) return paretoChart(only.run);
-  return familyParetoChart(models.map((model) => ({ name: cardName(model), rows: model.run.rows })));
+  return familyParetoChart(models.map((model) => ({ name: cardName(model), run: model.run })));
 }
 
 async function cardModel({ path, documents: { run, plan } }: CardSource, family: boolean): Promise<CardModel> {

@@ -5,7 +5,7 @@ import type { Chart } from "./charts/chart.ts";
 import { classBytesChart } from "./charts/class-bytes.ts";
 import { mapChart } from "./charts/map.ts";
 import { availableLayers, mapTensors } from "./charts/model-map.ts";
-import { hasMetric, PARETO_METRICS, paretoChart } from "./charts/pareto.ts";
+import { hasMetric, measuredRows, PARETO_METRICS, paretoChart } from "./charts/pareto.ts";
 import { predictedMeasuredChart } from "./charts/predicted-measured.ts";
 import type { ChartTable, TableColumn } from "./charts/table.ts";
 import type { ChartTheme } from "./charts/theme.ts";
@@ -77,9 +77,9 @@ const RUN_FIELDS: readonly Field<RunRow>[] = [
   [{ header: "plan against it" }, ({ verdict, kind }) => (kind === "plan" ? undefined : verdict)],
 ];
 
-/** The rows of a run with everything that was measured of them; columns without a value are left out. */
-export function resultsTable({ rows }: Pick<Run, "rows">): ChartTable {
-  return tableOf(RUN_FIELDS, sortRows(rows));
+/** The rows of a run and of its sweep with all that was measured of them; columns without a value are left out. */
+function resultsTable(run: Run): ChartTable {
+  return tableOf(RUN_FIELDS, sortRows(measuredRows(run)));
 }
 
 const TENSOR_FIELDS: readonly Field<Plan["tensors"][number]>[] = [

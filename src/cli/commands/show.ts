@@ -1,5 +1,6 @@
 /** prism show: a plan, a run or a published recipe as tables and pictures; what differs; why a tensor has its type. */
 import { stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { runDirectory } from "../../loop/run-state.ts";
@@ -43,7 +44,8 @@ export function showCommand(_context: CommandContext): Command {
     .action(async (path: string, options: ShowOptions) => openOutput(options).result(await show(path, options)));
 }
 
-async function show(path: string, options: ShowOptions): Promise<Result> {
+async function show(named: string, options: ShowOptions): Promise<Result> {
+  const path = basename(named) === "state.json" ? dirname(named) : named;
   if (!(await isFolder(path))) return showPlan(path, options);
   const { documents } = await loadReportSource(path);
   // what is asked of a run's tensors is asked of its plan

@@ -81,7 +81,8 @@ const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
 function legend(models: readonly CardModel[]): string {
   const shown = resultRows(models);
   const meanings = KIND_LEGEND.filter(([kind]) => shown.some((row) => row.kind === kind)).map(([, meaning]) => meaning);
-  return `${meanings.join("; ")}.`;
+  const swept = models.some(({ run }) => run.sweep !== undefined);
+  return `${[...meanings, ...(swept ? ["`plan BITS` are plans at other sizes, measured and not among the files"] : [])].join("; ")}.`;
 }
 
 function filesSection(models: readonly CardModel[]): string | undefined {

@@ -1,9 +1,10 @@
 /** The results of runs in Markdown: method, bits per weight, quality with its errors, size; one block of rows per model. */
 import type { RunRow } from "../../loop/run-document.ts";
+import { measuredRows } from "../charts/pareto.ts";
 import { formatChange, sortRows } from "../terminal/evaluation-table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatSize } from "../terminal/numbers.ts";
-import { type CardModel, cardName } from "./card-model.ts";
+import { type CardModel, cardName, planRow } from "./card-model.ts";
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
 
 interface Field {
@@ -41,7 +42,7 @@ export function resultRows(models: readonly CardModel[]): RunRow[] {
 }
 
 function rowsOf({ run }: CardModel, family: boolean): RunRow[] {
-  return sortRows(run.rows).filter(({ kind }) => !family || !INNER_KINDS.includes(kind));
+  return sortRows(measuredRows(run)).filter(({ kind }) => !family || !INNER_KINDS.includes(kind));
 }
 
 /** Render the table of one run, or of the runs of a family, in which each model has its rows. */
@@ -53,8 +54,8 @@ export function renderResults(models: readonly CardModel[]): string {
   const lines = blocks.flatMap(({ model, rows }) =>
     rows.map((row, index) => [
       ...(family ? [index === 0 ? `**${text(cardName(model))}**` : ""] : []),
-      method(row, model.plan.imatrix !== undefined),
-      ...fields.map(({ cell }) => bold(row, cell(row) ?? "–")),
+      method(row, model),
+      ...fields.map(({ cell }) => bold(row, model, cell(row) ?? "–")),
     ]),
   );
   const heads: MarkdownColumn[] = [...(family ? [{ header: "Model" }] : []), { header: "Method" }];
@@ -62,14 +63,14 @@ export function renderResults(models: readonly CardModel[]): string {
 }
 
 /** With an importance matrix every row that was quantized here had it. */
-function method(row: RunRow, imatrix: boolean): string {
-  const suffix = imatrix && row.kind !== "reference" ? " (imatrix)" : "";
-  if (row.kind === "plan") return `**PRISM${suffix}**`;
+function method(row: RunRow, { run, plan }: CardModel): string {
+  const suffix = plan.imatrix !== undefined && row.kind !== "reference" ? " (imatrix)" : "";
+  if (row === planRow(run)) return `**PRISM${suffix}**`;
   return text(row.kind === "reference" ? `source (${row.label})` : `${row.label}${suffix}`);
 }
 
-function bold({ kind }: RunRow, cell: string): string {
-  return kind === "plan" && cell !== "–" ? `**${cell}**` : cell;
+function bold(row: RunRow, { run }: CardModel, cell: string): string {
+  return row === planRow(run) && cell !== "–" ? `**${cell}**` : cell;
 }
 
 function isOwn({ kind }: RunRow): boolean {

@@ -1,15 +1,24 @@
 /** File size against quality of several models: each has a front of its own, named at its plan. */
-import type { Run, RunRow } from "../../loop/run-document.ts";
+import type { RunRow } from "../../loop/run-document.ts";
 import { formatAmount, formatSize } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
-import { hasMetric, METRIC_NAMES, PARETO_METRICS, type ParetoMetric, paretoFront, qualityOf } from "./pareto.ts";
+import {
+  hasMetric,
+  METRIC_NAMES,
+  type Measured,
+  measuredRows,
+  PARETO_METRICS,
+  type ParetoMetric,
+  paretoFront,
+  qualityOf,
+} from "./pareto.ts";
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
 import { showName } from "./table.ts";
 
 export interface FamilyMember {
   readonly name: string;
-  readonly rows: Run["rows"];
+  readonly run: Measured;
 }
 
 interface FamilyPoint extends ScatterPoint {
@@ -26,7 +35,7 @@ const HEIGHT_PX = 500;
 
 /** Draw the models of a family; undefined where no metric was measured of all of them. */
 export function familyParetoChart(members: readonly FamilyMember[], settings: ChartSettings = {}): Chart | undefined {
-  const metric = PARETO_METRICS.find((key) => members.every(({ rows }) => hasMetric(rows, key)));
+  const metric = PARETO_METRICS.find((key) => members.every(({ run }) => hasMetric(run.rows, key)));
   if (metric === undefined || members.length === 0) return undefined;
   const points = members.flatMap((member, index) => pointsOf(member, index, metric));
   const { theme, widthPx, option, axis, legend } = chartBase(settings);
@@ -80,12 +89,13 @@ export function familyParetoChart(members: readonly FamilyMember[], settings: Ch
   };
 }
 
-function pointsOf({ name, rows }: FamilyMember, member: number, metric: ParetoMetric): FamilyPoint[] {
+function pointsOf({ name, run }: FamilyMember, member: number, metric: ParetoMetric): FamilyPoint[] {
+  const rows = measuredRows(run);
   const front = new Set(paretoFront(rows, metric));
   return rows.flatMap((row) => {
     const quality = SHOWN_KINDS.includes(row.kind) ? qualityOf(row, metric) : undefined;
     if (quality === undefined) return [];
-    const label = row.kind === "plan" ? showName(name, MEMBER_CHARACTERS) : row.label;
+    const label = run.rows.includes(row) && row.kind === "plan" ? showName(name, MEMBER_CHARACTERS) : row.label;
     const lines = [`${METRIC_NAMES[metric].short} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`];
     const survives = front.has(row);
     return [{ member, label, kind: row.kind, x: row.fileBytes, y: quality.value, se: quality.se, survives, lines }];

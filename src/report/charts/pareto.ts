@@ -48,6 +48,15 @@ export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; s
   return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
 }
 
+export type Measured = Pick<Run, "rows" | "sweep">;
+
+/** The rows of a run and the points of its sweep; a point of the plan's own size is the plan. */
+export function measuredRows({ rows, sweep }: Measured): RunRow[] {
+  const plans = rows.filter(({ kind }) => kind === "plan").map(({ fileBytes }) => fileBytes);
+  const points = sweep?.points.filter(({ fileBytes }) => !plans.includes(fileBytes)) ?? [];
+  return [...rows, ...points.map(({ budget: _, plan: __, ...point }): RunRow => ({ ...point, kind: "plan" }))];
+}
+
 /** Whether any row but the reference was measured in this way. */
 export function hasMetric(rows: readonly RunRow[], metric: ParetoMetric): boolean {
   return rows.some((row) => row.kind !== "reference" && qualityOf(row, metric) !== undefined);
@@ -73,8 +82,9 @@ export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunR
   return front.sort((a, b) => a.fileBytes - b.fileBytes);
 }
 
-/** Draw the rows of a run; undefined where none was measured. */
-export function paretoChart({ rows }: Pick<Run, "rows">, settings: ParetoSettings = {}): Chart | undefined {
+/** Draw the rows of a run and the points of its sweep; undefined where none was measured. */
+export function paretoChart(run: Measured, settings: ParetoSettings = {}): Chart | undefined {
+  const rows = measuredRows(run);
   const metric = settings.metric ?? preferredMetric(rows);
   if (metric === undefined || !hasMetric(rows, metric)) return undefined;
   const points = pointsOf(rows, metric);

@@ -1,7 +1,8 @@
 /** Tables of a report as HTML. */
 
 import type { Ranking } from "../../evaluate/ranking-document.ts";
-import type { Run, RunRow } from "../../loop/run-document.ts";
+import type { RunRow } from "../../loop/run-document.ts";
+import { type Measured, measuredRows } from "../charts/pareto.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
 import { allRanked, scoreTables } from "../score-tables.ts";
 import { formatChange, rankingCells, sortRows } from "../terminal/evaluation-table.ts";
@@ -35,8 +36,9 @@ function renderCell(column: TableColumn = { header: "" }, value: string | number
 /** Queries whose scores a report shows; the evaluations of the run have all of them. */
 const SHOWN_QUERIES = 12;
 
-/** The rows of a run: what each costs, how good it is, and the plan against it. */
-export function renderRunTable({ rows }: Pick<Run, "rows">): Markup {
+/** The rows of a run and the points of its sweep: what each costs, how good it is, and the plan against it. */
+export function renderRunTable(run: Measured): Markup {
+  const rows = measuredRows(run);
   const ranked = rows.some(({ rerank }) => rerank !== undefined);
   const scored = !ranked || rows.some(({ kld }) => kld !== undefined);
   const headers = [

@@ -1,7 +1,15 @@
 /** File size against quality in characters: a mark for every measured row, and a line of figures for every mark. */
-import type { Run, RunRow } from "../../loop/run-document.ts";
+import type { RunRow } from "../../loop/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
-import { METRIC_NAMES, type ParetoMetric, paretoFront, preferredMetric, qualityOf } from "../charts/pareto.ts";
+import {
+  METRIC_NAMES,
+  type Measured,
+  measuredRows,
+  type ParetoMetric,
+  paretoFront,
+  preferredMetric,
+  qualityOf,
+} from "../charts/pareto.ts";
 import { showName } from "../charts/table.ts";
 import { DEFAULT_WIDTH, type TextPictureOptions } from "./map-text.ts";
 import { formatMeanSe } from "./mean-se.ts";
@@ -26,12 +34,13 @@ const LABEL_WIDTH = 30;
 /** Cells to the right in which a mark may stand when its own is taken. */
 const MOST_SHIFT = 3;
 
-/** Render the rows of a run; undefined where none was measured. Ends without a line break. */
-export function renderParetoText({ rows }: Pick<Run, "rows">, options: TextPictureOptions = {}): string | undefined {
+/** Render the rows of a run and the points of its sweep; undefined where none was measured. Ends without a line break. */
+export function renderParetoText(run: Measured, options: TextPictureOptions = {}): string | undefined {
   const { paint = plain, width = DEFAULT_WIDTH } = options;
+  const rows = measuredRows(run);
   const metric = preferredMetric(rows);
   if (metric === undefined) return undefined;
-  const marks = markRows(rows, metric);
+  const marks = markRows(run, metric);
   const columns = Math.min(width, MOST_COLUMNS) - AXIS_WIDTH - 2;
   const sizes = extentOf(
     marks.map(({ row }) => row.fileBytes),
@@ -56,7 +65,8 @@ export function renderParetoText({ rows }: Pick<Run, "rows">, options: TextPictu
 }
 
 /** The plan is P; the others are lettered from the smallest file on. */
-function markRows(rows: readonly RunRow[], metric: ParetoMetric): Mark[] {
+function markRows(run: Measured, metric: ParetoMetric): Mark[] {
+  const rows = measuredRows(run);
   const front = new Set(paretoFront(rows, metric));
   const measured = rows.flatMap((row) => {
     const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
@@ -65,12 +75,15 @@ function markRows(rows: readonly RunRow[], metric: ParetoMetric): Mark[] {
   const letters = [..."abcdefghijklmnopqrstuvwxyz"];
   return measured
     .sort((a, b) => a.row.fileBytes - b.row.fileBytes || a.value - b.value)
-    .map((entry) => ({ ...entry, mark: entry.row.kind === "plan" ? "P" : (letters.shift() ?? "+") }));
+    .map((entry) => ({
+      ...entry,
+      mark: entry.row.kind === "plan" && run.rows.includes(entry.row) ? "P" : (letters.shift() ?? "+"),
+    }));
 }
 
 function grid(marks: readonly Mark[], sizes: Extent, qualities: Extent, columns: number, paint: Paint): string[] {
   const cells = Array.from({ length: HEIGHT }, () => new Array<Mark | undefined>(columns).fill(undefined));
-  for (const mark of [...marks].sort((a, b) => Number(b.row.kind === "plan") - Number(a.row.kind === "plan"))) {
+  for (const mark of [...marks].sort((a, b) => Number(b.mark === "P") - Number(a.mark === "P"))) {
     const line = cells[Math.round(pixelOf(mark.value, qualities, HEIGHT - 1, 0))];
     const column = Math.round(pixelOf(mark.row.fileBytes, sizes, 0, columns - 1));
     const free = line?.findIndex((cell, at) => at >= column && at <= column + MOST_SHIFT && cell === undefined) ?? -1;
@@ -92,8 +105,8 @@ function axisNumber(line: number, { min, max, log }: Extent): string {
   return formatTick(log ? min * (max / min) ** share : min + share * (max - min));
 }
 
-function paintMark(paint: Paint, { mark, row, survives }: Mark): string {
-  if (row.kind === "plan") return paint("green", mark);
+function paintMark(paint: Paint, { mark, survives }: Mark): string {
+  if (mark === "P") return paint("green", mark);
   return survives ? mark : paint("dim", mark);
 }
 
@@ -109,7 +122,7 @@ function markTable(marks: readonly Mark[], header: string): string {
     ],
     marks.map(({ mark, row, value, se, survives }) => [
       mark,
-      row.kind === "plan" ? "the plan" : showName(row.label, LABEL_WIDTH),
+      mark === "P" ? "the plan" : showName(row.label, LABEL_WIDTH),
       formatSize(row.fileBytes),
       row.bpw.toFixed(3),
       formatMeanSe({ value, se }),

@@ -148,6 +148,22 @@ describe("the results", () => {
 });
 
 describe("a card", () => {
+  it("has the points of a sweep as plans of other sizes, and the plan's own size once", () => {
+    const [, own] = run.rows;
+    if (own === undefined) throw new Error("no plan");
+    const point = (label: string, fileBytes: number) => {
+      const { kind: _, verdict: __, kldPerChunk: ___, ...measured } = own;
+      return { ...measured, label, fileBytes, budget: "--bpw 3", plan: "plans/point.json" };
+    };
+    const points = [point("plan 3.0000", 2e6), point("plan 4.1000", own.fileBytes)];
+    const card = renderCard([{ ...model, run: { ...run, sweep: { points, survivors: [] } } }]);
+    expect(rowOf(card, "plan 3.0000")).toContain("2.00 MB");
+    expect(card).not.toContain("plan 4.1000");
+    expect(card.match(/\*\*PRISM\*\*/g)).toHaveLength(1);
+    const chart = familyParetoChart([{ name: "Swept", run: { rows: run.rows, sweep: { points, survivors: [] } } }]);
+    expect(chart?.table.rows.filter((row) => row[1] === "PRISM")).toHaveLength(2);
+  });
+
   it("tells nothing of its maker's folders", () => {
     const card = renderCard([model]);
     expect(card).not.toContain("/home/somebody");
@@ -189,8 +205,8 @@ describe("familyParetoChart", () => {
   it("names each model at its plan, joins each front, and leaves inner controls out", () => {
     const larger = run.rows.map((row) => ({ ...row, fileBytes: 10 * row.fileBytes }));
     const chart = familyParetoChart([
-      { name: "Small", rows: run.rows },
-      { name: "Large", rows: larger },
+      { name: "Small", run },
+      { name: "Large", run: { rows: larger } },
     ]);
     if (chart === undefined) throw new Error("no chart");
     const svg = renderSvg(chart);
