@@ -79,7 +79,7 @@ function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank }: RunRow): Fact[
           {
             label: "Perplexity",
             value: Number(ppl.value.toPrecision(4)).toString(),
-            note: lnPplRatio ? `ln ratio to the source ${formatMeanSe(lnPplRatio)}` : `± ${formatAmount(ppl.se)}`,
+            note: lnPplRatio ? `log ratio to the source ${formatMeanSe(lnPplRatio)}` : `± ${formatAmount(ppl.se)}`,
           },
         ]
       : []),
