@@ -23,7 +23,7 @@ export function reviewCommand(context: CommandContext): Command {
     .description("review and change a plan in the browser: budget and pins plan anew at once, and save to the file")
     .argument("<plan>", "a plan.json")
     .addOption(
-      new Option("--port <n>", "port on 127.0.0.1 (default: any free one)")
+      new Option("--port <n>", "port on 127.0.0.1")
         .argParser((text) => parseInteger("--port", text, 0, 65_535))
         .default(0, "any free one"),
     )
