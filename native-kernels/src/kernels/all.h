@@ -12,13 +12,8 @@
 #include "squared-error.h"
 #include "tridiagonal-values.h"
 #include "tridiagonalize.h"
-#undef PRISM_EVEN
-#undef PRISM_ODD
-#undef PRISM_FIRST_PAIRS
-#undef PRISM_LAST_PAIRS
-#undef PRISM_SHUFFLE
 #undef PRISM_UNROLL
 // In the order of struct Kernels.
 #define PRISM_KERNELS                                                                                                  \
-  moments, osqe, gram, tridiagonalize, tridiagonalValues, applyGram, dot, axpy, peak, readAll, decodeHalves, decodeBrainHalves, power,    \
-      squaredError, logitsRange, sumOfExponentials, encodeLogits, firstMaximum, divergence
+  moments, osqe, gram, tridiagonalize, tridiagonalValues, applyGram, dot, axpy, peak, readAll, decodeHalves,           \
+      decodeBrainHalves, power, squaredError, logitsRange, sumOfExponentials, encodeLogits, firstMaximum, divergence
