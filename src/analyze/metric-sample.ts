@@ -76,5 +76,5 @@ async function decode(backend: Backend, { tensor }: RowReader, bytes: Uint8Array
   if (!isDecodable(tensor.type)) throw new RangeError(`${tensor.type} weights can't be decoded here`);
   const data = (await backend.decode?.(tensor.type, bytes)) ?? decodeRows(tensor.type, bytes);
   const columns = tensor.shape[0] ?? 1;
-  return { data, rows: data.length / columns, columns };
+  return { data, rows: data.length / columns, columns, stored: { type: tensor.type, bytes } };
 }

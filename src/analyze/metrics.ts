@@ -97,8 +97,8 @@ async function measureAlpha(
 }
 
 /** A copy with 0 for every NaN and infinite weight. */
-function withoutNonFinite(matrix: Matrix): Matrix {
-  return { ...matrix, data: matrix.data.map((weight) => (Number.isFinite(weight) ? weight : 0)) };
+function withoutNonFinite({ data, rows, columns }: Matrix): Matrix {
+  return { data: data.map((weight) => (Number.isFinite(weight) ? weight : 0)), rows, columns };
 }
 
 function combine(pieces: readonly Piece[]): Pick<MeasuredMetrics, "metrics" | "omitted"> {

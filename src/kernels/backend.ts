@@ -19,6 +19,13 @@ export interface Matrix {
   readonly data: Float32Array;
   readonly rows: number;
   readonly columns: number;
+  /** The same weights as they are stored, little-endian: what goes to a device, half as many bytes for f16 and bf16. */
+  readonly stored?: StoredWeights;
+}
+
+export interface StoredWeights {
+  readonly type: DecodableType;
+  readonly bytes: Uint8Array;
 }
 
 /** Sums over all weights of a matrix that several metrics share; additive over pieces of a tensor. */

@@ -40,9 +40,13 @@ const PRODUCTS_32: Tolerances = { ...WIDE, eigenvalue: 1e-6, eigenvalueResidue: 
 /** σ₁ is iterated until it grows by less than 1e-5, and 16 to 32 scales are tried. */
 const NATIVE: Tolerances = { ...WIDE, sigmaMax: 1e-5, osqe: 3e-3, metric: 3e-3 };
 
+/** All of it in 32 bits, and candidate scales on a grid. */
+const ALL_32: Tolerances = { ...PRODUCTS_32, moments: 2e-6, osqe: 1e-3, osqeResidue: 1e-12, metric: 1e-3 };
+
 export const TOLERANCES = {
   reference: WIDE,
   native: NATIVE,
+  webgpu: ALL_32,
   tfjs: PRODUCTS_32,
   demanded: {
     moments: 1e-5,

@@ -9,7 +9,7 @@ import { createRandom } from "../../random.ts";
 import { symmetricEigenvalues } from "../reference/symmetric-eigenvalues.ts";
 import type { Products } from "./products.ts";
 
-export const BLOCK = 8;
+const BLOCK = 8;
 /** As in the reference: Gaussian matrices, which have no gap, converge in 14 to 17 blocks. */
 const MAX_BLOCKS = 24;
 /** Relative growth of the largest Ritz value under which the iteration ends; a few times the rounding of 32 bits. */
@@ -89,7 +89,7 @@ async function outsideOf<Dense>(
 
 function withoutBasis<Dense>(products: Products<Dense>, basis: Dense, block: Dense, coefficients: Dense): Dense {
   const inside = products.multiply(coefficients, basis, true, false);
-  const outside = products.subtract(block, inside);
+  const outside = products.addScaled(block, inside, -1);
   products.release(block, coefficients, inside);
   return outside;
 }

@@ -6,8 +6,8 @@ export interface Products<Dense> {
   upload(data: Float32Array, rows: number, columns: number): Dense;
   /** op(a)·op(b), either one transposed on request. */
   multiply(a: Dense, b: Dense, transposeA: boolean, transposeB: boolean): Dense;
-  /** a − b, of one shape. */
-  subtract(a: Dense, b: Dense): Dense;
+  /** a + factor·b, of one shape. */
+  addScaled(a: Dense, b: Dense, factor: number): Dense;
   /** A copy of the rows of the first, then those of the next. */
   stack(parts: readonly Dense[]): Dense;
   read(dense: Dense): Promise<Float32Array>;

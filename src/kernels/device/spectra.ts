@@ -8,30 +8,55 @@ import { largestEigenvalue } from "./block-krylov.ts";
 import type { Products } from "./products.ts";
 
 /** Order up to which the whole Gram matrix is solved, as in the reference. */
-export const DIRECT_ORDER = 256;
+const DIRECT_ORDER = 256;
 
 /** Largest magnitudes between the inverse of this and itself are left as they are. */
 const SAFE_MAGNITUDE = 2 ** 20;
 
-/** Compute σ₁; 0 for a matrix without weights or of zeros. */
+/** Compute σ₁ of a matrix in the processor's memory; 0 for one without weights or of zeros. */
 export async function sigmaMaxOnDevice<Dense>(products: Products<Dense>, matrix: Matrix): Promise<number> {
   const { rows, columns } = matrix;
-  const order = Math.min(rows, columns);
-  if (order === 0) return 0;
   const { data, scale } = scaledNearOne(matrix.data);
   if (scale === 0) return 0;
   const dense = products.upload(data, rows, columns);
   try {
-    const square =
-      order <= DIRECT_ORDER
-        ? (await gramEigenvalues(products, dense, order, rows > columns))[0]
-        : await largestEigenvalue(products, order, rows * 65_537 + columns, (block) =>
-            applyGram(products, dense, block, rows > columns),
-          );
-    return Math.sqrt(square ?? 0) / scale;
+    return (await sigmaMaxOfDense(products, [dense], rows, columns)) / scale;
   } finally {
     products.release(dense);
   }
+}
+
+/** Compute σ₁ of a matrix of `rows` × `columns` that lies on the device in one or several pieces of its rows. */
+export async function sigmaMaxOfDense<Dense>(
+  products: Products<Dense>,
+  pieces: readonly Dense[],
+  rows: number,
+  columns: number,
+): Promise<number> {
+  const [only] = pieces;
+  if (only === undefined) return 0;
+  const order = Math.min(rows, columns);
+  if (pieces.length === 1 && order <= DIRECT_ORDER) {
+    const [square = 0] = await gramEigenvalues(products, only, order, rows > columns);
+    return Math.sqrt(square);
+  }
+  // Aᵀ·A is the sum of those of the pieces, so several of them are taken from this side whatever the shape.
+  const fromColumns = pieces.length > 1 || rows > columns;
+  const square = await largestEigenvalue(products, fromColumns ? columns : rows, rows * 65_537 + columns, (block) =>
+    sum(
+      products,
+      pieces.map((piece) => applyGram(products, piece, block, fromColumns)),
+    ),
+  );
+  return Math.sqrt(square);
+}
+
+function sum<Dense>(products: Products<Dense>, terms: readonly Dense[]): Dense {
+  return terms.reduce((total, term) => {
+    const next = products.addScaled(total, term, 1);
+    products.release(total, term);
+    return next;
+  });
 }
 
 /** Compute the eigenvalues (descending, not negative) of the Gram matrix of each window; they lie in `matrix`. */
@@ -74,10 +99,10 @@ async function gramEigenvalues<Dense>(
   }
 }
 
-/** Rows v of `block` → v·Aᵀ·A where A is tall, v·A·Aᵀ otherwise. */
-function applyGram<Dense>(products: Products<Dense>, dense: Dense, block: Dense, tall: boolean): Dense {
-  const half = products.multiply(block, dense, false, tall);
-  const image = products.multiply(half, dense, false, !tall);
+/** Rows v of `block` → v·Aᵀ·A from the columns, v·A·Aᵀ otherwise. */
+function applyGram<Dense>(products: Products<Dense>, dense: Dense, block: Dense, fromColumns: boolean): Dense {
+  const half = products.multiply(block, dense, false, fromColumns);
+  const image = products.multiply(half, dense, false, !fromColumns);
   products.release(half);
   return image;
 }

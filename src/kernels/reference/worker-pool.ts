@@ -105,7 +105,7 @@ export class WorkerPool {
   }
 }
 
-/** A copy of exactly this matrix that can be transferred, or the matrix itself where its memory is shared. */
-function detachable(matrix: Matrix): Matrix {
-  return matrix.data.buffer instanceof SharedArrayBuffer ? matrix : { ...matrix, data: matrix.data.slice() };
+/** A copy of exactly these weights that can be transferred, or they themselves where their memory is shared. */
+function detachable({ data, rows, columns }: Matrix): Matrix {
+  return { data: data.buffer instanceof SharedArrayBuffer ? data : data.slice(), rows, columns };
 }
