@@ -5,19 +5,24 @@ import { nativeBackend, nativeBackendProblem } from "../kernels/native.ts";
 import { referenceBackend } from "../kernels/reference.ts";
 import { GPU_PACKAGE } from "../kernels/tfjs/load.ts";
 import { openTfjsBackend } from "../kernels/tfjs.ts";
+import { openWebGpuBackend } from "../kernels/webgpu.ts";
+import { printable } from "../plan/printable.ts";
 import { nanosecondsPerWeight } from "./backend-speed.ts";
+import type { Output } from "./output.ts";
 
 /** Open a backend, or say why it can't be used here and, after a semicolon, what to do. */
 export type OpenBackend = (threads: number) => Promise<Backend | string>;
 
 export const BACKENDS: ReadonlyMap<string, OpenBackend> = new Map<string, OpenBackend>([
   ["native", async (threads) => nativeBackendProblem() ?? nativeBackend({ threads })],
+  ["webgpu", (threads) => onProcessor(threads, (processor) => openWebGpuBackend(processor))],
   ["tfjs", (threads) => onProcessor(threads, (processor) => openTfjsBackend(processor))],
   ["reference", async (threads) => referenceBackend({ threads })],
 ]);
 
 /** Those that compute on a GPU, opened only where there is one. */
 const ON_GPU: readonly OpenBackend[] = [
+  (threads) => onProcessor(threads, (processor) => openWebGpuBackend(processor, { onlyHardware: true })),
   (threads) => onProcessor(threads, (processor) => openTfjsBackend(processor, [GPU_PACKAGE], undefined, true)),
 ];
 
@@ -72,4 +77,12 @@ async function onProcessor(
   const backend = await open(processor);
   if (typeof backend === "string") await processor.close();
   return backend;
+}
+
+/** Note afterwards how the backend's description changed: a GPU that was lost, calls that were done again. */
+export function followDescription(backend: Backend): (output: Output) => void {
+  const before = backend.description;
+  return (output) => {
+    if (backend.description !== before) output.note(`! backend ${backend.name}: ${printable(backend.description)}`);
+  };
 }

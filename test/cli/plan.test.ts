@@ -47,7 +47,7 @@ describe("prism analyze", () => {
   it("refuses before it works: a backend that is not there (4), an imatrix that can't be read (1)", async () => {
     const backend = await run("analyze", MODEL, "-o", "b.json", "--backend", "cuda");
     expect(backend).toMatchObject({ code: 4, stdout: "" });
-    expect(backend.stderr).toMatch(/^prism: --backend cuda: .*auto, native, .*tfjs, reference\n$/);
+    expect(backend.stderr).toMatch(/^prism: --backend cuda: .*auto, native, webgpu, tfjs, reference\n$/);
     expect((await run("analyze", MODEL, "-o", "b.json", "--imatrix", "absent.gguf")).code).toBe(1);
     expect(existsSync(at("b.json"))).toBe(false);
   });

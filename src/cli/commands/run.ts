@@ -11,7 +11,7 @@ import { DEFAULT_PROBES } from "../../loop/refine.ts";
 import { type RunOptions, run } from "../../loop/run.ts";
 import type { Run } from "../../loop/run-document.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
-import { openBackend } from "../backends.ts";
+import { followDescription, openBackend } from "../backends.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
 import { strictOption } from "../model-findings.ts";
@@ -139,6 +139,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     output.note(`no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`);
   }
   const backend = await openBackend(options.backend, options.threads);
+  const noteChange = followDescription(backend);
   const engine = await openEngine(options);
   const stages = followStages(output);
   try {
@@ -177,6 +178,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
     checkGates(result);
   } finally {
     stages.end();
+    noteChange(output);
     if (signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
     await Promise.all([engine.close(), backend.close()]);
   }
