@@ -1,5 +1,5 @@
 /** All verbs of the command line. */
-import { Command } from "commander";
+import { Command, Help, type Option } from "commander";
 import { PRISM_VERSION } from "../version.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -35,6 +35,7 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
     .version(PRISM_VERSION)
     .helpCommand(false)
     .exitOverride()
+    .configureHelp({ optionDescription: describeOption })
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "prism: ")) })
     .showHelpAfterError("type prism --help for the commands")
     .addHelpText(
@@ -48,4 +49,10 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
     program.addCommand(command.showHelpAfterError(`type prism ${command.name()} --help for its options`));
   }
   return program;
+}
+
+/** As commander does, but for the preset: what an option means without a value, its description says. */
+function describeOption(option: Option): string {
+  const described: Option = Object.create(option, { presetArg: { value: undefined } });
+  return new Help().optionDescription(described);
 }
