@@ -100,7 +100,8 @@ bool BlockLanczos::add(std::vector<double> image) {
 }
 
 double BlockLanczos::largestRitzValue() const {
-  const int64_t stride = (count + GRAM_TILE - 1) / GRAM_TILE * GRAM_TILE;
+  constexpr int64_t TILE = gramTileOf<double>();
+  const int64_t stride = (count + TILE - 1) / TILE * TILE;
   std::vector<double> lower(static_cast<size_t>(stride * stride));
   for (int64_t row = 0; row < count; row++) {
     std::copy_n(projected.data() + row * capacity, count, lower.data() + row * stride);

@@ -1,4 +1,4 @@
-// Gram matrices in 64 bits, summed over panels that fit the cache.
+// Gram matrices in 32 or 64 bits, summed over panels that fit the cache.
 #pragma once
 #include "kernels.h"
 #include <algorithm>
@@ -7,15 +7,14 @@
 
 namespace prism {
 
-// Depth of a panel: with 16 doubles to a tile, two tiles are 32 KiB.
+// Depth of a panel: with 128 bytes to a row, two tiles are 32 KiB.
 constexpr int64_t PANEL_DEPTH = 128;
 
 // The lower triangle of Σ over k of v(k)·v(k)ᵀ, for vectors v(k) of `order` weights.
-class GramMatrix {
+template <typename Number> class GramMatrix {
 public:
   explicit GramMatrix(int64_t order)
-      : stride((order + GRAM_TILE - 1) / GRAM_TILE * GRAM_TILE), order(order),
-        sums(static_cast<size_t>(stride * stride), 0.0) {}
+      : stride((order + TILE - 1) / TILE * TILE), order(order), sums(static_cast<size_t>(stride * stride)) {}
 
   // Add k = 0 … depth − 1; weight(i, k) is component i of v(k).
   template <typename Weight> void add(int64_t depth, const Weight &weight) {
@@ -23,21 +22,29 @@ public:
     for (int64_t first = 0; first < depth; first += PANEL_DEPTH) {
       const int64_t some = std::min(PANEL_DEPTH, depth - first);
       for (int64_t i = 0; i < stride; i++) {
-        double *to = panel.data() + i / GRAM_TILE * some * GRAM_TILE + i % GRAM_TILE;
-        for (int64_t k = 0; k < some; k++) to[k * GRAM_TILE] = i < order ? weight(i, first + k) : 0.0;
+        Number *to = panel.data() + i / TILE * some * TILE + i % TILE;
+        for (int64_t k = 0; k < some; k++) to[k * TILE] = i < order ? weight(i, first + k) : Number();
       }
-      kernels().gram(panel.data(), stride, some, sums.data());
+      addPanel(panel.data(), stride, some, sums.data());
     }
   }
 
-  double *lower() { return sums.data(); }
+  Number *lower() { return sums.data(); }
 
   const int64_t stride;
 
 private:
+  static constexpr int64_t TILE = gramTileOf<Number>();
+
+  static void addPanel(const double *panel, int64_t order, int64_t depth, double *gram) {
+    kernels().gram(panel, order, depth, gram);
+  }
+  static void addPanel(const float *panel, int64_t order, int64_t depth, float *gram) {
+    kernels().gramFloats(panel, order, depth, gram);
+  }
+
   const int64_t order;
-  std::vector<double> sums;
-  std::vector<double> panel;
+  std::vector<Number> sums, panel;
 };
 
 } // namespace prism

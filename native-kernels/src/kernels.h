@@ -5,8 +5,8 @@
 
 namespace prism {
 
-// Doubles in one row of a Gram panel's tile; the order of a panel is padded to a multiple of it.
-constexpr int64_t GRAM_TILE = 16;
+// Numbers in one row of a Gram panel's tile; the order of a panel is padded to a multiple of it.
+template <typename Number> constexpr int64_t gramTileOf() { return 128 / sizeof(Number); }
 // Vectors of a block of the Krylov iteration.
 constexpr int64_t KRYLOV_BLOCK = 4;
 constexpr int64_t OSQE_BLOCK = 32;
@@ -40,11 +40,14 @@ struct Kernels {
   // Set both powers; returns how many weights are not finite, which are left out.
   int64_t (*moments)(const float *data, int64_t rows, int64_t columns, double *rowPower, double *columnPower);
   void (*osqe)(const float *data, int64_t rows, int64_t columns, OsqeSums *sums);
-  // gram += panelᵀ·panel on and below the diagonal; panel: order / GRAM_TILE tiles of depth × GRAM_TILE.
+  // gram += panelᵀ·panel on and below the diagonal; panel: order / tile tiles of depth × tile.
   void (*gram)(const double *panel, int64_t order, int64_t depth, double *gram);
-  // Householder reduction of the lower triangle of stride rows, a multiple of GRAM_TILE; `work` holds 4·stride.
+  void (*gramFloats)(const float *panel, int64_t order, int64_t depth, float *gram);
+  // Householder reduction of the lower triangle of stride rows, a multiple of the tile; `work` holds 5·stride.
   void (*tridiagonalize)(double *lower, int64_t order, int64_t stride, double *diagonal, double *offDiagonal,
                          double *work);
+  void (*tridiagonalizeFloats)(float *lower, int64_t order, int64_t stride, float *diagonal, float *offDiagonal,
+                               float *work);
   // Diagonals of EIGEN_LANES matrices become their eigenvalues; order × EIGEN_LANES each, squares[i] that of the coupling
   // of i and i + 1. False where the iteration did not end.
   bool (*tridiagonalValues)(double *diagonal, double *squares, int64_t order);

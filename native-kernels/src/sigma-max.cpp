@@ -28,7 +28,7 @@ constexpr int64_t ROWS_IN_32_BITS = 128;
 constexpr double LARGEST_EXPONENT = 120;
 
 // Add the products of k = first … first + depth − 1 along the longer side.
-void addToGram(GramMatrix &gram, const Matrix &matrix, int64_t first, int64_t depth) {
+void addToGram(GramMatrix<double> &gram, const Matrix &matrix, int64_t first, int64_t depth) {
   const auto [data, rows, columns] = matrix;
   if (rows <= columns) {
     gram.add(depth, [from = data + first, columns = columns](int64_t i, int64_t k) {
@@ -44,11 +44,11 @@ void addToGram(GramMatrix &gram, const Matrix &matrix, int64_t first, int64_t de
 double largestOfGram(const Matrix &matrix, int threads) {
   const int64_t order = std::min(matrix.rows, matrix.columns);
   const RowBands bands(std::max(matrix.rows, matrix.columns), MAX_BANDS, PANEL_DEPTH);
-  std::vector<GramMatrix> grams(static_cast<size_t>(bands.count), GramMatrix(order));
+  std::vector<GramMatrix<double>> grams(static_cast<size_t>(bands.count), GramMatrix<double>(order));
   parallelFor(bands.count, threads, [&](int64_t band) {
     addToGram(grams[static_cast<size_t>(band)], matrix, bands.start(band), bands.size(band));
   });
-  GramMatrix &total = grams[0];
+  GramMatrix<double> &total = grams[0];
   for (size_t band = 1; band < grams.size(); band++) {
     kernels().axpy(1, grams[band].lower(), total.lower(), total.stride * total.stride);
   }

@@ -8,17 +8,30 @@ namespace prism {
 SymmetricEigenvalues::SymmetricEigenvalues(int64_t order)
     : order(order), diagonals(static_cast<size_t>(order * EIGEN_LANES), 0.0), squares(diagonals) {}
 
-void SymmetricEigenvalues::add(double *lower, int64_t stride) {
-  const size_t n = static_cast<size_t>(order);
-  std::vector<double> diagonal(n), offDiagonal(n), work(static_cast<size_t>(4 * stride));
-  kernels().tridiagonalize(lower, order, stride, diagonal.data(), offDiagonal.data(), work.data());
-  for (size_t i = 0; i < n; i++) {
+template <typename Number>
+void SymmetricEigenvalues::store(const std::vector<Number> &diagonal, const std::vector<Number> &offDiagonal) {
+  for (size_t i = 0; i < diagonal.size(); i++) {
     const size_t at = i * EIGEN_LANES + static_cast<size_t>(count);
     diagonals[at] = diagonal[i];
     // The reduction leaves the coupling of i − 1 and i at i.
-    squares[at] = i + 1 < n ? offDiagonal[i + 1] * offDiagonal[i + 1] : 0;
+    const double coupling = i + 1 < diagonal.size() ? offDiagonal[i + 1] : 0;
+    squares[at] = coupling * coupling;
   }
   count++;
+}
+
+void SymmetricEigenvalues::add(double *lower, int64_t stride) {
+  const size_t n = static_cast<size_t>(order);
+  std::vector<double> diagonal(n), offDiagonal(n), work(static_cast<size_t>(5 * stride));
+  kernels().tridiagonalize(lower, order, stride, diagonal.data(), offDiagonal.data(), work.data());
+  store(diagonal, offDiagonal);
+}
+
+void SymmetricEigenvalues::add(float *lower, int64_t stride) {
+  const size_t n = static_cast<size_t>(order);
+  std::vector<float> diagonal(n), offDiagonal(n), work(static_cast<size_t>(5 * stride));
+  kernels().tridiagonalizeFloats(lower, order, stride, diagonal.data(), offDiagonal.data(), work.data());
+  store(diagonal, offDiagonal);
 }
 
 std::vector<std::vector<double>> SymmetricEigenvalues::solve() {

@@ -37,8 +37,8 @@ const WIDE: Tolerances = {
 /** Products in 32-bit arithmetic: a Gram matrix is off by some 1e-7 of its largest eigenvalue. */
 const PRODUCTS_32: Tolerances = { ...WIDE, eigenvalue: 1e-6, eigenvalueResidue: 1e-6, sigmaMax: 1e-6 };
 
-/** σ₁ is iterated until it grows by less than 1e-5, and 16 to 32 scales are tried. */
-const NATIVE: Tolerances = { ...WIDE, sigmaMax: 1e-5, osqe: 3e-3, metric: 3e-3 };
+/** Windows in 32 bits where that is enough; σ₁ is iterated until it grows by less than 1e-5; 16 to 32 scales are tried. */
+const NATIVE: Tolerances = { ...PRODUCTS_32, sigmaMax: 1e-5, osqe: 3e-3, metric: 3e-3 };
 
 /** All of it in 32 bits, and candidate scales on a grid. */
 const ALL_32: Tolerances = { ...PRODUCTS_32, moments: 2e-6, osqe: 1e-3, osqeResidue: 1e-12, metric: 1e-3 };

@@ -15,5 +15,6 @@
 #undef PRISM_UNROLL
 // In the order of struct Kernels.
 #define PRISM_KERNELS                                                                                                  \
-  moments, osqe, gram, tridiagonalize, tridiagonalValues, applyGram, dot, axpy, peak, readAll, decodeHalves,           \
-      decodeBrainHalves, power, squaredError, logitsRange, sumOfExponentials, encodeLogits, firstMaximum, divergence
+  moments, osqe, gram, gramFloats, tridiagonalize, tridiagonalizeFloats, tridiagonalValues, applyGram, dot, axpy,      \
+      peak, readAll, decodeHalves, decodeBrainHalves, power, squaredError, logitsRange, sumOfExponentials,             \
+      encodeLogits, firstMaximum, divergence

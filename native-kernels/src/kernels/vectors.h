@@ -31,17 +31,49 @@ static inline Doubles loadWidened(const float *from) {
 static inline void store(double *to, Doubles value) { *reinterpret_cast<UnalignedDoubles *>(to) = value; }
 static inline void store(float *to, Floats value) { *reinterpret_cast<UnalignedFloats *>(to) = value; }
 
+// In halves: one lane after the other would wait for each addition.
 static inline double sumOf(Doubles value) {
-  double sum = 0;
-  for (int64_t lane = 0; lane < DOUBLE_LANES; lane++) sum += value[lane];
-  return sum;
+  typedef double Part __attribute__((vector_size(16)));
+  constexpr int64_t PARTS = PRISM_VECTOR_BYTES / 16;
+  Part parts[PARTS];
+  __builtin_memcpy(parts, &value, sizeof(parts));
+  for (int64_t half = PARTS / 2; half > 0; half /= 2) {
+    for (int64_t part = 0; part < half; part++) parts[part] += parts[part + half];
+  }
+  return parts[0][0] + parts[0][1];
 }
 static inline float sumOf(Floats value) {
-  float sum = 0;
-  for (int64_t lane = 0; lane < LANES; lane++) sum += value[lane];
-  return sum;
+  typedef float Part __attribute__((vector_size(16)));
+  constexpr int64_t PARTS = PRISM_VECTOR_BYTES / 16;
+  Part parts[PARTS];
+  __builtin_memcpy(parts, &value, sizeof(parts));
+  for (int64_t half = PARTS / 2; half > 0; half /= 2) {
+    for (int64_t part = 0; part < half; part++) parts[part] += parts[part + half];
+  }
+  return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
 }
 static inline Ints truncated(Floats value) { return __builtin_convertvector(value, Ints); }
 static inline Floats asFloats(Ints value) { return __builtin_convertvector(value, Floats); }
 static inline Floats least(Floats a, Floats b) { return a < b ? a : b; }
 static inline Floats greatest(Floats a, Floats b) { return a > b ? a : b; }
+
+// What templates need to know of a number.
+template <typename Number> struct VectorOf;
+template <> struct VectorOf<float> {
+  typedef Floats Vector;
+  typedef UnalignedFloats Unaligned;
+  typedef Ints Mask;
+  static constexpr int64_t LANE_COUNT = LANES;
+  // Squares between these neither lose digits nor overflow.
+  static constexpr float SMALLEST_SQUARE = 0x1p-80f, LARGEST_SQUARE = 0x1p100f;
+};
+template <> struct VectorOf<double> {
+  typedef Doubles Vector;
+  typedef UnalignedDoubles Unaligned;
+  typedef Longs Mask;
+  static constexpr int64_t LANE_COUNT = DOUBLE_LANES;
+  static constexpr double SMALLEST_SQUARE = 0x1p-900, LARGEST_SQUARE = 0x1p900;
+};
+template <typename Number> static inline typename VectorOf<Number>::Vector load(const Number *from) {
+  return *reinterpret_cast<const typename VectorOf<Number>::Unaligned *>(from);
+}
