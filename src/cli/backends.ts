@@ -49,18 +49,31 @@ export async function openBackend(name: string, threads: number): Promise<Backen
 }
 
 async function fastest(threads: number): Promise<Backend> {
-  const candidates = [openProcessor(threads)];
+  let best = openProcessor(threads);
+  let bestNs: number | undefined;
   for (const open of ON_GPU) {
-    const backend = await open(threads);
-    if (typeof backend !== "string") candidates.push(backend);
+    const candidate = await open(threads);
+    if (typeof candidate === "string") continue;
+    bestNs ??= await nanosecondsPerWeight(best, AUTO_MS);
+    const ns = await soundSpeed(candidate);
+    const [kept, left] = ns < bestNs ? [candidate, best] : [best, candidate];
+    bestNs = Math.min(ns, bestNs);
+    best = kept;
+    await left.close();
   }
-  const [only] = candidates;
-  if (only !== undefined && candidates.length === 1) return only;
-  const speeds: { readonly backend: Backend; readonly ns: number }[] = [];
-  for (const backend of candidates) speeds.push({ backend, ns: await nanosecondsPerWeight(backend, AUTO_MS) });
-  const [first, ...rest] = speeds.toSorted((a, b) => a.ns - b.ns);
-  await Promise.all(rest.map(({ backend }) => backend.close()));
-  return first?.backend ?? openProcessor(threads);
+  return best;
+}
+
+/** Nanoseconds per weight; infinite where anything went wrong. */
+async function soundSpeed(backend: Backend): Promise<number> {
+  const { description } = backend;
+  try {
+    const ns = await nanosecondsPerWeight(backend, AUTO_MS);
+    return backend.description === description ? ns : Number.POSITIVE_INFINITY;
+  } catch (error) {
+    if (error instanceof BackendError) return Number.POSITIVE_INFINITY;
+    throw error;
+  }
 }
 
 /** The backend of the processor, which computes what a device leaves. */
@@ -80,7 +93,9 @@ async function onProcessor(
 }
 
 /** Note afterwards how the backend's description changed: a GPU that was lost, calls that were done again. */
-export function followDescription(backend: Backend): (output: Output) => void {
+export function followDescription(
+  backend: Pick<Backend, "name" | "description">,
+): (output: Pick<Output, "note">) => void {
   const before = backend.description;
   return (output) => {
     if (backend.description !== before) output.note(`! backend ${backend.name}: ${printable(backend.description)}`);

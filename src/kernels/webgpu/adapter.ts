@@ -35,11 +35,18 @@ export async function findAdapter(): Promise<AdapterFound | string> {
   } catch {
     return "the package webgpu is not installed; npm install webgpu where prism is installed";
   }
-  const answer = await ask(`import { create } from ${JSON.stringify(dawn)};
-    const adapter = await create([]).requestAdapter({ powerPreference: "high-performance" });
-    const { vendor, architecture, device, description, isFallbackAdapter } = adapter?.info ?? {};
-    process.send({ info: adapter && { vendor, architecture, device, description, isFallbackAdapter } });`);
-  if (typeof answer === "string") return `looking for a GPU ended with ${answer}; update its driver`;
+  const answer = await ask(`
+    try {
+      const { create } = await import(${JSON.stringify(dawn)});
+      const adapter = await create([]).requestAdapter({ powerPreference: "high-performance" });
+      const { vendor, architecture, device, description, isFallbackAdapter } = adapter?.info ?? {};
+      process.send({ info: adapter && { vendor, architecture, device, description, isFallbackAdapter } });
+    } catch (error) {
+      process.send(String(error.message).split("\\n")[0]);
+    }`);
+  if (typeof answer === "string") {
+    return `looking for a GPU ended with: ${answer}; update its driver, or install the package webgpu again`;
+  }
   if (answer.info === null) {
     return "no GPU that WebGPU can use was found; install its driver (on Linux with Vulkan, and libvulkan1)";
   }
@@ -50,14 +57,14 @@ interface Answer {
   readonly info: Partial<GPUAdapterInfo> | null;
 }
 
-/** Run a script in a child process whose output goes nowhere: the message it sends, or how it ended without one. */
+/** Run a script in a child process whose output goes nowhere: the message it sends, or how it failed. */
 function ask(script: string): Promise<Answer | string> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
       stdio: ["ignore", "ignore", "ignore", "ipc"],
       timeout: PROBE_MS,
     });
-    child.on("message", (answer) => resolve(answer as Answer));
+    child.on("message", (answer) => resolve(answer as Answer | string));
     child.on("error", (error) => resolve(error.message));
     child.on("close", (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
