@@ -12,7 +12,7 @@ import { preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { printable } from "../plan/printable.ts";
-import { followDescription, openBackend } from "./backends.ts";
+import { followDescription, openBackend, orClose } from "./backends.ts";
 import type { CommandContext } from "./context.ts";
 import { reportFindings } from "./model-findings.ts";
 import { type NamedModel, noteTraffic, openNamedModel } from "./open-named-model.ts";
@@ -98,7 +98,7 @@ async function measure(
   const { threads, seed, backend: backendName, imatrix: _, cache, strict: __, ...rest } = options;
   const backend = await openBackend(backendName, threads);
   const noteChange = followDescription(backend);
-  const engine = await openEngine({ threads });
+  const engine = await orClose(backend, openEngine({ threads }));
   const total = file.model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).length;
   const progress = output.progress("analyze", total, `tensors of ${printable(file.model.path)}`);
   const analyzeOptions: CachedAnalyzeOptions = {

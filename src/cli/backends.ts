@@ -101,3 +101,13 @@ export function followDescription(
     if (backend.description !== before) output.note(`! backend ${backend.name}: ${printable(backend.description)}`);
   };
 }
+
+/** What is opened next; where that fails, the backend is closed: one on a GPU would keep the process from ending. */
+export async function orClose<Opened>(backend: Backend, opening: Promise<Opened>): Promise<Opened> {
+  try {
+    return await opening;
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}

@@ -25,6 +25,10 @@ it("tries the engine and reports every check as one JSON document", async () => 
   expect(detail("backend native")).toMatch(
     /^C\+\+, .* ns per weight, [\d.]+ GB\/s of f32$|^the native kernels are not built$/,
   );
+  expect(detail("backend webgpu")).toMatch(/GB\/s of f32$|GPU|the package webgpu/);
+  expect(detail("backend tfjs")).toMatch(
+    /^@tensorflow\/tfjs\S* .* on a GPU; .* GB\/s of f32$|^no TensorFlow\.js package/,
+  );
   expect(detail("cache")).toContain(join(folder.path, "cache"));
 });
 

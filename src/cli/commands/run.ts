@@ -11,7 +11,7 @@ import { DEFAULT_PROBES } from "../../loop/refine.ts";
 import { type RunOptions, run } from "../../loop/run.ts";
 import type { Run } from "../../loop/run-document.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
-import { followDescription, openBackend } from "../backends.ts";
+import { followDescription, openBackend, orClose } from "../backends.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
 import { strictOption } from "../model-findings.ts";
@@ -140,7 +140,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   }
   const backend = await openBackend(options.backend, options.threads);
   const noteChange = followDescription(backend);
-  const engine = await openEngine(options);
+  const engine = await orClose(backend, openEngine(options));
   const stages = followStages(output);
   try {
     if (engine.info.kind === "programs" && options.text === undefined) {
