@@ -4,11 +4,15 @@
  */
 import type { Backend, Matrix } from "../kernels/backend.ts";
 import { decodeRows, isDecodable } from "../kernels/decode.ts";
+import type { SampledMatrix } from "./metrics.ts";
 import type { RowReader } from "./row-reader.ts";
 import {
   type Band,
   type BandOrder,
   bandAt,
+  EXACT_EXPERTS,
+  longestStratum,
+  METRIC_EXPERTS,
   METRIC_PAIRS,
   metricMatrices,
   orderBands,
@@ -28,36 +32,70 @@ export async function* sampleMatrices(
 ): AsyncGenerator<Matrix> {
   if (order.layout.matrices === 1) {
     const bands = takePairs(order, 0, METRIC_PAIRS).map((band) => bandAt(order, band));
-    yield decode(backend, reader, await reader.read(bands, true));
+    yield decode(backend, reader, await reader.read(bands, () => true));
     return;
   }
   const { matrixRows } = order.layout;
-  for (const matrix of metricMatrices(order.layout)) {
+  for (const matrix of metricMatrices(order.layout, METRIC_EXPERTS)) {
     const own = orderBands({ matrices: 1, matrixRows }, `${reader.tensor.name} ${matrix}`, seed, SAMPLING_DESIGN);
     const bands = takePairs(own, 0, METRIC_PAIRS).map((band) => shifted(bandAt(own, band), matrix, matrixRows));
     yield decode(backend, reader, await reader.read(bands));
   }
 }
 
-/** Yield all of a tensor: each expert whole, or, where it is larger than 64 MiB in f32, in pieces of rows. */
-export async function* wholeMatrices(reader: RowReader, order: BandOrder, backend: Backend): AsyncGenerator<Matrix> {
+/**
+ * Yield all of a tensor: each expert whole, or, where it is larger than 64 MiB in f32, in pieces of rows. Spectra are asked
+ * of 32 experts at even distances. The rows stay with the reader where that is no more than a piece, else the bands that
+ * the distortion begins with.
+ */
+export async function* wholeMatrices(
+  reader: RowReader,
+  order: BandOrder,
+  backend: Backend,
+): AsyncGenerator<SampledMatrix> {
   const { matrices, matrixRows } = order.layout;
   const columns = reader.tensor.shape[0] ?? 1;
   const pieces = Math.ceil((matrixRows * columns * Float32Array.BYTES_PER_ELEMENT) / PIECE_BYTES);
+  const isSmall = reader.tensor.elements * Float32Array.BYTES_PER_ELEMENT <= PIECE_BYTES;
+  const wanted = takePairs(order, 0, isSmall ? longestStratum(order) : METRIC_PAIRS).map((band) => bandAt(order, band));
+  const isWanted = (band: Band) => wantedBands.has(band);
+  const wantedBands = new Set(wanted);
+  const spectral = new Set(metricMatrices(order.layout, EXACT_EXPERTS));
   for (let matrix = 0; matrix < matrices; matrix++) {
     for (let piece = 0; piece < pieces; piece++) {
-      const start = Math.floor((piece * matrixRows) / pieces);
-      const rows = Math.floor(((piece + 1) * matrixRows) / pieces) - start;
-      yield decode(backend, reader, await reader.read([{ matrix, firstRow: matrix * matrixRows + start, rows }]));
+      const start = matrix * matrixRows + Math.floor((piece * matrixRows) / pieces);
+      const end = matrix * matrixRows + Math.floor(((piece + 1) * matrixRows) / pieces);
+      const bands = cutAround(wanted, { matrix, firstRow: start, rows: end - start });
+      const decoded = await decode(backend, reader, await reader.read(bands, isWanted));
+      yield { ...decoded, spectral: spectral.has(matrix) };
     }
   }
 }
 
+/** The rows of a piece as bands: those of `wanted` that lie in it, and what is between them. */
+function cutAround(wanted: readonly Band[], { matrix, firstRow, rows }: Band): Band[] {
+  const bands: Band[] = [];
+  const end = firstRow + rows;
+  let next = firstRow;
+  const passTo = (row: number) => {
+    if (row > next) bands.push({ matrix, firstRow: next, rows: row - next });
+    next = row;
+  };
+  for (const band of wanted) {
+    if (band.firstRow < next || band.firstRow + band.rows > end) continue;
+    passTo(band.firstRow);
+    bands.push(band);
+    next = band.firstRow + band.rows;
+  }
+  passTo(end);
+  return bands;
+}
+
 /** The same matrices, each read while the one before it is worked on; the first is there when this returns. */
-export async function aheadOf(matrices: AsyncGenerator<Matrix>): Promise<AsyncIterable<Matrix>> {
+export async function aheadOf(matrices: AsyncGenerator<SampledMatrix>): Promise<AsyncIterable<SampledMatrix>> {
   const first = await matrices.next();
   return (async function* () {
-    let next: IteratorResult<Matrix> = first;
+    let next: IteratorResult<SampledMatrix> = first;
     while (!next.done) {
       const following = matrices.next();
       // what goes wrong is thrown when its turn comes

@@ -25,7 +25,7 @@ export interface MeasuredMetrics {
 /** Everything measured of one matrix: a tensor, or one expert of it. */
 interface Piece {
   readonly alpha: AlphaHill | string;
-  readonly sigmaMax: number;
+  readonly sigmaMax?: number;
   readonly dominance?: SpectralDominance;
   readonly imbalance?: Imbalance;
   readonly osqe: OsqeSums;
@@ -39,13 +39,18 @@ export interface MetricsOptions {
   readonly exact?: boolean;
 }
 
+/** Rows of one matrix. A false `spectral` leaves out what takes its spectrum. */
+export interface SampledMatrix extends Matrix {
+  readonly spectral?: boolean;
+}
+
 /**
  * Measure a tensor's sampled rows, one matrix per expert (one in all for 2-D tensors). Spectra and imbalance are
  * averaged over the experts, quantization errors summed. A lazy sample has one matrix in memory at a time.
  */
 export async function measureMetrics(
   backend: Backend,
-  sample: readonly Matrix[] | AsyncIterable<Matrix>,
+  sample: readonly SampledMatrix[] | AsyncIterable<SampledMatrix>,
   options: MetricsOptions = {},
 ): Promise<MeasuredMetrics> {
   const pieces: Piece[] = [];
@@ -53,32 +58,38 @@ export async function measureMetrics(
   const nonFinite = pieces.reduce((sum, piece) => sum + piece.nonFinite, 0);
   const alive = pieces.filter((piece) => piece.osqe.power > 0);
   if (alive.length === 0) return { metrics: {}, omitted: allOmitted("all sampled weights are 0"), nonFinite };
-  const sigmaMax = mean(alive.map((piece) => piece.sigmaMax));
-  return { ...combine(alive), sigmaMax, nonFinite };
+  const sigmas = alive.flatMap((piece) => piece.sigmaMax ?? []);
+  return { ...combine(alive), ...(sigmas.length > 0 && { sigmaMax: mean(sigmas) }), nonFinite };
 }
 
-async function measurePiece(backend: Backend, given: Matrix, exact: boolean): Promise<Piece> {
+async function measurePiece(backend: Backend, given: SampledMatrix, exact: boolean): Promise<Piece> {
   const moments = await backend.moments(given);
   const { nonFinite } = moments;
   const matrix = nonFinite > 0 ? withoutNonFinite(given) : given;
+  const [osqe, spectrum] = await Promise.all([
+    backend.osqe(matrix),
+    given.spectral === false
+      ? { alpha: "not one of the experts looked at" }
+      : spectrumOf(backend, matrix, moments, exact),
+  ]);
+  const spread = imbalance(moments);
+  return { ...spectrum, osqe, nonFinite, ...(spread === undefined ? {} : { imbalance: spread }) };
+}
+
+async function spectrumOf(
+  backend: Backend,
+  matrix: Matrix,
+  moments: Moments,
+  exact: boolean,
+): Promise<Pick<Piece, "alpha" | "sigmaMax" | "dominance">> {
   const { rows, columns } = matrix;
   const power = moments.rowPower.reduce((sum, value) => sum + value, 0);
-  const [sums, sigmaMax, alpha] = await Promise.all([
-    backend.osqe(matrix),
+  const [sigmaMax, alpha] = await Promise.all([
     backend.sigmaMax(matrix),
     measureAlpha(backend, matrix, moments, exact),
   ]);
-  const spread = imbalance(moments);
-  return {
-    alpha,
-    sigmaMax,
-    osqe: sums,
-    nonFinite,
-    ...(sigmaMax > 0 && Math.min(rows, columns) > 1
-      ? { dominance: spectralDominance(sigmaMax, power, rows, columns) }
-      : {}),
-    ...(spread === undefined ? {} : { imbalance: spread }),
-  };
+  const hasRank = sigmaMax > 0 && Math.min(rows, columns) > 1;
+  return { alpha, sigmaMax, ...(hasRank && { dominance: spectralDominance(sigmaMax, power, rows, columns) }) };
 }
 
 async function measureAlpha(

@@ -7,8 +7,8 @@ export interface RowReader {
   readonly tensor: TensorInfo;
   /** Bytes of one row. */
   readonly rowBytes: number;
-  /** Read bands in file order into one piece; neighbours in one range. `keep` holds the bytes for a later read. */
-  read(bands: readonly Band[], keep?: boolean): Promise<Uint8Array>;
+  /** Read bands in file order into one piece; neighbours in one range. Those to `keep` are held for a later read. */
+  read(bands: readonly Band[], keep?: (band: Band) => boolean): Promise<Uint8Array>;
   /** Bytes and rows that came from the file so far. */
   bytesRead(): number;
   rowsRead(): number;
@@ -27,7 +27,7 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
     rowBytes: bytesPerRow,
     bytesRead: () => bytesRead,
     rowsRead: () => rowsRead,
-    async read(bands, keep = false) {
+    async read(bands, keep = () => false) {
       const whole = new Uint8Array(bands.reduce((rows, band) => rows + band.rows, 0) * bytesPerRow);
       let offset = 0;
       // all at once: from a remote file, each range by itself would take a round trip
@@ -41,7 +41,7 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
         offset += bytes.length;
       }
       account(bands);
-      if (keep) slice(bands, whole);
+      hold(bands, whole, keep);
       return whole;
     },
   };
@@ -63,11 +63,13 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
     }
   }
 
-  function slice(bands: readonly Band[], whole: Uint8Array): void {
+  /** Copies, so that a few bands do not hold on to all that was read with them. */
+  function hold(bands: readonly Band[], whole: Uint8Array, keep: (band: Band) => boolean): void {
     let offset = 0;
-    for (const { firstRow, rows } of bands) {
-      kept.set(firstRow, whole.subarray(offset, offset + rows * bytesPerRow));
-      offset += rows * bytesPerRow;
+    for (const band of bands) {
+      const end = offset + band.rows * bytesPerRow;
+      if (keep(band)) kept.set(band.firstRow, whole.slice(offset, end));
+      offset = end;
     }
   }
 }

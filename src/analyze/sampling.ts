@@ -28,6 +28,9 @@ export const METRIC_PAIRS = 8;
 /** Experts of a 3-D tensor that metrics are computed on, at even distances. */
 export const METRIC_EXPERTS = 8;
 
+/** Experts of a 3-D tensor whose spectra are computed where all of it is read, at even distances. */
+export const EXACT_EXPERTS = 32;
+
 /** The rows of a tensor: `matrices` (experts, 1 for a plain tensor) of `matrixRows` each. */
 export interface RowLayout {
   readonly matrices: number;
@@ -125,8 +128,8 @@ export function longestStratum(order: BandOrder): number {
   return Math.max(...order.strata.map((bands) => bands.length));
 }
 
-/** The experts whose rows the metrics are computed on. */
-export function metricMatrices({ matrices }: RowLayout): number[] {
-  const count = Math.min(matrices, METRIC_EXPERTS);
+/** Choose at most so many experts, at even distances. */
+export function metricMatrices({ matrices }: RowLayout, atMost: number): number[] {
+  const count = Math.min(matrices, atMost);
   return Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * matrices) / count));
 }

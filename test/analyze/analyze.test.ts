@@ -109,6 +109,16 @@ describe("an analysis", () => {
     expect(exact.sampling).toMatchObject({ exactMetrics: true, exactDistortion: true });
   });
 
+  test("with exact metrics reads every weight, and none twice for the distortion of the same rows", async () => {
+    const exact = await run(TENSORS, { exactMetrics: true });
+    expect(exact.tensors.map(({ distortion }) => distortion)).toEqual(
+      analysis.tensors.map(({ distortion }) => distortion),
+    );
+    for (const { eligible, rows, rowsRead } of exact.tensors) if (eligible) expect(rowsRead).toBe(rows);
+    const bytes = exact.tensors.map(({ eligible, elements }) => (eligible ? 4 * elements : 0));
+    expect(exact.sampling.bytesRead).toBe(bytes.reduce((sum, some) => sum + some, 0));
+  });
+
   test("samples on until a stricter target is met, or all rows are read", async () => {
     const strict = await run(TENSORS, { targetRelativeSe: 0.004 });
     for (const { name, distortion, rows, rowsRead } of strict.tensors) {

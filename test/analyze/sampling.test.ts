@@ -85,8 +85,8 @@ test("the sample depends on the name and the seed, and on nothing else", () => {
 });
 
 test("metrics look at experts at even distances, at every one where there are few", () => {
-  expect(metricMatrices({ matrices: 3, matrixRows: 10 })).toEqual([0, 1, 2]);
-  const chosen = metricMatrices({ matrices: 128, matrixRows: 10 });
+  expect(metricMatrices({ matrices: 3, matrixRows: 10 }, METRIC_EXPERTS)).toEqual([0, 1, 2]);
+  const chosen = metricMatrices({ matrices: 128, matrixRows: 10 }, METRIC_EXPERTS);
   expect(chosen).toHaveLength(METRIC_EXPERTS);
   expect(new Set(chosen.map((matrix) => Math.floor(matrix / 16))).size).toBe(METRIC_EXPERTS);
 });
