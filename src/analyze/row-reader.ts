@@ -28,18 +28,13 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
     bytesRead: () => bytesRead,
     rowsRead: () => rowsRead,
     async read(bands, keep = () => false) {
-      const whole = new Uint8Array(bands.reduce((rows, band) => rows + band.rows, 0) * bytesPerRow);
-      let offset = 0;
       // all at once: from a remote file, each range by itself would take a round trip
       const pieces = await Promise.all(
         ranges(bands, keptBytes).map(
           (range) => keptBytes(range) ?? file.read(tensor, range.firstRow * bytesPerRow, range.rows * bytesPerRow),
         ),
       );
-      for (const bytes of pieces) {
-        whole.set(bytes, offset);
-        offset += bytes.length;
-      }
+      const whole = joined(pieces);
       account(bands);
       hold(bands, whole, keep);
       return whole;
@@ -72,6 +67,18 @@ export function createRowReader(file: ModelFile, tensor: TensorInfo): RowReader 
       offset = end;
     }
   }
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first, ...others] = pieces;
+  if (first !== undefined && others.length === 0) return first;
+  const whole = new Uint8Array(pieces.reduce((bytes, piece) => bytes + piece.length, 0));
+  let offset = 0;
+  for (const piece of pieces) {
+    whole.set(piece, offset);
+    offset += piece.length;
+  }
+  return whole;
 }
 
 type Range = Pick<Band, "firstRow" | "rows">;
