@@ -19,11 +19,13 @@ export interface NativeOptions {
 }
 
 /** Weights of OSQE that are worth a thread: half a millisecond, ten times what starting one takes (measured). */
-const THREAD_WEIGHTS = 65_536;
+const THREAD_WEIGHTS = 131_072;
 /** Weights of `moments` that take as long as one of OSQE (measured, bench/kernels.ts). */
-const MOMENTS_PER_OSQE = 40;
+const MOMENTS_PER_OSQE = 20;
 /** Weights of `decode` that do. */
-const DECODE_PER_OSQE = 60;
+const DECODE_PER_OSQE = 20;
+/** Windows that a thread solves together, whatever the instruction set (native-kernels/src/kernels.h, EIGEN_LANES). */
+const WINDOWS_PER_THREAD = 8;
 /** Calls under way at once at most: koffi queues 256. */
 const MAX_THREADS = 128;
 
@@ -100,7 +102,7 @@ class NativeBackend implements Backend {
     const count = columnOffsets.length;
     const values = new Float64Array(count * size);
     const offsets = BigInt64Array.from(columnOffsets, BigInt);
-    await this.#run("windowEigenvalues", count, (threads) => [
+    await this.#run("windowEigenvalues", count / WINDOWS_PER_THREAD, (threads) => [
       ...[data, rows, columns, size, offsets, count, rowOffset],
       ...[threads, values],
     ]);
