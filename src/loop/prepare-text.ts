@@ -1,10 +1,13 @@
 /**
- * The text of a run and the time it will take, before any work: the session that scores it opens only after hours of
- * analysis and quantizing. One load of the model answers both.
+ * The text of a run, the time it will take and whether its model can score documents, before any work: the sessions that
+ * score open only after hours of analysis and quantizing.
  */
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
+import { openRerankScorer } from "../evaluate/rerank-scorer.ts";
+import { describeReranker } from "../evaluate/reranker.ts";
 import { readText } from "../evaluate/text.ts";
+import { openLocalModel } from "../gguf/open.ts";
 import { describeEstimate, estimateRun } from "./estimate.ts";
 import type { RunOptions } from "./run-options.ts";
 import type { RunSource } from "./run-source.ts";
@@ -12,10 +15,11 @@ import type { RunSource } from "./run-source.ts";
 /**
  * Tokenize the text with the run's model, time one batch, and say how long the run will take. Throws UsageError for a
  * text of fewer than two contexts, FormatError for one that is not UTF-8. The programs engine can't be asked; its
- * llama-perplexity refuses a short text by itself.
+ * llama-perplexity refuses a short text by itself. Throws FormatError for a causal reranker without a token "yes" or "no".
  */
 export async function prepareText(options: RunOptions, source: RunSource): Promise<void> {
   const { engine, model, text, threads, signal } = options;
+  if (source.measures.rerank) await checkScorer(options);
   if (engine.info.kind === "programs" || !source.measures.text) return;
   const context = chooseContext(options.context, source.contextTrain);
   const loaded = await engine.load({
@@ -33,6 +37,20 @@ export async function prepareText(options: RunOptions, source: RunSource): Promi
   } finally {
     await loaded.close();
   }
+}
+
+async function checkScorer({ engine, model, threads, gpuLayers, signal }: RunOptions): Promise<void> {
+  const file = await openLocalModel(model);
+  await file.close();
+  const reranker = describeReranker(file.model);
+  const scorer = await openRerankScorer({
+    engine,
+    reranker,
+    threads,
+    gpuLayers,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  await scorer.close();
 }
 
 /** Milliseconds for a chunk, from one batch of a token that every vocabulary has. */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "prism-cli-rerank-"));
   await writeRunnable("reranker", dir);
   await writeRunnable("causal-reranker", dir);
+  await writeRunnable("llama", dir);
   await writeFile(join(dir, "set.jsonl"), '{"query":"q","documents":["one","two","three"],"relevance":[1,0,0]}\n');
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
@@ -60,6 +62,12 @@ describe("prism run --rerank", () => {
     expect(report.includes(">KLD, nats</th>")).toBe(false);
     const other = await prism([...args], dir);
     expect([other.code, other.stderr]).toEqual([2, expect.stringMatching(/--rerank was SHA-256 .*, now not given/)]);
+  });
+
+  it("refuses documents for a model without the tokens yes and no before any work", async () => {
+    const { code, stderr } = await prism(["run", "llama.gguf", "--rerank", "set.jsonl", "--threads", "1"], dir);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/tokenizer makes \d tokens of "yes"/)]);
+    expect(existsSync(join(dir, "prism-run-llama/analysis.json"))).toBe(false);
   });
 });
 
