@@ -2,6 +2,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { fitAlphaHill } from "../../src/analyze/alpha-hill.ts";
 import { BackendError } from "../../src/errors.ts";
 import { nativeBackend, nativeBackendProblem } from "../../src/kernels/native.ts";
 import { libraryPath, loadLibrary } from "../../src/kernels/native-library.ts";
@@ -46,6 +47,29 @@ describe.skipIf(problem !== undefined)(`native backend${problem === undefined ? 
     }
     const zero = fill(260, 270, () => 0);
     expect(await backend.sigmaMax(zero)).toBe(0);
+  });
+
+  it("fits the exponent of 64-bit arithmetic to 1e-5, with outlier columns too", async () => {
+    const backend = nativeBackend({ threads: 2 });
+    const base = gaussian(256, 512);
+    const outliers = (scale: number) =>
+      fill(256, 512, (row, column) => (base.data[row * 512 + column] ?? 0) * (column % 101 === 3 ? scale : 1));
+    for (const matrix of [
+      base,
+      heavyTailed(256, 512),
+      structured(256, 512),
+      outliers(6),
+      outliers(20),
+      outliers(200),
+    ]) {
+      const [found, exact] = await Promise.all(
+        [backend, referenceBackend()].map(async (each) =>
+          fitAlphaHill(await each.windowEigenvalues(matrix, 256, [0, 256], 0)),
+        ),
+      );
+      if (typeof found !== "object" || typeof exact !== "object") throw new Error("no exponent");
+      expect(Math.abs(found.value / exact.value - 1)).toBeLessThan(1e-5);
+    }
   });
 
   it("refuses lengths and windows that leave the matrix", async () => {
