@@ -13,6 +13,7 @@ export { parseDensities, sensitivityFromDensities } from "./analyze/density-docu
 export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./analyze/sensitivity.ts";
 export { parseSensitivity } from "./analyze/sensitivity-modes.ts";
 export { parsePrior, priorSensitivity, sensitivityFromPrior } from "./analyze/sensitivity-prior.ts";
+export { blendSensitivity, stockSensitivity } from "./analyze/sensitivity-stock.ts";
 export type { Engine, EngineInfo } from "./engine/engine.ts";
 export { type OpenEngineOptions, openEngine } from "./engine/open-engine.ts";
 export {

@@ -4,6 +4,7 @@ import type { Analysis } from "./analysis.ts";
 import { parseDensities, sensitivityFromDensities } from "./density-document.ts";
 import { prismSensitivity, type Sensitivity, type SensitivityMode, uniformSensitivity } from "./sensitivity.ts";
 import { isPrior, parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity-prior.ts";
+import { blendSensitivity, stockSensitivity } from "./sensitivity-stock.ts";
 
 /** What is used where nothing is asked for. */
 export const DEFAULT_SENSITIVITY = "auto";
@@ -14,16 +15,18 @@ export const DEFAULT_SENSITIVITY = "auto";
  */
 const PRIOR_FROM_ELEMENTS = 0.5e9;
 
-const MODES: ReadonlyMap<string, SensitivityMode> = new Map([
+const MODES: ReadonlyMap<string, SensitivityMode> = new Map<string, SensitivityMode>([
   ["auto", autoSensitivity],
   ["uniform", uniformSensitivity],
+  ["stock", stockSensitivity],
   ["prior", priorSensitivity],
+  ["blend", (analysis) => blendSensitivity(analysis)],
   ["prism", prismSensitivity],
 ]);
 
-/** Weigh by the prior where the model is of a size it was validated on, else uniformly. */
+/** Weigh by prior and presets where the model is of a size the prior was validated on, else by the presets alone. */
 export function autoSensitivity(analysis: Analysis): Sensitivity {
-  return analysis.model.elements >= PRIOR_FROM_ELEMENTS ? priorSensitivity(analysis) : uniformSensitivity(analysis);
+  return analysis.model.elements >= PRIOR_FROM_ELEMENTS ? blendSensitivity(analysis) : stockSensitivity(analysis);
 }
 
 /** Find the mode with this name. Throws UsageError with the known ones. */

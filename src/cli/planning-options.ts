@@ -12,7 +12,7 @@ export function addPlanningOptions(command: Command): Command {
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      "what a weight's error costs: auto (prior from 0.5e9 weights, else uniform), uniform, prior, prism, or a JSON file",
+      "what a weight's error costs: auto (blend from 0.5e9 weights, else stock), uniform, stock, prior, blend (of prior and stock), prism, or a JSON file",
       DEFAULT_SENSITIVITY,
     )
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)

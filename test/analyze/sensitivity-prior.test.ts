@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import { type Sensitivity, uniformSensitivity } from "../../src/analyze/sensitivity.ts";
-import { DEFAULT_SENSITIVITY, parseSensitivity, parseSensitivityFile } from "../../src/analyze/sensitivity-modes.ts";
+import { parseSensitivity, parseSensitivityFile } from "../../src/analyze/sensitivity-modes.ts";
 import { type Prior, parsePrior, priorKind, priorSensitivity } from "../../src/analyze/sensitivity-prior.ts";
 import { FormatError } from "../../src/errors.ts";
 import { type Synthetic, syntheticAnalysis } from "../plan/synthetic-analysis.ts";
@@ -99,17 +99,5 @@ describe("a file that is no prior", () => {
   ])("is refused: %s", (text, message) => {
     expect(() => parsePrior("prior.json", text)).toThrow(FormatError);
     expect(() => parsePrior("prior.json", text)).toThrow(message);
-  });
-});
-
-describe("auto", () => {
-  const ofSize = (elements: number): Analysis => {
-    const analysis = syntheticAnalysis();
-    return { ...analysis, model: { ...analysis.model, elements } };
-  };
-
-  it("takes the prior for models of the sizes it was validated on, uniform for smaller ones", () => {
-    expect(parseSensitivity(DEFAULT_SENSITIVITY)(ofSize(0.75e9))).toEqual(priorSensitivity(ofSize(0.75e9)));
-    expect(parseSensitivity(DEFAULT_SENSITIVITY)(ofSize(1e7))).toEqual(uniformSensitivity(ofSize(1e7)));
   });
 });

@@ -146,7 +146,7 @@ describe("sensitivity", () => {
     expect(parseSensitivity("uniform")(ANALYSIS).mode).toBe("uniform");
     expect(parseSensitivity("prism")(ANALYSIS).mode).toBe("prism");
     expect(() => parseSensitivity("constructor")).toThrow(UsageError);
-    expect(() => parseSensitivity("magic")).toThrow(/auto, uniform, prior, prism/);
+    expect(() => parseSensitivity("magic")).toThrow(/auto, uniform, stock, prior, blend, prism/);
   });
 });
 
