@@ -1,7 +1,7 @@
 /**
  * What each sensitivity is worth in real KL divergence, at the bytes of presets, one type per tensor and per class:
- * s = 1, uniform, prior, prior with the metrics within classes, the composite of the seven metrics, and probes of every
- * tensor (bench/data/books-probes.json, measured on the end of the text; here its beginning is scored).
+ * s = 1, uniform, stock, prior, blend, stock and prior with the metrics within classes, the composite of the seven
+ * metrics, and probes of every tensor (bench/data/books-probes.json, of the end of the text; here its beginning counts).
  * `npx tsx bench/ablation.ts --text FILE [--chunks 80] [--threads 1] [--presets Q3_K_M,Q4_K_M] MODEL MODEL`
  * The metrics' weights on one model are those fitted on the others. Differences to uniform are paired over chunks.
  */
@@ -9,19 +9,21 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Analysis } from "../src/analyze/analysis.ts";
 import { fromDensity, prismSensitivity, type Sensitivity, uniformSensitivity } from "../src/analyze/sensitivity.ts";
 import { priorSensitivity } from "../src/analyze/sensitivity-prior.ts";
+import { blendSensitivity, stockSensitivity } from "../src/analyze/sensitivity-stock.ts";
 import { openEngine } from "../src/engine/open-engine.ts";
 import type { ModelEvaluation } from "../src/evaluate/evaluation.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
+import { neighbourTypes } from "../src/loop/candidates.ts";
+import { interpolatedKld } from "../src/loop/verdict.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import type { Plan } from "../src/plan/plan.ts";
-import { presetSpec } from "../src/quantize/plan-spec.ts";
+import { presetSpec, uniformSpec } from "../src/quantize/plan-spec.ts";
 import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 import { analyzeModel, type Bench, openJudge, readProbes } from "./bench-models.ts";
-import { correlate, logDensities, type Probe, withinClass } from "./within-class.ts";
+import { metricScore, type ProbedModel, withMetrics } from "./within-class.ts";
 
 /** A difference under this many standard errors is a tie. */
 const TIE = 2;
@@ -38,10 +40,8 @@ const { values, positionals } = parseArgs({
 });
 if (values.text === undefined || positionals.length === 0) throw new Error("give --text FILE and models");
 
-interface Subject {
+interface Subject extends ProbedModel {
   readonly path: string;
-  readonly analysis: Analysis;
-  readonly probes: Readonly<Record<string, Probe>>;
 }
 
 const threads = Number(values.threads);
@@ -87,6 +87,13 @@ async function ablate(subject: Subject, others: readonly Subject[], fileType: Fi
     console.log("|---|---|---|");
     const stock = await judge.ofSpec(presetSpec(uniform, fileType, join(work, "candidate.gguf")));
     console.log(`| ${fileType} itself | ${describe(stock, control)} | |`);
+    const around: ModelEvaluation[] = [];
+    for (const type of neighbourTypes(uniform)) {
+      around.push(await judge.ofSpec(uniformSpec(uniform, type, join(work, "candidate.gguf"))));
+    }
+    console.log(
+      `| uniform types, interpolated | ${describeMean(interpolatedKld(around, control.fileBytes), control)} | |`,
+    );
     for (const [label, sensitivity] of Object.entries(sensitivities(subject, others))) {
       const ofTensors = label === "uniform" ? control : await judge.of(plan(sensitivity, "tensor"));
       const ofClasses = await judge.of(plan(sensitivity, "class"));
@@ -98,7 +105,7 @@ async function ablate(subject: Subject, others: readonly Subject[], fileType: Fi
 }
 
 function sensitivities({ analysis, probes }: Subject, others: readonly Subject[]): Record<string, Sensitivity> {
-  const prior = priorSensitivity(analysis);
+  const [prior, stock] = [priorSensitivity(analysis), stockSensitivity(analysis)];
   const of = (mode: string, density: Parameters<typeof fromDensity>[1]): Sensitivity => ({
     mode,
     version: "ablation",
@@ -109,32 +116,17 @@ function sensitivities({ analysis, probes }: Subject, others: readonly Subject[]
   return {
     "s = 1": of("s = 1", ({ elements }) => 1 / elements),
     uniform: uniformSensitivity(analysis),
+    stock,
+    "stock + metrics": withMetrics(analysis, stock, score),
     prior,
-    "prior + metrics": of(
-      "prior + metrics",
-      ({ name, elements }) => ((prior.values.get(name) ?? 0) / elements) * Math.exp(score(name)),
-    ),
+    blend: blendSensitivity(analysis, prior),
+    "prior + metrics": withMetrics(analysis, prior, score),
     prism: prismSensitivity(analysis),
     "probes of every tensor": of("probes", ({ name, elements }) => {
       const probe = probes[name];
       return probe === undefined ? 0 : probe.kld / (probe.distortion * elements);
     }),
   };
-}
-
-/** Σ slope · |rho| · z over the metrics, slope and rho within classes on the other models. */
-function metricScore(analysis: Analysis, others: readonly Subject[]): (tensor: string) => number {
-  const fitted = others.map((other) => ({
-    scores: withinClass(other.analysis),
-    measured: logDensities(other.analysis, other.probes),
-  }));
-  const own = withinClass(analysis);
-  const weights = [...own.keys()].map((metric): [string, number] => {
-    const found = fitted.map(({ scores, measured }) => correlate(scores.get(metric) ?? new Map(), measured));
-    const shrunk = found.map(({ slope, rho }) => slope * Math.abs(rho));
-    return [metric, shrunk.reduce((sum, weight) => sum + weight, 0) / Math.max(1, shrunk.length)];
-  });
-  return (tensor) => weights.reduce((sum, [metric, weight]) => sum + weight * (own.get(metric)?.get(tensor) ?? 0), 0);
 }
 
 function describe({ kld, perChunk }: ModelEvaluation, control: ModelEvaluation): string {
@@ -145,4 +137,10 @@ function describe({ kld, perChunk }: ModelEvaluation, control: ModelEvaluation):
   const { value, se } = pairedDifference(own, other);
   const verdict = Math.abs(value) <= TIE * se ? "tie" : value < 0 ? "better" : "worse";
   return `${measured}, ${((100 * value) / (control.kld?.mean ?? 1)).toFixed(1)} % ${verdict}`;
+}
+
+/** A KLD without chunks to pair. */
+function describeMean(kld: number | undefined, control: ModelEvaluation): string {
+  if (kld === undefined) return "-";
+  return `${kld.toPrecision(4)}, ${(100 * (kld / (control.kld?.mean ?? 1) - 1)).toFixed(1)} %`;
 }

@@ -4,6 +4,7 @@
  * type), so that what a metric merely knows of the distortion is taken out.
  */
 import type { Analysis, Metrics, TensorAnalysis } from "../src/analyze/analysis.ts";
+import { fromDensity, type Sensitivity } from "../src/analyze/sensitivity.ts";
 
 /** Of bench/probe-tensors.ts. */
 export interface Probe {
@@ -11,6 +12,11 @@ export interface Probe {
   readonly se: number;
   readonly distortion: number;
   readonly elements: number;
+}
+
+export interface ProbedModel {
+  readonly analysis: Analysis;
+  readonly probes: Readonly<Record<string, Probe>>;
 }
 
 /** Classes of fewer tensors say nothing of what varies within them. */
@@ -97,4 +103,26 @@ export function correlate(x: ReadonlyMap<string, number>, y: ReadonlyMap<string,
   const sum = (of: (pair: [number, number]) => number) => pairs.reduce((total, pair) => total + of(pair), 0);
   const [xx, yy, xy] = [sum(([a]) => a * a), sum(([, b]) => b * b), sum(([a, b]) => a * b)];
   return { rho: xy / Math.sqrt(xx * yy), tensors: pairs.length, slope: xy / xx };
+}
+
+/** Σ slope · |rho| · z over the metrics, slope and rho within classes on the other models; by tensor. */
+export function metricScore(analysis: Analysis, others: readonly ProbedModel[]): (tensor: string) => number {
+  const fitted = others.map((other) => ({
+    scores: withinClass(other.analysis),
+    measured: logDensities(other.analysis, other.probes),
+  }));
+  const own = withinClass(analysis);
+  const weights = [...own.keys()].map((metric): [string, number] => {
+    const found = fitted.map(({ scores, measured }) => correlate(scores.get(metric) ?? new Map(), measured));
+    const shrunk = found.map(({ slope, rho }) => slope * Math.abs(rho));
+    return [metric, shrunk.reduce((sum, weight) => sum + weight, 0) / Math.max(1, shrunk.length)];
+  });
+  return (tensor) => weights.reduce((sum, [metric, weight]) => sum + weight * (own.get(metric)?.get(tensor) ?? 0), 0);
+}
+
+/** A sensitivity with the score on top of it. */
+export function withMetrics(analysis: Analysis, base: Sensitivity, score: (tensor: string) => number): Sensitivity {
+  const density = ({ name, elements }: TensorAnalysis) =>
+    ((base.values.get(name) ?? 0) / elements) * Math.exp(score(name));
+  return { ...base, mode: `${base.mode} + metrics`, values: fromDensity(analysis, density) };
 }

@@ -76,7 +76,10 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
 }
 
 /** KLD at `fileBytes` on the straight line of ln KLD over bytes between the rows just below and just above. */
-export function interpolatedKld(rows: readonly RunRow[], fileBytes: number): number | undefined {
+export function interpolatedKld(
+  rows: readonly Pick<RunRow, "fileBytes" | "kld">[],
+  fileBytes: number,
+): number | undefined {
   const usable = rows.filter((row) => row.kld !== undefined && row.kld.mean > 0);
   const below = usable.filter((row) => row.fileBytes <= fileBytes).sort((a, b) => b.fileBytes - a.fileBytes)[0];
   const above = usable.filter((row) => row.fileBytes > fileBytes).sort((a, b) => a.fileBytes - b.fileBytes)[0];
