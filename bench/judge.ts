@@ -1,30 +1,37 @@
 /**
  * The additive judge: what a sensitivity is worth on models whose tensors were measured one by one.
- * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M]`, DIR holding the measured KLD
- * (measured-kld.ts; it is not part of this repository).
+ * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--models GLM,books] [ANALYSIS...]`, DIR holding the
+ * measured KLD (measured-kld.ts; it is not part of this repository), ANALYSIS being of a model in
+ * bench/data/books-probes.json (`prism analyze MODEL -o`); no prior is fitted to those.
  *
  * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
  * share = (stock − plan) / (stock − oracle) at the bytes of a preset: stock is llama-quantize's own mix, oracle our
- * solver given the measurement of every tensor, without guards. All plans are the planner's own; D is Gaussian.
+ * solver given the measurement of every tensor, without guards. All plans are the planner's own; D is Gaussian, in
+ * models given by their analysis their own.
  */
 import { parseArgs } from "node:util";
 import { measuredKinds } from "../plans/measured-kinds.ts";
 import { fitPrior, type MeasuredKind } from "../plans/prior-fit.ts";
 import { fromDensity, type Sensitivity, uniformSensitivity } from "../src/analyze/sensitivity.ts";
 import { PRIOR_SCHEMA, priorKind, sensitivityFromPrior } from "../src/analyze/sensitivity-prior.ts";
+import { blendSensitivity, stockSensitivity } from "../src/analyze/sensitivity-stock.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
 import { presetTypes } from "../src/plan/budget.ts";
 import { type GuardSwitches, YIELDING } from "../src/plan/guards.ts";
 import { candidatesOf, makePlan } from "../src/plan/make-plan.ts";
-import { GAUSSIAN_DISTORTION, type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
+import { type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
+import { readProbedModel } from "./probed-model.ts";
+import { metricScore, withMetrics } from "./within-class.ts";
 
 const PRESETS = "Q2_K,Q3_K_S,Q3_K_M,Q3_K_L,Q4_K_S,Q4_K_M,Q5_K_S,Q5_K_M,Q6_K";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     data: { type: "string" },
     presets: { type: "string", default: PRESETS },
+    models: { type: "string", default: "" },
   },
 });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
@@ -32,6 +39,10 @@ const presets = values.presets.split(",").map(preset);
 const NO_GUARDS: GuardSwitches = Object.fromEntries(YIELDING.map((guard) => [guard, false]));
 const models = readMeasuredModels(values.data);
 const kinds = new Map(models.map((model) => [model, measuredKinds(model)]));
+const probed = await Promise.all(positionals.map(readProbedModel));
+const judgedModels = [...models, ...probed].filter(({ name }) =>
+  values.models.split(",").some((part) => name.includes(part)),
+);
 
 interface Score {
   /** Percent of the gain the oracle has over the preset. */
@@ -40,15 +51,27 @@ interface Score {
   readonly loss: number;
 }
 
-const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity>> = {
+const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity | undefined>> = {
   uniform: ({ analysis }) => uniformSensitivity(analysis),
+  stock: ({ analysis }) => stockSensitivity(analysis),
+  "stock + metrics": stockWithMetrics,
   "prior, model left out": (model) => priorFrom(model, (other) => other !== model),
   "prior, architecture left out": (model) =>
     priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
+  "blend, model left out": (model) =>
+    blendSensitivity(
+      model.analysis,
+      priorFrom(model, (other) => other !== model),
+    ),
+  "blend, architecture left out": (model) =>
+    blendSensitivity(
+      model.analysis,
+      priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
+    ),
   "own class densities": ownClasses,
 };
 
-const judged = models.map((model) => ({ model, ...judge(model) }));
+const judged = judgedModels.map((model) => ({ model, ...judge(model) }));
 for (const setting of ["guarded", "unguarded"] as const) {
   const what = `${setting === "guarded" ? "with" : "without"} guards`;
   printTable(`Mean share of the oracle's gain over the presets, percent, ${what}`, setting, ({ mean }) => mean);
@@ -75,7 +98,11 @@ function judge(model: MeasuredModel): { guarded: Scores; unguarded: Scores } {
     });
   const sensitivities = Object.entries(MODES).map(([label, mode]) => ({ label, sensitivity: mode(model) }));
   const all = (guards: GuardSwitches) =>
-    new Map(sensitivities.map(({ label, sensitivity }) => [label, scoresOf(sensitivity, guards)]));
+    new Map(
+      sensitivities.flatMap(({ label, sensitivity }) =>
+        sensitivity === undefined ? [] : [[label, scoresOf(sensitivity, guards)] as const],
+      ),
+    );
   process.stderr.write(`${model.name}\n`);
   return { guarded: all({}), unguarded: all(NO_GUARDS) };
 }
@@ -88,12 +115,12 @@ function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: File
 
 /** In units of the KLD of the probe type at D = 1. */
 function lossOf({ analysis, kld }: MeasuredModel, types: ReadonlyMap<string, TensorType>): number {
-  return analysis.tensors.reduce((sum, { name, eligible }) => {
+  return analysis.tensors.reduce((sum, { name, eligible, distortion }) => {
     if (!eligible) return sum;
     const type = types.get(name);
-    const distortion = type && GAUSSIAN_DISTORTION[type];
-    if (distortion === undefined) throw new Error(`no distortion of ${type} for ${name}`);
-    return sum + (kld.get(name) ?? 0) * distortion;
+    const caused = type && distortion?.[type]?.value;
+    if (caused === undefined) throw new Error(`no distortion of ${type} for ${name}`);
+    return sum + (kld.get(name) ?? 0) * caused;
   }, 0);
 }
 
@@ -114,9 +141,16 @@ function priorFrom({ analysis }: MeasuredModel, trainsOn: (other: MeasuredModel)
   });
 }
 
+/** With what the other probed models' metrics said; nothing for a model without metrics. */
+function stockWithMetrics({ name, analysis }: MeasuredModel): Sensitivity | undefined {
+  const others = probed.filter((other) => other.name !== name);
+  if (others.length === probed.length || others.length === 0) return undefined;
+  return withMetrics(analysis, stockSensitivity(analysis), metricScore(analysis, others));
+}
+
 /** The best that kinds of tensors can tell: the model's own mean of each. */
 function ownClasses(model: MeasuredModel): Sensitivity {
-  const own = new Map((kinds.get(model) ?? []).map(({ kind, density }: MeasuredKind) => [kind.name, density]));
+  const own = new Map(measuredKinds(model).map(({ kind, density }: MeasuredKind) => [kind.name, density]));
   const mean = [...own.values()].reduce((sum, density) => sum + density, 0) / own.size;
   const { analysis } = model;
   const values = fromDensity(analysis, (tensor) => own.get(priorKind(tensor, analysis.facts).name) ?? mean);
@@ -133,7 +167,10 @@ function printTable(
     `\n${title}\n\n| model | architecture | ${labels.join(" | ")} |\n|---|---|${"---|".repeat(labels.length)}`,
   );
   for (const { model, [setting]: byMode } of judged) {
-    const cells = labels.map((label) => cell(summarize(byMode.get(label) ?? [])));
+    const cells = labels.map((label) => {
+      const scores = byMode.get(label);
+      return scores === undefined ? "-" : cell(summarize(scores));
+    });
     console.log(`| ${[model.name, model.analysis.facts.arch, ...cells].join(" | ")} |`);
   }
 }
