@@ -20,7 +20,7 @@ import { neighbourTypes } from "../src/loop/candidates.ts";
 import { interpolatedKld } from "../src/loop/verdict.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import type { Plan } from "../src/plan/plan.ts";
-import { presetSpec, uniformSpec } from "../src/quantize/plan-spec.ts";
+import { presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../src/quantize/plan-spec.ts";
 import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 import { analyzeModel, type Bench, openJudge, readProbes } from "./bench-models.ts";
 import { metricScore, type ProbedModel, withMetrics } from "./within-class.ts";
@@ -87,13 +87,14 @@ async function ablate(subject: Subject, others: readonly Subject[], fileType: Fi
     console.log("|---|---|---|");
     const stock = await judge.ofSpec(presetSpec(uniform, fileType, join(work, "candidate.gguf")));
     console.log(`| ${fileType} itself | ${describe(stock, control)} | |`);
-    const around: ModelEvaluation[] = [];
+    const around: Pick<ModelEvaluation, "fileBytes" | "kld">[] = [];
     for (const type of neighbourTypes(uniform)) {
-      around.push(await judge.ofSpec(uniformSpec(uniform, type, join(work, "candidate.gguf"))));
+      const evaluation = await judge.ofSpec(uniformSpec(uniform, type, join(work, "candidate.gguf")));
+      // every candidate has the same path: its size is what the plan says
+      around.push({ ...evaluation, fileBytes: typedFileBytes(uniform, uniformTypes(uniform, type)) });
     }
-    console.log(
-      `| uniform types, interpolated | ${describeMean(interpolatedKld(around, control.fileBytes), control)} | |`,
-    );
+    const between = interpolatedKld(around, uniform.predicted.fileBytes);
+    console.log(`| uniform types, interpolated | ${describeMean(between, control)} | |`);
     for (const [label, sensitivity] of Object.entries(sensitivities(subject, others))) {
       const ofTensors = label === "uniform" ? control : await judge.of(plan(sensitivity, "tensor"));
       const ofClasses = await judge.of(plan(sensitivity, "class"));
