@@ -1,7 +1,7 @@
 /**
  * The additive judge: what a sensitivity is worth on models whose tensors were measured one by one.
- * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--models GLM,books] [ANALYSIS...]`, DIR holding the
- * measured KLD (measured-kld.ts; it is not part of this repository), ANALYSIS being of a model in
+ * `npx tsx bench/judge.ts --data DIR [--presets Q3_K_M,Q4_K_M] [--models GLM,books] [--beliefs 0.1,0.5] [ANALYSIS...]`,
+ * DIR holding the measured KLD (measured-kld.ts; it is not part of this repository), ANALYSIS being of a model in
  * bench/data/books-probes.json (`prism analyze MODEL -o`); no prior is fitted to those.
  *
  * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
@@ -32,6 +32,7 @@ const { values, positionals } = parseArgs({
     data: { type: "string" },
     presets: { type: "string", default: PRESETS },
     models: { type: "string", default: "" },
+    beliefs: { type: "string", default: "" },
   },
 });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
@@ -69,6 +70,12 @@ const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity | und
       priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
     ),
   "own class densities": ownClasses,
+  ...Object.fromEntries(
+    (values.beliefs.match(/[^,]+/g) ?? []).map((text) => [
+      `stock at ${text}`,
+      ({ analysis }: MeasuredModel) => stockSensitivity(analysis, Number(text)),
+    ]),
+  ),
 };
 
 const judged = judgedModels.map((model) => ({ model, ...judge(model) }));

@@ -18,7 +18,7 @@ const PRIOR_FROM_ELEMENTS = 0.5e9;
 const MODES: ReadonlyMap<string, SensitivityMode> = new Map<string, SensitivityMode>([
   ["auto", autoSensitivity],
   ["uniform", uniformSensitivity],
-  ["stock", stockSensitivity],
+  ["stock", (analysis) => stockSensitivity(analysis)],
   ["prior", priorSensitivity],
   ["blend", (analysis) => blendSensitivity(analysis)],
   ["prism", prismSensitivity],

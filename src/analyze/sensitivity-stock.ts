@@ -17,17 +17,17 @@ const PRESETS: readonly FileType[] = [
   ...(["Q4_K_S", "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K"] as const),
 ];
 
-/** The part of ln 4 per bit that is believed. From .15 to .4 losses hardly differ; below, chance decides again. */
+/** The part of ln 4 per bit that is believed; half or twice that makes little difference (bench/judge.ts --beliefs). */
 const BELIEF = 0.25;
 
-/** What the presets count for beside the prior. From .2 to .5 no measured model loses more than 0.3 % to a preset. */
+/** What the presets count for beside the prior. Without them a measured model loses 6 % to a preset (bench/judge.ts). */
 const STOCK_SHARE = 0.25;
 
 const VERSION = "1";
 
-/** Weigh by what the presets imply: density 4^(bits / 4), their mean bits per weight. Throws UsageError as stockTypes. */
-export function stockSensitivity(analysis: Analysis): Sensitivity {
-  const values = atLevelOne(analysis, stockValues(analysis));
+/** Weigh by what the presets imply: density 4^(belief · their mean bits per weight). Throws UsageError as stockTypes. */
+export function stockSensitivity(analysis: Analysis, belief = BELIEF): Sensitivity {
+  const values = atLevelOne(analysis, stockValues(analysis, belief));
   return { mode: "stock", version: VERSION, lossUnit: "relative", values };
 }
 
@@ -36,7 +36,9 @@ export function stockSensitivity(analysis: Analysis): Sensitivity {
  * one of them finds important is starved because the other does not. Throws UsageError as stockTypes.
  */
 export function blendSensitivity(analysis: Analysis, prior = priorSensitivity(analysis)): Sensitivity {
-  const [ofPrior, ofStock] = [prior.values, stockValues(analysis)].map((values) => atLevelOne(analysis, values));
+  const [ofPrior, ofStock] = [prior.values, stockValues(analysis, BELIEF)].map((values) =>
+    atLevelOne(analysis, values),
+  );
   const values = fromDensity(analysis, ({ name, elements }) => {
     const [fitted = 0, implied = 0] = [ofPrior?.get(name), ofStock?.get(name)];
     return ((1 - STOCK_SHARE) * fitted + STOCK_SHARE * implied) / elements;
@@ -44,13 +46,13 @@ export function blendSensitivity(analysis: Analysis, prior = priorSensitivity(an
   return { mode: "blend", version: `${VERSION}, prior ${prior.version}`, lossUnit: "relative", values };
 }
 
-function stockValues(analysis: Analysis): ReadonlyMap<string, number> {
+function stockValues(analysis: Analysis, belief: number): ReadonlyMap<string, number> {
   const { facts, tensors } = analysis;
   const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
   const mixes = PRESETS.map((preset) => stockTypes(facts, sources, preset));
   return fromDensity(analysis, ({ name, sourceType }) => {
     const bits = mixes.reduce((sum, mix) => sum + bitsPerWeight(mix.get(name) ?? sourceType), 0) / mixes.length;
-    return 4 ** (BELIEF * bits);
+    return 4 ** (belief * bits);
   });
 }
 
