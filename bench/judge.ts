@@ -52,28 +52,19 @@ interface Score {
   readonly loss: number;
 }
 
-const MODES: Readonly<Record<string, (model: MeasuredModel) => Sensitivity | undefined>> = {
+type Mode = (model: MeasuredModel) => Sensitivity | undefined;
+
+const MODES: Readonly<Record<string, Mode>> = {
   uniform: ({ analysis }) => uniformSensitivity(analysis),
   stock: ({ analysis }) => stockSensitivity(analysis),
   "stock + metrics": stockWithMetrics,
-  "prior, model left out": (model) => priorFrom(model, (other) => other !== model),
-  "prior, architecture left out": (model) =>
-    priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
-  "blend, model left out": (model) =>
-    blendSensitivity(
-      model.analysis,
-      priorFrom(model, (other) => other !== model),
-    ),
-  "blend, architecture left out": (model) =>
-    blendSensitivity(
-      model.analysis,
-      priorFrom(model, (other) => other.analysis.facts.arch !== model.analysis.facts.arch),
-    ),
+  ...leftOut("prior", (_, prior) => prior),
+  ...leftOut("blend", blendSensitivity),
   "own class densities": ownClasses,
   ...Object.fromEntries(
-    (values.beliefs.match(/[^,]+/g) ?? []).map((text) => [
+    (values.beliefs.match(/[^,]+/g) ?? []).map((text): [string, Mode] => [
       `stock at ${text}`,
-      ({ analysis }: MeasuredModel) => stockSensitivity(analysis, Number(text)),
+      ({ analysis }) => stockSensitivity(analysis, Number(text)),
     ]),
   ),
 };
@@ -136,16 +127,20 @@ function measured({ analysis, kld }: MeasuredModel): Sensitivity {
   return { mode: "measured", version: "1", lossUnit: "relative", values };
 }
 
-function priorFrom({ analysis }: MeasuredModel, trainsOn: (other: MeasuredModel) => boolean): Sensitivity {
-  const rows = models.filter(trainsOn).flatMap((other) => kinds.get(other) ?? []);
-  const source = { url: "", commit: "", models: [] };
-  return sensitivityFromPrior(analysis, {
-    schema: PRIOR_SCHEMA,
-    version: "left out",
-    credit: "",
-    source,
-    ...fitPrior(rows),
-  });
+/** The mode with a prior fitted without the model, and without all of its architecture. */
+function leftOut(name: string, of: (analysis: MeasuredModel["analysis"], prior: Sensitivity) => Sensitivity) {
+  const mode =
+    (trainsOn: (other: MeasuredModel, model: MeasuredModel) => boolean): Mode =>
+    (model) => {
+      const rows = models.filter((other) => trainsOn(other, model)).flatMap((other) => kinds.get(other) ?? []);
+      const source = { url: "", commit: "", models: [] };
+      const fit = { schema: PRIOR_SCHEMA, version: "left out", credit: "", source, ...fitPrior(rows) } as const;
+      return of(model.analysis, sensitivityFromPrior(model.analysis, fit));
+    };
+  return {
+    [`${name}, model left out`]: mode((other, model) => other !== model),
+    [`${name}, architecture left out`]: mode((other, model) => other.analysis.facts.arch !== model.analysis.facts.arch),
+  };
 }
 
 /** With what the other probed models' metrics said; nothing for a model without metrics. */
