@@ -124,7 +124,10 @@ describe("prism plan", () => {
       [["--bpw", "4", "--pin", "("], /^prism: pin "\(": expected PATTERN=TYPE/],
       [["--bpw", "4", "--pin", "(=Q4_K"], /^prism: pin \(=Q4_K: not a valid regular expression: /],
       [["--bpw", "4", "--floor", "attn=Q9"], /^prism: floor "attn=Q9": "Q9" is not a tensor type; /],
-      [["--bpw", "4", "--sensitivity", "guess"], /^prism: sensitivity: expected auto, uniform, stock, prior, blend, prism/],
+      [
+        ["--bpw", "4", "--sensitivity", "guess"],
+        /^prism: sensitivity: expected auto, uniform, stock, prior, blend, prism/,
+      ],
     ] as const;
     for (const [args, message] of cases) {
       // the wrong request counts more than the file that stands in its way
