@@ -68,22 +68,20 @@ const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
   "engine",
   "prismVersion",
 ];
-/** What the plan and its controls depend on besides. */
-const OF_ROWS: readonly (keyof RunAsked)[] = [
-  "budget",
-  "sweep",
+/** What measured points of a sweep or a search depend on besides. */
+const OF_POINTS: readonly (keyof RunAsked)[] = [
   "mode",
   "constraints",
   "guards",
   "sensitivity",
   "refine",
-  "baselines",
   "text",
-  "rerankSet",
   "context",
   "chunks",
   "gpuLayers",
 ];
+/** What the plan and its controls depend on besides. */
+const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
 
 /** How a message speaks of what was asked. */
 const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
@@ -109,9 +107,18 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   gpuLayers: "--gpu-layers",
 };
 
-/** The first thing that makes the finished work of another request: its analysis, and its rows where there are any. */
-export function firstDifference(before: RunAsked, now: RunAsked, rows: boolean): string | undefined {
-  const key = [...OF_ANALYSIS, ...(rows ? OF_ROWS : [])].find((name) => !same(before[name], now[name]));
+/** What of a run is finished, besides its analysis. */
+export type Finished = "analysis" | "points" | "rows";
+
+const BESIDES: Readonly<Record<Finished, readonly (keyof RunAsked)[]>> = {
+  analysis: [],
+  points: OF_POINTS,
+  rows: OF_ROWS,
+};
+
+/** The first thing that makes the finished work that of another request. */
+export function firstDifference(before: RunAsked, now: RunAsked, finished: Finished): string | undefined {
+  const key = [...OF_ANALYSIS, ...BESIDES[finished]].find((name) => !same(before[name], now[name]));
   if (key === undefined) return undefined;
   return `${WORDS[key] ?? key} was ${inWords(before[key])}, now ${inWords(now[key])}`;
 }

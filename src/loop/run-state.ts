@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileExists, writeError, writeFileAside } from "../aside-file.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { PRISM_VERSION } from "../version.ts";
-import { firstDifference } from "./asked.ts";
+import { type Finished, firstDifference } from "./asked.ts";
 import { RUN_SCHEMA, type Run, type RunAsked } from "./run-document.ts";
 
 export interface RunDirectory {
@@ -75,13 +75,20 @@ async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | 
   });
   if (text === undefined) return undefined;
   const found = parseRun(text, directory.state);
-  const difference = firstDifference(found.asked, asked, found.rows.length > 0);
+  const finished = finishedOf(found);
+  const difference = firstDifference(found.asked, asked, finished);
   if (difference === undefined) return found;
   // Nothing that depends on it was finished.
-  if (found.rows.length === 0 && !(await fileExists(directory.analysis))) return undefined;
+  if (finished === "analysis" && !(await fileExists(directory.analysis))) return undefined;
   throw new UsageError(
     `${directory.path} holds a run that was asked something else: ${difference}; give another --out, or --force to replace it`,
   );
+}
+
+/** How far a run came. Whether a refinement was accepted depends on the budget, as rows do. */
+function finishedOf({ rows, sweep, refinement }: Run): Finished {
+  if (rows.length > 0 || refinement !== undefined) return "rows";
+  return sweep === undefined ? "analysis" : "points";
 }
 
 /** Names a run gives its models and evaluations (candidates.ts). */

@@ -144,4 +144,15 @@ describe("a refined run", () => {
     const { refine: _, ...without } = options(paperEngine());
     await expect(run(without)).rejects.toThrow(/--refine was 12, now not given/);
   });
+
+  it("is not taken for one of another budget where it ended before its first row", async () => {
+    const onStage = (stage: string) => {
+      if (stage.startsWith("planned for")) throw new InterruptedError();
+    };
+    await expect(run(options(paperEngine(), { onStage }))).rejects.toThrow(InterruptedError);
+    const state = JSON.parse(await readFile(join(out, "state.json"), "utf8")) as Run;
+    expect({ refined: state.refinement !== undefined, rows: state.rows.length }).toEqual({ refined: true, rows: 0 });
+    const smaller = run(options(paperEngine(), { budget: { kind: "like", fileType: "Q3_K_M" } }));
+    await expect(smaller).rejects.toThrow(/asked something else: the budget was/);
+  });
 });

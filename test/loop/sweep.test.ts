@@ -78,6 +78,20 @@ describe("a quality", () => {
     expect(rest.calls.some((call) => call.startsWith("roundTrip"))).toBe(false);
   });
 
+  it("is searched among the points of an interrupted search, but never among those of another text", async () => {
+    let scored = 0;
+    const dying = paperEngine((call) => {
+      if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
+    });
+    await expect(run(options(dying, { target }))).rejects.toThrow("killed");
+    const other = join(dir, "other.txt");
+    await writeFile(other, "Pack my box with five dozen liquor jugs. ".repeat(20));
+    const refused = run(options(paperEngine(), { target, text: other }));
+    await expect(refused).rejects.toThrow(/asked something else: --text was SHA-256/);
+    const easier = { measure: "kld", limit: 1000 / 61_000 } as const;
+    expect((await run(options(paperEngine(), { target: easier }))).target?.limit).toBe(easier.limit);
+  });
+
   it("that no file has is refused as infeasible, with the best there was", async () => {
     const hopeless = { measure: "kld", limit: 1e-6 } as const;
     const error = await run(options(paperEngine(), { target: hopeless })).catch((thrown: unknown) => thrown);
