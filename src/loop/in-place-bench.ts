@@ -3,7 +3,7 @@
  * copy are what the loaded model computes with. Neither a file is quantized nor a model loaded for a probe. Before the
  * bench is trusted, a degraded tensor must change the scores, and putting it back must restore them to the bit.
  */
-import { constants, copyFile, mkdir } from "node:fs/promises";
+import { constants, copyFile, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { EvaluationTokens, LoadedModel, RewrittenTensor } from "../engine/engine.ts";
 import { EngineError } from "../errors.ts";
@@ -30,6 +30,11 @@ export async function openInPlaceBench(options: ProbeBenchOptions): Promise<Prob
   const first = copy.paths[0] as string;
   const loading = { model: first, context, threads, gpuLayers, mapped: true, ...(signal ? { signal } : {}) };
   const model = await engine.load(loading);
+  const close = async () => {
+    await model.close();
+    // its bytes are wanted for the models of the run
+    await rm(copy.folder, { recursive: true, force: true });
+  };
   try {
     const text = await options.textOf(model);
     const refer = async (tokens: EvaluationTokens) => {
@@ -41,17 +46,19 @@ export async function openInPlaceBench(options: ProbeBenchOptions): Promise<Prob
         gpuLayers,
         ...(signal ? { signal } : {}),
       });
-      // decoded anew it would be as degraded as what is compared with it
-      if ("loaded" in reference) throw new InPlaceRefused("the reference's logits don't fit the disk");
+      // decoded anew it would be as degraded as what is compared with it; trials are compared while nothing is
+      if ("loaded" in reference && tokens === text.probes) {
+        throw new InPlaceRefused("the reference's logits don't fit the disk");
+      }
       return reference;
     };
     const degrade = degraderOf(options, source.model, copy, model);
-    const bench: ProbeBench = { kind: "in-place", text, refer, degrade, close: () => model.close() };
+    const bench: ProbeBench = { kind: "in-place", text, refer, degrade, close };
     await refer(text.probes);
     await checkBench(bench, options, model);
     return bench;
   } catch (error) {
-    await model.close();
+    await close();
     throw error;
   }
 }
@@ -66,6 +73,7 @@ async function describeSource(path: string) {
 }
 
 interface Copy {
+  readonly folder: string;
   readonly paths: readonly string[];
 }
 
@@ -84,7 +92,7 @@ async function copyModel(model: Model, scratch: string): Promise<Copy> {
     await copyFile(path, to, constants.COPYFILE_FICLONE);
     paths.push(to);
   }
-  return { paths };
+  return { folder, paths };
 }
 
 function degraderOf(

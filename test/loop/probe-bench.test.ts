@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import type { Analysis } from "../../src/analyze/analysis.ts";
 import { uniformSensitivity } from "../../src/analyze/sensitivity.ts";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, EvaluationTokens, LoadedModel } from "../../src/engine/engine.ts";
+import { DEFAULT_CACHE_LIMIT_BYTES } from "../../src/evaluate/evaluate-options.ts";
 import { measureProbe } from "../../src/loop/measure-probe.ts";
 import { openProbeBench, type ProbeBench, type ProbeBenchOptions } from "../../src/loop/probe-bench.ts";
 import { planFromTypes } from "../../src/plan/plan-from-types.ts";
@@ -115,6 +116,25 @@ describe.skipIf(process.platform === "win32")("probes in place", () => {
     const mean = kld.reduce((sum, value) => sum + value, 0) / kld.length;
     expect(simulated.kld / mean).toBeGreaterThan(0.7);
     expect(simulated.kld / mean).toBeLessThan(1.3);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("a bench in place", () => {
+  it("decodes the reference of a trial beside it where its logits don't fit, and removes its copy", async () => {
+    const scratch = join(dir, "scratch-full");
+    const full = await openProbeBench(options({ scratch }));
+    // more than the logits may take, without a block on the disk
+    await writeFile(join(scratch, "logits", "other.logits"), "");
+    await truncate(join(scratch, "logits", "other.logits"), 2 * DEFAULT_CACHE_LIMIT_BYTES);
+    expect(await full.refer(full.text.probes)).toHaveProperty("logits");
+    const reference = await full.refer(full.text.trial);
+    expect(reference).toHaveProperty("loaded");
+    const same = await engine.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
+    const { kld = [] } = await same.score({ tokens: full.text.trial, first: 0, count: 4, reference });
+    await same.close();
+    for (const value of kld) expect(Math.abs(value)).toBeLessThan(1e-4);
+    await full.close();
+    expect(await readdir(scratch)).toEqual(["logits"]);
   });
 });
 
