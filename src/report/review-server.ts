@@ -49,29 +49,31 @@ export async function startReview(options: ReviewOptions): Promise<ReviewServer>
   };
   const file = await openPlanFile(options);
   let port = options.port;
+  // browsers send the cookies of a host to all of its ports: two reviews must not take each other's
+  const cookieName = () => `${COOKIE}-${port}`;
   guard(app, () => [`${HOST}:${port}`, `localhost:${port}`]);
   let spent = false;
   app.get<{ Querystring: { token?: string } }>("/", async (request, reply) => {
     const { token } = request.query;
     if (token !== undefined && !spent && isSame(token, secrets.token)) {
       spent = true;
-      const cookie = `${COOKIE}=${secrets.session}; HttpOnly; SameSite=Strict; Path=/`;
+      const cookie = `${cookieName()}=${secrets.session}; HttpOnly; SameSite=Strict; Path=/`;
       return reply.header("set-cookie", cookie).redirect("/", 303);
     }
-    if (!hasSession(request, secrets.session)) return refuse(reply, 403, NO_SESSION);
+    if (!hasSession(request, cookieName(), secrets.session)) return refuse(reply, 403, NO_SESSION);
     return reply.type("text/html; charset=utf-8").send(await file.page());
   });
   // the body stays text: readPlan checks it as it checks a file
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => done(null, body));
   app.put("/plan", async (request, reply) => {
-    if (!hasSession(request, secrets.session)) return refuse(reply, 403, NO_SESSION);
+    if (!hasSession(request, cookieName(), secrets.session)) return refuse(reply, 403, NO_SESSION);
     const { origin } = request.headers;
     if (origin !== `http://${request.headers.host}`) {
       return refuse(reply, 403, "Not saved: the request is not from the page of prism review.");
     }
     try {
-      return { message: await file.save(String(request.body)) };
+      return await file.save(String(request.body), request.headers["if-match"]);
     } catch (error) {
       if (error instanceof PrismError) return refuse(reply, 409, `Not saved: ${showName(error.message, 600)}`);
       throw error;
@@ -111,9 +113,9 @@ function refuse(reply: FastifyReply, status: number, message: string): FastifyRe
   return reply.code(status).send({ message });
 }
 
-function hasSession(request: FastifyRequest, session: string): boolean {
+function hasSession(request: FastifyRequest, name: string, session: string): boolean {
   const cookies = (request.headers.cookie ?? "").split(/;\s*/);
-  return cookies.some((cookie) => isSame(cookie, `${COOKIE}=${session}`));
+  return cookies.some((cookie) => isSame(cookie, `${name}=${session}`));
 }
 
 function isSame(a: string, b: string): boolean {
@@ -121,32 +123,53 @@ function isSame(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 
-/** The opened file: its page, and saving to it unless somebody else wrote it meanwhile. */
+interface Saved {
+  readonly message: string;
+  /** Of the file as it is now: the next save of this page is made from it. */
+  readonly version: string;
+}
+
+/** The opened file: its page, and saving to it unless somebody else, another page too, wrote it meanwhile. */
 async function openPlanFile({ path, onSave }: ReviewOptions) {
-  let text = await readFile(path, "utf8");
-  let plan = readPlan(text, path);
+  const name = showName(basename(path), 40);
+  const read = async () => {
+    const text = await readFile(path, "utf8");
+    return { plan: readPlan(text, path), version: versionOf(text) };
+  };
+  await read();
   let saves = 0;
+  let last: Promise<unknown> = Promise.resolve();
+  const save = async (body: string, version: string | undefined): Promise<Saved> => {
+    const edited = readPlan(body, "the plan from the page");
+    const there = await read();
+    if (there.version !== version) {
+      throw new FormatError(path, "was changed since the page was loaded, by another page or program; reload the page");
+    }
+    checkSameModel(there.plan, edited, path);
+    const next = serializePlan(edited);
+    await writeFileAside(path, next);
+    saves++;
+    onSave?.(edited);
+    return { message: `Saved to ${name}.`, version: versionOf(next) };
+  };
   return {
     saves: () => saves,
     async page() {
-      text = await readFile(path, "utf8");
-      plan = readPlan(text, path);
-      return renderReport({ plan }, { review: { file: showName(basename(path), 40) } });
+      const { plan, version } = await read();
+      return renderReport({ plan }, { review: { file: name, version } });
     },
-    async save(body: string): Promise<string> {
-      const edited = readPlan(body, "the plan from the page");
-      checkSameModel(plan, edited, path);
-      if ((await readFile(path, "utf8")) !== text) {
-        throw new FormatError(path, "was changed by another program since the page was loaded; reload the page");
-      }
-      const next = serializePlan(edited);
-      await writeFileAside(path, next);
-      [text, plan] = [next, edited];
-      saves++;
-      onSave?.(edited);
-      return `Saved to ${showName(basename(path), 40)}.`;
+    /** `version`: of the file that the page was made from. One after another: each looks at what the last one left. */
+    save(body: string, version: string | undefined): Promise<Saved> {
+      const turn = last.then(() => save(body, version));
+      last = turn.catch(() => undefined);
+      return turn;
     },
   };
+}
+
+/** As an entity tag. */
+function versionOf(text: string): string {
+  return `"${createHash("sha256").update(text).digest("hex")}"`;
 }
 
 function checkSameModel(opened: Plan, edited: Plan, path: string): void {

@@ -54,8 +54,13 @@ describe("prism review", () => {
   });
   afterEach(() => server.close());
 
-  const save = (headers: Record<string, string>, body = serializePlan(edited)) =>
+  /** What the page says it was made from. */
+  const versionOf = (page: string) => JSON.parse(/"version":("\\"[0-9a-f]{64}\\"")/.exec(page)?.[1] ?? '""') as string;
+  const version = async () => versionOf((await ask(`${origin}/`, { headers: { cookie } })).text);
+  const put = (headers: Record<string, string>, body = serializePlan(edited)) =>
     ask(`${origin}/plan`, { method: "PUT", headers: { "content-type": "application/json", ...headers }, body });
+  const save = async (headers: Record<string, string>, body?: string) =>
+    put({ "if-match": await version(), ...headers }, body);
 
   it("exchanges the token once for a cookie that scripts and other sites can't use, and serves the page to it", async () => {
     expect((await ask(server.url)).status).toBe(403);
@@ -77,7 +82,10 @@ describe("prism review", () => {
   });
 
   it("saves what its page sends, to the opened file and nowhere else", async () => {
-    expect(await save({ cookie, origin })).toMatchObject({ status: 200, text: '{"message":"Saved to plan.json."}' });
+    expect(await save({ cookie, origin })).toMatchObject({
+      status: 200,
+      text: expect.stringContaining('"message":"Saved to plan.json."'),
+    });
     expect(readFileSync(path, "utf8")).toBe(serializePlan(edited));
     expect(server.saves()).toBe(1);
     expect(readdirSync(folder.path)).toEqual(["plan.json"]);
@@ -116,13 +124,33 @@ describe("prism review", () => {
   });
 
   it("does not write over what another program wrote", async () => {
+    const opened = await version();
     const other = serializePlan(replan(plan, { budget: { kind: "like", fileType: "Q6_K" } }));
     writeFileSync(path, other);
-    expect(await save({ cookie, origin })).toMatchObject({ status: 409 });
+    // another page that knows of it does not help this one
+    const reloaded = await version();
+    expect(await put({ cookie, origin, "if-match": opened })).toMatchObject({ status: 409 });
+    expect(await put({ cookie, origin })).toMatchObject({ status: 409 });
     expect(readFileSync(path, "utf8")).toBe(other);
-    // the page of now knows of it
-    await ask(`${origin}/`, { headers: { cookie } });
-    expect((await save({ cookie, origin })).status).toBe(200);
+    expect((await put({ cookie, origin, "if-match": reloaded })).status).toBe(200);
+  });
+
+  it("takes one of two saves from the same content, and the next from what it answered", async () => {
+    const opened = await version();
+    const answers = await Promise.all([1, 2].map(() => put({ cookie, origin, "if-match": opened })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
+    const saved = answers.find(({ status }) => status === 200)?.text ?? "";
+    expect((await put({ cookie, origin, "if-match": versionOf(saved) })).status).toBe(200);
+    expect(server.saves()).toBe(2);
+  });
+
+  it("leaves a second review its own cookie: a browser sends both to both", async () => {
+    const other = await startReview({ path, port: 0 });
+    const entered = await ask(other.url);
+    await other.close();
+    const second = String(entered.headers["set-cookie"]).split(";")[0] as string;
+    expect(second.split("=")[0]).not.toBe(cookie.split("=")[0]);
+    expect((await ask(`${origin}/`, { headers: { cookie: `${cookie}; ${second}` } })).status).toBe(200);
   });
 
   it("serves nothing else", async () => {

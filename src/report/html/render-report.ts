@@ -15,13 +15,13 @@ import { renderSvg } from "../charts/render-svg.ts";
 import { modelName, renderHeading } from "./heading.ts";
 import { embedJson, html, type Markup } from "./markup.ts";
 import { renderProvenance } from "./provenance.ts";
-import { type ReportData, type ReportDocuments, reportData } from "./report-data.ts";
+import { type ReportData, type ReportDocuments, type ReviewedFile, reportData } from "./report-data.ts";
 import { renderRunTable, renderScores, renderTable } from "./tables.ts";
 import { renderWorkbench } from "./workbench.ts";
 
 export interface ReportOptions {
   /** The page is served and may save the plan to this file (prism review). */
-  readonly review?: { readonly file: string };
+  readonly review?: ReviewedFile;
 }
 
 /** Render a report of any of the documents, at least one. About 1 MB, most of it the page's program. */

@@ -17,6 +17,13 @@ export interface ReportDocuments {
   readonly ranking?: Ranking;
 }
 
+/** Where a page that prism review serves may save its plan. */
+export interface ReviewedFile {
+  readonly file: string;
+  /** What the file held when the page was made, as an entity tag: it is replaced only while it holds that. */
+  readonly version: string;
+}
+
 export interface ReportData {
   readonly prismVersion: string;
   readonly run?: Run;
@@ -27,7 +34,7 @@ export interface ReportData {
   /** The tensors of an analysis without a plan. */
   readonly tensors?: readonly MapTensor[];
   /** Served by prism review: the plan can be saved to this file. */
-  readonly review?: { readonly file: string };
+  readonly review?: ReviewedFile;
 }
 
 /** Significant digits of a metric: more than any picture shows. */

@@ -105,7 +105,7 @@ function mountPlan(first: Plan): void {
     whatIf.constrain(addPin(whatIf.constraints(), plan, at, type, what === "class"));
     byId("explain").querySelector<HTMLElement>(`[data-pin="${what}"]`)?.focus();
   });
-  mountSave(whatIf.plan);
+  mountSave(whatIf.plan, data.review);
   onPress(byId("what-if"), "export", (file) => {
     if (file === "plan.json") download(file, serializePlan(plan), "application/json");
     else downloadRecipe(plan, "recipe.sh");
