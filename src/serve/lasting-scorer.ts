@@ -1,4 +1,4 @@
-/** A scorer that is opened again after its engine's process ended: one bad request must not end a server. */
+/** A scorer that is opened again after its engine failed or its process ended: one bad request must not end a server. */
 import { EngineError } from "../errors.ts";
 import type { RerankScorer } from "../evaluate/rerank-scorer.ts";
 
@@ -14,7 +14,12 @@ export async function openLastingScorer(open: () => Promise<RerankScorer>): Prom
       try {
         return await current.score(request);
       } catch (error) {
-        if (error instanceof EngineError) current = undefined;
+        if (error instanceof EngineError) {
+          const failed = current;
+          current = undefined;
+          // where the process lives on, its model must not stay beside the next one; what counts is the first error
+          await failed.close().catch(() => undefined);
+        }
         throw error;
       }
     },
