@@ -17,7 +17,7 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
   return {
     model: options.model,
     fingerprint,
-    budget: options.target === undefined ? describeBudget(options.budget) : textOf(options.target),
+    budget: describeSize(options),
     ...(options.sweep === undefined ? {} : { sweep: options.sweep.map(describeBudget) }),
     mode: options.mode ?? "tensor",
     constraints: (options.constraints ?? []).map(describeConstraint),
@@ -41,6 +41,14 @@ export async function describeAsked(options: RunOptions, fingerprint: string, im
 
 function describeRefine({ probes, limitMs }: NonNullable<RunOptions["refine"]>): string {
   return limitMs === undefined ? String(probes) : "auto";
+}
+
+/** Where the size comes from: a sweep decides it unless it is given, a quality always. */
+function describeSize({ target, sweep = [], budget, budgetGiven }: RunOptions): string {
+  if (target !== undefined) return textOf(target);
+  return sweep.length > 0 && budgetGiven !== true
+    ? `the knee of the sweep, or ${describeBudget(budget)}`
+    : describeBudget(budget);
 }
 
 function describeBudget(budget: BudgetRequest): string {

@@ -103,13 +103,9 @@ async function refineOptions(
   begun: Run,
   unrefined: PlanOptions,
 ): Promise<{ planOptions: PlanOptions; refinement?: Refinement }> {
-  if (
-    options.refine === undefined ||
-    !source.measures.text ||
-    (begun.refinement === undefined && begun.rows.length > 0)
-  ) {
-    return { planOptions: unrefined };
-  }
+  // what was measured without probes is gone on with without them, though there were time for them now
+  const unrefinedBefore = begun.refinement === undefined && (begun.rows.length > 0 || begun.sweep !== undefined);
+  if (options.refine === undefined || !source.measures.text || unrefinedBefore) return { planOptions: unrefined };
   const { refinement } = begun;
   if (refinement !== undefined) {
     if (!refinement.accepted) return { planOptions: unrefined, refinement };

@@ -68,7 +68,7 @@ function pointCandidate(plan: Plan, directory: RunDirectory, imatrix: EngineImat
   };
 }
 
-/** The largest preset that is no larger than the plan, so that each size has a file to beat. */
+/** The preset nearest in size to the plan, so that each size has a file to beat. */
 async function measurePreset(
   bench: PointBench,
   plan: Plan,

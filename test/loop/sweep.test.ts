@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { uniformSensitivity } from "../../src/analyze/sensitivity.ts";
-import { InfeasibleError } from "../../src/errors.ts";
+import { InfeasibleError, InterruptedError } from "../../src/errors.ts";
 import { type RunOptions, run } from "../../src/loop/run.ts";
 import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
 import { writePaperSource } from "./paper-source.ts";
@@ -119,11 +119,28 @@ describe("a sweep", () => {
     expect(kinds).toContain("plan");
   });
 
+  it("is another run with a budget than with its knee", async () => {
+    await run(options(paperEngine(), { sweep }));
+    const given = run(options(paperEngine(), { sweep, budgetGiven: true }));
+    await expect(given).rejects.toThrow(/the budget was the knee of the sweep, or --like Q4_K_M, now --like Q4_K_M/);
+  });
+
+  it("goes on without probes where its first point was measured without", async () => {
+    const interrupted = paperEngine((call) => {
+      if (call.startsWith("quantize preset")) throw new InterruptedError();
+    });
+    const stopped = run(options(interrupted, { sweep, refine: { probes: 4, limitMs: 0 } }));
+    await expect(stopped).rejects.toThrow(InterruptedError);
+    const resumed = await run(options(paperEngine(), { sweep, refine: { probes: 4, limitMs: 1e9 } }));
+    expect(resumed.refinement).toBeUndefined();
+    expect(resumed.rows.length).toBeGreaterThan(3);
+  });
+
   it("takes its knee for the plan where no budget is given", async () => {
     const result = await run(options(paperEngine(), { sweep }));
     const bend = result.sweep?.points.find(({ label }) => label === result.sweep?.knee);
     const plan = result.rows.find(({ kind }) => kind === "plan");
-    if (bend === undefined) expect(result.asked.budget).toBe("--like Q4_K_M");
+    if (bend === undefined) expect(result.asked.budget).toBe("the knee of the sweep, or --like Q4_K_M");
     else expect(plan?.fileBytes).toBe(bend.fileBytes);
   });
 });
