@@ -70,7 +70,8 @@ export async function analyze(file: ModelFile, facts: ModelFacts, options: Analy
   const { imatrix, engine, backend, seed } = options;
   if (imatrix) checkImatrix(imatrix, model);
   const measurements = await measureTensors(file, options);
-  const tensors = withPositions(measurements, facts.layers);
+  // every layer has a tensor; the count that a damaged file gives may be any
+  const tensors = withPositions(measurements, Math.min(facts.layers, measurements.length));
   return {
     schema: ANALYSIS_SCHEMA,
     prismVersion: PRISM_VERSION,

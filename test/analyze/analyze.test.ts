@@ -48,6 +48,16 @@ describe("an analysis", () => {
     expect(readAnalysis(JSON.stringify(analysis), "a.json")).toEqual(analysis);
   });
 
+  test("takes no more layers than a file has tensors, whatever its block_count says", async () => {
+    const options = { engine: blockEngine(), backend, seed: 1, threads: 2 };
+    const damaged = await analyze(
+      memoryModel([gaussian("blk.0.ffn_down.weight", [64, 900], 3)], []),
+      { ...facts, layers: 2 ** 40 },
+      options,
+    );
+    expect(damaged.tensors[0]?.metrics?.spectralPosition).toBe(0);
+  });
+
   test("says why a tensor is left alone", () => {
     expect(tensor("output_norm.weight")).toMatchObject({ eligible: false, ineligibleReason: "one-dimensional" });
     expect(tensor("output_norm.weight")?.distortion).toBeUndefined();
