@@ -1,17 +1,24 @@
 /**
  * Outputs are written aside and renamed: under its final name a file is either whole or the one that stood there before.
  */
+import { createHash } from "node:crypto";
 import { constants, rmSync } from "node:fs";
 import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError } from "./errors.ts";
 
 /** Files under way in this process: removed when it is interrupted. */
 const underWay = new Set<string>();
 
+/** Process ids are those of one machine or container; folders may be shared by several. */
+const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+/** A half-written file of another machine, untouched this long, was abandoned. */
+const ABANDONED_MS = 24 * 3_600_000;
+
 /** Where `path` is written until it is whole: in the same folder, so that the rename can't cross file systems. */
 export function asideName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.part`);
+  return join(dirname(path), `.${basename(path)}.${process.pid}-${MACHINE}.part`);
 }
 
 /**
@@ -50,9 +57,17 @@ async function removeAbandoned(path: string): Promise<void> {
   const [before, after] = [`.${basename(path)}.`, ".part"];
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(before) || !name.endsWith(after)) continue;
-    const writer = name.slice(before.length, -after.length);
-    if (/^\d+$/.test(writer) && !isRunning(Number(writer))) await rm(join(dirname(path), name), { force: true });
+    const [, writer, machine] = /^(\d+)-([0-9a-f]{8})$/.exec(name.slice(before.length, -after.length)) ?? [];
+    if (writer === undefined) continue;
+    const aside = join(dirname(path), name);
+    const abandoned = machine === MACHINE ? !isRunning(Number(writer)) : await isOld(aside);
+    if (abandoned) await rm(aside, { force: true });
   }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS;
 }
 
 function isRunning(processId: number): boolean {

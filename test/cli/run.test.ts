@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { asideName } from "../../src/aside-file.ts";
 import type { Evaluation } from "../../src/evaluate/evaluation.ts";
 import type { Run } from "../../src/loop/run-document.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
@@ -51,7 +52,8 @@ describe("prism run", () => {
     const third = await stopAt("evaluating plan", "SIGKILL");
     expect(third.code).toBeNull();
     expect(third.stderr).not.toContain("analyzing");
-    await writeFile(join(dir, "out", "models", ".plan.gguf.4194305.part"), "what a killed process left");
+    const abandoned = asideName(join(dir, "out", "models", "plan.gguf")).replace(`.${process.pid}-`, ".4194305-");
+    await writeFile(abandoned, "what a killed process left");
 
     const last = await runIt("--json", "--require", "bpw>20", "--require", "bpw<20");
     expect(last.stderr).not.toMatch(/analyzing|quantizing plan/);

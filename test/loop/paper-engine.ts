@@ -129,6 +129,6 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
   };
 }
 
-const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.\d+\.part$/, "$1");
+const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.[\w-]+\.part$/, "$1");
 
 const baseName = (path: string) => path.replace(/^.*[/\\]/, "");

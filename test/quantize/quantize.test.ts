@@ -1,8 +1,21 @@
-import { copyFile, link, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { uniformSensitivity } from "../../src/analyze/sensitivity.ts";
+import { asideName } from "../../src/aside-file.ts";
 import type { QuantizeJob } from "../../src/engine/engine.ts";
 import { EngineError, FileError, FormatError, InterruptedError, PrismError, UsageError } from "../../src/errors.ts";
 import { isQuantizedType } from "../../src/ggml/tensor-types.ts";
@@ -64,7 +77,7 @@ describe("quantize", () => {
     const file = await quantize(specTo(join(out, "deep", "model.gguf")), { engine, threads: 2 });
     expect(file.fileBytes).toBe(plan.predicted.fileBytes);
     expect(await readdir(join(out, "deep"))).toEqual(["model.gguf"]);
-    expect(engine.jobs[0]?.output).toMatch(/\.model\.gguf\.\d+\.part$/);
+    expect(engine.jobs[0]?.output).toMatch(/\.model\.gguf\.\d+-[0-9a-f]{8}\.part$/);
     expect(await isQuantized(specTo(file.path))).toBe(true);
   });
 
@@ -90,12 +103,20 @@ describe("quantize", () => {
     }
   });
 
-  it("removes what a killed process left of the same file, and leaves a living one's", async () => {
-    const dead = ".model.gguf.4194305.part"; // above the largest process id of Linux
-    const living = `.model.gguf.${process.ppid}.part`;
-    for (const name of [dead, living, ".model.gguf.notes.part"]) await writeFile(join(out, name), "half");
+  it("removes what a killed process left of the same file, and leaves a living one's and another machine's", async () => {
+    const machine = /-([0-9a-f]{8})\.part$/.exec(asideName("x"))?.[1] ?? "";
+    const gone = 4194305; // above the largest process id of Linux
+    const dead = `.model.gguf.${gone}-${machine}.part`;
+    const forgotten = `.model.gguf.${gone}-00000000.part`;
+    const kept = [
+      `.model.gguf.${process.ppid}-${machine}.part`,
+      `.model.gguf.${gone}-11111111.part`,
+      ".model.gguf.notes.part",
+    ];
+    for (const name of [dead, forgotten, ...kept]) await writeFile(join(out, name), "half");
+    await utimes(join(out, forgotten), 1, 1);
     await quantize(specTo(join(out, "model.gguf")), { engine: fakeEngine(writePlanned()), threads: 2 });
-    expect((await readdir(out)).sort()).toEqual([living, ".model.gguf.notes.part", "model.gguf"].sort());
+    expect((await readdir(out)).sort()).toEqual([...kept, "model.gguf"].sort());
   });
 
   it("refuses an existing output without force", async () => {
