@@ -9,7 +9,7 @@ import { FormatError } from "../errors.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { isHead, type TensorRole, tensorRole } from "../ggml/tensor-class.ts";
 import type { Analysis, TensorAnalysis } from "./analysis.ts";
-import { fromDensity, type Sensitivity } from "./sensitivity.ts";
+import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 
 export const PRIOR_SCHEMA = "prism.prior/1";
 
@@ -91,7 +91,7 @@ export function sensitivityFromPrior(analysis: Analysis, prior: Prior): Sensitiv
     const kind = priorKind(tensor, facts);
     const place = kind.place === undefined ? 0 : (prior.places[kind.place] ?? 0);
     const known = (prior.classes[kind.class] ?? prior.roles[kind.role] ?? 0) + place + (own[kind.name] ?? 0);
-    return Math.exp(known - prior.sizeExponent * Math.log(tensor.elements / meanElements));
+    return Math.exp(known - prior.sizeExponent * Math.log(tensor.elements / meanElements)) * importanceScale(tensor);
   };
   return { mode: "prior", version: prior.version, lossUnit: "relative", values: fromDensity(analysis, density) };
 }

@@ -8,7 +8,7 @@ import type { FileType } from "../ggml/file-types.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
 import type { Analysis } from "./analysis.ts";
-import { fromDensity, type Sensitivity } from "./sensitivity.ts";
+import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 import { priorSensitivity } from "./sensitivity-prior.ts";
 
 /** Every K-quant preset: what they agree on stands out, and no budget has rules of its own. */
@@ -50,9 +50,10 @@ function stockValues(analysis: Analysis, belief: number): ReadonlyMap<string, nu
   const { facts, tensors } = analysis;
   const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
   const mixes = PRESETS.map((preset) => stockTypes(facts, sources, preset));
-  return fromDensity(analysis, ({ name, sourceType }) => {
+  return fromDensity(analysis, (tensor) => {
+    const { name, sourceType } = tensor;
     const bits = mixes.reduce((sum, mix) => sum + bitsPerWeight(mix.get(name) ?? sourceType), 0) / mixes.length;
-    return 4 ** (belief * bits);
+    return 4 ** (belief * bits) * importanceScale(tensor);
   });
 }
 

@@ -34,15 +34,30 @@ const DIRECTION: Readonly<Record<SummaryMetric, 1 | -1>> = {
   spectralPosition: 1,
 };
 
+/** D(Q4_K) of Gaussian weights without an importance matrix (measured); trained tensors are within 10 % of it. */
+const PLAIN_Q4_K = 5.09e-3;
+
+/**
+ * Put a distortion weighted by an importance matrix back on the scale of the unweighted one, which densities are about:
+ * the factor on a tensor's density, 1 without a matrix. Where a few inputs hold most of the importance, as in ffn_down,
+ * the weighted D of every type is several times smaller, and the model does not mind damage there that much less: with
+ * s = elements the plan starved just those tensors (docs/imatrix.md).
+ */
+export function importanceScale({ importance, distortion }: TensorAnalysis): number {
+  const weighted = importance === "used" ? distortion?.Q4_K?.value : undefined;
+  return weighted === undefined || weighted === 0 ? 1 : PLAIN_Q4_K / weighted;
+}
+
 /** Weigh every weight alike: density 1. */
 export function uniformSensitivity(analysis: Analysis): Sensitivity {
-  return { mode: "uniform", version: "1", lossUnit: "relative", values: fromDensity(analysis, () => 1) };
+  return { mode: "uniform", version: "1", lossUnit: "relative", values: fromDensity(analysis, importanceScale) };
 }
 
 /** Weigh by the composite of the seven metrics, one density per class: exp(0.7·S). */
 export function prismSensitivity(analysis: Analysis): Sensitivity {
   const scores = compositeScores(analysis.tensors);
-  const density = (tensor: TensorAnalysis) => Math.exp(DENSITY_LOG_SD * (scores.get(tensor.class) ?? 0));
+  const density = (tensor: TensorAnalysis) =>
+    Math.exp(DENSITY_LOG_SD * (scores.get(tensor.class) ?? 0)) * importanceScale(tensor);
   return { mode: "prism", version: "1", lossUnit: "relative", values: fromDensity(analysis, density) };
 }
 

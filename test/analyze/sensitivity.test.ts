@@ -5,6 +5,7 @@ import { parseDensities, sensitivityFromDensities } from "../../src/analyze/dens
 import { rankNormalScores } from "../../src/analyze/rank-normal.ts";
 import {
   compositeScores,
+  importanceScale,
   prismSensitivity,
   type Sensitivity,
   uniformSensitivity,
@@ -50,8 +51,8 @@ const TENSORS: readonly TensorAnalysis[] = [
 ];
 
 function analysisOf(tensors: readonly TensorAnalysis[]): Analysis {
-  // The sensitivities read nothing but the tensors, and which model it is.
-  return { tensors, model: { headerHash: "ab" } } as unknown as Analysis;
+  // The sensitivities read nothing but the tensors, and which model it is, of which architecture.
+  return { tensors, facts: { arch: "llama", layers: 2 }, model: { headerHash: "ab" } } as unknown as Analysis;
 }
 
 const ANALYSIS = analysisOf(TENSORS);
@@ -59,6 +60,38 @@ const ANALYSIS = analysisOf(TENSORS);
 function densities({ values }: Sensitivity): number[] {
   return TENSORS.filter((t) => t.eligible).map((t) => (values.get(t.name) ?? Number.NaN) / t.elements);
 }
+
+describe("importanceScale", () => {
+  const measured = {
+    ...tensor("ffn_down", 0, 4096, metricsOf(0)),
+    distortion: { Q4_K: { value: 1.018e-3, se: 1e-5 } },
+  };
+
+  it("weighs a tensor whose weighted distortion is small as if it were not", () => {
+    expect(importanceScale({ ...measured, importance: "used" })).toBeCloseTo(5, 10);
+  });
+
+  it.each([undefined, "missing", "mismatch"] as const)("leaves a tensor alone whose importance is %s", (importance) => {
+    expect(importanceScale(importance === undefined ? measured : { ...measured, importance })).toBe(1);
+  });
+
+  it("leaves a tensor alone that can't be Q4_K, or has no power", () => {
+    expect(importanceScale({ ...measured, importance: "used", distortion: {} })).toBe(1);
+    expect(importanceScale({ ...measured, importance: "used", distortion: { Q4_K: { value: 0, se: 0 } } })).toBe(1);
+  });
+
+  it("is in every sensitivity that was not measured on the model", () => {
+    const model = analysisOf([
+      { ...measured, importance: "used" },
+      { ...measured, name: "blk.1.ffn_down.weight", layer: 1, importance: "missing" },
+    ]);
+    for (const mode of ["uniform", "prior", "prism"]) {
+      const { values } = parseSensitivity(mode)(model);
+      const [used = 0, missing = 0] = [values.get("blk.0.ffn_down.weight"), values.get("blk.1.ffn_down.weight")];
+      expect(used / missing).toBeCloseTo(5, 10);
+    }
+  });
+});
 
 describe("class summary", () => {
   it("averages metrics by elements and leaves ineligible tensors out", () => {
