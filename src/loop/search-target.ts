@@ -24,7 +24,7 @@ export async function searchTarget(
 ): Promise<Found> {
   const range = bytesRange(options);
   const tried = new Map<number, TargetPoint>();
-  let plan: Plan | undefined = makePlan(options);
+  let plan: Plan | undefined = firstPlan(options, range.least);
   while (plan !== undefined && !tried.has(plan.predicted.fileBytes)) {
     const point = targetPoint(target, await measure(plan));
     if (point === undefined) throw new InfeasibleError(`no ${target.measure} was measured; nothing can be searched`);
@@ -62,6 +62,16 @@ function bytesRange(options: PlanOptions): { least: number; most: number } {
     throw error;
   }
   return { least: 1, most };
+}
+
+/** At the budget of the options, which nobody asked for: where constraints don't fit it, the smallest that holds them. */
+function firstPlan(options: PlanOptions, leastBytes: number): Plan {
+  try {
+    return makePlan(options);
+  } catch (error) {
+    if (!(error instanceof InfeasibleError)) throw error;
+    return makePlan({ ...options, budget: { kind: "fileBytes", value: leastBytes } });
+  }
 }
 
 /** The plan whose predicted loss is nearest to the one wanted, by bisection over the bytes. */

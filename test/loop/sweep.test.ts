@@ -92,6 +92,16 @@ describe("a quality", () => {
     expect((await run(options(paperEngine(), { target: easier }))).target?.limit).toBe(easier.limit);
   });
 
+  it("is searched from the smallest file that holds the constraints where they don't fit the size it begins with", async () => {
+    const constraints = [{ kind: "floor", pattern: ".", type: "Q6_K" }] as const;
+    const result = await run(options(paperEngine(), { target: { measure: "kld", limit: 1 }, constraints }));
+    const plan = result.rows.find(({ kind }) => kind === "plan");
+    const preset = result.rows.find(({ label }) => label === "Q6_K");
+    expect(result.target?.fileBytes).toBe(plan?.fileBytes);
+    expect(plan?.bpw).toBeGreaterThan(6.5);
+    expect(plan?.fileBytes).toBeLessThanOrEqual(preset?.fileBytes ?? Number.POSITIVE_INFINITY);
+  });
+
   it("that no file has is refused as infeasible, with the best there was", async () => {
     const hopeless = { measure: "kld", limit: 1e-6 } as const;
     const error = await run(options(paperEngine(), { target: hopeless })).catch((thrown: unknown) => thrown);
