@@ -79,10 +79,13 @@ export function fitProbes(tensors: readonly ProbedTensor[], observations: readon
   };
 }
 
+/** Nats of KL divergence that a probe which showed nothing at all is taken to be below: the noise of 16-bit records. */
+const LEAST_KLD = 1e-9;
+
 /** What the log of a probe says and how surely. */
 export function logKld({ kld, se }: Pick<ProbeObservation, "kld" | "se">): { value: number; sd: number } {
   const bound = BOUND.standardErrors * se;
-  if (!(kld > bound)) return { value: Math.log(Math.max(bound, Number.MIN_VALUE)), sd: BOUND.sd };
+  if (!(kld > bound)) return { value: Math.log(Math.max(bound, LEAST_KLD)), sd: BOUND.sd };
   return { value: Math.log(kld), sd: Math.hypot(se / kld, ADDITIVITY_ERROR) };
 }
 

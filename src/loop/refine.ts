@@ -86,7 +86,9 @@ async function affordableProbes(
     );
     return undefined;
   }
-  options.onStage?.(`refining with ${affordable} probes, ${aboutSeconds(affordable * perProbeMs + besidesMs)}`);
+  const fewer = affordable < asked ? ` (${asked} would take ${aboutSeconds(asked * perProbeMs + besidesMs)})` : "";
+  const time = aboutSeconds(affordable * perProbeMs + besidesMs);
+  options.onStage?.(`refining with ${affordable} probes${fewer}, ${time}`);
   return affordable;
 }
 
@@ -179,8 +181,9 @@ function outcomeOf(trial: Tried | undefined, accepted: boolean): string {
   if (trial === undefined) return "the probes change no type: the plan stays as it was";
   const { difference, unrefinedKld, chunks } = trial;
   const percent = ((100 * difference.value) / unrefinedKld).toFixed(1);
-  const errors = (Math.abs(difference.value) / difference.se).toFixed(1);
-  const measured = `KLD ${percent} % on ${chunks} other chunks, ${errors} standard errors`;
+  const errors =
+    difference.se > 0 ? `, ${(Math.abs(difference.value) / difference.se).toFixed(1)} standard errors` : "";
+  const measured = `KLD ${percent} % on ${chunks} other chunks${errors}`;
   return accepted
     ? `refined plan kept: ${measured}`
     : `unrefined plan kept: the refined one is not surely better (${measured})`;

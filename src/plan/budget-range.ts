@@ -42,10 +42,13 @@ export function checkBudget(budget: BudgetRequest, { facts, headerBytes, tensors
   const fits = asked.tensorBytes === undefined ? least <= asked.fileBytes : leastTensorBytes <= asked.tensorBytes;
   if (fits) return;
   const count = (bytes: number) => bytes.toLocaleString("en-US");
-  const limit = asked.tensorBytes === undefined ? count(asked.fileBytes) : `${count(asked.tensorBytes)} of tensors`;
+  const [limit, smallestTakes] =
+    asked.tensorBytes === undefined
+      ? [`${count(asked.fileBytes)} bytes`, `the smallest file of this model takes ${count(least)}`]
+      : [`${count(asked.tensorBytes)} bytes of tensors`, `this model's take at least ${count(leastTensorBytes)}`];
   const remedy = hasImportance === undefined ? ", or give an imatrix, which allows smaller types" : "";
   throw new InfeasibleError(
-    `${asked.text} allows ${limit} bytes, but the smallest file of this model takes ${count(least)} ` +
+    `${asked.text} allows ${limit}, but ${smallestTakes} ` +
       `(${bpw(smallest).toFixed(3)} bits per weight); raise the budget${remedy}`,
     { minBytes: least, maxBytes: fileBytes(headerBytes, tensors) },
   );

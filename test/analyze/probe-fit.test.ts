@@ -97,6 +97,7 @@ describe("a fit of probes", () => {
 
   it("takes a KL divergence within its error for an upper bound only", () => {
     expect(logKld({ kld: -1e-8, se: 1e-7 })).toEqual({ value: Math.log(2e-7), sd: 1 });
+    expect(logKld({ kld: 0, se: 0 })).toEqual({ value: Math.log(1e-9), sd: 1 });
     expect(logKld({ kld: 1e-3, se: 5e-5 }).sd).toBeLessThan(0.2);
   });
 

@@ -123,8 +123,7 @@ async function reportCard(paths: readonly string[], options: ReportOptions): Pro
   const folder = options.output ?? own;
   if (folder === undefined) throw new UsageError("-o DIR: a card of several runs needs a folder of its own");
   const output = openOutput(options);
-  const isOwn = options.output === undefined;
-  const card = await writeCard(sources, folder, cardOptions(options), isOwn || (options.force ?? false), output.note);
+  const card = await writeCard(sources, folder, cardOptions(options), options.force ?? false, output.note);
   const files = card.models.flatMap((model) => model.files);
   const repository = options.repo ?? "OWNER/NAME";
   const uploads = files.map(({ path, publishAs }) => nextCommand("hf", "upload", repository, path, publishAs));
