@@ -35,6 +35,7 @@ const UNHEALTHY: Partial<Record<RunnableKind, FindingCode>> = {
   clip: "projector",
   "causal-reranker": "rank-markers-absent",
   "causal-reranker-untied": "rank-markers-absent",
+  "jina-reranker": "reranker-known-wrong",
 };
 
 describe("every code", () => {

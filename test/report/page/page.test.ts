@@ -90,7 +90,9 @@ describe.skipIf(noBrowser !== undefined)(`the page of a report${noBrowser ? ` ($
     const exported = await downloadPlan(report);
     writeFileSync(join(folder.path, "a.json"), JSON.stringify(analysis));
     const size = String(exported.budget.fileBytes);
-    const out = await prism(["plan", "a.json", "--size", size, "--json", "-o", "cli.json"], folder.path);
+    const { mode } = exported.sensitivity;
+    const asked = ["--size", size, "--sensitivity", mode];
+    const out = await prism(["plan", "a.json", ...asked, "--json", "-o", "cli.json"], folder.path);
     expect(out.stderr).toBe("");
     const fromCli = JSON.parse(out.stdout) as Plan;
     expect({ ...exported, createdAt: "" }).toEqual({ ...fromCli, createdAt: "" });
