@@ -79,7 +79,7 @@ export function fitProbes(tensors: readonly ProbedTensor[], observations: readon
   };
 }
 
-/** Nats of KL divergence that a probe which showed nothing at all is taken to be below: the noise of 16-bit records. */
+/** Nats that a probe which showed nothing at all is taken to be below. Chosen, far under any probe: keeps the log finite. */
 const LEAST_KLD = 1e-9;
 
 /** What the log of a probe says and how surely. */

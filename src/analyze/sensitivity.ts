@@ -34,7 +34,7 @@ const DIRECTION: Readonly<Record<SummaryMetric, 1 | -1>> = {
   spectralPosition: 1,
 };
 
-/** D(Q4_K) of Gaussian weights without an importance matrix (measured); trained tensors are within 10 % of it. */
+/** D(Q4_K) of Gaussian weights without an importance matrix (metrics.md); the bundled model's tensors are within 10 % of it. */
 const PLAIN_Q4_K = 5.09e-3;
 
 /**
