@@ -66,15 +66,21 @@ export function inspectPackage(name: string, from = import.meta.url): EnginePack
   const dir = join(root, "bins", name.slice(name.indexOf("/") + 1));
   if (!existsSync(dir)) return `${name} has no ${dir}`;
   const files = readdirSync(dir);
-  const library = (pattern: RegExp): string | undefined => {
-    const file = files.find((entry) => pattern.test(entry));
+  const [llama, ggml, ggmlBase] = (["llama", "ggml", "ggml-base"] as const).map((library) => {
+    const file = findLibrary(files, library);
     return file === undefined ? undefined : join(dir, file);
-  };
-  const llama = library(/^(lib)?llama(\.v[\d.]+)?\.(so|dylib|dll)$/);
-  const ggml = library(/^(lib)?ggml(\.v[\d.]+)?\.(so|dylib|dll)$/);
-  const ggmlBase = library(/^(lib)?ggml-base(\.v[\d.]+)?\.(so|dylib|dll)$/);
+  });
   if (llama === undefined || ggml === undefined || ggmlBase === undefined) return `${name} lacks libllama or libggml`;
   return { name, dir, llama, ggml, ggmlBase };
+}
+
+/**
+ * The file among `files` that is this library. Builds put what they are for and the release into the name, where they
+ * put them at all: libllama.so, libllama.v0.5.0.so, libllama.metal.v0.5.0.dylib, llama.cuda.v0.5.0.dll.
+ */
+function findLibrary(files: readonly string[], library: "llama" | "ggml" | "ggml-base"): string | undefined {
+  const pattern = new RegExp(`^(lib)?${library}(\\.[a-z]+)?(\\.v\\d[\\d.]*)?\\.(so|dylib|dll)$`);
+  return files.find((file) => pattern.test(file));
 }
 
 function packageRoot(name: string, from: string): string | undefined {

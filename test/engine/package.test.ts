@@ -7,6 +7,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { checkAbi } from "../../src/engine/child/check-abi.ts";
 import { findEnginePackage, inspectPackage, PACKAGE_VERSION, platformPackages } from "../../src/engine/package.ts";
 import { TENSOR_TYPES, type TensorType, tensorTypeFromId } from "../../src/ggml/tensor-types.ts";
+import packageFiles from "./package-files.json" with { type: "json" };
 
 let dir: string;
 let from: string;
@@ -53,6 +54,20 @@ describe("the package of a platform", () => {
 });
 
 describe("an installed package", () => {
+  // the files that npm lists of each build (of 3.21.1 where the registry had no 3.22.1 when they were read)
+  it.each(Object.entries(packageFiles))("of %s is found by the names of its files", async (name, { files }) => {
+    const bins = await install(name, PACKAGE_VERSION, files);
+    const found = inspectPackage(`@node-llama-cpp/${name}`, from);
+    if (typeof found === "string") throw new Error(found);
+    const named = [found.llama, found.ggml, found.ggmlBase].map((path) => path.slice(bins.length + 1));
+    const middle = /-(metal|cuda|vulkan)$/.exec(name)?.[1];
+    const end = `${middle === undefined ? "" : `.${middle}`}.v`;
+    expect(named[0]).toMatch(new RegExp(`^(lib)?llama${end.replaceAll(".", "\\.")}[\\d.]+(so|dylib|dll)$`));
+    expect(named[1]).toMatch(new RegExp(`^(lib)?ggml${end.replaceAll(".", "\\.")}[\\d.]+(so|dylib|dll)$`));
+    expect(named[2]).toMatch(/^(lib)?ggml-base\.(so|dylib|dll)$/);
+    await rm(join(bins, "../.."), { recursive: true });
+  });
+
   it("is found with its libraries, versioned names or not", async () => {
     const bins = await install("linux-x64", PACKAGE_VERSION, [
       "libllama.v0.5.0.so",
