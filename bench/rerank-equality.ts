@@ -18,11 +18,11 @@ import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { openEmbeddedEngine } from "../src/engine/embedded.ts";
 import type { Engine } from "../src/engine/engine.ts";
-import { openServerScorer } from "../src/evaluate/llama-server.ts";
-import { openRerankScorer, type RerankScorer } from "../src/evaluate/rerank-scorer.ts";
-import { type RerankQuery, readRerankSet } from "../src/evaluate/rerank-set.ts";
-import { describeReranker, hasRankHead, type Reranker } from "../src/evaluate/reranker.ts";
 import { openModel } from "../src/gguf/open.ts";
+import { openServerScorer } from "../src/rerank/llama-server.ts";
+import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
+import { type RerankQuery, readRerankSet } from "../src/rerank/rerank-set.ts";
+import { describeReranker, hasRankHead, type Reranker } from "../src/rerank/reranker.ts";
 import { type RunnableKind, writeRunnable } from "../test/fixtures/runnable.ts";
 import { recordResult } from "./results.ts";
 

@@ -28,7 +28,7 @@ export class UsageError extends PrismError {
 export class FormatError extends PrismError {
   readonly path: string;
   readonly offset: number | undefined;
-  /** Its code among the findings (gguf/finding-codes.ts), where it has one of its own. */
+  /** Its code among the findings (preflight/finding-codes.ts), where it has one of its own. */
   readonly finding: string | undefined;
 
   constructor(path: string, message: string, options: ErrorOptions & { offset?: number; finding?: string } = {}) {

@@ -6,17 +6,23 @@ const SRC = resolve(import.meta.dirname, "../src");
 
 /** The stages in order: each imports only itself and earlier ones. */
 const STAGES = [
+  "disk",
+  "bytes",
   "ggml",
   "gguf",
+  "preflight",
+  "repair",
   "imatrix",
   "analyze",
+  "sensitivity",
   "allocate",
   "plan",
   "quantize",
   "evaluate",
-  "loop",
+  "probes",
+  "rerank",
+  "run",
   "report",
-  "serve",
 ];
 
 /** The edges: stages may import the named files of them, which hold types and pure rules only. */

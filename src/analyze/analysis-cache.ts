@@ -6,9 +6,9 @@
 import { createHash } from "node:crypto";
 import { appendFile, readFile, rm, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeFolder, writeFileAside } from "../aside-file.ts";
+import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
+import { createCacheBudget } from "../disk/cache-budget.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
-import { createCacheBudget } from "../gguf/http/cache-budget.ts";
 import type { ModelFile } from "../gguf/model.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { Analysis } from "./analysis.ts";

@@ -1,17 +1,17 @@
 /** Path of a model → Analysis: opens what analyze/ needs, shows progress, and closes everything again. */
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached, type CachedAnalyzeOptions } from "../analyze/analysis-cache.ts";
-import { defaultCacheDir } from "../cache-dir.ts";
+import { defaultCacheDir } from "../disk/cache-dir.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { FormatError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { readFacts } from "../gguf/facts.ts";
-import type { FindingCode } from "../gguf/finding-codes.ts";
 import type { Model, ModelFile } from "../gguf/model.ts";
-import { preflight } from "../gguf/preflight.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
 import { printable } from "../plan/printable.ts";
+import type { FindingCode } from "../preflight/finding-codes.ts";
+import { preflight } from "../preflight/preflight.ts";
 import { followDescription, openBackend, orClose } from "./backends.ts";
 import type { CommandContext } from "./context.ts";
 import { reportFindings } from "./model-findings.ts";

@@ -1,12 +1,11 @@
 /** The card of runs as a folder to upload: README.md and its picture; the models stay where they are. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileExists, writeAside, writeFileAside } from "../aside-file.ts";
+import { isRemote } from "../bytes/remote-name.ts";
+import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { BackendError, UsageError } from "../errors.ts";
 import type { Evaluation } from "../evaluate/evaluation.ts";
 import { openModel } from "../gguf/open.ts";
-import { isRemote } from "../gguf/remote-name.ts";
-import { runDirectory } from "../loop/run-state.ts";
 import { describeOutput } from "../quantize/outputs.ts";
 import { type CardFile, type CardModel, cardName, publishedName } from "../report/card/card-model.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
@@ -18,6 +17,7 @@ import { paretoChart } from "../report/charts/pareto.ts";
 import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
+import { runDirectory } from "../run/run-state.ts";
 import { checkOutputs } from "./output-files.ts";
 
 export interface CardSource {

@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import { parseSize } from "../allocate/budget.ts";
-import { defaultCacheDir } from "../cache-dir.ts";
+import { defaultCacheDir } from "../disk/cache-dir.ts";
 import { parseInteger } from "./options.ts";
 
 export interface EvaluationCliOptions {

@@ -1,7 +1,7 @@
 /** The pictures and tables of a report as files: SVG and PNG for papers and cards, CSV for spreadsheets. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAside, writeFileAside } from "../aside-file.ts";
+import { writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
 import { renderSvg } from "../report/charts/render-svg.ts";
 import { tableCsv } from "../report/charts/table.ts";

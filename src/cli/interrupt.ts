@@ -1,6 +1,6 @@
 /** Ctrl-C: the first asks the command to stop and clean up, the second ends the process at once. */
 import { setMaxListeners } from "node:events";
-import { removeUnderWay } from "../aside-file.ts";
+import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
 
 /** Milliseconds that a command has to clean up before it is ended. */

@@ -3,7 +3,7 @@
  * The command line. Every verb is a file in commands/; here they are listed, run, stopped by Ctrl-C, and what they
  * throw becomes one line on stderr and an exit code (EXIT in errors.ts).
  */
-import { removeUnderWay } from "../aside-file.ts";
+import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
 import { reportError } from "./failure.ts";
 import { watchSignals } from "./interrupt.ts";

@@ -1,10 +1,10 @@
 /** What preflight finds, before a command works on a model: said on stderr, and with --strict an end to it. */
 import { Option } from "commander";
-import { checkModel } from "../gguf/check-model.ts";
-import { requireClean } from "../gguf/clean.ts";
-import type { Finding, FindingCode } from "../gguf/finding-codes.ts";
 import type { ModelFile } from "../gguf/model.ts";
 import { printable } from "../plan/printable.ts";
+import { checkModel } from "../preflight/check-model.ts";
+import { requireClean } from "../preflight/clean.ts";
+import type { Finding, FindingCode } from "../preflight/finding-codes.ts";
 import type { Output } from "./output.ts";
 
 export const strictOption = () =>

@@ -1,8 +1,9 @@
 /** The model that a command names: a file here, or one on a server whose parts are fetched as they are needed. */
-import { defaultCacheDir } from "../cache-dir.ts";
+
+import { isRemote, shownName } from "../bytes/remote-name.ts";
+import { defaultCacheDir } from "../disk/cache-dir.ts";
 import type { ModelFile } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
-import { isRemote, shownName } from "../gguf/remote-name.ts";
 import { printable } from "../plan/printable.ts";
 import { formatSize } from "../report/terminal/numbers.ts";
 import type { CommandContext } from "./context.ts";

@@ -1,7 +1,7 @@
 /** The files a command is about to write, checked before the work that would be lost if they could not be. */
 import { stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
-import { makeFolder } from "../aside-file.ts";
+import { makeFolder } from "../disk/aside-file.ts";
 import { FileError, UsageError } from "../errors.ts";
 
 /**

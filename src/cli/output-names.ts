@@ -1,6 +1,6 @@
 /** Names of output files that were not given. */
 import { basename } from "node:path";
-import { localName } from "../gguf/remote-name.ts";
+import { localName } from "../bytes/remote-name.ts";
 
 /** `MODEL.analysis.json` in the current folder, after the file name of the model without shard number. */
 export function defaultAnalysisPath(model: string): string {

@@ -1,6 +1,6 @@
 /** A plan and its recipe files on disk. */
 import { basename, dirname, join } from "node:path";
-import { writeFileAside } from "../aside-file.ts";
+import { writeFileAside } from "../disk/aside-file.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RecipeFile, renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";

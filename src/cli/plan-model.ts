@@ -2,8 +2,6 @@
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
-import type { SensitivityMode } from "../analyze/sensitivity.ts";
-import { parseSensitivity, parseSensitivityFile } from "../analyze/sensitivity-modes.ts";
 import { UsageError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
@@ -17,6 +15,8 @@ import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-reci
 import { planHeaderBytes } from "../plan/predict.ts";
 import { printable } from "../plan/printable.ts";
 import { recostPlan } from "../plan/recost.ts";
+import type { SensitivityMode } from "../sensitivity/sensitivity.ts";
+import { parseSensitivity, parseSensitivityFile } from "../sensitivity/sensitivity-modes.ts";
 import { analyzeModel } from "./analyze-model.ts";
 import type { CommandContext } from "./context.ts";
 import { openNamedModel } from "./open-named-model.ts";

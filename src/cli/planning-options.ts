@@ -1,6 +1,6 @@
 /** The options of everything that plans: budget, mode, sensitivity, constraints. */
 import type { Command } from "commander";
-import { DEFAULT_SENSITIVITY } from "../analyze/sensitivity-modes.ts";
+import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { collect } from "./options.ts";
 
 /** Add them to a command; plan-model.ts reads them. */

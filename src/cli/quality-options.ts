@@ -2,8 +2,8 @@
 import { parseBpw } from "../allocate/budget.ts";
 import { UsageError } from "../errors.ts";
 import type { FileType } from "../ggml/file-types.ts";
-import type { QualityTarget } from "../loop/quality-target.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
+import type { QualityTarget } from "../run/quality-target.ts";
 
 export interface QualityRequest {
   readonly kld?: string;

@@ -1,7 +1,7 @@
 /** The part of prism evaluate that ranks documents: alone, or beside a text. */
 import type { Engine } from "../engine/engine.ts";
 import type { RerankEvaluation } from "../evaluate/evaluation.ts";
-import { evaluateRerank } from "../evaluate/rerank.ts";
+import { evaluateRerank } from "../rerank/rerank.ts";
 import type { EvaluationCliOptions } from "./evaluation-options.ts";
 
 export interface RankCliOptions extends Pick<EvaluationCliOptions, "gpuLayers" | "context"> {

@@ -3,15 +3,15 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ANALYSIS_SCHEMA } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
-import { fileExists, writeFileAside } from "../aside-file.ts";
+import { fileExists, writeFileAside } from "../disk/aside-file.ts";
 import { FormatError, UsageError } from "../errors.ts";
-import { type Ranking, readRanking } from "../evaluate/ranking-document.ts";
-import { RUN_SCHEMA } from "../loop/run-document.ts";
-import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../loop/run-state.ts";
 import { PLAN_SCHEMA } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
+import { type Ranking, readRanking } from "../rerank/ranking-document.ts";
+import { RUN_SCHEMA } from "../run/run-document.ts";
+import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../run/run-state.ts";
 import { readText } from "./read-document.ts";
 
 /** Where `prism run` leaves the report of a run. */

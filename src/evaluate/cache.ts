@@ -1,6 +1,6 @@
 /**
  * What evaluations keep between runs: sampled texts and reference logits, under names made of what they depend on.
- * In the folder of cache-dir.ts.
+ * In the folder of disk/cache-dir.ts.
  */
 import { createHash } from "node:crypto";
 import { readdir, rm, stat, statfs } from "node:fs/promises";

@@ -2,7 +2,7 @@
  * Model + text → imatrix file, as llama-imatrix makes it: all chunks of the text, or the first of them. Without a text
  * the model samples its own, so that no data is needed.
  */
-import { writeAside } from "../aside-file.ts";
+import { writeAside } from "../disk/aside-file.ts";
 import type { LoadedModel } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { writeImatrix } from "../imatrix/write-imatrix.ts";

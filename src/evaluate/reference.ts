@@ -4,7 +4,7 @@
  */
 import { utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, writeAside } from "../aside-file.ts";
+import { makeFolder, writeAside } from "../disk/aside-file.ts";
 import type { Engine, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
 import { cacheKey, makeRoom } from "./cache.ts";

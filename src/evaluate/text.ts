@@ -7,7 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAside } from "../aside-file.ts";
+import { writeAside } from "../disk/aside-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../errors.ts";
 import { seedFromName } from "../random.ts";

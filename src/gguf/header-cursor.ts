@@ -2,8 +2,9 @@
  * A bounds-checked, little-endian cursor over the start of a ByteSource. It holds one window of the file, so a header of
  * any length costs the same memory, and it refuses to pass the end of the file or of the largest credible header.
  */
+
+import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
-import { type ByteSource, formatCount } from "./source.ts";
 
 /**
  * Bytes; more than that before the tensor data is not a header. The largest known ones (256k tokens with scores, types

@@ -3,11 +3,12 @@
  * Each count, length and type is checked against the bytes that exist before it is used, so a hostile header fails
  * fast and without a large allocation. Follows `gguf_init_from_reader` of ggml/src/gguf.cpp (llama.cpp v0.5.0).
  */
+
+import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { GGUF_MAGIC } from "./header-bytes.ts";
 import { HeaderCursor } from "./header-cursor.ts";
 import type { KeyValueRange } from "./model.ts";
-import { type ByteSource, formatCount } from "./source.ts";
 import { ARRAY_TYPE_ID, type KeyValueType, VALUE_TYPES, valueTypeFromId } from "./value-types.ts";
 
 export interface ScannedKeyValue extends KeyValueRange {

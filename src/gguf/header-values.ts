@@ -6,10 +6,10 @@
  * the header without the arrays and strings that could meet these limits; those are decoded here.
  */
 import { type GGUFParseOutput, gguf } from "@huggingface/gguf";
+import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import type { ScannedHeader, ScannedKeyValue } from "./header-scan.ts";
 import type { MetadataValue } from "./model.ts";
-import { type ByteSource, formatCount } from "./source.ts";
 import { type KeyValueType, VALUE_TYPES } from "./value-types.ts";
 
 /** A header up to this is in the parser's first chunk as a whole (HTTP_CHUNK_SIZE of @huggingface/gguf, bytes). */

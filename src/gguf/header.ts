@@ -4,12 +4,12 @@
  * that later stages can trust the result.
  */
 import type { Hash } from "node:crypto";
+import type { ByteSource } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type ScannedHeader, scanHeader } from "./header-scan.ts";
 import { readValues } from "./header-values.ts";
 import type { KeyValueRange, MetadataValue } from "./model.ts";
-import type { ByteSource } from "./source.ts";
 import { checkTensors, type HeaderTensor } from "./tensor-checks.ts";
 import { DEFAULT_ALIGNMENT } from "./value-types.ts";
 

@@ -3,15 +3,15 @@
  * comes a ModelFile whose `model` was checked and whose data is read at positions; only headers are ever held in memory.
  */
 import { createHash } from "node:crypto";
+import { createHttpSession, type HttpOptions } from "../bytes/http-source.ts";
+import { type Location, locate } from "../bytes/location.ts";
+import { readAhead } from "../bytes/read-ahead.ts";
+import { requireLocal } from "../bytes/remote-name.ts";
+import { type ByteSource, openFileSource } from "../bytes/source.ts";
 import { FileError, FormatError } from "../errors.ts";
 import { type Header, hashHeader, readHeader } from "./header.ts";
-import { createHttpSession, type HttpOptions } from "./http-source.ts";
-import { type Location, locate } from "./location.ts";
 import type { Model, ModelFile, TensorInfo } from "./model.ts";
-import { readAhead } from "./read-ahead.ts";
-import { requireLocal } from "./remote-name.ts";
 import { checkShard, parseShardName, shardCount, shardPath, splitNumber } from "./shards.ts";
-import { type ByteSource, openFileSource } from "./source.ts";
 
 interface OpenShard {
   /** Keeps what it read where reading again would cost. */

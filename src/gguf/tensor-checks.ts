@@ -2,11 +2,12 @@
  * What a tensor list must satisfy before its data is read: known types, whole blocks, aligned and disjoint ranges inside
  * the file.
  */
+
+import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { elementCount, TENSOR_TYPES, tensorBytes, tensorTypeFromId } from "../ggml/tensor-types.ts";
 import type { ScannedTensor } from "./header-scan.ts";
 import type { TensorInfo } from "./model.ts";
-import { type ByteSource, formatCount } from "./source.ts";
 
 /** A tensor of one file, before it is known which shard the file is. */
 export type HeaderTensor = Omit<TensorInfo, "shard">;

@@ -3,7 +3,7 @@
  * tensor without data is a hole, so a shape-exact file of hundreds of GB costs only its header on a sparse file system.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { writeAside } from "../aside-file.ts";
+import { writeAside } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";

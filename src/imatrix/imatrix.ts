@@ -7,10 +7,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readFile } from "node:fs/promises";
+import { requireLocal } from "../bytes/remote-name.ts";
 import { FileError, FormatError } from "../errors.ts";
 import { GGUF_MAGIC } from "../gguf/header-bytes.ts";
 import { openModel } from "../gguf/open.ts";
-import { requireLocal } from "../gguf/remote-name.ts";
 import { readGgufImatrix } from "./gguf-form.ts";
 import { readLegacyImatrix } from "./legacy-form.ts";
 

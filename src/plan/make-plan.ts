@@ -5,9 +5,9 @@
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
-import type { Sensitivity } from "../analyze/sensitivity.ts";
 import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
 import { type Candidate, priceTensor } from "./costing.ts";

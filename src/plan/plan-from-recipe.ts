@@ -3,9 +3,9 @@
  * The patterns decide their tensors and the stock mix of the base type the rest, exactly as in today's llama-quantize.
  */
 import type { Analysis } from "../analyze/analysis.ts";
-import type { Sensitivity } from "../analyze/sensitivity.ts";
 import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { matchPatterns, type Override } from "./patterns.ts";
 import type { Plan } from "./plan.ts";
 import { planFromTypes } from "./plan-from-types.ts";

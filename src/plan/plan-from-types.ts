@@ -1,10 +1,10 @@
 /** Types chosen elsewhere (a stock preset, one uniform type, a published recipe) as a plan, priced like any other. */
 import type { Analysis } from "../analyze/analysis.ts";
-import type { Sensitivity } from "../analyze/sensitivity.ts";
 import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { baseFileType, isBaseFileType } from "./base-file-type.ts";
 import { priceTensor } from "./costing.ts";
 import { candidatesOf } from "./make-plan.ts";

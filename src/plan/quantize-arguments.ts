@@ -1,9 +1,9 @@
 /** The llama-quantize flags of a plan besides the overrides; recipes and docs must agree on them. */
 
+import { downloadCommand, isRemote, localName } from "../bytes/remote-name.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { FILE_TYPES } from "../ggml/file-types.ts";
 import { isQuantizedType } from "../ggml/tensor-types.ts";
-import { downloadCommand, isRemote, localName } from "../gguf/remote-name.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
 import { pathArgument, quoteSh } from "./shell-quote.ts";

@@ -2,11 +2,11 @@
 import { constants } from "node:fs";
 import { copyFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { fileExists, writeAside } from "../aside-file.ts";
+import { fileExists, writeAside } from "../disk/aside-file.ts";
+import { hashFile } from "../disk/file-hash.ts";
 import { UsageError } from "../errors.ts";
-import { hashFile } from "../file-hash.ts";
 import type { Model } from "../gguf/model.ts";
-import { findProjectors } from "../gguf/projector-files.ts";
+import { findProjectors } from "../preflight/projector-files.ts";
 
 export interface OutputFile {
   readonly path: string;

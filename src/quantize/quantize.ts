@@ -2,7 +2,10 @@
  * Decided types + source → GGUF, written aside by the engine and read back before it gets its name: every tensor's type
  * and the bytes of the file must be the predicted ones, to the byte.
  */
-import { checkWritable, fileExists, writeAside } from "../aside-file.ts";
+
+import { localName, requireLocal } from "../bytes/remote-name.ts";
+import { checkWritable, fileExists, writeAside } from "../disk/aside-file.ts";
+import { checkFreeSpace, diskFullError } from "../disk/free-space.ts";
 import type { Engine, EngineImatrix, TypeOverride } from "../engine/engine.ts";
 import { EngineError, PrismError, UsageError } from "../errors.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
@@ -10,8 +13,6 @@ import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { Model } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
-import { localName, requireLocal } from "../gguf/remote-name.ts";
-import { checkFreeSpace, diskFullError } from "./free-space.ts";
 import { checkArchitecture, checkHeader, checkSource, sameFile } from "./source.ts";
 
 export interface QuantizeSpec {

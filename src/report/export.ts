@@ -1,6 +1,7 @@
 /** Every picture of a report and every table, by the name of the file that it becomes. */
-import type { Run, RunRow } from "../loop/run-document.ts";
+
 import type { Plan } from "../plan/plan.ts";
+import type { Run, RunRow } from "../run/run-document.ts";
 import type { Chart } from "./charts/chart.ts";
 import { classBytesChart } from "./charts/class-bytes.ts";
 import { mapChart } from "./charts/map.ts";

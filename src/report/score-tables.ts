@@ -1,7 +1,8 @@
 /** Scores of documents by format, for any medium: which queries to show, and which documents changed their place. */
-import { rankOrder } from "../evaluate/rank-statistics.ts";
-import type { Ranking } from "../evaluate/ranking-document.ts";
+
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
+import { rankOrder } from "../rerank/rank-statistics.ts";
+import type { Ranking } from "../rerank/ranking-document.ts";
 
 export type Ranked = Ranking["models"][number];
 

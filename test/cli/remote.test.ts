@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { RangeServer } from "../bytes/range-server.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
-import { RangeServer } from "../gguf/range-server.ts";
 import { prism, scratchFolder, startPrism } from "./prism.ts";
 
 const folder = scratchFolder();

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { asideName } from "../../src/aside-file.ts";
+import { asideName } from "../../src/disk/aside-file.ts";
 import type { Evaluation } from "../../src/evaluate/evaluation.ts";
-import type { Run } from "../../src/loop/run-document.ts";
+import type { Run } from "../../src/run/run-document.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { startPrism } from "./prism.ts";
 

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from "node:f
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { defaultCacheDir } from "../../src/cache-dir.ts";
+import { defaultCacheDir } from "../../src/disk/cache-dir.ts";
 import { cacheKey, makeRoom } from "../../src/evaluate/cache.ts";
 
 const HOUR_S = 3600;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { publishedDocuments } from "../../plans/published-documents.ts";
-import { QWEN35, qwen35Tensors } from "../../plans/qwen35-shapes.ts";
+import { publishedDocuments } from "../../research/published-documents.ts";
+import { QWEN35, qwen35Tensors } from "../../research/qwen35-shapes.ts";
 import { FormatError } from "../../src/errors.ts";
 import { elementCount } from "../../src/ggml/tensor-types.ts";
 import { readRecipe } from "../../src/plan/published-recipe.ts";
@@ -11,7 +11,7 @@ const documents = publishedDocuments();
 const read = (file: string) => readRecipe(readFileSync(new URL(`../../plans/${file}`, import.meta.url), "utf8"), file);
 
 describe("the published PRISM-DQ recipes", () => {
-  it("are committed as the program makes them; if not, run npx tsx plans/make-published.ts", () => {
+  it("are committed as the program makes them; if not, run npx tsx research/make-published.ts", () => {
     expect(documents.size).toBe(4);
     for (const [file, document] of documents) expect(read(file)).toEqual(document);
   });

@@ -1,11 +1,11 @@
 /** Analyses of models that don't exist: real tensor names and shapes, distortion from a formula. */
 import type { Analysis, Estimate, TensorAnalysis } from "../../src/analyze/analysis.ts";
-import type { Sensitivity } from "../../src/analyze/sensitivity.ts";
 import { candidateTypes } from "../../src/ggml/candidates.ts";
 import { ineligibleReason } from "../../src/ggml/eligibility.ts";
 import type { ModelFacts } from "../../src/ggml/model-facts.ts";
 import { tensorClass } from "../../src/ggml/tensor-class.ts";
 import { bitsPerWeight, elementCount, isFloatType, type TensorType } from "../../src/ggml/tensor-types.ts";
+import type { Sensitivity } from "../../src/sensitivity/sensitivity.ts";
 
 export interface Synthetic {
   readonly layers?: number;

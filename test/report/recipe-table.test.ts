@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { publishedDocuments } from "../../plans/published-documents.ts";
+import { publishedDocuments } from "../../research/published-documents.ts";
 import type { PublishedRecipe } from "../../src/plan/published-recipe.ts";
 import { formatInteger } from "../../src/report/terminal/numbers.ts";
 import { renderRecipeTable } from "../../src/report/terminal/recipe-table.ts";

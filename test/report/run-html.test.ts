@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { RunRow } from "../../src/loop/run-document.ts";
 import { renderRunTable } from "../../src/report/html/tables.ts";
+import type { RunRow } from "../../src/run/run-document.ts";
 import { runInMemory } from "./charts/run-in-memory.ts";
 
 const { run } = runInMemory();

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import type { Run, RunRow } from "../../src/loop/run-document.ts";
 import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
+import type { Run, RunRow } from "../../src/run/run-document.ts";
 
 const kld = (mean: number) => ({ mean, se: mean / 50, median: mean, p99: 4 * mean, max: 9 * mean });
 

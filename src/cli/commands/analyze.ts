@@ -1,6 +1,6 @@
 /** prism analyze: metrics and distortion of every tensor, kept in a file that plans are made from in seconds. */
 import { Command } from "commander";
-import { writeFileAside } from "../../aside-file.ts";
+import { writeFileAside } from "../../disk/aside-file.ts";
 import { renderAnalysisTable } from "../../report/terminal/analysis-table.ts";
 import { type AnalyzeModelOptions, analyzeModel } from "../analyze-model.ts";
 import type { CommandContext } from "../context.ts";

@@ -1,15 +1,15 @@
 /** prism evaluate: perplexity, KL divergence against a reference, and how rerankers rank. */
 import { Command } from "commander";
-import { writeFileAside } from "../../aside-file.ts";
+import { writeFileAside } from "../../disk/aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { UsageError } from "../../errors.ts";
 import { evaluate } from "../../evaluate/evaluate.ts";
 import type { Evaluation } from "../../evaluate/evaluation.ts";
-import { joinRerank } from "../../evaluate/rerank.ts";
-import { hasRankHead } from "../../evaluate/reranker.ts";
 import { openLocalModel } from "../../gguf/open.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
+import { joinRerank } from "../../rerank/rerank.ts";
+import { hasRankHead } from "../../rerank/reranker.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
 import { reportFindings, strictOption } from "../model-findings.ts";

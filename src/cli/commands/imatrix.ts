@@ -1,7 +1,7 @@
 /** prism imatrix: the importance matrix of a model, from a text or from what the model itself writes. */
 import { resolve } from "node:path";
 import { Command } from "commander";
-import { checkWritable, fileExists } from "../../aside-file.ts";
+import { checkWritable, fileExists } from "../../disk/aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { UsageError } from "../../errors.ts";
 import { makeImatrix } from "../../evaluate/make-imatrix.ts";

@@ -1,12 +1,12 @@
 /** prism inspect: what a model's header says, the exact size of every preset, and findings. */
 import { Command } from "commander";
-import { checkModel, openingFinding } from "../../gguf/check-model.ts";
-import { requireClean } from "../../gguf/clean.ts";
-import type { Finding } from "../../gguf/finding-codes.ts";
-import { INSPECTION_SCHEMA, type Inspection, inspect } from "../../gguf/inspect.ts";
+import { isRemote, shownName } from "../../bytes/remote-name.ts";
 import type { Model, ModelFile } from "../../gguf/model.ts";
-import { isRemote, shownName } from "../../gguf/remote-name.ts";
-import { planRepair } from "../../gguf/repair.ts";
+import { checkModel, openingFinding } from "../../preflight/check-model.ts";
+import { requireClean } from "../../preflight/clean.ts";
+import type { Finding } from "../../preflight/finding-codes.ts";
+import { INSPECTION_SCHEMA, type Inspection, inspect } from "../../preflight/inspect.ts";
+import { planRepair } from "../../repair/repair.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import type { CommandContext } from "../context.ts";
 import { strictOption } from "../model-findings.ts";

@@ -1,7 +1,7 @@
 /** prism plan: a type for every tensor within a budget, with the files that carry it out. */
 import { Command } from "commander";
+import { isRemote, localName } from "../../bytes/remote-name.ts";
 import { InterruptedError, UsageError } from "../../errors.ts";
-import { isRemote, localName } from "../../gguf/remote-name.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";

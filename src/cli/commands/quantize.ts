@@ -1,11 +1,11 @@
 /** prism quantize: plan.json → the GGUF, verified to the byte. */
 import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
-import { fileExists } from "../../aside-file.ts";
+import { isRemote } from "../../bytes/remote-name.ts";
+import { fileExists } from "../../disk/aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { FileError } from "../../errors.ts";
 import { openModel } from "../../gguf/open.ts";
-import { isRemote } from "../../gguf/remote-name.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { copyProjectors, describeOutput } from "../../quantize/outputs.ts";
 import { planImatrix, planSpec } from "../../quantize/plan-spec.ts";

@@ -1,15 +1,15 @@
 /** prism repair: a new file in which what preflight can mend is mended, and nothing else is touched. */
 import { Command } from "commander";
-import { checkWritable, fileExists, writeAside } from "../../aside-file.ts";
+import { checkWritable, fileExists, writeAside } from "../../disk/aside-file.ts";
+import { hashFile } from "../../disk/file-hash.ts";
+import { checkFreeSpace } from "../../disk/free-space.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { FormatError, PrismError, UsageError } from "../../errors.ts";
-import { hashFile } from "../../file-hash.ts";
 import type { ModelFile } from "../../gguf/model.ts";
 import { openLocalModel } from "../../gguf/open.ts";
-import { planRepair, type RepairPlan } from "../../gguf/repair.ts";
-import { writeRepaired } from "../../gguf/repair-file.ts";
-import { checkFreeSpace } from "../../quantize/free-space.ts";
 import { sameFile } from "../../quantize/source.ts";
+import { planRepair, type RepairPlan } from "../../repair/repair.ts";
+import { writeRepaired } from "../../repair/repair-file.ts";
 import { renderRepair } from "../../report/terminal/repair-text.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";

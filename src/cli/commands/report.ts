@@ -1,7 +1,7 @@
 /** prism report: a run, a plan or an analysis as one HTML file; as a model card; its pictures and tables as files. */
 import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { writeFileAside } from "../../aside-file.ts";
+import { writeFileAside } from "../../disk/aside-file.ts";
 import { UsageError } from "../../errors.ts";
 import type { CardOptions } from "../../report/card/front-matter.ts";
 import { isRepository } from "../../report/card/hub-metadata.ts";

@@ -1,16 +1,16 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
-import { DEFAULT_SENSITIVITY } from "../../analyze/sensitivity-modes.ts";
+import { requireLocal } from "../../bytes/remote-name.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
-import { requireLocal } from "../../gguf/remote-name.ts";
-import { parseGate } from "../../loop/gates.ts";
-import { DEFAULT_PROBES } from "../../loop/refine.ts";
-import { type RunOptions, run } from "../../loop/run.ts";
-import type { Run } from "../../loop/run-document.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
+import { parseGate } from "../../run/gates.ts";
+import { DEFAULT_PROBES } from "../../run/refine.ts";
+import { type RunOptions, run } from "../../run/run.ts";
+import type { Run } from "../../run/run-document.ts";
+import { DEFAULT_SENSITIVITY } from "../../sensitivity/sensitivity-modes.ts";
 import { followDescription, openBackend, orClose } from "../backends.ts";
 import type { CommandContext } from "../context.ts";
 import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";

@@ -4,8 +4,8 @@ import { constants } from "node:fs";
 import { access, mkdtemp, rm, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
-import { makeFolder } from "../../aside-file.ts";
-import { defaultCacheDir } from "../../cache-dir.ts";
+import { makeFolder } from "../../disk/aside-file.ts";
+import { defaultCacheDir } from "../../disk/cache-dir.ts";
 import { formatSize } from "../../report/terminal/numbers.ts";
 import type { Check } from "./check.ts";
 

@@ -1,10 +1,11 @@
 /** A run as its card needs it: nothing in it that is of its maker's machine alone. */
+
+import { localName } from "../../bytes/remote-name.ts";
 import type { ModelEvaluation } from "../../evaluate/evaluation.ts";
-import { localName } from "../../gguf/remote-name.ts";
-import type { Run, RunRow } from "../../loop/run-document.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import type { OutputFile } from "../../quantize/outputs.ts";
+import type { Run, RunRow } from "../../run/run-document.ts";
 import { modelName } from "../html/heading.ts";
 import type { HubMetadata } from "./hub-metadata.ts";
 

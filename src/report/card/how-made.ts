@@ -1,11 +1,11 @@
 /** How the files of a card were made and measured, and what was not: only what the documents say. */
-import { shownName } from "../../gguf/remote-name.ts";
+import { shownName } from "../../bytes/remote-name.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
 import { formatInteger } from "../terminal/numbers.ts";
 import { baseName, type CardModel, withoutFolders } from "./card-model.ts";
 import { code, text } from "./markdown.ts";
 
-/** Two standard errors of a difference decide; a run with fewer chunks judges nothing (loop/verdict.ts). */
+/** Two standard errors of a difference decide; a run with fewer chunks judges nothing (run/verdict.ts). */
 const TIE_RULE = "A difference under two standard errors is called a tie.";
 
 /** A list of facts about one model. */

@@ -2,8 +2,9 @@
  * Runs → README.md of a model page: a head for the Hub, what was measured against what, the files, how to use and how to
  * make them. Nothing is said that the runs did not measure; a lost or tied verdict stands as it is. Pure.
  */
-import type { RowKind } from "../../loop/run-document.ts";
+
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
+import type { RowKind } from "../../run/run-document.ts";
 import { formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 import { type CardModel, cardName, planRow, publishedName, withoutFolders } from "./card-model.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";

@@ -1,5 +1,5 @@
 /** The results of runs in Markdown: method, bits per weight, quality with its errors, size; one block of rows per model. */
-import type { RunRow } from "../../loop/run-document.ts";
+import type { RunRow } from "../../run/run-document.ts";
 import { measuredRows } from "../charts/pareto.ts";
 import { formatChange, sortRows } from "../terminal/evaluation-table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";

@@ -1,6 +1,7 @@
 /** Predicted loss against measured KLD, of the plan and every control: whether the model of the loss orders them right. */
-import type { Run, RunRow } from "../../loop/run-document.ts";
+
 import type { Plan } from "../../plan/plan.ts";
+import type { Run, RunRow } from "../../run/run-document.ts";
 import { formatAmount } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";

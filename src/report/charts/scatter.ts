@@ -1,6 +1,6 @@
 /** Measured rows as points with error bars, a shape per kind, and labels that keep out of each other's way. */
 import type { ScatterSeriesOption, SeriesOption } from "echarts";
-import type { RowKind } from "../../loop/run-document.ts";
+import type { RowKind } from "../../run/run-document.ts";
 import type { RenderItem } from "./chart.ts";
 import { type Extent, pixelOf } from "./extent.ts";
 import { type LabelArea, placeLabels } from "./label-places.ts";

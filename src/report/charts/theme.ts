@@ -3,7 +3,7 @@
  * for colour-blind readers and in grey; kinds of rows are of the Okabe-Ito palette and always have a shape of their own.
  */
 import type { TensorType } from "../../ggml/tensor-types.ts";
-import type { RowKind } from "../../loop/run-document.ts";
+import type { RowKind } from "../../run/run-document.ts";
 
 export interface ChartTheme {
   readonly name: "light" | "dark";

@@ -1,6 +1,7 @@
 /** The head of a report: which model, what was asked, what came out, in one look. */
-import type { RunRow } from "../../loop/run-document.ts";
+
 import type { Plan } from "../../plan/plan.ts";
+import type { RunRow } from "../../run/run-document.ts";
 import { showName } from "../charts/table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";

@@ -3,9 +3,9 @@
  * (values per chunk of a run, everything of an analysis but one number per metric).
  */
 import type { Analysis } from "../../analyze/analysis.ts";
-import type { Ranking } from "../../evaluate/ranking-document.ts";
-import type { Run } from "../../loop/run-document.ts";
 import type { Plan } from "../../plan/plan.ts";
+import type { Ranking } from "../../rerank/ranking-document.ts";
+import type { Run } from "../../run/run-document.ts";
 import { PRISM_VERSION } from "../../version.ts";
 import { type MapTensor, mapTensors, metricsByName, type TensorMetrics } from "../charts/model-map.ts";
 

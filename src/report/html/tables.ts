@@ -1,7 +1,7 @@
 /** Tables of a report as HTML. */
 
-import type { Ranking } from "../../evaluate/ranking-document.ts";
-import type { RunRow } from "../../loop/run-document.ts";
+import type { Ranking } from "../../rerank/ranking-document.ts";
+import type { RunRow } from "../../run/run-document.ts";
 import { type Measured, measuredRows } from "../charts/pareto.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
 import { allRanked, scoreTables } from "../score-tables.ts";

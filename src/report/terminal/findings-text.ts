@@ -1,6 +1,7 @@
 /** Findings as text: severity and code, the message, what to do. 80 columns. */
-import type { Finding } from "../../gguf/finding-codes.ts";
+
 import { printable } from "../../plan/printable.ts";
+import type { Finding } from "../../preflight/finding-codes.ts";
 import { type Colour, type Paint, plain } from "./paint.ts";
 import { wrapWords } from "./table.ts";
 

@@ -1,5 +1,5 @@
 /** File size against quality in characters: a mark for every measured row, and a line of figures for every mark. */
-import type { RunRow } from "../../loop/run-document.ts";
+import type { RunRow } from "../../run/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
 import {
   METRIC_NAMES,

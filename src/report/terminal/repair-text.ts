@@ -1,6 +1,7 @@
 /** A repair as text: what was or would be done, what was not and why. 80 columns. */
-import type { RepairPlan } from "../../gguf/repair.ts";
+
 import { printable } from "../../plan/printable.ts";
+import type { RepairPlan } from "../../repair/repair.ts";
 import { formatBytes } from "./numbers.ts";
 import { wrapWords } from "./table.ts";
 

@@ -2,9 +2,10 @@
  * Rerankers as text: one line of figures per model, and score tables by format, in which ⤴ and ⤵ mark the documents that
  * rank higher or lower than with the reference.
  */
-import type { Ranking } from "../../evaluate/ranking-document.ts";
+
 import type { RerankResult, RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { printable } from "../../plan/printable.ts";
+import type { Ranking } from "../../rerank/ranking-document.ts";
 import { allRanked, type Ranked, type ScoreTable, scoreTables } from "../score-tables.ts";
 import { baseName, warningLines } from "./evaluation-table.ts";
 import { formatMeanSe } from "./mean-se.ts";

@@ -1,8 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { MetadataValue } from "../../../src/gguf/model.ts";
-import type { RunRow } from "../../../src/loop/run-document.ts";
-import { judgeRun } from "../../../src/loop/run-rows.ts";
 import type { CardModel } from "../../../src/report/card/card-model.ts";
 import { readHubMetadata } from "../../../src/report/card/hub-metadata.ts";
 import { code, text } from "../../../src/report/card/markdown.ts";
@@ -10,6 +8,8 @@ import { renderCard } from "../../../src/report/card/render-card.ts";
 import { familyParetoChart } from "../../../src/report/charts/family-pareto.ts";
 import { renderSvg } from "../../../src/report/charts/render-svg.ts";
 import { formatMeanSe } from "../../../src/report/terminal/mean-se.ts";
+import type { RunRow } from "../../../src/run/run-document.ts";
+import { judgeRun } from "../../../src/run/run-rows.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
 
 const { plan, run } = runInMemory();

@@ -1,9 +1,10 @@
 /** A finished run of a model that doesn't exist, its plan and its analysis. */
-import { uniformSensitivity } from "../../../src/analyze/sensitivity.ts";
-import type { Run, RunRow } from "../../../src/loop/run-document.ts";
-import { judgeRun } from "../../../src/loop/run-rows.ts";
+
 import { makePlan } from "../../../src/plan/make-plan.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
+import type { Run, RunRow } from "../../../src/run/run-document.ts";
+import { judgeRun } from "../../../src/run/run-rows.ts";
+import { uniformSensitivity } from "../../../src/sensitivity/sensitivity.ts";
 import { type Synthetic, syntheticAnalysis } from "../../plan/synthetic-analysis.ts";
 
 /** Chunks of the text the run scored. */

@@ -1,0 +1,202 @@
+/**
+ * What probes are worth: at the bytes of stock presets, the KL divergence of the preset, of plans with s = elements,
+ * with probes of whole classes, with the default number of probes, with every tensor probed alone, and of shuffles of
+ * the densities that the default probes gave. Differences are paired over the chunks of the verdict, which the probes
+ * never see. `npx tsx research/refine.ts [--text FILE] [--chunks 100] [--probes 40] [--budgets Q3_K_M,Q4_K_M] MODEL...`
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { recordResult } from "../bench/results.ts";
+import type { Analysis } from "../src/analyze/analysis.ts";
+import { analyze } from "../src/analyze/analyze.ts";
+import { openEngine } from "../src/engine/open-engine.ts";
+import { type EvaluationSession, openSession } from "../src/evaluate/session.ts";
+import { pairedDifference } from "../src/evaluate/statistics.ts";
+import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
+import { readFacts } from "../src/gguf/facts.ts";
+import { openLocalModel } from "../src/gguf/open.ts";
+import { referenceBackend } from "../src/kernels/reference.ts";
+import { makePlan } from "../src/plan/make-plan.ts";
+import { openProbeBench, type ProbeBench } from "../src/probes/probe-bench.ts";
+import { probeableTensors, probeModel } from "../src/probes/probe-model.ts";
+import { openProbeStore } from "../src/probes/probe-store.ts";
+import { readProbeText } from "../src/probes/probe-text.ts";
+import { planSpec, presetSpec } from "../src/quantize/plan-spec.ts";
+import { type QuantizeSpec, quantize } from "../src/quantize/quantize.ts";
+import { type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
+import { shuffleSensitivity } from "../src/sensitivity/shuffle.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    text: { type: "string" },
+    context: { type: "string", default: "256" },
+    chunks: { type: "string", default: "100" },
+    probes: { type: "string", default: "40" },
+    budgets: { type: "string", default: "Q2_K,Q3_K_M,Q4_K_M,Q5_K_M,Q6_K" },
+    threads: { type: "string", default: "1" },
+  },
+});
+const threads = Number(values.threads);
+const context = Number(values.context);
+const engine = await openEngine({ threads });
+const backend = referenceBackend({ threads });
+const work = await mkdtemp(join(tmpdir(), "prism-refine-"));
+const common = { engine, threads, gpuLayers: 0, context };
+const text = values.text === undefined ? {} : { text: values.text };
+
+interface Scored {
+  readonly kld: number;
+  readonly se: number;
+  readonly perChunk: readonly number[];
+}
+
+console.log(`${cpus()[0]?.model}, ${threads} threads, llama.cpp ${engine.info.version}, ${values.chunks} chunks\n`);
+console.log(
+  "| model | bytes of | preset | s = elements | shuffles | class probes | default | every tensor | to preset | to s = elements | to the best shuffle | share |",
+);
+console.log("|---|---|---|---|---|---|---|---|---|---|---|---|");
+try {
+  for (const model of positionals) await benchModel(model);
+} finally {
+  await Promise.all([engine.close(), backend.close()]);
+  await rm(work, { recursive: true, force: true });
+}
+
+async function benchModel(model: string): Promise<void> {
+  const analysis = await analyzeFile(model);
+  const fits = await fitAll(model, analysis);
+  const session = await openSession({
+    ...common,
+    ...text,
+    reference: model,
+    pilot: model,
+    seed: 0,
+    chunks: Number(values.chunks),
+    cacheDir: join(work, "cache"),
+  });
+  try {
+    for (const name of values.budgets.split(",")) {
+      const budget = parseFileType(name);
+      if (budget === undefined) throw new Error(`${name} is not a preset`);
+      await benchBudget(model, analysis, fits, session, budget);
+    }
+  } finally {
+    await session.close();
+  }
+}
+
+async function analyzeFile(model: string): Promise<Analysis> {
+  const file = await openLocalModel(model);
+  try {
+    return await analyze(file, readFacts(file.model), { engine, backend, seed: 0, threads });
+  } finally {
+    await file.close();
+  }
+}
+
+type Fits = Awaited<ReturnType<typeof fitAll>>;
+
+/** The same bench and store for all three: what one probed, the next finds. */
+async function fitAll(model: string, analysis: Analysis) {
+  const scratch = join(work, "scratch");
+  const bench: ProbeBench = await openProbeBench({
+    ...common,
+    model,
+    analysis,
+    scratch,
+    textOf: (loaded) => readProbeText(loaded, { context, seed: 0, ...text, fingerprint: model }),
+    onNote: console.error,
+  });
+  try {
+    const store = await openProbeStore(join(work, "probes"), basename(model));
+    const prior = uniformSensitivity(analysis);
+    const probe = async (count: number) => {
+      const started = performance.now();
+      const probed = await probeModel({
+        analysis,
+        prior,
+        bench,
+        store,
+        count,
+        onProgress: (done, total, group) => console.error(`${done}/${total} ${group}`),
+      });
+      return { ...probed, ms: Math.round(performance.now() - started) };
+    };
+    const classes = new Set(analysis.tensors.filter(({ eligible }) => eligible).map((tensor) => tensor.class)).size;
+    const everyTensor = probeableTensors(analysis);
+    return {
+      classes: await probe(classes),
+      usual: await probe(Math.min(Number(values.probes), everyTensor - 1)),
+      every: await probe(everyTensor),
+    };
+  } finally {
+    await bench.close();
+  }
+}
+
+async function benchBudget(
+  model: string,
+  analysis: Analysis,
+  fits: Fits,
+  session: EvaluationSession,
+  fileType: FileType,
+): Promise<void> {
+  const output = join(work, "candidate.gguf");
+  const budget = { kind: "like", fileType, text: `--like ${fileType}` } as const;
+  const planOf = (sensitivity: Sensitivity) => makePlan({ analysis, sensitivity, budget });
+  const score = async (spec: QuantizeSpec): Promise<Scored> => {
+    await quantize(spec, { engine, threads, force: true });
+    const { kld, perChunk } = await session.evaluateModel(output);
+    return { kld: kld?.mean ?? 0, se: kld?.se ?? 0, perChunk: perChunk?.kld ?? [] };
+  };
+  const scorePlan = (sensitivity: Sensitivity) => score(planSpec(planOf(sensitivity), model, output));
+  const uniform = uniformSensitivity(analysis);
+  const preset = await score(presetSpec(planOf(uniform), fileType, output));
+  const uniformS = await scorePlan(uniform);
+  const shuffles: Scored[] = [];
+  for (const seed of [1, 2, 3])
+    shuffles.push(await scorePlan(shuffleSensitivity(analysis, fits.usual.sensitivity, seed)));
+  const classes = await scorePlan(fits.classes.sensitivity);
+  const usual = await scorePlan(fits.usual.sensitivity);
+  const every = await scorePlan(fits.every.sensitivity);
+  const best = shuffles.reduce((a, b) => (a.kld < b.kld ? a : b));
+  const share = (preset.kld - usual.kld) / (preset.kld - every.kld);
+  const name = basename(model, ".gguf");
+  console.log(
+    `| ${[name, fileType, shown(preset), shown(uniformS), shuffles.map(shown).join(", "), shown(classes), shown(usual), shown(every), difference(usual, preset), difference(usual, uniformS), difference(usual, best), `${(100 * share).toFixed(0)} %`].join(" | ")} |`,
+  );
+  await recordResult({
+    bench: "refine",
+    figures: {
+      model: name,
+      fileType,
+      text: values.text === undefined ? "sampled" : basename(values.text),
+      chunks: session.text.chunks,
+      kld: {
+        preset: preset.kld,
+        uniform: uniformS.kld,
+        shuffles: shuffles.map(({ kld }) => kld),
+        classes: classes.kld,
+        probes: usual.kld,
+        everyTensor: every.kld,
+      },
+      probes: fits.usual.measurements.length,
+      probesMs: fits.usual.ms,
+      predicted: planOf(fits.usual.sensitivity).predicted.loss,
+      share,
+    },
+  });
+}
+
+function shown({ kld, se }: Scored): string {
+  return `${kld.toPrecision(3)} ± ${se.toPrecision(1)}`;
+}
+
+/** KLD of `plan` minus `control`, in percent of the control and in standard errors. */
+function difference(plan: Scored, control: Scored): string {
+  const { value, se } = pairedDifference(plan.perChunk, control.perChunk);
+  return `${((100 * value) / control.kld).toFixed(1)} % (${(value / se).toFixed(1)} SE)`;
+}

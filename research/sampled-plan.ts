@@ -1,0 +1,76 @@
+/**
+ * What sampling costs in the plan: `npx tsx research/sampled-plan.ts [--seeds N] [--threads N] MODEL...` plans each model at
+ * the bytes of several presets from sampled analyses and from the exact one, and prices both plans with the exact
+ * distortion (uniform sensitivity): the predicted loss of the first over that of the second, minus 1.
+ */
+import { availableParallelism } from "node:os";
+import { basename } from "node:path";
+import { parseArgs } from "node:util";
+import { recordResult } from "../bench/results.ts";
+import type { Analysis } from "../src/analyze/analysis.ts";
+import { analyze } from "../src/analyze/analyze.ts";
+import { openEngine } from "../src/engine/open-engine.ts";
+import type { FileType } from "../src/ggml/file-types.ts";
+import type { TensorType } from "../src/ggml/tensor-types.ts";
+import { readFacts } from "../src/gguf/facts.ts";
+import { openModel } from "../src/gguf/open.ts";
+import { nativeBackend } from "../src/kernels/native.ts";
+import { makePlan } from "../src/plan/make-plan.ts";
+import { uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
+
+const BUDGETS: readonly FileType[] = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M"];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seeds: { type: "string", default: "3" },
+    threads: { type: "string", default: String(availableParallelism()) },
+  },
+});
+const threads = Number(values.threads);
+const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => index + 1);
+const engine = await openEngine({ threads });
+const backend = nativeBackend({ threads });
+const figures: Record<string, Record<string, number>> = {};
+console.log("| model | bytes of | loss of the sampled plan over the exact one's, worst seed |");
+console.log("|---|---|---|");
+try {
+  for (const path of positionals) figures[basename(path, ".gguf")] = await compare(path);
+  console.error(`added to ${await recordResult({ bench: "sampled-plan", figures })}`);
+} finally {
+  await Promise.all([engine.close(), backend.close()]);
+}
+
+async function compare(path: string): Promise<Record<string, number>> {
+  const exact = await analyzeWith(path, 0, true);
+  const sampled: Analysis[] = [];
+  for (const seed of seeds) sampled.push(await analyzeWith(path, seed, false));
+  const worst: Record<string, number> = {};
+  for (const budget of BUDGETS) {
+    const best = lossOf(exact, exact, budget);
+    const excess = Math.max(...sampled.map((analysis) => lossOf(analysis, exact, budget) / best - 1));
+    worst[budget] = excess;
+    console.log(`| ${basename(path, ".gguf")} | ${budget} | ${(100 * excess).toFixed(3)} % |`);
+  }
+  return worst;
+}
+
+async function analyzeWith(path: string, seed: number, exactDistortion: boolean): Promise<Analysis> {
+  const file = await openModel(path);
+  try {
+    return await analyze(file, readFacts(file.model), { engine, backend, seed, threads, exactDistortion });
+  } finally {
+    await file.close();
+  }
+}
+
+/** Loss, by the exact distortion, of the plan that `analysis` leads to. */
+function lossOf(analysis: Analysis, exact: Analysis, fileType: FileType): number {
+  const budget = { kind: "like", fileType, text: `--like ${fileType}` } as const;
+  const plan = makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget });
+  const truth = new Map(exact.tensors.map((tensor) => [tensor.name, tensor]));
+  return plan.tensors.reduce((sum, { name, type }) => {
+    const tensor = truth.get(name);
+    return sum + (tensor?.distortion?.[type as TensorType]?.value ?? 0) * (tensor?.elements ?? 0);
+  }, 0);
+}

@@ -1,0 +1,148 @@
+/**
+ * Model → Inspection: what the header alone says, as a plain document: identity, tensor classes, the exact size of the
+ * file under each stock preset, and findings. Reads no weights.
+ */
+import { hasTensorTable } from "../ggml/architecture-tensors.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { bpw, fileBytes } from "../ggml/file-bytes.ts";
+import { COMMON_FILE_TYPES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { tensorClass } from "../ggml/tensor-class.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+import { readFacts } from "../gguf/facts.ts";
+import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
+import type { Finding } from "./finding-codes.ts";
+import { headerFindings } from "./preflight.ts";
+import { presetTypes } from "./preset-types.ts";
+
+export const INSPECTION_SCHEMA = "prism.inspection/1";
+
+export interface InspectedClass {
+  readonly class: string;
+  readonly tensors: number;
+  readonly elements: number;
+  readonly bytes: number;
+  /** Tensors per source type. */
+  readonly types: Readonly<Partial<Record<TensorType, number>>>;
+  readonly eligible: boolean;
+  /** Why llama-quantize leaves the class alone. */
+  readonly ineligibleReason?: string;
+}
+
+export interface InspectedPreset {
+  readonly fileType: FileType;
+  readonly fileBytes: number;
+  readonly bpw: number;
+}
+
+export interface Inspection {
+  readonly schema: typeof INSPECTION_SCHEMA;
+  readonly path: string;
+  readonly shards: Model["shards"];
+  readonly arch: string;
+  readonly name?: string;
+  readonly ggufVersion: number;
+  readonly headerHash: string;
+  readonly tensors: number;
+  readonly elements: number;
+  readonly fileBytes: number;
+  readonly tensorBytes: number;
+  readonly bpw: number;
+  /** What general.file_type says. */
+  readonly fileType?: FileType;
+  readonly facts: ModelFacts;
+  /** The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings. */
+  readonly metadata: Readonly<Record<string, string | number | boolean>>;
+  readonly classes: readonly InspectedClass[];
+  /** Smallest first. Without those llama-quantize refuses; none for a file that is no language model. */
+  readonly presets: readonly InspectedPreset[];
+  readonly findings: readonly Finding[];
+  /** Whether the list of tensors was compared with what the architecture requires. */
+  readonly tensorsChecked: boolean;
+}
+
+/** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
+const MAX_TEXT = 256;
+
+/** Inspect a model; `findings` default to what its header alone shows. Never throws. */
+export function inspect(model: Model, findings: readonly Finding[] = headerFindings(model)): Inspection {
+  const facts = readFacts(model);
+  const fileTypeId = model.metadata.get("general.file_type");
+  const fileType = Object.entries(FILE_TYPES).find(([, { id }]) => id === fileTypeId)?.[0] as FileType | undefined;
+  const presets = presetSizes(model, facts);
+  return {
+    schema: INSPECTION_SCHEMA,
+    path: model.path,
+    shards: model.shards,
+    arch: model.arch,
+    ...(model.name === undefined ? {} : { name: model.name }),
+    ggufVersion: model.ggufVersion,
+    headerHash: model.headerHash,
+    tensors: model.tensors.length,
+    elements: sum(model.tensors, ({ elements }) => elements),
+    fileBytes: sum(model.shards, (shard) => shard.fileBytes),
+    tensorBytes: sum(model.tensors, ({ bytes }) => bytes),
+    bpw: bpw(model.tensors),
+    ...(fileType === undefined ? {} : { fileType }),
+    facts,
+    metadata: scalars(model.metadata),
+    classes: classesOf(model.tensors),
+    presets,
+    findings,
+    tensorsChecked: hasTensorTable(model.arch),
+  };
+}
+
+function scalars(metadata: Model["metadata"]): Record<string, string | number | boolean> {
+  const shown: [string, string | number | boolean][] = [];
+  for (const [key, value] of metadata) {
+    const scalar = scalarOf(value);
+    if (scalar !== undefined) shown.push([key, scalar]);
+  }
+  return Object.fromEntries(shown);
+}
+
+function scalarOf(value: MetadataValue): string | number | boolean | undefined {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (typeof value === "string") return value.length <= MAX_TEXT ? value : undefined;
+  // JSON has no NaN
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  return typeof value === "boolean" ? value : undefined;
+}
+
+function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
+  const classes = new Map<string, TensorInfo[]>();
+  for (const tensor of tensors) {
+    const { class: name } = tensorClass(tensor.name);
+    classes.set(name, [...(classes.get(name) ?? []), tensor]);
+  }
+  return [...classes].map(([name, members]) => {
+    const reasons = members.map((member) => ineligibleReason(member));
+    const reason = reasons.every((why) => why !== undefined) ? reasons[0] : undefined;
+    const types: Partial<Record<TensorType, number>> = {};
+    for (const { type } of members) types[type] = (types[type] ?? 0) + 1;
+    return {
+      class: name,
+      tensors: members.length,
+      elements: sum(members, ({ elements }) => elements),
+      bytes: sum(members, ({ bytes }) => bytes),
+      types,
+      eligible: reason === undefined,
+      ...(reason === undefined ? {} : { ineligibleReason: reason }),
+    };
+  });
+}
+
+function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
+  const sizes = COMMON_FILE_TYPES.flatMap((fileType): InspectedPreset[] => {
+    const types = presetTypes(model, facts, fileType);
+    if (types === undefined) return [];
+    const tensors = model.tensors.map(({ name, shape, type }) => ({ shape, type: types.get(name) ?? type }));
+    return [{ fileType, fileBytes: fileBytes(facts.outputHeaderBytes, tensors), bpw: bpw(tensors) }];
+  });
+  return sizes.sort((a, b) => a.fileBytes - b.fileBytes);
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}

@@ -1,0 +1,24 @@
+/** The types that a stock preset would give a model, where it gives it any. */
+import { UsageError } from "../errors.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { stockTypes } from "../ggml/stock-mix.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+import type { Model } from "../gguf/model.ts";
+
+/** Architectures of files that are not quantized: an imatrix, say, and a projector. */
+const NO_MODELS: ReadonlySet<string> = new Set(["", "clip"]);
+
+/** Undefined where llama-quantize refuses the model under this preset, and for files that are no language models. */
+export function presetTypes(model: Model, facts: ModelFacts, fileType: FileType): Map<string, TensorType> | undefined {
+  if (NO_MODELS.has(model.arch) || model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
+    return undefined;
+  }
+  try {
+    return stockTypes(facts, model.tensors, fileType);
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
+}

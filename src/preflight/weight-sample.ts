@@ -1,0 +1,56 @@
+/** Reads float weights of a model in whole rows: a bounded sample spread over every tensor, or all of it. */
+import { InterruptedError } from "../errors.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+
+export interface SampleOptions {
+  /** Bytes to read over all tensors; each gives at least one row. Absent: everything is read. */
+  readonly budgetBytes?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number, name: string) => void;
+}
+
+/** Pieces a tensor's sample is taken in: its beginning, its end and between. */
+const PIECES = 4;
+/** Bytes read at a time. */
+const PIECE_BYTES = 8 * 2 ** 20;
+
+/** Bytes of a weight of the float types that models are trained in. */
+const FLOAT_BYTES: Partial<Record<TensorType, number>> = { F32: 4, F16: 2, BF16: 2 };
+
+/** Call `see` with pieces of whole rows of each float tensor of the model, tensor by tensor. */
+export async function readWeights(
+  file: ModelFile,
+  options: SampleOptions,
+  see: (tensor: TensorInfo, data: Uint8Array) => void,
+): Promise<void> {
+  const tensors = file.model.tensors.filter(({ type }) => FLOAT_BYTES[type] !== undefined);
+  const share = (options.budgetBytes ?? Number.POSITIVE_INFINITY) / Math.max(1, tensors.length);
+  for (const [index, tensor] of tensors.entries()) {
+    for (const [start, bytes] of pieces(tensor, share)) {
+      if (options.signal?.aborted) throw new InterruptedError();
+      see(tensor, await file.read(tensor, start, bytes));
+    }
+    options.onProgress?.(index + 1, tensors.length, tensor.name);
+  }
+}
+
+/** Start and length of the pieces of a tensor that together have about `share` bytes. */
+function pieces({ bytes, shape, type }: TensorInfo, share: number): [start: number, bytes: number][] {
+  const rowBytes = (shape[0] ?? 1) * (FLOAT_BYTES[type] ?? 1);
+  const rows = bytes / rowBytes;
+  if (bytes <= share) {
+    const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
+    return Array.from({ length: Math.ceil(rows / step) }, (_, piece) => {
+      const first = piece * step;
+      return [first * rowBytes, Math.min(step, rows - first) * rowBytes];
+    });
+  }
+  const wanted = Math.max(1, Math.floor(share / rowBytes));
+  const count = Math.min(PIECES, wanted);
+  const each = Math.floor(wanted / count);
+  return Array.from({ length: count }, (_, piece) => {
+    const first = count === 1 ? 0 : Math.round((piece * (rows - each)) / (count - 1));
+    return [first * rowBytes, each * rowBytes];
+  });
+}

@@ -1,0 +1,70 @@
+/** One group of tensors to degrade: in which types, and what it costs. */
+import type { TensorAnalysis } from "../analyze/analysis.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
+import { measureProbe } from "./measure-probe.ts";
+import type { ProbeBench } from "./probe-bench.ts";
+import type { ProbeMeasurement, ProbeStore } from "./probe-store.ts";
+
+/** The type a probe degrades to: its damage stands out of the noise and still adds up (research/probe-physics.ts). */
+const PROBE_TYPE: TensorType = "Q3_K";
+/** For a group whose damage by PROBE_TYPE is lost in the noise, and for one that it ruins. */
+const COARSER_TYPE: TensorType = "Q2_K";
+const FINER_TYPE: TensorType = "Q5_K";
+/** Nats: above it the damage of one group alone is no small change any more. */
+const LARGE_KLD = 0.2;
+const NOISE_STANDARD_ERRORS = 3;
+
+export interface DegradedTensor {
+  readonly tensor: TensorAnalysis;
+  readonly type: TensorType;
+  readonly distortion: number;
+}
+
+/** Each tensor in `type`, or where that was not measured in the type whose distortion is nearest to its usual one. */
+export function probeParts(members: readonly TensorAnalysis[], type: TensorType = PROBE_TYPE): DegradedTensor[] {
+  return members.map((tensor) => {
+    const measured = Object.entries(tensor.distortion ?? {}) as [TensorType, { value: number }][];
+    const own = tensor.distortion?.[type];
+    if (own !== undefined) return { tensor, type, distortion: own.value };
+    const wanted = Math.log(TYPICAL_DISTORTION[type] ?? 1);
+    const distance = (value: number) => (value > 0 ? Math.abs(Math.log(value) - wanted) : Number.POSITIVE_INFINITY);
+    const nearest = measured.sort((a, b) => distance(a[1].value) - distance(b[1].value))[0];
+    return { tensor, type: nearest?.[0] ?? type, distortion: nearest?.[1].value ?? 0 };
+  });
+}
+
+/** D of normally distributed weights. */
+const TYPICAL_DISTORTION: Readonly<Partial<Record<TensorType, number>>> = { Q2_K: 0.08, Q3_K: 0.023, Q5_K: 0.0014 };
+
+export interface MeasureOptions {
+  readonly bench: ProbeBench;
+  readonly store: ProbeStore;
+  readonly signal?: AbortSignal;
+}
+
+/** Measure the group, in a coarser type where it drowns in noise, in a finer one where the model breaks. */
+export async function measureGroup(
+  options: MeasureOptions,
+  group: string,
+  members: readonly TensorAnalysis[],
+): Promise<ProbeMeasurement> {
+  const usual = await measureIn(options, group, members, PROBE_TYPE);
+  if (usual.kld > LARGE_KLD) return measureIn(options, group, members, FINER_TYPE);
+  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(options, group, members, COARSER_TYPE);
+  return usual;
+}
+
+async function measureIn(
+  { bench, store, signal }: MeasureOptions,
+  group: string,
+  members: readonly TensorAnalysis[],
+  type: TensorType,
+): Promise<ProbeMeasurement> {
+  const tensors = members.map(({ name }) => name);
+  const known = store.find(tensors, type);
+  if (known !== undefined) return known;
+  const types = new Map(probeParts(members, type).map(({ tensor, type: own }) => [tensor.name, own]));
+  const measurement = { group, tensors, type, ...(await measureProbe(bench, types, signal)) };
+  await store.add(measurement);
+  return measurement;
+}

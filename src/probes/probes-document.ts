@@ -1,0 +1,44 @@
+/** Probed densities as a file that `--sensitivity` takes, for this model at any budget and for its siblings. */
+import type { Analysis } from "../analyze/analysis.ts";
+import { DENSITY_SCHEMA, type DensityDocument } from "../sensitivity/density-document.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
+import type { Probed } from "./probe-model.ts";
+import type { ProbeMeasurement } from "./probe-store.ts";
+
+export interface ProbesDocument extends DensityDocument {
+  readonly model: { readonly name: string; readonly arch: string; readonly headerHash: string };
+  readonly probes: readonly ProbeMeasurement[];
+}
+
+/** Densities by tensor name, and of each class for models of other depth: the mean over its weights. */
+export function probesDocument(analysis: Analysis, { sensitivity, measurements, headProbed }: Probed): ProbesDocument {
+  const { path, name, arch, headerHash } = analysis.model;
+  const eligible = analysis.tensors.filter((tensor) => tensor.eligible);
+  const classes = new Map<string, { loss: number; elements: number }>();
+  for (const tensor of eligible) {
+    const { loss, elements } = classes.get(tensor.class) ?? { loss: 0, elements: 0 };
+    classes.set(tensor.class, {
+      loss: loss + lossPerDistortion(sensitivity, tensor.name),
+      elements: elements + tensor.elements,
+    });
+  }
+  return {
+    schema: DENSITY_SCHEMA,
+    version: sensitivity.version,
+    lossUnit: "nats",
+    layers: analysis.facts.layers,
+    ...(headProbed ? { headMeasured: headerHash } : {}),
+    densities: {
+      ...Object.fromEntries([...classes].map(([of, { loss, elements }]) => [of, loss / elements])),
+      ...Object.fromEntries(
+        eligible.map((tensor) => [tensor.name, lossPerDistortion(sensitivity, tensor.name) / tensor.elements]),
+      ),
+    },
+    model: { name: name ?? path.replace(/^.*[/\\]/, ""), arch, headerHash },
+    probes: measurements,
+  };
+}
+
+function lossPerDistortion({ values }: Sensitivity, name: string): number {
+  return values.get(name) ?? 0;
+}

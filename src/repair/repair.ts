@@ -1,0 +1,99 @@
+/**
+ * Model → RepairPlan → file: corrects what a conversion got wrong about a model, and touches nothing else. Keys that stay
+ * are copied as their raw bytes, and tensors' data as it is; a model with nothing to correct has an empty plan.
+ */
+import { tensorDifferences } from "../ggml/architecture-tensors.ts";
+import { readFacts } from "../gguf/facts.ts";
+import type { Model } from "../gguf/model.ts";
+import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
+import { PRISM_VERSION } from "../version.ts";
+import {
+  type KeyChange,
+  openDraft,
+  type Refusal,
+  type RepairDraft,
+  type RepairedTensor,
+  setString,
+  setStrings,
+  setU32,
+} from "./repair-draft.ts";
+import { repairLayers } from "./repair-layers.ts";
+import { repairRank } from "./repair-rank.ts";
+
+export interface RepairPlan {
+  /** What is done, in words; empty: nothing to repair. */
+  readonly changes: readonly string[];
+  /** What is not, and why. */
+  readonly refusals: readonly Refusal[];
+  readonly keys: ReadonlyMap<string, KeyChange>;
+  /** In the order of the new file. */
+  readonly tensors: readonly RepairedTensor[];
+}
+
+/** Names of Hugging Face checkpoints that conversions left in place, by what llama.cpp calls them (gguf-py/tensor_mapping.py). */
+const NAMES: Readonly<Record<string, string>> = {
+  "model.embed_tokens.weight": "token_embd.weight",
+  "model.norm.weight": "output_norm.weight",
+  "lm_head.weight": "output.weight",
+  "score.weight": "cls.output.weight",
+};
+
+/** Names in a refusal; a list of all would not be read. */
+const NAMED_TENSORS = 6;
+
+const SPLIT_KEYS = ["split.no", "split.count", "split.tensors.count"];
+
+/** Plan the repair of a model. Never throws: what can't be repaired is among the refusals. */
+export function planRepair(model: Model): RepairPlan {
+  const draft = openDraft(model, readFacts(model));
+  if (model.arch === "" || model.arch === "clip") return draft;
+  if (model.alignment !== DEFAULT_ALIGNMENT) {
+    setU32(draft, "general.alignment", DEFAULT_ALIGNMENT);
+    draft.changes.push(`general.alignment from ${model.alignment} to ${DEFAULT_ALIGNMENT}, and the data with it`);
+  }
+  repairLayers(draft);
+  repairNames(draft);
+  repairRank(draft);
+  if (draft.changes.length > 0) recordRepair(draft);
+  return draft;
+}
+
+/** Rename or drop the tensors that llama.cpp would refuse the file for. */
+function repairNames(draft: RepairDraft): void {
+  const { arch } = draft.model;
+  const names = draft.tensors.map(({ name }) => name);
+  // the rank head of an architecture without one is repairRank's
+  const extra = new Set(differences(draft)?.extra.filter((name) => !name.startsWith("cls.")));
+  draft.tensors = draft.tensors.flatMap((tensor) => {
+    if (!extra.has(tensor.name)) return [tensor];
+    const name = Object.hasOwn(NAMES, tensor.name) ? NAMES[tensor.name] : undefined;
+    if (name !== undefined && !names.includes(name)) {
+      draft.changes.push(`${tensor.name} renamed to ${name}`);
+      return [{ ...tensor, name }];
+    }
+    draft.changes.push(`dropped ${tensor.name}: ${arch} has no such tensor`);
+    return [];
+  });
+  const lacking = differences(draft)?.missing ?? [];
+  if (lacking.length > 0) {
+    const shown = lacking.slice(0, NAMED_TENSORS).join(", ");
+    draft.refusals.push({ reason: `${arch} requires ${shown}; convert the model again`, blocking: true });
+  }
+}
+
+function differences({ model, tensors, facts }: RepairDraft) {
+  const names = tensors.map(({ name }) => name);
+  return tensorDifferences(model.arch, names, { count: Math.max(facts.layers, 1), nextn: facts.nextnLayers });
+}
+
+/** Say in the file itself what was done to it. */
+function recordRepair(draft: RepairDraft): void {
+  const { model } = draft;
+  if (model.shards.length > 1) {
+    for (const key of SPLIT_KEYS) draft.keys.set(key, { kind: "drop" });
+    draft.changes.push(`${model.shards.length} shards joined into one file`);
+  }
+  setString(draft, "prism.repair.version", PRISM_VERSION);
+  setString(draft, "prism.repair.source_header", model.headerHash);
+  setStrings(draft, "prism.repair.changes", [...draft.changes]);
+}

@@ -1,0 +1,143 @@
+/**
+ * The same scores from a running llama-server: /v1/rerank for a rank head, /completion with every sampler off for a
+ * causal reranker (as the publishers of causal rerankers do it). llama-server reports the first output of a rank head
+ * as it is: a softmax's share for qwen3 and qwen3vl, a raw logit for the others.
+ */
+import { EngineError, InterruptedError, UsageError } from "../errors.ts";
+import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
+import { scoreOutputs } from "./rerank-head.ts";
+import { fillTemplate } from "./rerank-prompt.ts";
+import { onlyToken, type RerankRequest, type RerankScorer, type ScoredDocument } from "./rerank-scorer.ts";
+import type { Reranker } from "./reranker.ts";
+import { askServer, field, numberField } from "./server-request.ts";
+
+/** "yes" and "no" are among the likeliest tokens of a trained reranker; where not, the whole vocabulary is asked for. */
+const LIKELIEST_TOKENS = 50;
+/** llama-server reports no probabilities where the token it draws ends the text or is half a character: it draws again. */
+const DRAWS = 32;
+/** llama-server's score of a prompt it could not pool. */
+const NOT_SCORED = -1e6;
+
+export interface LlamaServerOptions {
+  /** Like http://127.0.0.1:8080. */
+  readonly server: string;
+  readonly reranker: Reranker;
+  readonly signal?: AbortSignal;
+}
+
+/** Throws UsageError for an address that is none, EngineError (missing) where no llama-server answers. */
+export async function openServerScorer({ server, reranker, signal }: LlamaServerOptions): Promise<RerankScorer> {
+  const base = parseServer(server);
+  const ask = (path: string, body?: unknown) => askServer(`${base}${path}`, body, signal);
+  await ask("/health");
+  const score = reranker.head === "yes-no-logits" ? await completionScores(ask, reranker) : rankScores(ask, reranker);
+  return { reranker, scoredBy: base, score, close: () => Promise.resolve() };
+}
+
+type Ask = (path: string, body?: unknown) => Promise<unknown>;
+
+function parseServer(server: string): string {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new UsageError(`--server: expected an address like http://127.0.0.1:8080, got "${server}"`);
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+}
+
+function rankScores(ask: Ask, reranker: Reranker) {
+  if (reranker.head === "softmax") {
+    throw new EngineError(
+      `${reranker.path} has a head of two raw logits, of which llama-server reports one; score it without --server`,
+    );
+  }
+  return async ({ query, documents, instruct }: RerankRequest): Promise<ScoredDocument[]> => {
+    if (instruct !== undefined) {
+      throw new UsageError(
+        "llama-server's /v1/rerank takes no instruction; score without --server, or leave instruct out of the set",
+      );
+    }
+    const reply = await ask("/v1/rerank", { query, documents });
+    const results = field(reply, "results");
+    const values = new Array<number>(documents.length).fill(Number.NaN);
+    for (const result of Array.isArray(results) ? results : []) {
+      const index = numberField(result, "index");
+      if (index in values) values[index] = numberField(result, "relevance_score");
+    }
+    if (values.some((value) => Number.isNaN(value) || value === NOT_SCORED)) {
+      throw new EngineError(`llama-server did not score every document with ${reranker.path}; see its log`);
+    }
+    return values.map((value) => scored(reranker, value));
+  };
+}
+
+function scored(reranker: Reranker, value: number): ScoredDocument {
+  const { path, head, relevant } = reranker;
+  // What is reported is the first output, which need not be the relevant one.
+  const outputs = head.startsWith("sigmoid") ? [value] : [value, 1 - value];
+  return { ...scoreOutputs(path, head, outputs, relevant), truncated: false };
+}
+
+async function completionScores(ask: Ask, reranker: Reranker) {
+  const token = async (word: string) => {
+    const tokens = field(await ask("/tokenize", { content: word, add_special: false }), "tokens");
+    return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
+  };
+  const ids = { yes: await token("yes"), no: await token("no") };
+  const template = reranker.template ?? RERANK_PROMPT;
+  return async ({ query, documents, instruct, stopped }: RerankRequest): Promise<ScoredDocument[]> => {
+    const documentScores: ScoredDocument[] = [];
+    for (const document of documents) {
+      if (stopped?.() === true) throw new InterruptedError();
+      const prompt = fillTemplate(template, { query, document, ...(instruct === undefined ? {} : { instruct }) });
+      documentScores.push(await completionScore(ask, reranker, prompt, ids));
+    }
+    return documentScores;
+  };
+}
+
+async function completionScore(
+  ask: Ask,
+  reranker: Reranker,
+  prompt: string,
+  ids: { yes: number; no: number },
+): Promise<ScoredDocument> {
+  let wanted = LIKELIEST_TOKENS;
+  for (let draw = 0; draw < DRAWS; draw++) {
+    const reply = await ask("/completion", {
+      prompt,
+      n_predict: 1,
+      temperature: 1,
+      top_k: -1,
+      top_p: 1,
+      min_p: 0,
+      n_probs: wanted,
+      post_sampling_probs: true,
+      // A prompt of which a part is kept from before is decoded in other batches, and adds up otherwise.
+      cache_prompt: false,
+      seed: draw,
+    });
+    const likeliest = likeliestTokens(reply);
+    const [yes, no] = [likeliest?.get(ids.yes), likeliest?.get(ids.no)];
+    if (yes !== undefined && no !== undefined) {
+      const outputs = [Math.log(yes), Math.log(no)];
+      return {
+        ...scoreOutputs(reranker.path, reranker.head, outputs, reranker.relevant),
+        tokens: numberField(reply, "tokens_evaluated"),
+        truncated: false,
+      };
+    }
+    if (likeliest !== undefined && wanted === reranker.vocabSize) break;
+    if (likeliest !== undefined) wanted = reranker.vocabSize;
+  }
+  throw new EngineError(
+    `llama-server gave no probability of "yes" and "no" after a prompt to ${reranker.path}: is another model loaded, or one whose weights are damaged?`,
+  );
+}
+
+/** Probability by token id; undefined where the drawn token made llama-server report none. */
+function likeliestTokens(reply: unknown): Map<number, number> | undefined {
+  const positions = field(reply, "completion_probabilities");
+  const tokens = field(Array.isArray(positions) ? positions[0] : undefined, "top_probs");
+  if (!Array.isArray(tokens)) return undefined;
+  return new Map(tokens.map((entry) => [numberField(entry, "id"), numberField(entry, "prob")]));
+}

@@ -1,0 +1,206 @@
+/**
+ * Scores documents with a reranker in the embedded engine. Documents that don't fit the context are cut at their end,
+ * by whole tokens, so that the prompt around them stays whole.
+ */
+import type { Engine, LoadedRanker } from "../engine/engine.ts";
+import { FormatError, InterruptedError, UsageError } from "../errors.ts";
+import type { DocumentScore } from "../evaluate/rerank-result.ts";
+import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
+import { scoreOutputs } from "./rerank-head.ts";
+import { fillTemplate } from "./rerank-prompt.ts";
+import type { Reranker } from "./reranker.ts";
+
+/** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
+export const DEFAULT_RERANK_CONTEXT = 8192;
+
+/** Tokens decoded between two looks at whether to stop. */
+const TOKENS_PER_CALL = 2048;
+
+export interface ScoredDocument extends DocumentScore {
+  /** Of the prompt, query included. Absent where a server did not count them. */
+  readonly tokens?: number;
+  /** Whether the document was cut to fit the context. */
+  readonly truncated: boolean;
+}
+
+export interface RerankRequest {
+  readonly query: string;
+  readonly documents: readonly string[];
+  readonly instruct?: string;
+  /** Asked between batches: whether to give up. */
+  readonly stopped?: () => boolean;
+}
+
+export interface RerankScorer {
+  readonly reranker: Reranker;
+  /** Where the scores come from: "embedded", or an address. */
+  readonly scoredBy: string;
+  /** Scores in the order of the documents. Throws InterruptedError when stopped, UsageError for a query too long. */
+  score(request: RerankRequest): Promise<ScoredDocument[]>;
+  close(): Promise<void>;
+}
+
+export interface RerankScorerOptions {
+  readonly engine: Engine;
+  readonly reranker: Reranker;
+  /** Most tokens of a prompt, by default DEFAULT_RERANK_CONTEXT; never more than the model was trained with. */
+  readonly context?: number;
+  readonly threads: number;
+  readonly gpuLayers: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Load a reranker. Throws EngineError where llama.cpp can't, FormatError where its tokenizer has no "yes" and "no". */
+export async function openRerankScorer(options: RerankScorerOptions): Promise<RerankScorer> {
+  const { engine, reranker, threads, gpuLayers, signal } = options;
+  const passed = signal === undefined ? {} : { signal };
+  const ranker = await engine.loadRanker({ model: reranker.path, threads, gpuLayers, ...passed });
+  try {
+    // Beyond the context it was trained with a model has no positions, and llama.cpp may end its process.
+    const limit = Math.min(options.context ?? DEFAULT_RERANK_CONTEXT, ranker.contextTrain || Number.POSITIVE_INFINITY);
+    const outputsOf = await chooseOutputs(ranker, reranker, passed);
+    return {
+      reranker,
+      scoredBy: "embedded",
+      score: (request) => scoreDocuments(ranker, reranker, limit, outputsOf, request),
+      close: () => ranker.close(),
+    };
+  } catch (error) {
+    await ranker.close();
+    throw error;
+  }
+}
+
+type OutputsOf = (prompts: readonly Int32Array[]) => Promise<readonly Float32Array[]>;
+
+async function chooseOutputs(
+  ranker: LoadedRanker,
+  { head, path }: Reranker,
+  passed: { signal?: AbortSignal },
+): Promise<OutputsOf> {
+  if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", ...passed });
+  const words = ["yes", "no"];
+  const ids = await ranker.encode(words, { addSpecial: false, parseSpecial: false });
+  const answers = Int32Array.from(ids, (tokens, index) => onlyToken(path, words[index] as string, tokens));
+  return (prompts) => ranker.nextLogits(prompts, { ids: answers, ...passed });
+}
+
+/** The one token a word is. Throws FormatError where the tokenizer splits it. */
+export function onlyToken(path: string, word: string, tokens: ArrayLike<number>): number {
+  const [token] = Array.from(tokens);
+  if (token !== undefined && tokens.length === 1) return token;
+  throw new FormatError(
+    path,
+    `its tokenizer makes ${tokens.length} tokens of "${word}", expected one: it is no causal reranker of the yes/no kind; a rank head, if it should have one, is missing`,
+  );
+}
+
+interface Prompt {
+  readonly ids: Int32Array;
+  readonly truncated: boolean;
+}
+
+async function scoreDocuments(
+  ranker: LoadedRanker,
+  reranker: Reranker,
+  limit: number,
+  outputsOf: OutputsOf,
+  { query, documents, instruct, stopped }: RerankRequest,
+): Promise<ScoredDocument[]> {
+  const prompts = await buildPrompts(ranker, reranker, limit, query, documents, instruct);
+  // Prompts of about the same length share a decode without waste.
+  const order = prompts.map((_, index) => index).sort((a, b) => length(prompts, a) - length(prompts, b));
+  const scored: ScoredDocument[] = [];
+  for (let next = 0; next < order.length; ) {
+    if (stopped?.() === true) throw new InterruptedError();
+    let end = next + 1;
+    while (end < order.length && (end - next + 1) * length(prompts, order[end] as number) <= TOKENS_PER_CALL) end++;
+    const batch = order.slice(next, end);
+    const outputs = await outputsOf(batch.map((index) => (prompts[index] as Prompt).ids));
+    batch.forEach((index, row) => {
+      const { ids, truncated } = prompts[index] as Prompt;
+      const values = outputs[row] as Float32Array;
+      const score = scoreOutputs(reranker.path, reranker.head, values, reranker.relevant);
+      scored[index] = { ...score, tokens: ids.length, truncated };
+    });
+    next = end;
+  }
+  return scored;
+}
+
+function length(prompts: readonly Prompt[], index: number): number {
+  return (prompts[index] as Prompt).ids.length;
+}
+
+async function buildPrompts(
+  ranker: LoadedRanker,
+  reranker: Reranker,
+  limit: number,
+  query: string,
+  documents: readonly string[],
+  instruct: string | undefined,
+): Promise<Prompt[]> {
+  const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
+  if (template === undefined) return joinPairs(ranker, limit, query, documents);
+  const fill = (document: string) =>
+    fillTemplate(template, { query, document, ...(instruct === undefined ? {} : { instruct }) });
+  // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
+  const options = { addSpecial: reranker.head === "yes-no-logits", parseSpecial: true };
+  const whole = await ranker.encode(documents.map(fill), options);
+  return Promise.all(
+    whole.map(async (ids, index): Promise<Prompt> => {
+      if (ids.length <= limit) return { ids, truncated: false };
+      const encode = async (text: string) => (await ranker.encode([fill(text)], options))[0] as Int32Array;
+      return { ids: await cutToFit(ranker, documents[index] as string, ids.length, limit, encode), truncated: true };
+    }),
+  );
+}
+
+/** Encode the longest beginning of the document whose prompt fits. Cutting can change how its last word tokenizes. */
+async function cutToFit(
+  ranker: LoadedRanker,
+  document: string,
+  tokens: number,
+  limit: number,
+  encode: (document: string) => Promise<Int32Array>,
+): Promise<Int32Array> {
+  const [pieces = new Int32Array()] = await ranker.encode([document], { addSpecial: false, parseSpecial: false });
+  let over = tokens - limit;
+  for (let kept = pieces.length - over; kept > 0; kept -= Math.max(1, over)) {
+    const beginning = await ranker.detokenize(pieces.slice(0, kept));
+    // half a character is left where its bytes were two tokens
+    const ids = await encode(beginning.replace(/\uFFFD+$/, ""));
+    if (ids.length <= limit) return ids;
+    over = ids.length - limit;
+  }
+  throw queryTooLong(limit);
+}
+
+/** BOS query EOS SEP document EOS, each where the model adds it: what llama-server gives a model without a template. */
+async function joinPairs(
+  ranker: LoadedRanker,
+  limit: number,
+  query: string,
+  documents: readonly string[],
+): Promise<Prompt[]> {
+  const { bos, eos, sep } = ranker.joints;
+  const [asked = new Int32Array(), ...pieces] = await ranker.encode([query, ...documents], {
+    addSpecial: false,
+    parseSpecial: false,
+  });
+  const given = (...ids: (number | undefined)[]) => ids.filter((id) => id !== undefined);
+  const head = [...given(bos), ...asked, ...given(eos, sep)];
+  const tail = given(eos);
+  const room = limit - head.length - tail.length;
+  if (room < 1) throw queryTooLong(limit);
+  return pieces.map((ids) => ({
+    ids: Int32Array.from([...head, ...ids.subarray(0, room), ...tail]),
+    truncated: ids.length > room,
+  }));
+}
+
+function queryTooLong(limit: number): UsageError {
+  return new UsageError(
+    `the query leaves no room for a document in a context of ${limit} tokens; shorten it, or give a larger --context`,
+  );
+}

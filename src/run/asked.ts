@@ -1,0 +1,146 @@
+/** What a run was asked, as a document: a directory is resumed only with what would give the same result. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { describeConstraint } from "../allocate/patterns.ts";
+import { FileError, UsageError } from "../errors.ts";
+import type { BudgetRequest } from "../plan/budget.ts";
+import { YIELDING } from "../plan/guards.ts";
+import { readRerankSet } from "../rerank/rerank-set.ts";
+import { PRISM_VERSION } from "../version.ts";
+import type { RunAsked } from "./run-document.ts";
+import type { RunOptions } from "./run-options.ts";
+import { textOf } from "./search-target.ts";
+
+/** Describe the request. `fingerprint` is the model's, `imatrix` the SHA-256 of its file. */
+export async function describeAsked(options: RunOptions, fingerprint: string, imatrix?: string): Promise<RunAsked> {
+  const { engine } = options;
+  return {
+    model: options.model,
+    fingerprint,
+    budget: describeSize(options),
+    ...(options.sweep === undefined ? {} : { sweep: options.sweep.map(describeBudget) }),
+    mode: options.mode ?? "tensor",
+    constraints: (options.constraints ?? []).map(describeConstraint),
+    guards: YIELDING.filter((guard) => options.guards?.[guard] !== false),
+    sensitivity: options.sensitivity.name,
+    ...(options.refine === undefined ? {} : { refine: describeRefine(options.refine) }),
+    ...(imatrix === undefined ? {} : { imatrix }),
+    baselines: options.baselines,
+    text: options.text === undefined ? "sampled" : await sha256OfText(options.text),
+    ...(options.rerankSet === undefined ? {} : { rerankSet: (await readRerankSet(options.rerankSet)).sha256 }),
+    ...(options.context === undefined ? {} : { context: options.context }),
+    ...(options.chunks === undefined ? {} : { chunks: options.chunks }),
+    seed: options.seed,
+    exactMetrics: options.exactMetrics ?? false,
+    exactDistortion: options.exactDistortion ?? false,
+    gpuLayers: options.gpuLayers,
+    engine: `${engine.info.kind} ${engine.info.version}`,
+    prismVersion: PRISM_VERSION,
+  };
+}
+
+function describeRefine({ probes, limitMs }: NonNullable<RunOptions["refine"]>): string {
+  return limitMs === undefined ? String(probes) : "auto";
+}
+
+/** Where the size comes from: a sweep decides it unless it is given, a quality always. */
+function describeSize({ target, sweep = [], budget, budgetGiven }: RunOptions): string {
+  if (target !== undefined) return textOf(target);
+  return sweep.length > 0 && budgetGiven !== true
+    ? `the knee of the sweep, or ${describeBudget(budget)}`
+    : describeBudget(budget);
+}
+
+function describeBudget(budget: BudgetRequest): string {
+  if (budget.kind === "like") return `--like ${budget.fileType}`;
+  return budget.kind === "bpw" ? `--bpw ${budget.value}` : `--size ${budget.value}`;
+}
+
+async function sha256OfText(path: string): Promise<string> {
+  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
+      cause: error,
+    });
+  });
+  if (bytes.length === 0) throw new UsageError(`--text ${path}: the file is empty; give a text of some pages`);
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** What the analysis depends on; where the model lies now does not matter. */
+const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
+  "fingerprint",
+  "imatrix",
+  "seed",
+  "exactMetrics",
+  "exactDistortion",
+  "engine",
+  "prismVersion",
+];
+/** What measured points of a sweep or a search depend on besides. */
+const OF_POINTS: readonly (keyof RunAsked)[] = [
+  "mode",
+  "constraints",
+  "guards",
+  "sensitivity",
+  "refine",
+  "text",
+  "context",
+  "chunks",
+  "gpuLayers",
+];
+/** What the plan and its controls depend on besides. */
+const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
+
+/** How a message speaks of what was asked. */
+const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
+  fingerprint: "the model",
+  imatrix: "--imatrix",
+  seed: "--seed",
+  exactMetrics: "--exact",
+  exactDistortion: "--exact=distortion",
+  engine: "the engine",
+  prismVersion: "the version of prism",
+  budget: "the budget",
+  sweep: "--budgets",
+  mode: "--mode",
+  constraints: "the constraints",
+  guards: "the guards",
+  sensitivity: "--sensitivity",
+  refine: "--refine",
+  baselines: "--baseline",
+  text: "--text",
+  rerankSet: "--rerank",
+  context: "--context",
+  chunks: "--chunks",
+  gpuLayers: "--gpu-layers",
+};
+
+/** What of a run is finished, besides its analysis. */
+export type Finished = "analysis" | "points" | "rows";
+
+const BESIDES: Readonly<Record<Finished, readonly (keyof RunAsked)[]>> = {
+  analysis: [],
+  points: OF_POINTS,
+  rows: OF_ROWS,
+};
+
+/** The first thing that makes the finished work that of another request. */
+export function firstDifference(before: RunAsked, now: RunAsked, finished: Finished): string | undefined {
+  const key = [...OF_ANALYSIS, ...BESIDES[finished]].find((name) => !same(before[name], now[name]));
+  if (key === undefined) return undefined;
+  return `${WORDS[key] ?? key} was ${inWords(before[key])}, now ${inWords(now[key])}`;
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Hexadecimal digits of a SHA-256 that a message shows. */
+const SHOWN_HASH = 12;
+
+function inWords(value: RunAsked[keyof RunAsked]): string {
+  if (value === undefined) return "not given";
+  if (Array.isArray(value)) return value.length === 0 ? "not given" : value.join(", ");
+  const text = String(value);
+  return /^[0-9a-f]{64}$/.test(text) ? `SHA-256 ${text.slice(0, SHOWN_HASH)}…` : text;
+}

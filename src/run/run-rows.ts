@@ -1,0 +1,85 @@
+/** Rows of a run from what was evaluated; every new row has all of them judged anew. */
+import type { ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
+import type { EvaluationSession } from "../evaluate/session.ts";
+import { bpw } from "../ggml/file-bytes.ts";
+import type { Plan } from "../plan/plan.ts";
+import { lossOfTypes } from "../plan/predict.ts";
+import type { RerankSession } from "../rerank/rerank.ts";
+import type { Candidate } from "./candidates.ts";
+import { checkGates, type Gate } from "./gates.ts";
+import type { Run, RunRow } from "./run-document.ts";
+import { creditsSensitivity, judgeRows } from "./verdict.ts";
+
+/** What was measured of a model: one of both at least. */
+export interface Measured {
+  readonly evaluation?: ModelEvaluation | undefined;
+  readonly ranked?: RankedModel | undefined;
+}
+
+export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measured, plan: Plan): RunRow {
+  const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
+  const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
+  return {
+    label,
+    kind,
+    fileBytes: evaluation?.fileBytes ?? ranked?.fileBytes ?? 0,
+    bpw: evaluation?.bpw ?? ranked?.bpw ?? 0,
+    ...rankingOf(ranked),
+    ...(ppl === undefined ? {} : { ppl }),
+    ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
+    ...(kld === undefined ? {} : { kld }),
+    ...(sameTop === undefined ? {} : { sameTop }),
+    ...(sameTopSe === undefined ? {} : { sameTopSe }),
+    ...(predictedLoss === undefined ? {} : { predictedLoss }),
+    ...(perChunk?.kld === undefined ? {} : { kldPerChunk: perChunk.kld }),
+  };
+}
+
+function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
+  const { fidelity, ndcg10 } = ranked?.rerank ?? {};
+  if (fidelity === undefined) return {};
+  return { rerank: { ...fidelity, ...(ndcg10 === undefined ? {} : { ndcg10 }) } };
+}
+
+export function referenceRow({ source, tensors }: Plan, session: EvaluationSession | undefined): RunRow {
+  const ppl = session?.referencePpl();
+  return {
+    label: source.path.replace(/^.*[/\\]/, ""),
+    kind: "reference",
+    fileBytes: source.fileBytes,
+    bpw: bpw(tensors.map(({ shape, sourceType }) => ({ shape, type: sourceType }))),
+    ...(ppl === undefined ? {} : { ppl }),
+  };
+}
+
+/** The state with this row and the reference's, in the place of their predecessors. */
+export function addRow(
+  state: Run,
+  row: RunRow,
+  reference: RunRow,
+  { session, ranking }: { session?: EvaluationSession | undefined; ranking?: RerankSession | undefined },
+): Run {
+  const others = state.rows.filter(({ label, kind }) => label !== row.label && kind !== "reference");
+  return {
+    ...state,
+    ...(session === undefined ? {} : { text: session.text }),
+    rows: [reference, ...others, row],
+    warnings: [...new Set([...state.warnings, ...(session?.warnings ?? []), ...(ranking?.warnings ?? [])])],
+  };
+}
+
+/** Judge the rows, and the plan by the gates. `complete`: all controls are there to credit the sensitivity by. */
+export function judgeRun(state: Run, gates: readonly Gate[], complete: boolean): Run {
+  const { verdict: _, creditsSensitivity: __, ...rest } = state;
+  const chunks = state.text?.chunks ?? 0;
+  const credited = complete ? creditsSensitivity(state.rows, chunks) : undefined;
+  const rows = judgeRows(state.rows, chunks, credited);
+  const plan = rows.find(({ kind }) => kind === "plan");
+  return {
+    ...rest,
+    rows,
+    gates: plan === undefined ? [] : checkGates(gates, plan),
+    ...(plan?.verdict === undefined ? {} : { verdict: plan.verdict }),
+    ...(credited === undefined ? {} : { creditsSensitivity: credited }),
+  };
+}

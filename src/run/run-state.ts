@@ -1,0 +1,155 @@
+/** The run's directory: state.json read, checked and written after every step; --force empties it of a run's files. */
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileExists, writeError, writeFileAside } from "../disk/aside-file.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import { PRISM_VERSION } from "../version.ts";
+import { type Finished, firstDifference } from "./asked.ts";
+import { RUN_SCHEMA, type Run, type RunAsked } from "./run-document.ts";
+
+export interface RunDirectory {
+  readonly path: string;
+  readonly state: string;
+  readonly analysis: string;
+  /** Densities that were probed, as `--sensitivity` takes them. */
+  readonly probes: string;
+  /** Measured probes, where nothing may be kept in the cache. */
+  readonly measured: string;
+  readonly plan: string;
+  readonly plans: string;
+  readonly models: string;
+  /** The reference's logits, where nothing may be kept in the cache. Removed when the run ends. */
+  readonly scratch: string;
+  model(slug: string): string;
+  /** The plan of a point of a sweep. */
+  planOf(slug: string): string;
+  readonly evaluations: string;
+  evaluation(slug: string): string;
+}
+
+export function runDirectory(path: string): RunDirectory {
+  return {
+    path,
+    state: join(path, "state.json"),
+    analysis: join(path, "analysis.json"),
+    probes: join(path, "probes.json"),
+    measured: join(path, "probes"),
+    plans: join(path, "plans"),
+    models: join(path, "models"),
+    plan: join(path, "plans", "plan.json"),
+    scratch: join(path, "prism-scratch"),
+    planOf: (slug) => join(path, "plans", `${slug}.json`),
+    model: (slug) => join(path, "models", `${slug}.gguf`),
+    evaluations: join(path, "evaluations"),
+    evaluation: (slug) => join(path, "evaluations", `${slug}.json`),
+  };
+}
+
+/**
+ * The state to go on from, or a fresh one, saved. `force` begins anew, whatever the directory holds. Otherwise throws
+ * UsageError where the directory holds a run that was asked something else, FormatError for a damaged state.
+ */
+export async function openRun(directory: RunDirectory, asked: RunAsked, force: boolean): Promise<Run> {
+  const found = force ? undefined : await findRun(directory, asked);
+  if (found === undefined) await emptyRun(directory, force);
+  const state: Run =
+    found === undefined
+      ? {
+          schema: RUN_SCHEMA,
+          prismVersion: PRISM_VERSION,
+          createdAt: new Date().toISOString(),
+          asked,
+          rows: [],
+          gates: [],
+          warnings: [],
+        }
+      : { ...found, asked };
+  await saveRun(directory, state);
+  return state;
+}
+
+async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | undefined> {
+  const text = await readFile(directory.state, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw writeError(directory.state, error);
+  });
+  if (text === undefined) return undefined;
+  const found = parseRun(text, directory.state);
+  const finished = finishedOf(found);
+  const difference = firstDifference(found.asked, asked, finished);
+  if (difference === undefined) return found;
+  // Nothing that depends on it was finished.
+  if (finished === "analysis" && !(await fileExists(directory.analysis))) return undefined;
+  throw new UsageError(
+    `${directory.path} holds a run that was asked something else: ${difference}; give another --out, or --force to replace it`,
+  );
+}
+
+/** How far a run came. Whether a refinement was accepted depends on the budget, as rows do. */
+function finishedOf({ rows, sweep, refinement }: Run): Finished {
+  if (rows.length > 0 || refinement !== undefined) return "rows";
+  return sweep === undefined ? "analysis" : "points";
+}
+
+/** Names a run gives its models and evaluations (candidates.ts). */
+export const RUN_FILES = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+
+/**
+ * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
+ * nothing. The analysis goes first: beside a fresh state it would be taken for this run's.
+ */
+async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> {
+  if (!force) {
+    for (const path of [directory.analysis, directory.plan, directory.model("plan")]) {
+      if (!(await fileExists(path))) continue;
+      throw new UsageError(
+        `${path} is there but ${directory.state} is not: no run that can go on; give another --out, or --force to replace what is there`,
+      );
+    }
+    return;
+  }
+  await rm(directory.analysis, { force: true });
+  await rm(directory.probes, { force: true });
+  await rm(directory.scratch, { recursive: true, force: true });
+  for (const folder of ["models", "evaluations", "plans"]) {
+    const path = join(directory.path, folder);
+    const names = (await fileExists(path)) ? await readdir(path) : [];
+    for (const name of names.filter((name) => RUN_FILES.test(name))) await rm(join(path, name), { force: true });
+  }
+}
+
+const ANEW = "--force starts the run anew";
+
+/** Read a run document. Throws FormatError for another file, another version or a damaged one. */
+export function parseRun(text: string, path: string): Run {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    throw new FormatError(path, `is not JSON (${(error as Error).message}); ${ANEW}`, { cause: error });
+  }
+  const run = (typeof document === "object" && document !== null ? document : {}) as Partial<Run>;
+  if (run.schema !== RUN_SCHEMA) {
+    const got = run.schema === undefined ? "none" : JSON.stringify(run.schema);
+    throw new FormatError(path, `expected a document of schema "${RUN_SCHEMA}", got ${got}; ${ANEW}`);
+  }
+  if (!isWhole(run)) throw new FormatError(path, `the state of the run is damaged; ${ANEW}`);
+  return run;
+}
+
+function isWhole(run: Partial<Run>): run is Run {
+  const { asked, rows, gates, warnings, createdAt } = run;
+  return (
+    typeof asked === "object" &&
+    asked !== null &&
+    typeof createdAt === "string" &&
+    Array.isArray(gates) &&
+    Array.isArray(warnings) &&
+    Array.isArray(rows) &&
+    rows.every((row) => typeof row?.label === "string" && typeof row.kind === "string" && row.fileBytes > 0)
+  );
+}
+
+export async function saveRun(directory: RunDirectory, run: Run): Promise<void> {
+  await writeFileAside(directory.state, `${JSON.stringify(run, null, 2)}\n`);
+}

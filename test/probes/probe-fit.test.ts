@@ -1,0 +1,154 @@
+import { describe, expect, it } from "vitest";
+import { firstGroups, nextGroup, probeGroups } from "../../src/probes/probe-design.ts";
+import { fitProbes, logKld, type ProbedTensor, type ProbeObservation } from "../../src/probes/probe-fit.ts";
+import { createNormal, createRandom } from "../../src/random.ts";
+
+const LAYERS = 16;
+const D = 0.023;
+
+/** Two classes of blocks and a head, with densities that a class, the depth and chance decide. */
+function drawModel(seed: number) {
+  const normal = createNormal(createRandom(seed));
+  const tensors: ProbedTensor[] = [
+    { name: "output.weight", class: "output", elements: 4e6, logPrior: 0 },
+    ...["ffn_down", "attn_v"].flatMap((name) =>
+      Array.from({ length: LAYERS }, (_, layer) => ({
+        name: `blk.${layer}.${name}.weight`,
+        class: name,
+        layer,
+        depth: layer / (LAYERS - 1),
+        elements: name === "ffn_down" ? 2e6 : 2e5,
+        logPrior: 0,
+      })),
+    ),
+  ];
+  const ofClass = new Map(["output", "ffn_down", "attn_v"].map((name) => [name, -16 + 1.2 * normal()]));
+  const truth = tensors.map(
+    (tensor) => (ofClass.get(tensor.class) ?? 0) + 1.5 * (tensor.depth ?? 0) ** 2 + 0.1 * normal(),
+  );
+  return { tensors, truth };
+}
+
+function observe(
+  tensors: readonly ProbedTensor[],
+  truth: readonly number[],
+  members: readonly number[],
+): ProbeObservation {
+  const parts = members.map((tensor) => ({ tensor, weight: (tensors[tensor]?.elements ?? 0) * D }));
+  const kld = parts.reduce((sum, { tensor, weight }) => sum + weight * Math.exp(truth[tensor] as number), 0);
+  return { parts, kld, se: 0.05 * kld };
+}
+
+/** Root of the mean squared error of ln density, weighted by elements. */
+function error(tensors: readonly ProbedTensor[], truth: readonly number[], logDensity: ArrayLike<number>): number {
+  let sum = 0;
+  let elements = 0;
+  for (const [i, tensor] of tensors.entries()) {
+    sum += tensor.elements * ((logDensity[i] as number) - (truth[i] as number)) ** 2;
+    elements += tensor.elements;
+  }
+  return Math.sqrt(sum / elements);
+}
+
+describe("a fit of probes", () => {
+  const { tensors, truth } = drawModel(3);
+  const every = tensors.map((_, index) => observe(tensors, truth, [index]));
+
+  it("gives the prior back where nothing was probed", () => {
+    const fit = fitProbes(
+      tensors.map((tensor, i) => ({ ...tensor, logPrior: i / 10 })),
+      [],
+    );
+    expect([...fit.logDensity]).toEqual(tensors.map((_, i) => i / 10));
+  });
+
+  it("comes to what single probes measured", () => {
+    const { logDensity } = fitProbes(tensors, every);
+    expect(error(tensors, truth, logDensity)).toBeLessThan(0.05);
+  });
+
+  it("meets a class as a whole and keeps what the prior says within it", () => {
+    const members = tensors.flatMap(({ class: name }, index) => (name === "ffn_down" ? [index] : []));
+    const whole = observe(tensors, truth, members);
+    const { logDensity } = fitProbes(tensors, [whole]);
+    const predicted = whole.parts.reduce(
+      (sum, { tensor, weight }) => sum + weight * Math.exp(logDensity[tensor] as number),
+      0,
+    );
+    expect(predicted / whole.kld).toBeCloseTo(1, 1);
+    const values = members.map((index) => logDensity[index] as number);
+    expect(Math.max(...values) - Math.min(...values)).toBeLessThan(0.2);
+  });
+
+  it("carries a probe over to neighbours more than to far layers, and to other classes least", () => {
+    const index = (name: string) => tensors.findIndex((tensor) => tensor.name === name);
+    const classes = firstGroups(probeGroups(tensors), tensors, ["output.weight"]).map((group) =>
+      observe(tensors, truth, group.tensors),
+    );
+    const base = fitProbes(tensors, classes).logDensity;
+    const probed = index("blk.8.ffn_down.weight");
+    const probe = observe(tensors, truth, [probed]);
+    const higher = { ...probe, kld: 3 * probe.kld, se: 3 * probe.se };
+    const fit = fitProbes(tensors, [...classes, higher]).logDensity;
+    const change = (name: string) => (fit[index(name)] as number) - (base[index(name)] as number);
+    expect(change("blk.9.ffn_down.weight")).toBeGreaterThan(change("blk.15.ffn_down.weight") + 0.1);
+    expect(change("blk.9.ffn_down.weight")).toBeGreaterThan(change("blk.9.attn_v.weight") + 0.1);
+  });
+
+  it("takes a KL divergence within its error for an upper bound only", () => {
+    expect(logKld({ kld: -1e-8, se: 1e-7 })).toEqual({ value: Math.log(2e-7), sd: 1 });
+    expect(logKld({ kld: 0, se: 0 })).toEqual({ value: Math.log(1e-9), sd: 1 });
+    expect(logKld({ kld: 1e-3, se: 5e-5 }).sd).toBeLessThan(0.2);
+  });
+
+  it("knows a tensor better after each probe", () => {
+    const few = fitProbes(tensors, every.slice(0, 3));
+    const more = fitProbes(tensors, every.slice(0, 9));
+    for (const index of [1, 5, 12]) expect(more.covariance(index, index)).toBeLessThan(few.covariance(index, index));
+  });
+});
+
+describe("the choice of probes", () => {
+  const { tensors, truth } = drawModel(5);
+  const groups = probeGroups(tensors);
+
+  it("offers each class whole and by halves down to single tensors", () => {
+    const names = groups.map(({ name }) => name);
+    expect(names).toContain("output.weight");
+    expect(names).toContain("ffn_down");
+    expect(names).toContain("ffn_down 0-7");
+    expect(names).toContain("ffn_down 8-11");
+    expect(names.filter((name) => /^blk\.\d+\.ffn_down\.weight$/.test(name))).toHaveLength(LAYERS);
+    expect(groups).toHaveLength(1 + 2 * (2 * LAYERS - 1));
+  });
+
+  it("begins with the head alone and every class whole, the largest first", () => {
+    expect(firstGroups(groups, tensors, ["output.weight"]).map(({ name }) => name)).toEqual([
+      "output.weight",
+      "ffn_down",
+      "attn_v",
+    ]);
+  });
+
+  it("then splits first what has most weights, and comes nearer to the truth than as many probes of anything", () => {
+    const weigh = (members: readonly number[]) => observe(tensors, truth, members).parts;
+    const chosen = firstGroups(groups, tensors, ["output.weight"]);
+    const left = new Set(groups.filter((group) => !chosen.includes(group)));
+    const fitOf = (probed: typeof groups) =>
+      fitProbes(
+        tensors,
+        probed.map((group) => observe(tensors, truth, group.tensors)),
+      );
+    while (chosen.length < 12) {
+      const next = nextGroup([...left], tensors, fitOf(chosen), (group) => weigh(group.tensors));
+      if (next === undefined) break;
+      chosen.push(next);
+      left.delete(next);
+    }
+    expect(chosen[3]?.name).toMatch(/ffn_down/);
+    const first = groups.slice(0, 12);
+    expect(error(tensors, truth, fitOf(chosen).logDensity)).toBeLessThan(
+      0.7 * error(tensors, truth, fitOf(first).logDensity),
+    );
+  });
+});

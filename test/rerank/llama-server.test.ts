@@ -1,0 +1,123 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import type { RerankHead } from "../../src/evaluate/rerank-result.ts";
+import { openServerScorer } from "../../src/rerank/llama-server.ts";
+import { sigmoid } from "../../src/rerank/rerank-head.ts";
+import type { Reranker } from "../../src/rerank/reranker.ts";
+
+/** Answers in the shapes recorded from llama-server v0.5.0. */
+type Answers = Readonly<Record<string, (body: Record<string, unknown>) => unknown>>;
+
+let server: Server | undefined;
+afterEach(() => server?.close());
+
+async function serve(answers: Answers): Promise<string> {
+  const listening = createServer((request, response) => {
+    let text = "";
+    request.on("data", (part) => {
+      text += part;
+    });
+    request.on("end", () => {
+      const answer = answers[request.url ?? ""]?.(text === "" ? {} : JSON.parse(text));
+      response.statusCode = answer === undefined ? 501 : 200;
+      const refusal = {
+        error: { code: 501, message: "This server does not support reranking. Start it with `--reranking`" },
+      };
+      response.end(JSON.stringify(answer ?? refusal));
+    });
+  });
+  server = listening;
+  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
+}
+
+const health = () => ({ status: "ok" });
+const rerankerOf = (head: RerankHead, relevant = 0): Reranker => {
+  return { path: "m.gguf", head, relevant, outputs: 2, vocabSize: 300, warnings: [] };
+};
+const results =
+  (...scores: number[]) =>
+  () => ({
+    model: "m",
+    object: "list",
+    usage: { prompt_tokens: 129, total_tokens: 129 },
+    results: scores.map((relevance_score, index) => ({ index, relevance_score })).reverse(),
+  });
+const ASKED = { query: "q", documents: ["a", "b"] };
+
+describe("scores from a llama-server", () => {
+  it("are a softmax's share as reported, or the sigmoid of a raw logit", async () => {
+    const url = await serve({ "/health": health, "/v1/rerank": results(0.75, 0.25) });
+    const score = async (head: RerankHead, relevant = 0) => {
+      const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head, relevant) });
+      return (await scorer.score(ASKED)).map(({ score: value }) => value);
+    };
+    expect(await score("softmax-in-graph")).toEqual([0.75, 0.25]);
+    expect(await score("softmax-in-graph", 1)).toEqual([0.25, 0.75]);
+    expect(await score("sigmoid")).toEqual([sigmoid(0.75), sigmoid(0.25)]);
+    await expect(score("softmax")).rejects.toThrow(/two raw logits, of which llama-server reports one/);
+  });
+
+  it("come from the next token of a causal reranker, of the whole vocabulary where the likeliest lack yes or no", async () => {
+    const asked: Record<string, unknown>[] = [];
+    const url = await serve({
+      "/health": health,
+      "/tokenize": ({ content }) => ({ tokens: [content === "yes" ? 257 : 258] }),
+      "/completion": (body) => {
+        asked.push(body);
+        const top = [
+          { id: 42, token: "*", bytes: [42], prob: 0.5 },
+          { id: 257, token: "yes", bytes: [121], prob: 0.03 },
+          { id: 258, token: "no", bytes: [110], prob: 0.01 },
+        ];
+        // the first draw is half a character, for which llama-server reports nothing
+        if (asked.length === 1) return { content: "�", tokens_evaluated: 7, truncated: false };
+        const top_probs = body.n_probs === 300 ? top : top.slice(0, 2);
+        return { content: "*", tokens_evaluated: 7, completion_probabilities: [{ id: 42, prob: 0.5, top_probs }] };
+      },
+    });
+    const scorer = await openServerScorer({ server: `${url}/`, reranker: rerankerOf("yes-no-logits") });
+    const [first] = await scorer.score({ query: "q", documents: ["a"] });
+    expect(first?.score).toBeCloseTo(0.75, 12);
+    expect(first?.tokens).toBe(7);
+    expect(asked.map(({ n_probs }) => n_probs)).toEqual([50, 50, 300]);
+    expect(asked[0]).toMatchObject({
+      n_predict: 1,
+      temperature: 1,
+      top_k: -1,
+      top_p: 1,
+      min_p: 0,
+      post_sampling_probs: true,
+      cache_prompt: false,
+    });
+    expect(asked[0]?.prompt).toMatch(
+      /<Query>: q\n<Document>: a<\|im_end\|>\n<\|im_start\|>assistant\n<think>\n\n<\/think>\n\n$/,
+    );
+  });
+
+  it("are never made up: refusals, failures and nonsense are errors", async () => {
+    const open = async (answers: Answers, head: RerankHead = "softmax-in-graph") =>
+      openServerScorer({ server: await serve({ "/health": health, ...answers }), reranker: rerankerOf(head) });
+    const fails = async (answers: Answers, message: RegExp) => {
+      const scorer = await open(answers);
+      await expect(scorer.score(ASKED)).rejects.toThrow(message);
+      server?.close();
+    };
+    await fails({}, /answers 501: This server does not support reranking/);
+    await fails({ "/v1/rerank": results(0.5) }, /did not score every document/);
+    await fails({ "/v1/rerank": results(0.5, -1e6) }, /did not score every document/);
+    await fails({ "/v1/rerank": () => ({ results: [{ index: 0, relevance_score: null }] }) }, /did not score every/);
+    const damaged = await open(
+      {
+        "/tokenize": () => ({ tokens: [1] }),
+        "/completion": () => ({ completion_probabilities: [{ top_probs: [] }] }),
+      },
+      "yes-no-logits",
+    );
+    await expect(damaged.score(ASKED)).rejects.toThrow(/no probability of "yes" and "no"/);
+    const reranker = rerankerOf("sigmoid");
+    await expect(openServerScorer({ server: "file:///x", reranker })).rejects.toThrow(/expected an address like/);
+    await expect(openServerScorer({ server: "http://127.0.0.1:1", reranker })).rejects.toThrow(/does not answer/);
+  });
+});

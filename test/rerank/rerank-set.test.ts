@@ -1,0 +1,83 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { FileError } from "../../src/errors.ts";
+import { RERANK_INSTRUCT, RERANK_PROMPT } from "../../src/preflight/rerank-prompt.ts";
+import { fillTemplate } from "../../src/rerank/rerank-prompt.ts";
+import { parseRerankSet, readRerankSet } from "../../src/rerank/rerank-set.ts";
+
+describe("a rerank set", () => {
+  it("is read from JSON Lines, with or without grades, instructions and empty lines", () => {
+    const text =
+      '\uFEFF{"query":"q","documents":["a","b"],"relevance":[1,0]}\r\n\n{"query":"r","documents":["c"],"instruct":"i"}\n';
+    expect(parseRerankSet(text, "set.jsonl")).toEqual([
+      { query: "q", documents: ["a", "b"], relevance: [1, 0] },
+      { query: "r", documents: ["c"], instruct: "i" },
+    ]);
+  });
+
+  it.each([
+    ['{"query":"q","documents":["a"]}\n{"query":', /^set\.jsonl: line 2: not JSON/],
+    ["[1,2]", /line 1: expected an object/],
+    ["null", /line 1: expected an object/],
+    ['{"documents":["a"]}', /line 1: "query" must be a text/],
+    ['{"query":" ","documents":["a"]}', /"query" must be a text that is not empty/],
+    ['{"query":"q","documents":[]}', /"documents" must be an array/],
+    ['{"query":"q","documents":["a",3]}', /document 2 must be a text/],
+    [
+      '{"query":"q","documents":["a"],"relevance":[1,2]}',
+      /"relevance" must have one number per document, 1 of them, got 2/,
+    ],
+    ['{"query":"q","documents":["a"],"relevance":"x"}', /got no array/],
+    ['{"query":"q","documents":["a"],"relevance":[-1]}', /relevance 1 must be a number from 0 to 30/],
+    ['{"query":"q","documents":["a"],"instruct":5}', /"instruct" must be a text/],
+    ["\n \n", /holds no query/],
+  ])("says what is wrong with %s", (text, message) => {
+    expect(() => parseRerankSet(text, "set.jsonl")).toThrow(message);
+  });
+
+  it("says that a model, a binary or no file is none", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "prism-set-"));
+    const write = async (bytes: Uint8Array | string) => {
+      await writeFile(join(dir, "x"), bytes);
+      return readRerankSet(join(dir, "x"));
+    };
+    await expect(write("GGUF\u0003")).rejects.toThrow(
+      /is a model, expected JSON Lines; name the models before --rerank/,
+    );
+    await expect(write(Uint8Array.of(255, 254, 200))).rejects.toThrow(/is not UTF-8/);
+    await expect(readRerankSet(join(dir, "absent"))).rejects.toThrow(FileError);
+    await rm(dir, { recursive: true });
+  });
+
+  it("comes with prism: every query has an answer, a look-alike and something off topic", async () => {
+    const { path, queries } = await readRerankSet();
+    expect(path).toBeUndefined();
+    expect(queries.length).toBeGreaterThanOrEqual(12);
+    for (const { documents, relevance = [] } of queries) {
+      expect(new Set(documents).size).toBe(documents.length);
+      for (const grade of [0, 1, 3]) expect(relevance).toContain(grade);
+      // the answer is not always first
+      expect(documents.length).toBeGreaterThanOrEqual(6);
+    }
+  });
+});
+
+describe("a rerank prompt", () => {
+  it("ends in an empty think block and carries the default instruction", () => {
+    const prompt = fillTemplate(RERANK_PROMPT, { query: "Q?", document: "D." });
+    expect(prompt).toContain(`<Instruct>: ${RERANK_INSTRUCT}\n<Query>: Q?\n<Document>: D.<|im_end|>\n`);
+    expect(prompt.endsWith("<|im_start|>assistant\n<think>\n\n</think>\n\n")).toBe(true);
+  });
+  it("leaves braces and dollars of the texts alone", () => {
+    const pair = { query: "{document} $& $1", document: "{query}" };
+    expect(fillTemplate("{query}|{document}", pair)).toBe("{document} $& $1|{query}");
+  });
+  it("puts an instruction where the template has a place for one, or has the default written out", () => {
+    const pair = { query: "q", document: "d", instruct: "judge colours" };
+    expect(fillTemplate("{instruct}: {query} {document}", pair)).toBe("judge colours: q d");
+    expect(fillTemplate(`${RERANK_INSTRUCT}: {query} {document}`, pair)).toBe("judge colours: q d");
+    expect(fillTemplate("{query} {document}", pair)).toBe("q d");
+  });
+});

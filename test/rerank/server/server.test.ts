@@ -1,0 +1,235 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import type { FastifyInstance } from "fastify";
+import { afterEach, describe, expect, it } from "vitest";
+import { EngineError, UsageError } from "../../../src/errors.ts";
+import type { RerankRequest, RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
+import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
+import { buildServer, type ServeOptions } from "../../../src/rerank/server/server.ts";
+
+let server: FastifyInstance | undefined;
+afterEach(() => server?.close());
+
+const RERANKER = { path: "m.gguf", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 10, warnings: [] } as const;
+
+/** Scores by length; `before` is awaited first. */
+function scorerOf(before: (request: RerankRequest) => Promise<void> = () => Promise.resolve()) {
+  const seen: RerankRequest[] = [];
+  const scorer: RerankScorer = {
+    reranker: RERANKER,
+    scoredBy: "embedded",
+    async score(request) {
+      seen.push(request);
+      await before(request);
+      return request.documents.map((text) => ({ score: text.length / 100, tokens: 5, truncated: text === "long" }));
+    },
+    close: () => Promise.resolve(),
+  };
+  return { scorer, seen };
+}
+
+async function start(options: Partial<ServeOptions> & Pick<ServeOptions, "scorer">): Promise<string> {
+  server = buildServer({
+    modelName: "m",
+    queueLimit: 200,
+    bodyLimitBytes: 10_000,
+    maxDocuments: 50,
+    ...options,
+  });
+  return server.listen({ host: "127.0.0.1", port: 0 });
+}
+
+const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+
+const ASKED = { query: "capital?", documents: ["Paris", { text: "Bananas!" }, "long"] };
+
+/** Work that waits until it is let go. */
+function gate() {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
+
+describe("the rerank endpoint", () => {
+  it("answers on Cohere's, Jina's and llama-server's paths, the best document first", async () => {
+    const url = await start(scorerOf());
+    for (const path of ["/v1/rerank", "/rerank", "/v2/rerank"]) {
+      const response = await post(`${url}${path}`, { ...ASKED, model: "x", top_n: 2, return_documents: true });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({
+        object: "list",
+        model: "x",
+        usage: { prompt_tokens: 15, total_tokens: 15 },
+        results: [
+          { index: 1, relevance_score: 0.08, document: { text: "Bananas!" } },
+          { index: 0, relevance_score: 0.05, document: { text: "Paris" } },
+        ],
+        truncated: [2],
+      });
+    }
+  });
+
+  it("answers Voyage's top_k with Voyage's data", async () => {
+    const url = await start(scorerOf());
+    const answer = await (await post(`${url}/v1/rerank`, { ...ASKED, top_k: 1, return_documents: true })).json();
+    expect(answer).toMatchObject({ data: [{ index: 1, relevance_score: 0.08, document: "Bananas!" }] });
+    expect(await (await post(`${url}/v1/rerank`, ASKED)).json()).not.toHaveProperty("data");
+  });
+
+  it("tells health and models", async () => {
+    const url = await start(scorerOf());
+    expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: "ok", waiting: 0 });
+    expect(await (await fetch(`${url}/v1/models`)).json()).toMatchObject({ data: [{ id: "m" }] });
+  });
+
+  it.each([
+    ["not JSON", 400, /not valid JSON/],
+    ["", 400, /empty/i],
+    [[], 400, /expected a JSON object/],
+    [{ documents: ["a"] }, 400, /"query" must be a text/],
+    [{ query: "q", documents: "a" }, 400, /"documents" must be an array/],
+    [{ query: "q", documents: [] }, 400, /"documents" must be an array/],
+    [{ query: "q", documents: ["a", { image: "x" }] }, 400, /document 1 must be a text/],
+    [{ query: "q", documents: ["a"], top_n: 0 }, 400, /"top_n" must be a whole number/],
+    [{ query: "q", documents: ["a"], top_k: "x" }, 400, /"top_k" must be/],
+    [{ query: "q", documents: ["a"], return_documents: 1 }, 400, /"return_documents"/],
+    [{ query: "q", documents: new Array(51).fill("a") }, 400, /has 51 entries, at most 50/],
+    [{ query: "q", documents: ["x".repeat(20_000)] }, 413, /too large/],
+  ])("refuses %j with %i and says why", async (body, status, message) => {
+    const { scorer, seen } = scorerOf();
+    const response = await post(`${await start({ scorer })}/v1/rerank`, body);
+    expect(response.status).toBe(status);
+    const { error } = (await response.json()) as { error: { code: number; message: string } };
+    expect(error.code).toBe(status);
+    expect(error.message).toMatch(message);
+    expect(seen).toEqual([]);
+  });
+
+  it("refuses other types and paths in JSON, and a query too long by the scorer's word", async () => {
+    const url = await start(scorerOf(() => Promise.reject(new UsageError("the query is too long"))));
+    expect((await post(`${url}/v1/rerank`, ASKED, { "Content-Type": "text/plain" })).status).toBe(415);
+    expect((await fetch(`${url}/v1/rerank`)).status).toBe(404);
+    const response = await post(`${url}/v1/rerank`, ASKED);
+    expect([response.status, await response.json()]).toMatchObject([
+      400,
+      { error: { message: "the query is too long" } },
+    ]);
+  });
+
+  it("asks for the key where there is one, but not for health", async () => {
+    const url = await start({ ...scorerOf(), apiKey: "secret" });
+    expect((await post(`${url}/v1/rerank`, ASKED)).status).toBe(401);
+    expect((await post(`${url}/v1/rerank`, ASKED, { Authorization: "Bearer wrong" })).status).toBe(401);
+    expect((await post(`${url}/v1/rerank`, ASKED, { Authorization: "Bearer secret" })).status).toBe(200);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  });
+
+  it("answers 100 requests at a time, one after another", async () => {
+    let running = 0;
+    let most = 0;
+    const url = await start(
+      scorerOf(async () => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => setImmediate(resolve));
+        running--;
+      }),
+    );
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, async (_, index) => {
+        const response = await post(`${url}/v1/rerank`, { query: "q", documents: [`${"x".repeat(index + 1)}`] });
+        return ((await response.json()) as { results: { relevance_score: number }[] }).results[0]?.relevance_score;
+      }),
+    );
+    expect(answers).toEqual(Array.from({ length: 100 }, (_, index) => (index + 1) / 100));
+    expect(most).toBe(1);
+  });
+
+  it("tells who comes when the line is full to come back, and serves the others", async () => {
+    const { opened, open } = gate();
+    const url = await start({ ...scorerOf(() => opened), queueLimit: 3 });
+    const all = Array.from({ length: 100 }, () => post(`${url}/v1/rerank`, ASKED));
+    await expect
+      .poll(async () => ((await (await fetch(`${url}/health`)).json()) as { waiting: number }).waiting)
+      .toBe(3);
+    const busy = await post(`${url}/v1/rerank`, ASKED);
+    expect(busy.status).toBe(429);
+    expect(Number(busy.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    open();
+    const statuses = (await Promise.all(all)).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(4);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(96);
+  });
+
+  it("gives the place of a client that hangs up to others, waiting or being scored", async () => {
+    const { opened, open } = gate();
+    const { scorer, seen } = scorerOf(() => opened);
+    const url = await start({ scorer, queueLimit: 1 });
+    const leaving = [new AbortController(), new AbortController()];
+    const left = leaving.map(({ signal }) =>
+      fetch(`${url}/v1/rerank`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(ASKED),
+        signal,
+      }).catch((error: Error) => error.name),
+    );
+    await expect
+      .poll(async () => ((await (await fetch(`${url}/health`)).json()) as { waiting: number }).waiting)
+      .toBe(1);
+    for (const controller of leaving) controller.abort();
+    expect(await Promise.all(left)).toEqual(["AbortError", "AbortError"]);
+    await expect.poll(() => seen[0]?.stopped?.()).toBe(true);
+    const next = post(`${url}/v1/rerank`, ASKED);
+    open();
+    expect((await next).status).toBe(200);
+    expect(seen).toHaveLength(2);
+  });
+
+  it("survives half a request", async () => {
+    const url = new URL(await start(scorerOf()));
+    const socket = connect(Number(url.port), url.hostname);
+    await once(socket, "connect");
+    socket.write(
+      "POST /v1/rerank HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
+    );
+    socket.destroy();
+    expect((await post(`${url.origin}/v1/rerank`, ASKED)).status).toBe(200);
+  });
+
+  it("finishes what runs when it stops, and refuses what waits", async () => {
+    const { opened, open } = gate();
+    const { scorer, seen } = scorerOf(() => opened);
+    const url = await start({ scorer });
+    const first = post(`${url}/v1/rerank`, ASKED);
+    await expect.poll(() => seen.length).toBe(1);
+    const second = post(`${url}/v1/rerank`, ASKED);
+    await expect
+      .poll(async () => ((await (await fetch(`${url}/health`)).json()) as { waiting: number }).waiting)
+      .toBe(1);
+    const closed = server?.close();
+    expect((await second).status).toBe(503);
+    open();
+    expect((await first).status).toBe(200);
+    await closed;
+  });
+});
+
+describe("a lasting scorer", () => {
+  it("is opened again after its engine's process ended", async () => {
+    let opened = 0;
+    const scorer = await openLastingScorer(async () => {
+      opened++;
+      return scorerOf(() => (opened === 1 ? Promise.reject(new EngineError("ended")) : Promise.resolve())).scorer;
+    });
+    await expect(scorer.score({ query: "q", documents: ["a"] })).rejects.toThrow("ended");
+    expect(await scorer.score({ query: "q", documents: ["a"] })).toHaveLength(1);
+    expect(opened).toBe(2);
+  });
+});

@@ -1,0 +1,158 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { InterruptedError } from "../../src/errors.ts";
+import { divideText } from "../../src/probes/probe-text.ts";
+import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
+import { type RunOptions, run } from "../../src/run/run.ts";
+import type { Refinement, Run } from "../../src/run/run-document.ts";
+import { parseDensities } from "../../src/sensitivity/density-document.ts";
+import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
+import { writePaperSource } from "./paper-source.ts";
+
+const CONTEXT = 16;
+let dir: string;
+let model: string;
+let text: string;
+let out: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "prism-refine-"));
+  model = await writePaperSource(join(dir, "model.gguf"));
+  text = join(dir, "text.txt");
+  await writeFile(text, "The quick brown fox jumps over the lazy dog. ".repeat(60));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+beforeEach(async () => {
+  out = join(await mkdtemp(join(dir, "case-")), "run");
+});
+
+const options = (engine: PaperEngine, more: Partial<RunOptions> = {}): RunOptions => ({
+  model,
+  out,
+  budget: { kind: "like", fileType: "Q4_K_M" },
+  sensitivity: { name: "uniform", of: uniformSensitivity },
+  refine: { probes: 12 },
+  baselines: [],
+  text,
+  context: CONTEXT,
+  seed: 0,
+  threads: 1,
+  gpuLayers: 0,
+  gates: [],
+  engine,
+  backend: paperBackend,
+  ...more,
+});
+
+function refinementOf(result: Run): Refinement {
+  if (result.refinement === undefined) throw new Error("the run has no refinement");
+  return result.refinement;
+}
+
+const probing = (call: string) => call.startsWith("quantize probe.gguf");
+
+describe("a refined run", () => {
+  it("probes head, embedding and classes first, and says of the plan it keeps why", async () => {
+    const result = await run(options(paperEngine()));
+    const { probes, accepted, trial, outcome, kind } = refinementOf(result);
+    // a model on paper does not see what is written into its file
+    expect(kind).toBe("file");
+    expect(probes).toHaveLength(12);
+    expect(probes.slice(0, 2).map(({ group }) => group)).toEqual(["token_embd.weight", "output.weight"]);
+    expect(new Set(probes.slice(2, 9).map(({ group }) => group)).size).toBe(7);
+    if (trial !== undefined) expect(accepted).toBe(trial.difference.value < -2 * trial.difference.se);
+    expect(outcome).toMatch(
+      accepted ? /^refined plan kept: KLD -/ : /^(unrefined plan kept|the probes change no type)/,
+    );
+    expect(renderRun(result)).toContain("probes: 12 groups of tensors");
+    const labels = result.rows.map(({ label }) => label);
+    expect(labels.includes("s = elements")).toBe(accepted);
+  });
+
+  it("keeps the verdict, the trial and the probes on different parts of the text", async () => {
+    const { refinement, text: scored } = await run(options(paperEngine()));
+    const chunks = Math.floor((await readFile(text, "utf8")).trimEnd().length / CONTEXT);
+    const shares = divideText(chunks);
+    expect(refinement).toMatchObject({ text: "file", verdictChunks: shares?.verdict, context: CONTEXT });
+    expect(scored?.chunks).toBeLessThanOrEqual(shares?.verdict ?? 0);
+    expect((shares?.verdict ?? 0) + (shares?.trial ?? 0) + (shares?.probes ?? 0)).toBe(chunks);
+  });
+
+  it("samples what it probes on where the text is too short to be divided", async () => {
+    const short = join(dir, "short.txt");
+    await writeFile(short, "The quick brown fox. ".repeat(40));
+    const { refinement } = await run(options(paperEngine(), { text: short }));
+    expect(refinement).toMatchObject({ text: "sampled" });
+    expect(refinement?.verdictChunks).toBeUndefined();
+  });
+
+  it("leaves densities that --sensitivity takes, the head's guard lifted on this model only", async () => {
+    await run(options(paperEngine()));
+    const path = join(out, "probes.json");
+    const { densities, layers, headMeasured, lossUnit } = parseDensities(path, await readFile(path, "utf8"));
+    expect(Object.keys(densities)).toEqual(expect.arrayContaining(["ffn_down", "blk.1.ffn_down.weight", "output"]));
+    expect({ layers, lossUnit }).toEqual({ layers: 2, lossUnit: "nats" });
+    expect(headMeasured).toMatch(/^[0-9a-f]{64}$/);
+    expect((await readdir(out)).filter((name) => /scratch/.test(name))).toEqual([]);
+  });
+
+  it("goes on after an interrupt without measuring a probe twice, and does nothing when it is finished", async () => {
+    const begun = paperEngine((call) => {
+      if (begun.calls.filter(probing).length === 6 && probing(call)) throw new InterruptedError();
+    });
+    await expect(run(options(begun))).rejects.toThrow(InterruptedError);
+    const again = paperEngine();
+    const result = await run(options(again));
+    expect(again.calls.filter(probing).length).toBeLessThanOrEqual(12 * 2 - 5);
+    expect(refinementOf(result).probes).toHaveLength(12);
+    const finished = paperEngine();
+    expect((await run(options(finished))).refinement).toEqual(result.refinement);
+    expect(finished.calls).toEqual([]);
+  });
+
+  it("uses the probes of another budget", async () => {
+    const cacheDir = join(dir, "cache");
+    const first = paperEngine();
+    await run(options(first, { cacheDir }));
+    out = `${out}-smaller`;
+    const second = paperEngine();
+    await run(options(second, { cacheDir, budget: { kind: "like", fileType: "Q3_K_M" } }));
+    expect(first.calls.filter(probing).length).toBeGreaterThan(8);
+    expect(second.calls.filter(probing)).toEqual([]);
+  });
+
+  it("probes every tensor alone where as many probes are asked for as there are tensors", async () => {
+    const { probes } = refinementOf(await run(options(paperEngine(), { refine: { probes: 100 } })));
+    expect(probes).toHaveLength(16);
+    expect(probes.every(({ tensors }) => tensors.length === 1)).toBe(true);
+  });
+
+  it("leaves probes out, and says so, where the time they may take is too short", async () => {
+    const stages: string[] = [];
+    const result = await run(
+      options(paperEngine(), { refine: { probes: 12, limitMs: 0 }, onStage: (stage) => stages.push(stage) }),
+    );
+    expect(result.refinement).toBeUndefined();
+    expect(stages.join("\n")).toMatch(/not refining: 12 probes would take about/);
+  });
+
+  it("is another run than the same without probes", async () => {
+    await run(options(paperEngine()));
+    const { refine: _, ...without } = options(paperEngine());
+    await expect(run(without)).rejects.toThrow(/--refine was 12, now not given/);
+  });
+
+  it("is not taken for one of another budget where it ended before its first row", async () => {
+    const onStage = (stage: string) => {
+      if (stage.startsWith("planned for")) throw new InterruptedError();
+    };
+    await expect(run(options(paperEngine(), { onStage }))).rejects.toThrow(InterruptedError);
+    const state = JSON.parse(await readFile(join(out, "state.json"), "utf8")) as Run;
+    expect({ refined: state.refinement !== undefined, rows: state.rows.length }).toEqual({ refined: true, rows: 0 });
+    const smaller = run(options(paperEngine(), { budget: { kind: "like", fileType: "Q3_K_M" } }));
+    await expect(smaller).rejects.toThrow(/asked something else: the budget was/);
+  });
+});
