@@ -28,7 +28,7 @@ const { values, positionals } = parseArgs({
 const [reference, model] = positionals;
 const { "llama-dir": llamaDir, text, context, chunks, threads } = values;
 if (reference === undefined || model === undefined || text === undefined || llamaDir === undefined) {
-  throw new Error("usage: bench/evaluation.ts --llama-dir DIR --text FILE REFERENCE MODEL");
+  throw new Error("usage: npx tsx bench/evaluation.ts --llama-dir DIR --text FILE REFERENCE MODEL");
 }
 
 const PRISM = join(import.meta.dirname, "../dist/cli/main.js");

@@ -2,16 +2,15 @@
 import { analyze } from "../src/analyze/analyze.ts";
 import { JOB_BYTES } from "../src/analyze/band-sums.ts";
 import { createWorkQueue } from "../src/analyze/work-queue.ts";
-import type { Engine } from "../src/engine/engine.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
+import type { Bench } from "../src/bench.ts";
+import { requireLibrary } from "../src/engine/engine.ts";
 import { candidateTypes } from "../src/ggml/candidates.ts";
 import { ineligibleReason } from "../src/ggml/eligibility.ts";
 import { tensorClass } from "../src/ggml/tensor-class.ts";
 import { rowBytes } from "../src/ggml/tensor-types.ts";
-import { readFacts } from "../src/gguf/facts.ts";
-import type { ModelFile, TensorInfo } from "../src/gguf/model.ts";
+import type { ModelFile, OpenModel, TensorInfo } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
-import { nativeBackend } from "../src/kernels/native.ts";
+import { openBench } from "../src/open-bench.ts";
 import { observe, type Usage } from "./processes.ts";
 
 /** Time both on the tensors of the first `layers` layers; the processes of the engine only, in which all of it is done. */
@@ -24,36 +23,38 @@ export async function exactDistortionCost(
   const tensors = file.model.tensors.filter(
     (tensor) => (tensorClass(tensor.name).layer ?? layers) < layers && ineligibleReason(tensor) === undefined,
   );
-  const part: ModelFile = { ...file, model: { ...file.model, tensors }, read: (...range) => file.read(...range) };
+  const part: OpenModel = {
+    ...file,
+    model: { ...file.model, tensors },
+    facts: file.facts,
+    read: (...range) => file.read(...range),
+  };
   try {
-    const roundTrips = await withEngine(threads, (engine) => roundTripAll(part, engine, threads));
-    const analysis = await withEngine(threads, async (engine) => {
-      const backend = nativeBackend({ threads });
-      await analyze(part, readFacts(file.model), { engine, backend, seed: 0, threads, exactDistortion: true });
-      await backend.close();
-    });
+    const roundTrips = await withBench(threads, (bench) => roundTripAll(part, bench));
+    const analysis = await withBench(threads, (bench) => analyze(part, { exactDistortion: true }, bench));
     return { analysis, roundTrips };
   } finally {
     await file.close();
   }
 }
 
-async function withEngine(threads: number, work: (engine: Engine) => Promise<void>): Promise<Usage> {
-  const engine = await openEngine({ threads });
+async function withBench(threads: number, work: (bench: Bench) => Promise<unknown>): Promise<Usage> {
+  const bench = await openBench({ threads, backend: "native" });
   try {
-    return (await observe(() => work(engine))).usage;
+    return (await observe(() => work(bench))).usage;
   } finally {
-    await engine.close();
+    await bench.close();
   }
 }
 
-async function roundTripAll(file: ModelFile, engine: Engine, threads: number): Promise<void> {
+async function roundTripAll(file: ModelFile, { engine, threads }: Bench): Promise<void> {
+  const library = requireLibrary(engine);
   const queue = createWorkQueue(threads);
   const jobs = file.model.tensors.flatMap((tensor) => pieces(tensor).map((piece) => ({ tensor, ...piece })));
   await Promise.all(
     jobs.map(({ tensor, start, bytes }) =>
       queue.run(async () =>
-        engine.roundTrip({
+        library.roundTrip({
           sourceType: tensor.type,
           rowElements: tensor.shape[0] ?? 1,
           data: await file.read(tensor, start, bytes),

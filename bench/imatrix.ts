@@ -6,9 +6,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { openEngine } from "../src/engine/open-engine.ts";
 import { makeImatrix } from "../src/evaluate/make-imatrix.ts";
+import { openLocalModel } from "../src/gguf/open.ts";
 import { readImatrix } from "../src/imatrix/imatrix.ts";
+import { openBench } from "../src/open-bench.ts";
 import { recordResult } from "./results.ts";
 
 const { values, positionals } = parseArgs({
@@ -46,24 +47,16 @@ try {
   await rm(work, { recursive: true });
 }
 
-async function make(model: string, name: string, dir?: string) {
-  const engine = await openEngine({ threads: 1, ...(dir === undefined ? {} : { llamaDir: dir }) });
+async function make(path: string, name: string, dir?: string) {
   const output = join(work, name);
+  const request = { output, text, context: Number(values.context), chunks: Number(values.chunks) };
+  const model = await openLocalModel(path);
   try {
-    await makeImatrix({
-      engine,
-      model,
-      output,
-      text: text as string,
-      context: Number(values.context),
-      chunks: Number(values.chunks),
-      seed: 0,
-      threads: 1,
-      gpuLayers: 0,
-    });
+    const bench = await openBench({ threads: 1, llamaDir: dir });
+    await makeImatrix(model, request, bench).finally(() => bench.close());
     return await readImatrix(output);
   } finally {
-    await engine.close();
+    await model.close();
   }
 }
 

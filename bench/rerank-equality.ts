@@ -16,9 +16,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { openEmbeddedEngine } from "../src/engine/embedded.ts";
-import type { Engine } from "../src/engine/engine.ts";
+import type { Bench } from "../src/bench.ts";
 import { openModel } from "../src/gguf/open.ts";
+import { openBench } from "../src/open-bench.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { type RerankQuery, readRerankSet } from "../src/rerank/rerank-set.ts";
@@ -58,7 +58,7 @@ if (program === undefined || !existsSync(program)) {
 
 async function compareAll(server: string, threads: number): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "prism-equality-"));
-  const engine = await openEmbeddedEngine({ threads });
+  const bench = await openBench({ threads });
   const queries = (await readRerankSet()).queries.slice(0, Number(values.queries));
   const documents = queries.reduce((sum, query) => sum + query.documents.length, 0);
   const figures: Record<string, number> = {};
@@ -68,8 +68,7 @@ async function compareAll(server: string, threads: number): Promise<void> {
       const label = [kind, ...flags].join(" ");
       figures[label] = await compare(await describe(await writeRunnable(kind, dir)), flags, {
         server,
-        engine,
-        threads,
+        bench,
         queries,
       });
       console.log(`${label.padEnd(40)} max |difference| ${(figures[label] as number).toExponential(1)}`);
@@ -79,32 +78,31 @@ async function compareAll(server: string, threads: number): Promise<void> {
         `added to ${await recordResult({ bench: "rerank-equality", figures: { documents, maxDifference: figures } })}`,
       );
   } finally {
-    await engine.close();
+    await bench.close();
     await rm(dir, { recursive: true, force: true });
   }
 }
 
 interface Sides {
   readonly server: string;
-  readonly engine: Engine;
-  readonly threads: number;
+  readonly bench: Bench;
   readonly queries: readonly RerankQuery[];
 }
 
 async function compare(
   { reranker, head }: { reranker: Reranker; head: boolean },
   flags: readonly string[],
-  { server, engine, threads, queries }: Sides,
+  { server, bench, queries }: Sides,
 ): Promise<number> {
-  const here = await scoresOf(await openRerankScorer({ engine, reranker, threads, gpuLayers: 0 }), queries);
+  const here = await scoresOf(await openRerankScorer(reranker, {}, bench), queries);
   const port = await freePort();
   const child = startServer(server, reranker.path, [
-    ...["--port", String(port), "--threads", String(threads)],
+    ...["--port", String(port), "--threads", String(bench.threads)],
     ...(head ? ["--reranking"] : []),
     ...flags,
   ]);
   try {
-    const scorer = await openWhenUp(`http://127.0.0.1:${port}`, reranker, child);
+    const scorer = await openWhenUp(`http://127.0.0.1:${port}`, reranker, child, bench);
     const there = await scoresOf(scorer, queries);
     return Math.max(...here.map((score, index) => Math.abs(score - (there[index] ?? Number.NaN))));
   } finally {
@@ -135,14 +133,19 @@ function startServer(program: string, model: string, flags: readonly string[]): 
   return spawn(program, [...common, ...flags], { stdio: "ignore" });
 }
 
-async function openWhenUp(server: string, reranker: Reranker, child: ChildProcess): Promise<RerankScorer> {
+async function openWhenUp(
+  server: string,
+  reranker: Reranker,
+  child: ChildProcess,
+  { signal }: Bench,
+): Promise<RerankScorer> {
   for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
     if (child.exitCode !== null) throw new Error(`llama-server ended with ${child.exitCode}`);
     const up = await fetch(`${server}/health`).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (up) return openServerScorer({ server, reranker });
+    if (up) return openServerScorer({ server, reranker, signal });
     await wait(ATTEMPT_MS);
   }
   throw new Error(`llama-server was not up after ${(START_ATTEMPTS * ATTEMPT_MS) / 1000} s`);

@@ -9,10 +9,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { openEngine } from "../src/engine/open-engine.ts";
 import type { ModelEvaluation } from "../src/evaluate/evaluation.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
+import { openBench } from "../src/open-bench.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import type { Plan } from "../src/plan/plan.ts";
 import { presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../src/quantize/plan-spec.ts";
@@ -22,7 +22,7 @@ import { interpolatedKld } from "../src/run/verdict.ts";
 import { fromDensity, prismSensitivity, type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
 import { priorSensitivity } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
-import { analyzeModel, type Bench, openJudge, readProbes } from "./bench-models.ts";
+import { analyzeModel, openJudge, readProbes } from "./bench-models.ts";
 import { metricScore, type ProbedModel, withMetrics } from "./within-class.ts";
 
 /** A difference under this many standard errors is a tie. */
@@ -45,19 +45,18 @@ interface Subject extends ProbedModel {
 }
 
 const threads = Number(values.threads);
-const engine = await openEngine({ threads });
 const work = await mkdtemp(join(tmpdir(), "prism-ablation-"));
-const bench: Bench = { engine, threads, work };
+const bench = await openBench({ threads, backend: "reference", cacheDir: work });
 try {
   const probes = await readProbes(values.probes);
   const subjects: Subject[] = [];
   for (const path of positionals) {
     const own = probes.models[basename(path, ".gguf")]?.tensors;
     if (own === undefined) throw new Error(`no probes of ${path}; make them with research/probe-tensors.ts`);
-    subjects.push({ path, analysis: await analyzeModel(path, bench), probes: own });
+    subjects.push({ path, analysis: await analyzeModel(path, {}, bench), probes: own });
   }
   console.log(
-    `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${engine.info.version}, ${values.chunks} chunks; ` +
+    `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${bench.engine.info.version}, ${values.chunks} chunks; ` +
       "KLD ± SE, then the difference to uniform per tensor",
   );
   for (const subject of subjects) {
@@ -65,13 +64,14 @@ try {
     for (const preset of values.presets.split(",")) await ablate(subject, others, parseFileType(preset) ?? "Q3_K_M");
   }
 } finally {
-  await engine.close();
+  await bench.close();
   await rm(work, { recursive: true, force: true });
 }
 
 async function ablate(subject: Subject, others: readonly Subject[], fileType: FileType): Promise<void> {
   const { path, analysis } = subject;
-  const judge = await openJudge(path, await readFile(values.text ?? "", "utf8"), Number(values.chunks), bench);
+  const text = await readFile(values.text ?? "", "utf8");
+  const judge = await openJudge(path, { text, chunks: Number(values.chunks), work }, bench);
   const plan = (sensitivity: Sensitivity, mode: Plan["mode"]) =>
     makePlan({
       analysis,

@@ -1,36 +1,23 @@
-/** What the benches on real models share: an analysis, plans quantized and evaluated in one session. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+/** What the studies of real models share: an analysis, plans quantized and evaluated in one session. */
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Analysis } from "../src/analyze/analysis.ts";
-import { analyze } from "../src/analyze/analyze.ts";
-import type { Engine } from "../src/engine/engine.ts";
+import { type AnalyzeRequest, analyze } from "../src/analyze/analyze.ts";
+import type { Bench } from "../src/bench.ts";
 import type { ModelEvaluation } from "../src/evaluate/evaluation.ts";
-import { type EvaluationSession, openSession } from "../src/evaluate/session.ts";
+import { scoreFile } from "../src/evaluate/score-file.ts";
+import { openSession } from "../src/evaluate/session.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
-import { readFacts } from "../src/gguf/facts.ts";
-import { openModel } from "../src/gguf/open.ts";
-import { referenceBackend } from "../src/kernels/reference.ts";
+import { openLocalModel, openModel } from "../src/gguf/open.ts";
 import type { Plan } from "../src/plan/plan.ts";
 import { planSpec } from "../src/quantize/plan-spec.ts";
-import { type QuantizeSpec, quantize } from "../src/quantize/quantize.ts";
+import type { QuantizeSpec } from "../src/quantize/quantize.ts";
 import type { Probe } from "./within-class.ts";
 
-export interface Bench {
-  readonly engine: Engine;
-  readonly threads: number;
-  /** A folder for models, logits and texts; the caller removes it. */
-  readonly work: string;
-}
-
-/** Analyze a model as `prism analyze` does by default. */
-export async function analyzeModel(path: string, { engine, threads }: Bench): Promise<Analysis> {
-  const backend = referenceBackend({ threads });
-  const file = await openModel(path);
-  try {
-    return await analyze(file, readFacts(file.model), { engine, backend, seed: 0, threads });
-  } finally {
-    await Promise.all([file.close(), backend.close()]);
-  }
+/** Analyze a model, as `prism analyze` does where the request is empty. */
+export async function analyzeModel(path: string, request: AnalyzeRequest, bench: Bench): Promise<Analysis> {
+  const model = await openModel(path);
+  return analyze(model, request, bench).finally(() => model.close());
 }
 
 /** Evaluates files made of one model on the same chunks. */
@@ -40,37 +27,36 @@ export interface Judge {
   close(): Promise<void>;
 }
 
-/** Open a judge; `text` is a piece of text, not a path. Each file is removed once evaluated. */
-export async function openJudge(model: string, text: string, chunks: number, bench: Bench): Promise<Judge> {
-  const { engine, threads, work } = bench;
+export interface JudgeRequest {
+  /** A piece of text, not a path. */
+  readonly text: string;
+  readonly chunks: number;
+  /** A folder for the text and for the models, each removed once evaluated; the caller removes it. */
+  readonly work: string;
+}
+
+/** Open a judge. */
+export async function openJudge(path: string, { text, chunks, work }: JudgeRequest, bench: Bench): Promise<Judge> {
   const output = join(work, "candidate.gguf");
   const textPath = join(work, "text.txt");
   await writeFile(textPath, text);
-  let session: EvaluationSession | undefined;
-  const ofSpec = async (spec: QuantizeSpec): Promise<ModelEvaluation> => {
-    await quantize({ ...spec, output }, { engine, threads, force: true });
-    session ??= await openSession({
-      engine,
-      threads,
-      reference: model,
-      pilot: output,
-      text: textPath,
-      chunks,
-      seed: 0,
-      gpuLayers: 0,
-      cacheDir: work,
-    });
-    try {
-      return await session.evaluateModel(output);
-    } finally {
-      await rm(output, { force: true });
-    }
-  };
-  return {
-    of: (plan) => ofSpec(planSpec(plan, model, output)),
-    ofSpec,
-    close: async () => session?.close(),
-  };
+  const source = await openLocalModel(path);
+  try {
+    const session = await openSession({ reference: source, pilot: source }, { text: textPath, chunks }, bench);
+    const ofSpec = (spec: QuantizeSpec) =>
+      scoreFile(source, { spec: { ...spec, output }, keep: false }, (model) => session.evaluateModel(model), bench);
+    return {
+      of: (plan) => ofSpec(planSpec(plan, output)),
+      ofSpec,
+      async close() {
+        await session.close();
+        await source.close();
+      },
+    };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
 }
 
 export interface Probes {

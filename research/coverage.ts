@@ -10,12 +10,9 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { recordResult } from "../bench/results.ts";
 import type { Analysis, DistortionEstimate } from "../src/analyze/analysis.ts";
-import { analyze } from "../src/analyze/analyze.ts";
 import { SAMPLING_DESIGN } from "../src/analyze/sampling.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
-import { readFacts } from "../src/gguf/facts.ts";
-import { openModel } from "../src/gguf/open.ts";
-import { nativeBackend } from "../src/kernels/native.ts";
+import { openBench } from "../src/open-bench.ts";
+import { analyzeModel } from "./bench-models.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -27,11 +24,10 @@ const { values, positionals } = parseArgs({
 
 const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => index + 1);
 const threads = Number(values.threads);
-const engine = await openEngine({ threads });
-const backend = nativeBackend({ threads });
+const bench = await openBench({ threads, backend: "native" });
 const { bandRows, strata, firstBands } = SAMPLING_DESIGN;
 console.log(
-  `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${engine.info.version}, ${seeds.length} seeds, ` +
+  `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${bench.engine.info.version}, ${seeds.length} seeds, ` +
     `${strata} strata of ${firstBands} bands of ${bandRows} rows to begin with`,
 );
 console.log("\n| model | measured | tensors | pairs | within 1 SE | within 2 SE | relative SE, median | rows read |");
@@ -49,16 +45,11 @@ try {
   }
   if (seeds.length > 1) console.log(`\nadded to ${await recordResult({ bench: "coverage", figures })}`);
 } finally {
-  await Promise.all([engine.close(), backend.close()]);
+  await bench.close();
 }
 
-async function analyzeWith(path: string, seed: number, exactDistortion: boolean): Promise<Analysis> {
-  const file = await openModel(path);
-  try {
-    return await analyze(file, readFacts(file.model), { engine, backend, seed, threads, exactDistortion });
-  } finally {
-    await file.close();
-  }
+function analyzeWith(path: string, seed: number, exactDistortion: boolean): Promise<Analysis> {
+  return analyzeModel(path, { exactDistortion }, { ...bench, seed });
 }
 
 /** How a pair's estimate was made. */

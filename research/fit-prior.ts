@@ -1,5 +1,6 @@
 /**
- * Fits the sensitivity prior to measured KL divergences and writes it here: `npx tsx research/fit-prior.ts --data DIR`.
+ * Fits the sensitivity prior to measured KL divergences and writes it into plans/:
+ * `npx tsx research/fit-prior.ts --data DIR`.
  * DIR holds one JSON per model, made from the calibration data of the GGUF Tool Suite (research/measured-kld.ts says how
  * it is read); research/judge.ts says what the prior is worth on a model, or an architecture, that it was not fitted to.
  */
@@ -33,7 +34,7 @@ const prior: Prior = {
   ...fit,
 };
 const rounded = JSON.stringify(prior, (_, value) => (typeof value === "number" ? Number(value.toFixed(3)) : value), 2);
-writeFileSync(new URL("sensitivity-prior.json", import.meta.url), `${rounded}\n`);
+writeFileSync(new URL("../plans/sensitivity-prior.json", import.meta.url), `${rounded}\n`);
 
 function commitOf(path: string): string {
   return (JSON.parse(readFileSync(path, "utf8")) as { commit: string }).commit;

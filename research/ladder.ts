@@ -7,12 +7,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { openEngine } from "../src/engine/open-engine.ts";
 import type { FileType } from "../src/ggml/file-types.ts";
-import { referenceBackend } from "../src/kernels/reference.ts";
+import { openBench } from "../src/open-bench.ts";
 import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 import { run } from "../src/run/run.ts";
 import type { RunRow } from "../src/run/run-document.ts";
+import type { RunRequest } from "../src/run/run-request.ts";
 import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
 
 const BUDGETS: readonly FileType[] = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M"];
@@ -28,38 +28,31 @@ const { values, positionals } = parseArgs({
 });
 
 const threads = availableParallelism();
-const engine = await openEngine({ threads });
-const backend = referenceBackend({ threads });
 const work = await mkdtemp(join(tmpdir(), "prism-ladder-"));
+const bench = await openBench({ threads, backend: "reference", cacheDir: join(work, "cache") });
 console.log(
-  `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${engine.info.version}, sensitivity ${values.sensitivity}`,
+  `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${bench.engine.info.version}, sensitivity ${values.sensitivity}`,
 );
 console.log(`\n| model | bytes of | bpw | preset | plan | difference | shuffles | uniform types around |`);
 console.log("|---|---|---|---|---|---|---|---|");
 try {
   for (const model of positionals) for (const budget of BUDGETS) console.log(await ladderLine(model, budget));
 } finally {
-  await Promise.all([engine.close(), backend.close(), rm(work, { recursive: true, force: true })]);
+  await Promise.all([bench.close(), rm(work, { recursive: true, force: true })]);
 }
 
 async function ladderLine(model: string, budget: FileType): Promise<string> {
-  const result = await run({
-    model,
+  const request: RunRequest = {
     out: join(work, `${basename(model)}-${budget}`),
     budget: { kind: "like", fileType: budget },
     sensitivity: { name: values.sensitivity, of: parseSensitivity(values.sensitivity) },
+    refine: "none",
     baselines: [budget],
     chunks: Number(values.chunks),
-    seed: 0,
-    threads,
-    gpuLayers: 0,
-    gates: [],
-    cacheDir: join(work, "cache"),
-    engine,
-    backend,
-    ...(values.text === undefined ? {} : { text: values.text }),
-    ...(values.imatrix === undefined ? {} : { imatrix: values.imatrix }),
-  });
+    text: values.text,
+    imatrix: values.imatrix,
+  };
+  const result = await run(model, request, bench);
   const of = (kind: RunRow["kind"]) => result.rows.filter((row) => row.kind === kind);
   const [plan, preset] = [of("plan")[0], of("preset")[0]];
   const percent =

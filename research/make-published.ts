@@ -1,4 +1,4 @@
-/** Writes the published PRISM-DQ recipes into this folder: `npx tsx research/make-published.ts`. */
+/** Writes the published PRISM-DQ recipes into plans/: `npx tsx research/make-published.ts`. */
 import { writeFileSync } from "node:fs";
 import { publishedDocuments } from "./published-documents.ts";
 
@@ -7,5 +7,5 @@ for (const [file, document] of publishedDocuments()) {
   // a tensor per line: a diff of two recipes is then readable
   const lines = tensors.map((tensor) => `    ${JSON.stringify(tensor)}`).join(",\n");
   const opening = JSON.stringify(head, null, 2).replace(/\n\}$/, "");
-  writeFileSync(new URL(file, import.meta.url), `${opening},\n  "tensors": [\n${lines}\n  ]\n}\n`);
+  writeFileSync(new URL(`../plans/${file}`, import.meta.url), `${opening},\n  "tensors": [\n${lines}\n  ]\n}\n`);
 }

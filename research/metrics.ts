@@ -6,7 +6,7 @@
  */
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { openEngine } from "../src/engine/open-engine.ts";
+import { openBench } from "../src/open-bench.ts";
 import { analyzeModel, readProbes } from "./bench-models.ts";
 import { correlate, layersWithinClass, logDensities, WITHIN_CLASS, withinClass } from "./within-class.ts";
 
@@ -14,13 +14,12 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { probes: { type: "string" }, threads: { type: "string", default: "1" } },
 });
-const threads = Number(values.threads);
-const engine = await openEngine({ threads });
+const bench = await openBench({ threads: Number(values.threads), backend: "reference" });
 const probes = await readProbes(values.probes);
 try {
   const columns = await Promise.all(
     positionals.map(async (path) => {
-      const analysis = await analyzeModel(path, { engine, threads, work: "" });
+      const analysis = await analyzeModel(path, {}, bench);
       const measured = logDensities(analysis, probes.models[basename(path, ".gguf")]?.tensors ?? {});
       return { scores: withinClass(analysis), measured, layers: layersWithinClass(analysis) };
     }),
@@ -41,5 +40,5 @@ try {
   const byLayer = columns.map(({ layers, measured }) => correlate(layers, measured).rho.toFixed(2));
   console.log(`| the layer's number | ${byLayer.join(" | ")} |`);
 } finally {
-  await engine.close();
+  await bench.close();
 }

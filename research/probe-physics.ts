@@ -11,15 +11,13 @@ import { parseArgs } from "node:util";
 import { recordResult } from "../bench/results.ts";
 import type { TensorAnalysis } from "../src/analyze/analysis.ts";
 import { analyze } from "../src/analyze/analyze.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
-import { readFacts } from "../src/gguf/facts.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
-import { referenceBackend } from "../src/kernels/reference.ts";
-import { openFileBench } from "../src/probes/file-bench.ts";
+import { openBench } from "../src/open-bench.ts";
+import { openFileSite } from "../src/probes/file-site.ts";
 import { measureProbe } from "../src/probes/measure-probe.ts";
-import { openProbeBench, type ProbeBench, type ProbeBenchOptions } from "../src/probes/probe-bench.ts";
 import { probeParts } from "../src/probes/probe-group.ts";
+import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../src/probes/probe-site.ts";
 import { readProbeText } from "../src/probes/probe-text.ts";
 
 const { values, positionals } = parseArgs({
@@ -28,28 +26,21 @@ const { values, positionals } = parseArgs({
 });
 const [model] = positionals;
 if (model === undefined) throw new Error("give a model");
-const threads = 1;
 const context = Number(values.context);
-const engine = await openEngine({ threads });
-const backend = referenceBackend({ threads });
 const work = await mkdtemp(join(tmpdir(), "prism-physics-"));
-const file = await openLocalModel(model);
-const analysis = await analyze(file, readFacts(file.model), { engine, backend, seed: 0, threads });
-await file.close();
-const text = values.text === undefined ? {} : { text: values.text };
-const options: ProbeBenchOptions = {
-  engine,
-  model,
+const scratch = join(work, "scratch");
+const bench = await openBench({ threads: 1, backend: "reference", cacheDir: scratch });
+const source = await openLocalModel(model);
+const analysis = await analyze(source, {}, bench);
+const request: ProbeSiteRequest = {
   analysis,
   context,
-  threads,
-  gpuLayers: 0,
-  scratch: join(work, "scratch"),
-  textOf: (loaded) => readProbeText(loaded, { context, seed: 0, fingerprint: model, ...text }),
+  scratch,
+  textOf: (loaded) => readProbeText(loaded, source, { context, text: values.text }, bench),
 };
-const inPlace = await openProbeBench(options);
-const asFiles = await openFileBench(options);
-console.log(`${cpus()[0]?.model}, llama.cpp ${engine.info.version}, ${basename(model)}\n`);
+const inPlace = await openProbeSite(source, request, bench);
+const asFiles = await openFileSite(source, request, bench);
+console.log(`${cpus()[0]?.model}, llama.cpp ${bench.engine.info.version}, ${basename(model)}\n`);
 console.log(
   "| class | KLD at Q3_K | exponent Q3_K to Q2_K | exponent Q4_K to Q3_K | sum of tensors / class | file / in place |",
 );
@@ -68,7 +59,7 @@ try {
   await recordResult({ bench: "probe-physics", figures: { model: basename(model), classes: figures } });
 } finally {
   await Promise.all([inPlace.close(), asFiles.close()]);
-  await Promise.all([engine.close(), backend.close()]);
+  await Promise.all([source.close(), bench.close()]);
   await rm(work, { recursive: true, force: true });
 }
 
@@ -90,9 +81,10 @@ async function measureClass(members: readonly TensorAnalysis[]) {
   };
 }
 
-async function degrade(bench: ProbeBench, members: readonly TensorAnalysis[], type: TensorType) {
+async function degrade(site: ProbeSite, members: readonly TensorAnalysis[], type: TensorType) {
   const parts = probeParts(members, type);
-  const { kld } = await measureProbe(bench, new Map(parts.map(({ tensor, type: own }) => [tensor.name, own])));
+  const types = new Map(parts.map(({ tensor, type: own }) => [tensor.name, own]));
+  const { kld } = await measureProbe(site, types, bench.signal);
   const distortion = parts.reduce((total, part) => total + part.tensor.elements * part.distortion, 0);
   return { kld, distortion };
 }

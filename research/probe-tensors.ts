@@ -8,11 +8,11 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Analysis, TensorAnalysis } from "../src/analyze/analysis.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
+import { openBench } from "../src/open-bench.ts";
 import { planFromTypes } from "../src/plan/plan-from-types.ts";
 import { uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
-import { analyzeModel, type Bench, openJudge } from "./bench-models.ts";
+import { analyzeModel, openJudge } from "./bench-models.ts";
 
 const PROBE_TYPE: TensorType = "Q3_K";
 /** Bytes of text per chunk that are always enough: 256 tokens of at most 6 bytes on average. */
@@ -30,23 +30,22 @@ if (values.text === undefined || positionals.length === 0) throw new Error("give
 
 const chunks = Number(values.chunks);
 const threads = Number(values.threads);
-const engine = await openEngine({ threads });
 const work = await mkdtemp(join(tmpdir(), "prism-probes-"));
-const bench: Bench = { engine, threads, work };
+const bench = await openBench({ threads, backend: "reference", cacheDir: work });
 const text = (await readFile(values.text, "utf8")).slice(-chunks * BYTES_PER_CHUNK);
 try {
   const models: Record<string, unknown> = {};
   for (const model of positionals) models[basename(model, ".gguf")] = await probeModel(model);
   console.log(JSON.stringify({ probeType: PROBE_TYPE, chunks, models }, null, 1));
 } finally {
-  await engine.close();
+  await bench.close();
   await rm(work, { recursive: true, force: true });
 }
 
 async function probeModel(model: string) {
-  const analysis = await analyzeModel(model, bench);
+  const analysis = await analyzeModel(model, {}, bench);
   const eligible = analysis.tensors.filter((tensor) => tensor.eligible);
-  const judge = await openJudge(model, text, chunks, bench);
+  const judge = await openJudge(model, { text, chunks, work }, bench);
   const tensors: Record<string, unknown> = {};
   try {
     for (const tensor of eligible) {

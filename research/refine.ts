@@ -11,20 +11,22 @@ import { parseArgs } from "node:util";
 import { recordResult } from "../bench/results.ts";
 import type { Analysis } from "../src/analyze/analysis.ts";
 import { analyze } from "../src/analyze/analyze.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
+import type { Bench } from "../src/bench.ts";
+import type { LoadedModel } from "../src/engine/engine.ts";
+import { scoreFile } from "../src/evaluate/score-file.ts";
 import { type EvaluationSession, openSession } from "../src/evaluate/session.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
-import { readFacts } from "../src/gguf/facts.ts";
+import type { OpenModel } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
-import { referenceBackend } from "../src/kernels/reference.ts";
+import { openBench } from "../src/open-bench.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
-import { openProbeBench, type ProbeBench } from "../src/probes/probe-bench.ts";
 import { probeableTensors, probeModel } from "../src/probes/probe-model.ts";
+import { openProbeSite } from "../src/probes/probe-site.ts";
 import { openProbeStore } from "../src/probes/probe-store.ts";
 import { readProbeText } from "../src/probes/probe-text.ts";
 import { planSpec, presetSpec } from "../src/quantize/plan-spec.ts";
-import { type QuantizeSpec, quantize } from "../src/quantize/quantize.ts";
+import type { QuantizeSpec } from "../src/quantize/quantize.ts";
 import { type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
 import { shuffleSensitivity } from "../src/sensitivity/shuffle.ts";
 
@@ -41,11 +43,9 @@ const { values, positionals } = parseArgs({
 });
 const threads = Number(values.threads);
 const context = Number(values.context);
-const engine = await openEngine({ threads });
-const backend = referenceBackend({ threads });
+const { text } = values;
 const work = await mkdtemp(join(tmpdir(), "prism-refine-"));
-const common = { engine, threads, gpuLayers: 0, context };
-const text = values.text === undefined ? {} : { text: values.text };
+const bench = await openBench({ threads, backend: "reference", cacheDir: join(work, "cache") });
 
 interface Scored {
   readonly kld: number;
@@ -53,7 +53,9 @@ interface Scored {
   readonly perChunk: readonly number[];
 }
 
-console.log(`${cpus()[0]?.model}, ${threads} threads, llama.cpp ${engine.info.version}, ${values.chunks} chunks\n`);
+console.log(
+  `${cpus()[0]?.model}, ${threads} threads, llama.cpp ${bench.engine.info.version}, ${values.chunks} chunks\n`,
+);
 console.log(
   "| model | bytes of | preset | s = elements | shuffles | class probes | default | every tensor | to preset | to s = elements | to the best shuffle | share |",
 );
@@ -61,68 +63,55 @@ console.log("|---|---|---|---|---|---|---|---|---|---|---|---|");
 try {
   for (const model of positionals) await benchModel(model);
 } finally {
-  await Promise.all([engine.close(), backend.close()]);
+  await bench.close();
   await rm(work, { recursive: true, force: true });
 }
 
-async function benchModel(model: string): Promise<void> {
-  const analysis = await analyzeFile(model);
-  const fits = await fitAll(model, analysis);
-  const session = await openSession({
-    ...common,
-    ...text,
-    reference: model,
-    pilot: model,
-    seed: 0,
-    chunks: Number(values.chunks),
-    cacheDir: join(work, "cache"),
-  });
+async function benchModel(path: string): Promise<void> {
+  const source = await openLocalModel(path);
+  try {
+    await benchSource(source);
+  } finally {
+    await source.close();
+  }
+}
+
+async function benchSource(source: OpenModel): Promise<void> {
+  const analysis = await analyze(source, {}, bench);
+  const fits = await fitAll(source, analysis);
+  const request = { context, text, chunks: Number(values.chunks) };
+  const session = await openSession({ reference: source, pilot: source }, request, bench);
   try {
     for (const name of values.budgets.split(",")) {
       const budget = parseFileType(name);
       if (budget === undefined) throw new Error(`${name} is not a preset`);
-      await benchBudget(model, analysis, fits, session, budget);
+      await benchBudget(source, analysis, fits, session, budget);
     }
   } finally {
     await session.close();
   }
 }
 
-async function analyzeFile(model: string): Promise<Analysis> {
-  const file = await openLocalModel(model);
-  try {
-    return await analyze(file, readFacts(file.model), { engine, backend, seed: 0, threads });
-  } finally {
-    await file.close();
-  }
-}
-
 type Fits = Awaited<ReturnType<typeof fitAll>>;
 
-/** The same bench and store for all three: what one probed, the next finds. */
-async function fitAll(model: string, analysis: Analysis) {
-  const scratch = join(work, "scratch");
-  const bench: ProbeBench = await openProbeBench({
-    ...common,
-    model,
+/** The same site and store for all three: what one probed, the next finds. */
+async function fitAll(source: OpenModel, analysis: Analysis) {
+  const steps = (what: string, done: number, total: number, latest = "") =>
+    console.error(`${what} ${done}/${total} ${latest}`);
+  const told: Bench = { ...bench, progress: { note: console.error, steps } };
+  const request = {
     analysis,
-    scratch,
-    textOf: (loaded) => readProbeText(loaded, { context, seed: 0, ...text, fingerprint: model }),
-    onNote: console.error,
-  });
+    context,
+    scratch: join(work, "scratch"),
+    textOf: (loaded: LoadedModel) => readProbeText(loaded, source, { context, text }, bench),
+  };
+  const site = await openProbeSite(source, request, told);
   try {
-    const store = await openProbeStore(join(work, "probes"), basename(model));
+    const store = await openProbeStore(join(work, "probes"), basename(source.path));
     const prior = uniformSensitivity(analysis);
     const probe = async (count: number) => {
       const started = performance.now();
-      const probed = await probeModel({
-        analysis,
-        prior,
-        bench,
-        store,
-        count,
-        onProgress: (done, total, group) => console.error(`${done}/${total} ${group}`),
-      });
+      const probed = await probeModel({ analysis, prior, site, store, count }, told);
       return { ...probed, ms: Math.round(performance.now() - started) };
     };
     const classes = new Set(analysis.tensors.filter(({ eligible }) => eligible).map((tensor) => tensor.class)).size;
@@ -133,12 +122,12 @@ async function fitAll(model: string, analysis: Analysis) {
       every: await probe(everyTensor),
     };
   } finally {
-    await bench.close();
+    await site.close();
   }
 }
 
 async function benchBudget(
-  model: string,
+  source: OpenModel,
   analysis: Analysis,
   fits: Fits,
   session: EvaluationSession,
@@ -148,11 +137,11 @@ async function benchBudget(
   const budget = { kind: "like", fileType, text: `--like ${fileType}` } as const;
   const planOf = (sensitivity: Sensitivity) => makePlan({ analysis, sensitivity, budget });
   const score = async (spec: QuantizeSpec): Promise<Scored> => {
-    await quantize(spec, { engine, threads, force: true });
-    const { kld, perChunk } = await session.evaluateModel(output);
+    const evaluate = (model: OpenModel) => session.evaluateModel(model);
+    const { kld, perChunk } = await scoreFile(source, { spec, keep: false }, evaluate, bench);
     return { kld: kld?.mean ?? 0, se: kld?.se ?? 0, perChunk: perChunk?.kld ?? [] };
   };
-  const scorePlan = (sensitivity: Sensitivity) => score(planSpec(planOf(sensitivity), model, output));
+  const scorePlan = (sensitivity: Sensitivity) => score(planSpec(planOf(sensitivity), output));
   const uniform = uniformSensitivity(analysis);
   const preset = await score(presetSpec(planOf(uniform), fileType, output));
   const uniformS = await scorePlan(uniform);
@@ -164,7 +153,7 @@ async function benchBudget(
   const every = await scorePlan(fits.every.sensitivity);
   const best = shuffles.reduce((a, b) => (a.kld < b.kld ? a : b));
   const share = (preset.kld - usual.kld) / (preset.kld - every.kld);
-  const name = basename(model, ".gguf");
+  const name = basename(source.path, ".gguf");
   console.log(
     `| ${[name, fileType, shown(preset), shown(uniformS), shuffles.map(shown).join(", "), shown(classes), shown(usual), shown(every), difference(usual, preset), difference(usual, uniformS), difference(usual, best), `${(100 * share).toFixed(0)} %`].join(" | ")} |`,
   );
@@ -173,7 +162,7 @@ async function benchBudget(
     figures: {
       model: name,
       fileType,
-      text: values.text === undefined ? "sampled" : basename(values.text),
+      text: text === undefined ? "sampled" : basename(text),
       chunks: session.text.chunks,
       kld: {
         preset: preset.kld,

@@ -8,15 +8,12 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { recordResult } from "../bench/results.ts";
 import type { Analysis } from "../src/analyze/analysis.ts";
-import { analyze } from "../src/analyze/analyze.ts";
-import { openEngine } from "../src/engine/open-engine.ts";
 import type { FileType } from "../src/ggml/file-types.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
-import { readFacts } from "../src/gguf/facts.ts";
-import { openModel } from "../src/gguf/open.ts";
-import { nativeBackend } from "../src/kernels/native.ts";
+import { openBench } from "../src/open-bench.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import { uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
+import { analyzeModel } from "./bench-models.ts";
 
 const BUDGETS: readonly FileType[] = ["Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M"];
 
@@ -27,10 +24,8 @@ const { values, positionals } = parseArgs({
     threads: { type: "string", default: String(availableParallelism()) },
   },
 });
-const threads = Number(values.threads);
 const seeds = Array.from({ length: Number(values.seeds) }, (_, index) => index + 1);
-const engine = await openEngine({ threads });
-const backend = nativeBackend({ threads });
+const bench = await openBench({ threads: Number(values.threads), backend: "native" });
 const figures: Record<string, Record<string, number>> = {};
 console.log("| model | bytes of | loss of the sampled plan over the exact one's, worst seed |");
 console.log("|---|---|---|");
@@ -38,7 +33,7 @@ try {
   for (const path of positionals) figures[basename(path, ".gguf")] = await compare(path);
   console.error(`added to ${await recordResult({ bench: "sampled-plan", figures })}`);
 } finally {
-  await Promise.all([engine.close(), backend.close()]);
+  await bench.close();
 }
 
 async function compare(path: string): Promise<Record<string, number>> {
@@ -55,13 +50,8 @@ async function compare(path: string): Promise<Record<string, number>> {
   return worst;
 }
 
-async function analyzeWith(path: string, seed: number, exactDistortion: boolean): Promise<Analysis> {
-  const file = await openModel(path);
-  try {
-    return await analyze(file, readFacts(file.model), { engine, backend, seed, threads, exactDistortion });
-  } finally {
-    await file.close();
-  }
+function analyzeWith(path: string, seed: number, exactDistortion: boolean): Promise<Analysis> {
+  return analyzeModel(path, { exactDistortion }, { ...bench, seed });
 }
 
 /** Loss, by the exact distortion, of the plan that `analysis` leads to. */

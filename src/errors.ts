@@ -93,10 +93,3 @@ export class BackendError extends PrismError {
     super("backend", EXIT.missing, message, options);
   }
 }
-
-/** Ctrl-C, or an abort signal. */
-export class InterruptedError extends PrismError {
-  constructor(message = "interrupted") {
-    super("interrupted", EXIT.interrupted, message);
-  }
-}

@@ -6,22 +6,16 @@
 import { createHash } from "node:crypto";
 import { appendFile, readFile, rm, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
-import type { ModelFacts } from "../ggml/model-facts.ts";
-import type { ModelFile } from "../gguf/model.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { Analysis } from "./analysis.ts";
 import { readAnalysis } from "./analysis-document.ts";
-import { type AnalyzeOptions, analyze, TARGET_RELATIVE_SE } from "./analyze.ts";
+import { ANALYZE_DEFAULTS, type AnalyzeRequest, analyze, type CompleteAnalyzeRequest } from "./analyze.ts";
 import type { TensorMeasurement } from "./tensor-measurement.ts";
-
-export interface CachedAnalyzeOptions extends Omit<AnalyzeOptions, "finished" | "onMeasured"> {
-  /** Where analyses are kept; absent: nothing is kept. */
-  readonly cacheDir?: string;
-  /** Called with what a person should know, in words. */
-  readonly onNote?: (text: string) => void;
-}
 
 /** Counts changes of what is measured: an older entry is not used. */
 const METHOD = 2;
@@ -29,29 +23,26 @@ const METHOD = 2;
 /** Bytes of all entries: some 200 models of 400 tensors. */
 const LIMIT_BYTES = 200e6;
 
-/** Analyze a model, or take up what the cache holds of that. Throws as analyze() does. */
-export async function analyzeCached(
-  file: ModelFile,
-  facts: ModelFacts,
-  { cacheDir, onNote = () => undefined, ...options }: CachedAnalyzeOptions,
-): Promise<Analysis> {
-  const key = file.revision === undefined ? undefined : describeAsked(file, file.revision, options);
-  if (cacheDir === undefined || key === undefined) return analyze(file, facts, options);
-  const root = join(cacheDir, "analyses");
+/** Analyze a model, or take up what the bench's cache holds of that. Throws as analyze() does. */
+export async function analyzeCached(file: OpenModel, request: AnalyzeRequest, bench: Bench): Promise<Analysis> {
+  const { cache, progress } = bench;
+  if (cache.dir === undefined || file.revision === undefined) return analyze(file, request, bench);
+  const root = join(cache.dir, "analyses");
+  const key = await keyOf(file, file.revision, request, bench);
   const path = join(root, key.slice(0, 2), `${key.slice(2)}.json`);
   const found = await readEntry(path, file);
   if (found !== undefined) {
-    onNote(`using the analysis of ${found.createdAt.slice(0, 10)} from the cache; --no-cache makes it anew`);
+    progress.note(`using the analysis of ${found.createdAt.slice(0, 10)} from the cache; --no-cache makes it anew`);
     return found;
   }
-  const unkept = (error: unknown) => onNote(`! the analysis is not kept: ${(error as Error).message}`);
+  const unkept = (error: unknown) => progress.note(`! the analysis is not kept: ${(error as Error).message}`);
   try {
     await makeFolder(dirname(path));
   } catch (error) {
     unkept(error);
-    return analyze(file, facts, options);
+    return analyze(file, request, bench);
   }
-  const analysis = await analyzeWithJournal(`${path}.journal`, file, facts, options, onNote);
+  const analysis = await analyzeWithJournal(`${path}.journal`, file, request, bench);
   await keep(root, path, analysis).catch(unkept);
   return analysis;
 }
@@ -64,11 +55,14 @@ async function keep(root: string, path: string, analysis: Analysis): Promise<voi
 }
 
 /** A name for everything the measured values depend on. */
-function describeAsked({ model }: ModelFile, revision: string, options: AnalyzeOptions): string {
-  const { engine, backend, imatrix, seed, targetRelativeSe = TARGET_RELATIVE_SE } = options;
-  const { exactMetrics = false, exactDistortion = false } = options;
+async function keyOf({ model }: OpenModel, revision: string, request: AnalyzeRequest, bench: Bench): Promise<string> {
+  const { imatrix, targetRelativeSe, exactMetrics, exactDistortion }: CompleteAnalyzeRequest = withDefaults(
+    ANALYZE_DEFAULTS,
+    request,
+  );
+  const { name } = await bench.backend();
   const asked = [METHOD, PRISM_VERSION, model.headerHash, revision, imatrix?.sha256, imatrix?.path];
-  const how = [engine.info.version, backend.name, seed, targetRelativeSe, exactMetrics, exactDistortion];
+  const how = [bench.engine.info.version, name, bench.seed, targetRelativeSe, exactMetrics, exactDistortion];
   return createHash("sha256")
     .update(JSON.stringify([...asked, ...how]))
     .digest("hex")
@@ -76,7 +70,7 @@ function describeAsked({ model }: ModelFile, revision: string, options: AnalyzeO
 }
 
 /** The entry, saying where the model lies now. */
-async function readEntry(path: string, { model }: ModelFile): Promise<Analysis | undefined> {
+async function readEntry(path: string, { model }: OpenModel): Promise<Analysis | undefined> {
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   try {
@@ -94,23 +88,22 @@ async function readEntry(path: string, { model }: ModelFile): Promise<Analysis |
 
 async function analyzeWithJournal(
   path: string,
-  file: ModelFile,
-  facts: ModelFacts,
-  options: AnalyzeOptions,
-  onNote: (text: string) => void,
+  file: OpenModel,
+  request: AnalyzeRequest,
+  bench: Bench,
 ): Promise<Analysis> {
+  const { progress } = bench;
   const finished = await readJournal(path);
-  if (finished.size > 0) onNote(`going on after ${finished.size} tensors of an analysis that was interrupted`);
+  if (finished.size > 0) progress.note(`going on after ${finished.size} tensors of an analysis that was interrupted`);
   let isKept = true;
-  return analyze(file, facts, {
-    ...options,
+  return analyze(file, request, bench, {
     finished,
     async onMeasured(measurement) {
       if (!isKept) return;
       // a full disk is no reason to stop measuring
       await appendFile(path, `${JSON.stringify(measurement)}\n`).catch((error: Error) => {
         isKept = false;
-        onNote(`! an interruption would begin anew: ${error.message}`);
+        progress.note(`! an interruption would begin anew: ${error.message}`);
       });
     },
   });

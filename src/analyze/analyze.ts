@@ -1,18 +1,18 @@
 /**
  * Model → Analysis: metrics and distortion of every tensor that llama-quantize would quantize.
- * In come an open model and its facts, an engine for the round trips and a backend for the metrics; out comes a plain
+ * In comes an open model; the bench has an engine for the round trips and a backend for the metrics; out comes a plain
  * document, the same for the same model, imatrix, seed and options, whatever the number of threads. No more than a
  * bounded piece of a tensor per thread is ever in memory. Definitions: the files of the single metrics, distortion.ts.
  */
 import { setMaxListeners } from "node:events";
-import type { Engine } from "../engine/engine.ts";
-import { InterruptedError } from "../errors.ts";
-import type { ModelFacts } from "../ggml/model-facts.ts";
-import type { Model, ModelFile, TensorInfo } from "../gguf/model.ts";
+import type { Bench } from "../bench.ts";
+import { requireLibrary } from "../engine/engine.ts";
+import type { Model, OpenModel, TensorInfo } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { findHoles } from "../imatrix/coverage.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
+import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import {
   ANALYSIS_SCHEMA,
@@ -22,7 +22,7 @@ import {
   type TensorAnalysis,
 } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
-import { createMemoryBudget, DEFAULT_MEMORY_BYTES, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
+import { createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
 import { type ResidualWriter, spectralPositionOf, spectralPositions } from "./spectral-position.ts";
 import {
   describeTensor,
@@ -32,60 +32,77 @@ import {
 } from "./tensor-measurement.ts";
 import { createWorkQueue } from "./work-queue.ts";
 
-export interface AnalyzeOptions {
-  readonly engine: Pick<Engine, "info" | "roundTrip">;
-  readonly backend: Backend;
-  readonly imatrix?: Imatrix;
-  readonly seed: number;
-  /** Tensors measured, and round trips run, at a time. */
-  readonly threads: number;
-  /** Relative standard error of D to sample until; default 0.02. */
-  readonly targetRelativeSe?: number;
-  readonly exactMetrics?: boolean;
-  readonly exactDistortion?: boolean;
-  /** Bytes of weights in memory at once, over all tensors; default 1 GiB. */
-  readonly memoryBytes?: number;
-  /** Measurements of an earlier analysis with the same options, by tensor. */
-  readonly finished?: ReadonlyMap<string, TensorMeasurement>;
+export interface AnalyzeRequest {
+  readonly imatrix?: Imatrix | undefined;
+  /** Relative standard error of D to sample until. */
+  readonly targetRelativeSe?: number | undefined;
+  /** The metrics over every weight. */
+  readonly exactMetrics?: boolean | undefined;
+  /** Every weight quantized in each type. */
+  readonly exactDistortion?: boolean | undefined;
+}
+
+/** What an interrupted analysis left, and where a new one leaves what it measures. */
+export interface AnalysisJournal {
+  /** Measurements of an earlier analysis with the same request, by tensor. */
+  readonly finished?: ReadonlyMap<string, TensorMeasurement> | undefined;
   /** Called with each new measurement, and waited for. */
-  readonly onMeasured?: (measurement: TensorMeasurement) => Promise<void>;
-  readonly signal?: AbortSignal;
-  /** Called after each measured tensor, of `total` to measure. */
-  readonly onProgress?: (done: number, total: number, name: string) => void;
+  readonly onMeasured?: ((measurement: TensorMeasurement) => Promise<void>) | undefined;
 }
 
 /** Distortions of neighbouring types differ by 15 % (Q4_K, IQ4_XS) and more: 2 % never confuses them. */
 export const TARGET_RELATIVE_SE = 0.02;
 
+export const ANALYZE_DEFAULTS = {
+  targetRelativeSe: TARGET_RELATIVE_SE,
+  exactMetrics: false,
+  exactDistortion: false,
+} as const satisfies AnalyzeRequest;
+
+/** A request with nothing left open. */
+export interface CompleteAnalyzeRequest extends Pick<AnalyzeRequest, "imatrix"> {
+  readonly targetRelativeSe: number;
+  readonly exactMetrics: boolean;
+  readonly exactDistortion: boolean;
+}
+
 /** Tensors under way per thread: while some compute, others read. */
 const TENSORS_PER_THREAD = 2;
 
 /**
- * Analyze a model. Throws FormatError where the imatrix is of another model or weights are not finite, and
- * InterruptedError soon after `signal` is aborted.
+ * Analyze a model. Throws FormatError where the imatrix is of another model or weights are not finite, and the reason of
+ * the bench's signal soon after it is aborted.
  */
-export async function analyze(file: ModelFile, facts: ModelFacts, options: AnalyzeOptions): Promise<Analysis> {
+export async function analyze(
+  open: OpenModel,
+  request: AnalyzeRequest,
+  bench: Bench,
+  journal: AnalysisJournal = {},
+): Promise<Analysis> {
   const started = performance.now();
-  const { model } = file;
-  const { imatrix, engine, backend, seed } = options;
+  const asked: CompleteAnalyzeRequest = withDefaults(ANALYZE_DEFAULTS, request);
+  const { model, facts } = open;
+  const { imatrix, exactMetrics, exactDistortion, targetRelativeSe } = asked;
+  const { engine, seed } = bench;
   if (imatrix) checkImatrix(imatrix, model);
-  const measurements = await measureTensors(file, options);
+  const backend = await bench.backend();
+  const measurements = await measureTensors(open, asked, bench, backend, journal);
   // every layer has a tensor; the count that a damaged file gives may be any
   const tensors = withPositions(measurements, Math.min(facts.layers, measurements.length));
   return {
     schema: ANALYSIS_SCHEMA,
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
-    model: identifyModel(model),
+    model: identifyModel(open),
     facts,
     engine: { version: engine.info.version, origin: engine.info.origin },
     backend: backend.name,
     ...(imatrix && { imatrix: identifyImatrix(imatrix, model) }),
     sampling: {
-      exactMetrics: options.exactMetrics ?? false,
-      exactDistortion: options.exactDistortion ?? false,
+      exactMetrics,
+      exactDistortion,
       seed,
-      targetRelativeSe: options.targetRelativeSe ?? TARGET_RELATIVE_SE,
+      targetRelativeSe,
       bytesRead: measurements.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
       elapsedMs: Math.round(performance.now() - started),
     },
@@ -95,26 +112,29 @@ export async function analyze(file: ModelFile, facts: ModelFacts, options: Analy
 }
 
 /** Measure all tensors; the first failure stops the others. The result is in file order. */
-async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise<TensorMeasurement[]> {
-  const { threads, signal, onProgress } = options;
+async function measureTensors(
+  file: OpenModel,
+  { imatrix, targetRelativeSe, exactMetrics, exactDistortion }: CompleteAnalyzeRequest,
+  { engine, threads, seed, memoryBytes, signal, progress }: Bench,
+  backend: Backend,
+  { finished, onMeasured }: AnalysisJournal,
+): Promise<TensorMeasurement[]> {
+  signal.throwIfAborted();
   const stop = new AbortController();
-  setMaxListeners(0, stop.signal);
-  const onAbort = () => stop.abort();
-  if (signal?.aborted) throw new InterruptedError();
-  signal?.addEventListener("abort", onAbort, { once: true });
-
-  const tensorQueue = createWorkQueue(TENSORS_PER_THREAD * threads, stop.signal);
-  const memory = createMemoryBudget(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
+  const stopped = AbortSignal.any([signal, stop.signal]);
+  setMaxListeners(0, stopped);
+  const tensorQueue = createWorkQueue(TENSORS_PER_THREAD * threads, stopped);
+  const memory = createMemoryBudget(memoryBytes);
   const measurement = {
     file,
-    engine: options.engine,
-    backend: options.backend,
-    ...(options.imatrix && { imatrix: options.imatrix }),
-    seed: options.seed,
-    targetRelativeSe: options.targetRelativeSe ?? TARGET_RELATIVE_SE,
-    exactMetrics: options.exactMetrics ?? false,
-    exactDistortion: options.exactDistortion ?? false,
-    queue: createWorkQueue(threads, stop.signal),
+    library: requireLibrary(engine),
+    backend,
+    imatrix,
+    seed,
+    targetRelativeSe,
+    exactMetrics,
+    exactDistortion,
+    queue: createWorkQueue(threads, stopped),
   };
   const described = file.model.tensors.map((tensor) => ({ tensor, analysis: describeTensor(tensor) }));
   const total = described.filter(({ analysis }) => analysis.eligible).length;
@@ -124,9 +144,9 @@ async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise
     described.map(async ({ tensor, analysis }): Promise<TensorMeasurement> => {
       if (!analysis.eligible) return { analysis, bytesRead: 0 };
       try {
-        const known = options.finished?.get(tensor.name);
-        const result = known ?? (await tensorQueue.run(() => measureWithin(memory, tensor, measurement, options)));
-        onProgress?.(++done, total, tensor.name);
+        const known = finished?.get(tensor.name);
+        const result = known ?? (await tensorQueue.run(() => measureWithin(memory, tensor, measurement, onMeasured)));
+        progress.steps("analyzing", ++done, total, tensor.name);
         return result;
       } catch (error) {
         failure ??= error;
@@ -135,7 +155,6 @@ async function measureTensors(file: ModelFile, options: AnalyzeOptions): Promise
       }
     }),
   );
-  signal?.removeEventListener("abort", onAbort);
   if (failure !== undefined) throw failure;
   return settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
@@ -144,7 +163,7 @@ async function measureWithin(
   memory: MemoryBudget,
   tensor: TensorInfo,
   measurement: MeasurementOptions,
-  { onMeasured }: AnalyzeOptions,
+  onMeasured: AnalysisJournal["onMeasured"],
 ): Promise<TensorMeasurement> {
   const bytes = measurementBytes(tensor, measurement.exactMetrics);
   const measured = await memory.run(bytes, () => measureTensor(tensor, measurement));
@@ -180,7 +199,7 @@ function withPosition(analysis: TensorAnalysis, positions: readonly number[]): T
   };
 }
 
-function identifyModel(model: Model): ModelIdentity {
+function identifyModel({ model, fileBytes }: OpenModel): ModelIdentity {
   return {
     path: model.path,
     shards: model.shards.map(({ path }) => path),
@@ -188,7 +207,7 @@ function identifyModel(model: Model): ModelIdentity {
     ...(model.name !== undefined && { name: model.name }),
     tensorCount: model.tensors.length,
     elements: model.tensors.reduce((sum, { elements }) => sum + elements, 0),
-    fileBytes: model.shards.reduce((sum, { fileBytes }) => sum + fileBytes, 0),
+    fileBytes,
     headerHash: model.headerHash,
   };
 }

@@ -2,7 +2,7 @@
  * Round trips of the sampled bands of one tensor: power and error of each band, by type, kept until the tensor is done.
  * Bands travel to the engine in jobs of bounded size.
  */
-import type { Engine, RoundTripResult } from "../engine/engine.ts";
+import type { Library, RoundTripResult } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { StratumSample } from "./ratio-estimate.ts";
@@ -11,7 +11,7 @@ import { type Band, type BandOrder, bandAt, takeBands } from "./sampling.ts";
 import type { WorkQueue } from "./work-queue.ts";
 
 export interface BandSource {
-  readonly engine: Pick<Engine, "roundTrip">;
+  readonly library: Pick<Library, "roundTrip">;
   readonly queue: WorkQueue;
   /** The model's path, for errors. */
   readonly path: string;
@@ -110,13 +110,13 @@ function cutIntoJobs({ reader, order, importance }: BandSource, numbers: readonl
 }
 
 async function roundTrip(
-  { engine, reader, order, importance }: BandSource,
+  { library, reader, order, importance }: BandSource,
   types: readonly TensorType[],
   bands: readonly NumberedBand[],
 ): Promise<RoundTripResult> {
   const rowElements = reader.tensor.shape[0] ?? 1;
   const start = ((bands[0]?.matrix ?? 0) * rowElements) % (importance?.length ?? 1);
-  return engine.roundTrip({
+  return library.roundTrip({
     sourceType: reader.tensor.type,
     rowElements,
     data: await reader.read(bands),

@@ -1,5 +1,5 @@
 /** All that is measured of one tensor: its metrics and the distortion of its candidate types. */
-import type { Engine } from "../engine/engine.ts";
+import type { Library } from "../engine/engine.ts";
 import { candidateTypes } from "../ggml/candidates.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
@@ -20,9 +20,9 @@ import type { WorkQueue } from "./work-queue.ts";
 
 export interface MeasurementOptions {
   readonly file: ModelFile;
-  readonly engine: Pick<Engine, "roundTrip">;
+  readonly library: Pick<Library, "roundTrip">;
   readonly backend: Backend;
-  readonly imatrix?: Pick<Imatrix, "importance">;
+  readonly imatrix?: Pick<Imatrix, "importance"> | undefined;
   readonly seed: number;
   readonly targetRelativeSe: number;
   readonly exactMetrics: boolean;

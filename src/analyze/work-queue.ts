@@ -1,8 +1,7 @@
 /** A width for asynchronous work, and a way out of it: what keeps memory bounded and Ctrl-C prompt. */
-import { InterruptedError } from "../errors.ts";
 
 export interface WorkQueue {
-  /** Run the work once a place is free; rejects with InterruptedError as soon as the queue's signal is aborted. */
+  /** Run the work once a place is free; rejects with its reason as soon as the queue's signal is aborted. */
   run<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -28,10 +27,10 @@ export function createWorkQueue(width: number, signal?: AbortSignal): WorkQueue 
 /** Start the work unless the signal is aborted, and stop waiting for it when the signal is. */
 async function untilAborted<Result>(work: () => Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (!signal) return work();
-  if (signal.aborted) throw new InterruptedError();
+  signal.throwIfAborted();
   let onAbort = () => {};
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new InterruptedError());
+    onAbort = () => reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
   });
   try {

@@ -16,9 +16,9 @@ import { type ByteSource, formatCount } from "./source.ts";
 
 export interface HttpOptions extends ConnectionOptions {
   /** Folder in which fetched parts are kept; absent: nothing is kept. */
-  readonly cacheDir?: string;
+  readonly cacheDir?: string | undefined;
   /** Bytes of all kept parts; default 10 GB. */
-  readonly cacheLimitBytes?: number;
+  readonly cacheLimitBytes?: number | undefined;
   /** Called with what a person should know. */
   readonly onNote?: (text: string) => void;
 }

@@ -3,13 +3,12 @@
  * Values are checked when they are parsed; messages name the option.
  */
 import { availableParallelism } from "node:os";
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { parseSize } from "../allocate/budget.ts";
 import { DEFAULT_MEMORY_BYTES, LEAST_MEMORY_BYTES } from "../analyze/memory-budget.ts";
 import { UsageError } from "../errors.ts";
-
-/** What sampling starts from unless --seed says otherwise. */
-export const DEFAULT_SEED = 0;
+import { ALL_LAYERS, BENCH_DEFAULTS } from "../open-bench.ts";
+import type { Exact } from "../verbs/planning-request.ts";
 
 /** A seed is an unsigned integer of 32 bits. */
 const MAX_SEED = 2 ** 32 - 1;
@@ -18,41 +17,53 @@ const MAX_SEED = 2 ** 32 - 1;
 export const MODEL_ARGUMENT =
   "a GGUF file or the first of its shards: a path, https://..., or hf:owner/repo/file.gguf[@rev]";
 
-export const jsonOption = () => new Option("--json", "print exactly one JSON document on stdout");
+const jsonOption = () => new Option("--json", "print exactly one JSON document on stdout");
 
-export const quietOption = () => new Option("--quiet", "no progress and no notes on stderr, only errors");
+const quietOption = () => new Option("--quiet", "no progress and no notes on stderr, only errors");
 
-export const threadsOption = () =>
+const threadsOption = () =>
   new Option("--threads <n>", "threads to compute with")
     .argParser((text) => parseInteger("--threads", text, 1, 1024))
     .default(availableParallelism(), `${availableParallelism()}, the processors here`);
 
-export const backendOption = () =>
-  new Option("--backend <name>", "what computes the metrics: auto, native, webgpu, tfjs or reference").default("auto");
+const backendOption = () =>
+  new Option("--backend <name>", "what computes the metrics: auto, native, webgpu, tfjs or reference").default(
+    BENCH_DEFAULTS.backend,
+  );
 
-export const llamaDirOption = () =>
+const llamaDirOption = () =>
   new Option("--llama-dir <dir>", "use the programs of this llama.cpp build instead of the embedded library");
 
-export const seedOption = () =>
+const seedOption = () =>
   new Option("--seed <n>", "seed of everything random")
     .argParser((text) => parseInteger("--seed", text, 0, MAX_SEED))
-    .default(DEFAULT_SEED);
+    .default(BENCH_DEFAULTS.seed);
 
-export const forceOption = () => new Option("--force", "replace output files that exist");
+const forceOption = () => new Option("--force", "replace output files that exist");
 
-export const noCacheOption = () =>
-  new Option("--no-cache", "keep nothing in the cache (analyses, parts of remote models), and use nothing kept there");
+const cacheOption = () =>
+  new Option(
+    "--no-cache",
+    "keep nothing in the cache (analyses, texts, logits, parts of remote models), and use none of it",
+  );
 
-export const memoryOption = () =>
+const cacheLimitOption = () =>
+  new Option("--cache-limit <size>", "disk for the reference's logits; default 16GB; more is decoded again").argParser(
+    parseSize,
+  );
+
+const gpuLayersOption = () =>
+  new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")
+    .argParser((text) => (text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS)))
+    .default(BENCH_DEFAULTS.gpuLayers);
+
+const strictOption = () =>
+  new Option("--strict", "exit with 3 where preflight finds an error or a warning in the model");
+
+const memoryOption = () =>
   new Option("--memory <size>", "memory for weights at once, like 1GiB or 500MB")
     .argParser(parseMemory)
     .default(DEFAULT_MEMORY_BYTES, "1GiB");
-
-/** What `--exact` asks for. */
-export interface Exact {
-  readonly exactMetrics: true;
-  readonly exactDistortion: boolean;
-}
 
 export const exactOption = () =>
   new Option(
@@ -63,9 +74,7 @@ export const exactOption = () =>
     .argParser(parseExact);
 
 function parseExact(text: string): Exact {
-  if (text === "metrics" || text === "distortion") {
-    return { exactMetrics: true, exactDistortion: text === "distortion" };
-  }
+  if (text === "metrics" || text === "distortion") return text;
   throw new UsageError(`--exact: expected nothing or distortion, got "${text}"`);
 }
 
@@ -75,6 +84,49 @@ function parseMemory(text: string): number {
   throw new UsageError(
     `--memory ${text}: expected at least ${LEAST_MEMORY_BYTES / 2 ** 20}MiB, the largest piece of a tensor`,
   );
+}
+
+/** The options that mean the same in every command that has them; a command names those it takes. */
+const SHARED = {
+  "gpu-layers": gpuLayersOption,
+  "cache-limit": cacheLimitOption,
+  threads: threadsOption,
+  backend: backendOption,
+  exact: exactOption,
+  memory: memoryOption,
+  "llama-dir": llamaDirOption,
+  seed: seedOption,
+  strict: strictOption,
+  cache: cacheOption,
+  force: forceOption,
+} as const;
+
+/** What every command has. */
+const EVERYWHERE = [jsonOption, quietOption] as const;
+
+/** Add shared options to a command, and those that every command has. */
+export function addSharedOptions(command: Command, ...names: readonly (keyof typeof SHARED)[]): Command {
+  for (const name of names) command.addOption(SHARED[name]());
+  for (const option of EVERYWHERE) command.addOption(option());
+  return command;
+}
+
+/** What they are to a command; a command has those that it named. */
+export interface SharedOptions {
+  readonly gpuLayers?: number;
+  readonly cacheLimit?: number;
+  readonly threads?: number;
+  readonly backend?: string;
+  readonly exact?: Exact;
+  readonly memory?: number;
+  readonly llamaDir?: string;
+  readonly seed?: number;
+  readonly strict?: boolean;
+  /** commander's name for --no-cache. */
+  readonly cache?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
 }
 
 /** Parse a whole number. Throws UsageError outside `min` to `max`. */

@@ -1,9 +1,14 @@
 /** The options of everything that plans: budget, mode, sensitivity, constraints. */
 import type { Command } from "commander";
+import { shownName } from "../bytes/remote-name.ts";
+import type { GuardSwitches } from "../plan/guards.ts";
+import { printable } from "../plan/printable.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import type { PlanningRequest } from "../verbs/planning-request.ts";
+import type { Announce } from "./follow-progress.ts";
 import { collect } from "./options.ts";
 
-/** Add them to a command; plan-model.ts reads them. */
+/** Add them to a command. */
 export function addPlanningOptions(command: Command): Command {
   return command
     .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
@@ -25,4 +30,32 @@ export function addPlanningOptions(command: Command): Command {
     .option("--no-small-guard", "no Q8_0 for classes with next to none of the weights")
     .option("--no-mtp-guard", "let MTP blocks be smaller than Q6_K")
     .option("--imatrix <file>", "importance matrix, weighting the measured error and used by the quantizer");
+}
+
+/** What commander makes of them. */
+export interface PlanningOptions extends Omit<PlanningRequest, "guards"> {
+  /** commander's names for --no-guards, --no-head-guard and so on. */
+  readonly guards: boolean;
+  readonly headGuard: boolean;
+  readonly noiseGuard: boolean;
+  readonly smallGuard: boolean;
+  readonly mtpGuard: boolean;
+}
+
+/** The request that the options stand for. */
+export function planningRequest<Options extends PlanningOptions>({ guards, ...options }: Options) {
+  const { headGuard, noiseGuard, smallGuard, mtpGuard, ...rest } = options;
+  const switches: GuardSwitches = {
+    head: guards && headGuard,
+    noise: guards && noiseGuard,
+    small: guards && smallGuard,
+    mtp: guards && mtpGuard,
+  };
+  return { ...rest, guards: switches };
+}
+
+/** The line that an analysis of the model at `path` gets off a terminal. */
+export function announceAnalysis(path: string | undefined): Announce {
+  const unit = `tensors of ${printable(shownName(path ?? ""))}`;
+  return (what) => (what === "analyzing" ? { stage: "analyze", unit } : undefined);
 }

@@ -7,7 +7,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { entryPoint } from "../entry.ts";
-import { EngineError, InterruptedError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 import type { Reply, Request } from "./child/main.ts";
 import { LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
@@ -16,8 +16,8 @@ import type { EnginePackage } from "./package.ts";
 export const LOG_TAIL_LINES = 12;
 
 export interface CallOptions {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: number) => void) | undefined;
   /** Every line the library logs during the call, as the child answers it. */
   readonly onLog?: (line: string) => void;
 }
@@ -55,7 +55,7 @@ export class EngineChild {
 
   /**
    * Call a method of child/main.ts. Abort kills the child: its calls block and can't be asked to stop.
-   * Throws EngineError where the method fails or the process ends, InterruptedError on abort.
+   * Throws EngineError where the method fails or the process ends, the reason of `signal` on abort.
    */
   async call<Result>(method: Request["method"], args: unknown, options: CallOptions = {}): Promise<Result> {
     this.#throwIfEnded(options.signal);
@@ -82,7 +82,7 @@ export class EngineChild {
   }
 
   #throwIfEnded(signal: AbortSignal | undefined): void {
-    if (signal?.aborted) throw new InterruptedError();
+    signal?.throwIfAborted();
     if (this.#closed) throw new EngineError("the engine was closed");
   }
 
@@ -145,7 +145,7 @@ export class EngineChild {
         },
         reject: (error) => {
           settle();
-          reject(signal?.aborted ? new InterruptedError() : error);
+          reject(signal?.aborted ? signal.reason : error);
         },
       });
       signal?.addEventListener("abort", abort, { once: true });

@@ -31,7 +31,7 @@ export async function loadModel(child: EngineChild, options: ModelLoadOptions): 
   const { model, context, threads, gpuLayers, mapped = false } = options;
   const handle = takeHandle();
   const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers, mapped };
-  const reply = await child.call<LoadReply>("load", request, passSignal(options.signal));
+  const reply = await child.call<LoadReply>("load", request, { signal: options.signal });
   const { generation } = child;
   let closed = false;
   const loaded: LoadedModel = {
@@ -43,8 +43,8 @@ export async function loadModel(child: EngineChild, options: ModelLoadOptions): 
         "sample",
         { handle, sequences, length, seed },
         {
-          ...passSignal(signal),
-          ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, length) }),
+          signal,
+          onProgress: (done) => onProgress?.(done, length),
         },
       );
       if (ids.some((id) => id < 0)) throw new FormatError(model, `the model's logits are ${DAMAGED}`);
@@ -55,8 +55,8 @@ export async function loadModel(child: EngineChild, options: ModelLoadOptions): 
         "importance",
         { handle, ids, context },
         {
-          ...passSignal(signal),
-          ...(onProgress === undefined ? {} : { onProgress: (done) => onProgress(done, chunks) }),
+          signal,
+          onProgress: (done) => onProgress?.(done, chunks),
         },
       );
       for (const { sums } of entries.values()) {
@@ -95,7 +95,7 @@ async function scoreChunks(
   const scores = await child.call<ScoreReply>(
     "score",
     { handle, request, ...(referenceHandle === undefined ? {} : { reference: referenceHandle }) },
-    passSignal(signal),
+    { signal },
   );
   checkFinite(path, scores);
   return scores;
@@ -113,8 +113,4 @@ function checkFinite(path: string, { nll, referenceNll, kld }: TokenScores): voi
 
 function notFinite(value: number): boolean {
   return !Number.isFinite(value);
-}
-
-export function passSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }

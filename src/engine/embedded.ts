@@ -11,7 +11,7 @@ import type { QuantizeRequest } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
 import { loadModel } from "./embedded-model.ts";
 import { loadRanker } from "./embedded-ranker.ts";
-import type { Engine, EngineInfo, QuantizeJob, QuantizeOutcome, RoundTripResult } from "./engine.ts";
+import type { Engine, EngineInfo, Library, QuantizeJob, QuantizeOutcome, RoundTripResult } from "./engine.ts";
 import {
   describePackage,
   ENGINE_REMEDY,
@@ -24,17 +24,19 @@ import {
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
 
+export type EmbeddedEngine = Engine & { readonly library: Library };
+
 export interface EmbeddedOptions {
   readonly threads: number;
   /** Layers to put on a GPU; anything but 0 looks for a GPU build of the package. */
-  readonly gpuLayers?: number;
+  readonly gpuLayers?: number | undefined;
 }
 
 /**
  * Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or
  * unloadable, or where layers are asked for on a GPU that no build can use.
  */
-export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engine> {
+export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<EmbeddedEngine> {
   const found = findEnginePackage();
   const { child: model, devices, kernels, origin } = options.gpuLayers ? await openGpuChild() : await openChild(found);
   const info: EngineInfo = {
@@ -48,18 +50,16 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Engi
   const pool = createRoundTripPool(children.map((child) => (job) => child.call<RoundTripResult>("roundTrip", job)));
   return {
     info,
-    roundTrip: (job) => pool.run(job),
-    async rewrite(job) {
-      const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
-      await Promise.all(children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) })));
-    },
     quantize: (job) => quantize(model, job),
-    load: (load) => loadModel(model, load),
-    loadRanker: (load) => loadRanker(model, load),
-    perplexity: () =>
-      Promise.reject(new EngineError("the embedded engine scores loaded models; perplexity() is for programs")),
-    imatrix: () =>
-      Promise.reject(new EngineError("the embedded engine watches loaded models; imatrix() is for programs")),
+    library: {
+      roundTrip: (job) => pool.run(job),
+      async rewrite(job) {
+        const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
+        await Promise.all(children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) })));
+      },
+      load: (load) => loadModel(model, load),
+      loadRanker: (load) => loadRanker(model, load),
+    },
     async close() {
       await Promise.all([model, ...children].map((child) => child.close()));
     },
@@ -130,10 +130,10 @@ async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeO
     dryRun: job.dryRun ?? false,
     allowRequantize: job.allowRequantize ?? false,
     fixAlignment: job.fixAlignment ?? false,
-    ...(job.imatrix === undefined ? {} : { imatrix: job.imatrix }),
+    imatrix: job.imatrix,
   };
   const code = await child.call<number>("quantize", request, {
-    ...(job.signal === undefined ? {} : { signal: job.signal }),
+    signal: job.signal,
     onLog(line) {
       lines.push(line);
       const progress = /^\[\s*(\d+)\/\s*(\d+)\]/.exec(line);

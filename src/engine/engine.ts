@@ -1,7 +1,8 @@
 /**
- * What the stages need of llama.cpp, as a type. cli/ and loop/ hand an instance in: the embedded library
- * (embedded.ts) or the programs of a llama.cpp build (programs.ts).
+ * What the stages need of llama.cpp, as a type. The bench holds an instance: the embedded library (embedded.ts) or the
+ * programs of a llama.cpp build (programs.ts). What a machine can't do is absent from its engine.
  */
+import { EngineError } from "../errors.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
@@ -48,7 +49,7 @@ export interface RewriteJob {
   readonly from: string;
   readonly to: string;
   readonly tensors: readonly RewrittenTensor[];
-  readonly type?: TensorType;
+  readonly type?: TensorType | undefined;
 }
 
 export interface RewrittenTensor {
@@ -59,7 +60,7 @@ export interface RewrittenTensor {
   /** F16, BF16 or F32. */
   readonly sourceType: TensorType;
   /** One weight per element of a row, for each matrix of the tensor. */
-  readonly importance?: Float32Array;
+  readonly importance?: Float32Array | undefined;
 }
 
 /** One anchored rule for one or more tensors; `pattern` is an ECMAScript regular expression in lower case. */
@@ -79,22 +80,28 @@ export interface EngineImatrix {
   readonly chunks: number;
 }
 
-export interface QuantizeJob {
+/** What a job computes with, and what stops it. */
+export interface JobResources {
+  readonly threads: number;
+  /** Layers of a model that are put on a GPU. */
+  readonly gpuLayers: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface QuantizeJob extends Omit<JobResources, "gpuLayers"> {
   readonly source: string;
   /** Written as it is; the caller names it aside and renames. */
   readonly output: string;
   readonly fileType: FileType;
   readonly overrides: readonly TypeOverride[];
-  readonly imatrix?: EngineImatrix;
-  readonly threads: number;
+  readonly imatrix?: EngineImatrix | undefined;
   /** Decide types and sizes without writing. */
   readonly dryRun?: boolean;
   readonly allowRequantize?: boolean;
   /** The source's general.alignment is not 32: llama-quantize would write an unreadable file without an override. */
   readonly fixAlignment?: boolean;
-  readonly signal?: AbortSignal;
   /** Called with each tensor done and the number of tensors. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What llama-quantize decided, from its log: one entry per tensor, in output order. */
@@ -104,14 +111,11 @@ export interface QuantizeOutcome {
   readonly bpw?: number;
 }
 
-export interface ModelLoadOptions {
+export interface ModelLoadOptions extends JobResources {
   readonly model: string;
   readonly context: number;
-  readonly threads: number;
-  readonly gpuLayers: number;
   /** Keep the weights as views of the file, on the CPU, in no other layout: what is written there is computed with. */
   readonly mapped?: boolean;
-  readonly signal?: AbortSignal;
 }
 
 /** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */
@@ -157,13 +161,13 @@ export interface LoadedModel {
     sequences: number;
     length: number;
     seed: number;
-    signal?: AbortSignal;
+    signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;
   /** Sum the squared inputs of every weight over all chunks, as llama-imatrix does; `onProgress` counts chunks. */
   importance(options: {
     tokens: EvaluationTokens;
-    signal?: AbortSignal;
+    signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<ReadonlyMap<string, ImportanceSums>>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
@@ -176,10 +180,10 @@ export interface ScoreOptions {
   readonly first: number;
   readonly count: number;
   /** Write the logits of these chunks to their place in this file (logits-file.ts; its header stands already). */
-  readonly writeLogits?: string;
+  readonly writeLogits?: string | undefined;
   /** Compare with the logits in this file, or with what this model gives for the same chunks. */
-  readonly reference?: { readonly logits: string } | { readonly loaded: LoadedModel };
-  readonly signal?: AbortSignal;
+  readonly reference?: { readonly logits: string } | { readonly loaded: LoadedModel } | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Special tokens around texts that are joined by hand; absent where the model adds none. */
@@ -208,25 +212,22 @@ export interface LoadedRanker {
   /** Per prompt the outputs of the model's rank head ("rank"), or the hidden state of its last position ("last"). */
   pool(
     prompts: readonly Int32Array[],
-    options: { readonly pooling: "rank" | "last"; readonly signal?: AbortSignal },
+    options: { readonly pooling: "rank" | "last"; readonly signal?: AbortSignal | undefined },
   ): Promise<Float32Array[]>;
   /** Per prompt the logits of `ids` at the position after it. */
   nextLogits(
     prompts: readonly Int32Array[],
-    options: { readonly ids: Int32Array; readonly signal?: AbortSignal },
+    options: { readonly ids: Int32Array; readonly signal?: AbortSignal | undefined },
   ): Promise<Float32Array[]>;
   close(): Promise<void>;
 }
 
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
-export interface PerplexityJob {
+export interface PerplexityJob extends JobResources {
   readonly model: string;
-  readonly threads: number;
-  readonly gpuLayers: number;
   /** Tokenize this text and, with `logits`, keep the logits there. Absent: compare with `logits`. */
-  readonly text?: { readonly path: string; readonly context: number; readonly chunks?: number };
-  readonly logits?: string;
-  readonly signal?: AbortSignal;
+  readonly text?: { readonly path: string; readonly context: number; readonly chunks?: number | undefined } | undefined;
+  readonly logits?: string | undefined;
 }
 
 export interface PerplexityReport {
@@ -248,32 +249,49 @@ export interface PerplexityReport {
 }
 
 /** What llama-imatrix is asked. */
-export interface ImatrixJob {
+export interface ImatrixJob extends JobResources {
   readonly model: string;
-  readonly text: { readonly path: string; readonly context: number; readonly chunks?: number };
+  readonly text: { readonly path: string; readonly context: number; readonly chunks?: number | undefined };
   /** Written as it is; the caller names it aside and renames. */
   readonly output: string;
-  readonly threads: number;
-  readonly gpuLayers: number;
-  readonly signal?: AbortSignal;
 }
 
-/**
- * The embedded engine loads models and scores them; the programs can only run llama-perplexity and
- * llama-imatrix as a whole. `info.kind` says which of `load` and `perplexity`, `imatrix` there are; the other throws
- * EngineError, but for a load that is `mapped`.
- */
-export interface Engine {
-  readonly info: EngineInfo;
-  /** Safe to call many at a time; the engine spreads them over its processes. */
+/** libggml and libllama in processes of their own: they measure, degrade and load what they are given. */
+export interface Library {
+  /** Safe to call many at a time; spread over processes. */
   roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
   /** Throws EngineError where a value is too large for the source type after the round trip. */
   rewrite(job: RewriteJob): Promise<void>;
-  quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
-  /** Load a model to rank with. The programs can't: EngineError. */
+  /** Load a model to rank with. */
   loadRanker(options: Omit<ModelLoadOptions, "context">): Promise<LoadedRanker>;
+}
+
+/** Programs that evaluate a model as a whole. */
+export interface Programs {
   perplexity(job: PerplexityJob): Promise<PerplexityReport>;
   imatrix(job: ImatrixJob): Promise<void>;
+}
+
+/**
+ * llama.cpp as it was found: the library, or the programs of a build, with or without the library beside them. Where
+ * there are programs they quantize and evaluate, since the user chose that build; the library then only measures weights
+ * and probes them, on the processor.
+ */
+export type Engine = {
+  readonly info: EngineInfo;
+  quantize(job: QuantizeJob): Promise<QuantizeOutcome>;
   close(): Promise<void>;
+} & (
+  | { readonly library: Library; readonly programs?: undefined }
+  | { readonly library?: Library | undefined; readonly programs: Programs }
+);
+
+/** The library. Throws EngineError (missing) where there are only programs. */
+export function requireLibrary({ library }: Engine): Library {
+  if (library !== undefined) return library;
+  throw new EngineError(
+    "measuring distortion and probing need libggml; install the optional package @node-llama-cpp/<platform>",
+    { missing: true },
+  );
 }

@@ -18,7 +18,7 @@ export function imatrixArguments(job: ImatrixJob): string[] {
 /** Run llama-imatrix. Throws UsageError for a text that is too short, EngineError where no file came of it. */
 export async function runImatrix(program: string, job: ImatrixJob): Promise<void> {
   const { text, signal } = job;
-  const output = await runProgram(program, imatrixArguments(job), signal === undefined ? {} : { signal });
+  const output = await runProgram(program, imatrixArguments(job), { signal });
   const tokens = parseTooShort(`${output.stdout}\n${output.stderr}`);
   if (tokens !== undefined) {
     throw new UsageError(

@@ -1,14 +1,12 @@
 /** Opens the engine the user asked for: the embedded library, or the programs of a llama.cpp build. */
 import { EngineError } from "../errors.ts";
-import { openEmbeddedEngine } from "./embedded.ts";
+import { type EmbeddedOptions, openEmbeddedEngine } from "./embedded.ts";
 import type { Engine } from "./engine.ts";
 import { openProgramsEngine } from "./programs.ts";
 
-export interface OpenEngineOptions {
-  readonly threads: number;
-  readonly gpuLayers?: number;
+export interface OpenEngineOptions extends EmbeddedOptions {
   /** A llama.cpp build; its programs quantize and evaluate instead of the embedded library. */
-  readonly llamaDir?: string;
+  readonly llamaDir?: string | undefined;
 }
 
 /**
@@ -19,12 +17,10 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   if (options.llamaDir !== undefined) {
     // for round trips only, which run on the processor: the GPU is the programs' own affair
     const embedded = await openEmbeddedEngine({ threads: options.threads }).catch(() => undefined);
-    return openProgramsEngine({ dir: options.llamaDir, ...(embedded === undefined ? {} : { embedded }) }).catch(
-      async (error: unknown) => {
-        await embedded?.close();
-        throw error;
-      },
-    );
+    return openProgramsEngine({ dir: options.llamaDir, embedded }).catch(async (error: unknown) => {
+      await embedded?.close();
+      throw error;
+    });
   }
   try {
     return await openEmbeddedEngine(options);

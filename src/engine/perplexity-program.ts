@@ -45,7 +45,7 @@ export async function runPerplexity(program: string, job: PerplexityJob): Promis
   const args = perplexityArguments(job, context);
   let output: ProgramOutput | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    output = await runProgram(program, args, signal === undefined ? {} : { signal });
+    output = await runProgram(program, args, { signal });
     const printed = `${output.stdout}\n${output.stderr}`;
     const report = text === undefined ? parseKlDivergence(printed) : parseFinalEstimate(printed);
     if (report !== undefined) return report;

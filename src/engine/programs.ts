@@ -1,11 +1,12 @@
 /**
  * The engine made of a llama.cpp build's own programs: llama-quantize and llama-perplexity from --llama-dir DIR or PATH.
- * Round trips and probes still need the library: they are handed to the embedded engine where it is there.
+ * Round trips and probes still need the library: the embedded engine's, where it is there.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { ggmlTypeName, parseTensorType } from "../ggml/tensor-types.ts";
+import type { EmbeddedEngine } from "./embedded.ts";
 import type { Engine, QuantizeJob, QuantizeOutcome } from "./engine.ts";
 import { runImatrix } from "./imatrix-program.ts";
 import { runPerplexity } from "./perplexity-program.ts";
@@ -14,9 +15,9 @@ import { findProgram, programError, runProgram } from "./run-program.ts";
 
 export interface ProgramsOptions {
   /** Folder of the programs; absent: PATH. */
-  readonly dir?: string;
-  /** Serves round trips and probes; absent: they throw EngineError. */
-  readonly embedded?: Engine;
+  readonly dir?: string | undefined;
+  /** Its library serves round trips and probes. */
+  readonly embedded?: EmbeddedEngine | undefined;
 }
 
 /** Find the programs. Throws EngineError (missing) naming what was looked for and where. */
@@ -27,34 +28,14 @@ export async function openProgramsEngine(options: ProgramsOptions): Promise<Engi
   const { embedded } = options;
   return {
     info: { kind: "programs", version, origin: options.dir ?? "PATH", devices: [] },
-    roundTrip: (job) => (embedded === undefined ? Promise.reject(noLibrary()) : embedded.roundTrip(job)),
     quantize: (job) => quantize(quantizeProgram, job),
-    rewrite: (job) => (embedded === undefined ? Promise.reject(noLibrary()) : embedded.rewrite(job)),
-    load: (load) => {
-      if (load.mapped) return embedded === undefined ? Promise.reject(noLibrary()) : embedded.load(load);
-      return Promise.reject(
-        new EngineError("the programs of llama.cpp can't be asked to sample text; give --text FILE"),
-      );
+    library: embedded?.library,
+    programs: {
+      perplexity: (job) => runPerplexity(perplexityProgram, job),
+      imatrix: async (job) => runImatrix(await findProgram("llama-imatrix", options.dir), job),
     },
-    loadRanker: () =>
-      Promise.reject(
-        new EngineError(
-          "the programs of llama.cpp can't score documents here; leave --llama-dir out, or give --server URL",
-        ),
-      ),
-    perplexity: (job) => runPerplexity(perplexityProgram, job),
-    imatrix: async (job) => runImatrix(await findProgram("llama-imatrix", options.dir), job),
     close: async () => embedded?.close(),
   };
-}
-
-function noLibrary(): EngineError {
-  return new EngineError(
-    "measuring distortion and probing need libggml; install the optional package @node-llama-cpp/<platform>",
-    {
-      missing: true,
-    },
-  );
 }
 
 async function readVersion(program: string): Promise<string> {
@@ -81,7 +62,7 @@ export function quantizeArguments(job: QuantizeJob): string[] {
 async function quantize(program: string, job: QuantizeJob): Promise<QuantizeOutcome> {
   const args = quantizeArguments(job);
   const output = await runProgram(program, args, {
-    ...(job.signal === undefined ? {} : { signal: job.signal }),
+    signal: job.signal,
     onLine(line) {
       const progress = /\[\s*(\d+)\/\s*(\d+)\]/.exec(line);
       if (progress !== null) job.onProgress?.(Number(progress[1]), Number(progress[2]));

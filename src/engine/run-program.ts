@@ -4,7 +4,7 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
-import { EngineError, InterruptedError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 
 const LOG_TAIL_LINES = 12;
 
@@ -40,15 +40,15 @@ function isExecutable(path: string): Promise<boolean> {
 
 /**
  * Run to the end; the exit code is the caller's to judge. `onLine` gets the lines of stderr as they come.
- * Throws EngineError (missing) where it can't be started, InterruptedError on abort.
+ * Throws EngineError (missing) where it can't be started, the reason of `signal` on abort.
  */
 export function runProgram(
   program: string,
   args: readonly string[],
-  options: { signal?: AbortSignal; onLine?: (line: string) => void } = {},
+  options: { signal?: AbortSignal | undefined; onLine?: (line: string) => void } = {},
 ): Promise<ProgramOutput> {
   const { signal, onLine } = options;
-  if (signal?.aborted) return Promise.reject(new InterruptedError());
+  if (signal?.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     // After a failed assert ggml would start a debugger to print the stack.
     const env = { ...process.env, GGML_NO_BACKTRACE: "1" };
@@ -69,7 +69,7 @@ export function runProgram(
     });
     child.once("close", (code, signalName) => {
       signal?.removeEventListener("abort", abort);
-      if (signal?.aborted) reject(new InterruptedError());
+      if (signal?.aborted) reject(signal.reason);
       else resolve({ ...output, code, signal: signalName });
     });
   });

@@ -3,30 +3,44 @@
  * Goes on until SE(KLD) ≤ 5 % of KLD or the text ends, never fewer than 20 chunks for a verdict; all models of one
  * evaluation see the same chunks, so that they can be compared pairwise.
  */
+import type { Bench } from "../bench.ts";
 import { UsageError } from "../errors.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { openLocalModel } from "../gguf/open.ts";
+import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
-import type { EvaluateOptions } from "./evaluate-options.ts";
+import { EVALUATE_DEFAULTS, type EvaluateRequest } from "./evaluate-options.ts";
 import { EVALUATION_SCHEMA, type Evaluation, type ModelEvaluation } from "./evaluation.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
 
 /** Evaluate. Throws UsageError for a text that is too short, FormatError for a model of another vocabulary. */
-export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const [pilot] = options.models;
-  if (pilot === undefined) throw new UsageError("nothing to evaluate; name at least one model");
-  const session = await openSession({ ...options, pilot });
+export async function evaluate(models: readonly string[], request: EvaluateRequest, bench: Bench): Promise<Evaluation> {
+  if (models.length === 0) throw new UsageError("nothing to evaluate; name at least one model");
+  const opened: OpenModel[] = [];
+  const open = async (path: string) => {
+    const model = opened.find((known) => known.path === path) ?? (await openLocalModel(path));
+    if (!opened.includes(model)) opened.push(model);
+    return model;
+  };
+  let session: EvaluationSession | undefined;
   try {
-    const models: ModelEvaluation[] = [];
-    for (const path of options.models) models.push(await session.evaluateModel(path));
-    return assembleEvaluation(options, session, models);
+    const asked = { ...EVALUATE_DEFAULTS, ...request };
+    const reference = asked.reference === undefined ? undefined : await open(asked.reference);
+    const pilot = await open(models[0] as string);
+    session = await openSession({ pilot, reference }, asked, bench);
+    const evaluations: ModelEvaluation[] = [];
+    for (const path of models) evaluations.push(await session.evaluateModel(await open(path)));
+    return assembleEvaluation(session, evaluations, bench);
   } finally {
-    await session.close();
+    await session?.close();
+    await Promise.all(opened.map((model) => model.close()));
   }
 }
 
 export function assembleEvaluation(
-  { engine }: Pick<EvaluateOptions, "engine">,
   session: EvaluationSession,
   models: readonly ModelEvaluation[],
+  { engine }: Pick<Bench, "engine">,
 ): Evaluation {
   const { kind, version, origin, devices } = engine.info;
   const ppl = session.referencePpl();
@@ -35,7 +49,7 @@ export function assembleEvaluation(
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     engine: { kind, version, origin, devices },
-    ...(session.reference === undefined || ppl === undefined ? {} : { reference: { ...session.reference, ppl } }),
+    ...present({ reference: ppl && session.reference && { ...session.reference, ppl } }),
     text: session.text,
     models,
     warnings: session.warnings,

@@ -3,8 +3,9 @@
  * than 20. A pilot of 20 chunks on the first model measures the error; the number it asks for is then used for every
  * model, so that all of them see the same tokens and the logits file holds exactly those.
  */
+import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { type ScoreProgress, scoreChunks } from "./score-model.ts";
+import { scoreChunks } from "./score-model.ts";
 import { chunkMeans, meanSe, summarizeKld } from "./statistics.ts";
 import { aboutSeconds, type EvaluationText, firstChunks } from "./text.ts";
 
@@ -22,31 +23,29 @@ export function chunksNeeded(relativeSe: number, pilot: number, available: numbe
   return Math.min(available, Math.max(MIN_CHUNKS, wanted));
 }
 
-export interface LengthRuleOptions extends ScoreProgress {
-  readonly models: readonly string[];
-  readonly chunks?: number;
+export interface LengthRule {
+  /** Asked for: no rule is needed. */
+  readonly chunks?: number | undefined;
   /** Chunks of a text; by default its first. */
-  readonly select?: (tokens: EvaluationTokens, chunks: number) => EvaluationTokens;
+  readonly select?: ((tokens: EvaluationTokens, chunks: number) => EvaluationTokens) | undefined;
   /** Where the text is sampled: the same text, at least this long. */
-  readonly lengthen?: (chunks: number) => Promise<EvaluationText>;
-  readonly onNote?: (note: string) => void;
+  readonly lengthen?: ((chunks: number) => Promise<EvaluationText>) | undefined;
 }
 
 /** The text cut to the chunks that will be scored. */
 export async function chooseChunks(
   reference: LoadedModel,
   text: EvaluationText,
-  options: LengthRuleOptions,
-  load: (model: string) => Promise<LoadedModel>,
+  loadPilot: () => Promise<LoadedModel>,
+  { chunks: asked, select = firstChunks, lengthen }: LengthRule,
+  bench: Bench,
 ): Promise<EvaluationText> {
   const { tokens } = text;
-  const [pilotModel] = options.models;
-  if (options.chunks !== undefined || tokens.chunks <= MIN_CHUNKS || pilotModel === undefined) return text;
-  const model = await load(pilotModel);
+  if (asked !== undefined || tokens.chunks <= MIN_CHUNKS) return text;
+  const model = await loadPilot();
   const started = performance.now();
-  const select = options.select ?? firstChunks;
   const sample = select(tokens, MIN_CHUNKS);
-  const { kld } = await scoreChunks(model, sample, MIN_CHUNKS, { loaded: reference }, options, "pilot").finally(() =>
+  const { kld } = await scoreChunks(model, sample, MIN_CHUNKS, { loaded: reference }, "pilot", bench).finally(() =>
     model.close(),
   );
   // The pilot decoded each chunk twice: by the reference and by the model.
@@ -56,11 +55,11 @@ export async function chooseChunks(
   // Tokens of one chunk are alike: where chunks differ more than their tokens explain, the chunks' own spread counts.
   const largest = Math.max(se, meanSe(chunkMeans(scored, MIN_CHUNKS)).se);
   const relativeSe = mean > 0 ? largest / mean : 0;
-  const available = options.lengthen === undefined ? tokens.chunks : MAX_SAMPLED_CHUNKS;
+  const available = lengthen === undefined ? tokens.chunks : MAX_SAMPLED_CHUNKS;
   const chunks = chunksNeeded(relativeSe, MIN_CHUNKS, available);
-  options.onNote?.(
+  bench.progress.note(
     `pilot of ${MIN_CHUNKS} chunks: KLD ${mean.toPrecision(3)} ± ${(100 * relativeSe).toFixed(1)} %; scoring ${chunks} of ${available} chunks, ${aboutSeconds(perChunkMs * chunks)} a model`,
   );
-  const whole = chunks > tokens.chunks && options.lengthen !== undefined ? await options.lengthen(chunks) : text;
+  const whole = chunks > tokens.chunks && lengthen !== undefined ? await lengthen(chunks) : text;
   return { ...whole, tokens: select(whole.tokens, chunks) };
 }

@@ -2,52 +2,53 @@
  * Model + text → imatrix file, as llama-imatrix makes it: all chunks of the text, or the first of them. Without a text
  * the model samples its own, so that no data is needed.
  */
+import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
 import type { LoadedModel } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { writeImatrix } from "../imatrix/write-imatrix.ts";
-import { describeModel } from "./describe-model.ts";
-import { chooseContext, type EvaluateOptions } from "./evaluate-options.ts";
+import { refuseProjector } from "../intake/source-checks.ts";
+import { timeChunk } from "./clock.ts";
+import { chooseContext, type TextRequest } from "./evaluate-options.ts";
+import { loadModel } from "./load-model.ts";
 import { aboutSeconds, type EvaluationText, readText, sampleText } from "./text.ts";
 
 /** Chunks of a sampled text; more change the weights little. */
 const SAMPLED_CHUNKS = 128;
 
-export interface ImatrixOptions
-  extends Pick<
-    EvaluateOptions,
-    "engine" | "text" | "context" | "chunks" | "seed" | "threads" | "gpuLayers" | "cacheDir" | "signal" | "onNote"
-  > {
-  readonly model: string;
+export interface ImatrixRequest extends Omit<TextRequest, "spread"> {
+  /** Where the matrix goes. */
   readonly output: string;
-  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
 /** Make the file. Throws UsageError for a text of fewer than two contexts, FormatError for damaged weights. */
-export async function makeImatrix(options: ImatrixOptions): Promise<void> {
-  const { engine, model, output, threads, gpuLayers, signal } = options;
-  const description = await describeModel(model);
-  const context = chooseContext(options.context, description.contextTrain);
-  const run = { model, threads, gpuLayers, ...(signal === undefined ? {} : { signal }) };
-  if (engine.info.kind === "programs") {
-    const { text: path, chunks } = options;
+export async function makeImatrix(source: OpenModel, request: ImatrixRequest, bench: Bench): Promise<void> {
+  const { engine, threads, gpuLayers, signal, progress } = bench;
+  const { output, text: path, chunks } = request;
+  refuseProjector(source.model);
+  const context = chooseContext(request.context, source.facts.contextTrain);
+  if (engine.programs !== undefined) {
     if (path === undefined) {
       throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
     }
-    options.onNote?.(`llama-imatrix: ${model}`);
-    const text = { path, context, ...(chunks === undefined ? {} : { chunks }) };
-    await writeAside(output, (aside) => engine.imatrix({ ...run, text, output: aside }));
+    const { programs } = engine;
+    progress.note(`llama-imatrix: ${source.path}`);
+    const run = { model: source.path, threads, gpuLayers, signal, text: { path, context, chunks } };
+    await writeAside(output, (aside) => programs.imatrix({ ...run, output: aside }));
     return;
   }
-  const loaded = await engine.load({ ...run, context });
+  const loaded = await loadModel(source.path, { context }, bench);
   try {
-    const text = await textOf(loaded, context, description.fingerprint, options);
-    const { tokens } = text;
-    options.onNote?.(await describeWork(loaded, text));
+    const text =
+      path === undefined
+        ? await sampleText(loaded, source, { context, chunks: chunks ?? SAMPLED_CHUNKS }, bench)
+        : await readText(loaded, path, context, chunks);
+    progress.note(await describeWork(loaded, text));
     const entries = await loaded.importance({
-      tokens,
-      ...(signal === undefined ? {} : { signal }),
-      onProgress: (done, total) => options.onProgress?.("imatrix", done, total),
+      tokens: text.tokens,
+      signal,
+      onProgress: (done, total) => progress.steps("imatrix", done, total),
     });
     const dataset = text.path ?? `sampled from the model, seed ${text.seed}`;
     await writeImatrix(output, { entries, dataset, context });
@@ -56,32 +57,10 @@ export async function makeImatrix(options: ImatrixOptions): Promise<void> {
   }
 }
 
-function textOf(
-  loaded: LoadedModel,
-  context: number,
-  fingerprint: string,
-  { text, chunks, seed, cacheDir, signal, onNote, onProgress }: ImatrixOptions,
-): Promise<EvaluationText> {
-  if (text !== undefined) return readText(loaded, text, context, chunks);
-  return sampleText(loaded, {
-    context,
-    chunks: chunks ?? SAMPLED_CHUNKS,
-    seed,
-    fingerprint,
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(onNote === undefined ? {} : { onNote }),
-    onProgress: (done, total) => onProgress?.("sampling text", done, total),
-  });
-}
-
 /** One batch is timed for the estimate. */
 async function describeWork(loaded: LoadedModel, { tokens, path }: EvaluationText): Promise<string> {
   const { context, chunks } = tokens;
-  const count = Math.min(loaded.chunksPerBatch, chunks);
-  const start = performance.now();
-  await loaded.score({ tokens, first: 0, count });
-  const workMs = ((performance.now() - start) / count) * chunks;
+  const workMs = (await timeChunk(loaded, tokens)) * chunks;
   const source = path ?? "text sampled from the model";
   return `imatrix over ${chunks} chunks of ${context} tokens of ${source}, ${aboutSeconds(workMs)}`;
 }

@@ -6,60 +6,54 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { PerplexityReport } from "../engine/engine.ts";
+import type { Bench } from "../bench.ts";
+import type { PerplexityReport, Programs } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
 import { MIN_STATISTICS_TOKENS } from "../engine/perplexity-log.ts";
 import { UsageError } from "../errors.ts";
-import { describeModel, type ModelDescription } from "./describe-model.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { refuseProjector } from "../intake/source-checks.ts";
+import { present } from "../present.ts";
 import { chunksAtMost } from "./evaluate-options.ts";
 import type { ModelEvaluation } from "./evaluation.ts";
-import type { EvaluationSession, SessionOptions } from "./session.ts";
+import type { EvaluationSession, SessionModels, SessionRequest } from "./session.ts";
 import { readTextFile } from "./text.ts";
 
 /** Throws UsageError without a text: the programs can't be asked to sample one. */
 export async function openProgramsSession(
-  options: SessionOptions,
-  description: ModelDescription,
-  context: number,
+  programs: Programs,
+  { reference, pilot }: SessionModels,
+  { context, text: path, chunks: asked, availableChunks }: SessionRequest & { readonly context: number },
+  { threads, gpuLayers, signal, progress }: Bench,
 ): Promise<EvaluationSession> {
-  const { engine, text: path } = options;
   if (path === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
   const { sha256 } = await readTextFile(path);
-  const run = {
-    threads: options.threads,
-    gpuLayers: options.gpuLayers,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  };
-  const chunks = chunksAtMost(options);
-  const text = { path, context, ...(chunks === undefined ? {} : { chunks }) };
-  const logits = options.reference === undefined ? undefined : join(tmpdir(), `prism-${randomUUID()}.logits`);
+  const base = reference ?? pilot;
+  const run = { threads, gpuLayers, signal };
+  const text = { path, context, chunks: chunksAtMost(asked, availableChunks) };
+  const logits = reference === undefined ? undefined : join(tmpdir(), `prism-${randomUUID()}.logits`);
   const discard = async () => {
     if (logits !== undefined) await rm(logits, { force: true });
   };
   try {
-    options.onNote?.(`llama-perplexity: ${description.path}`);
-    const base = await engine.perplexity({
-      ...run,
-      model: description.path,
-      text,
-      ...(logits === undefined ? {} : { logits }),
-    });
-    const tokens = base.chunks * scoredTokens(context);
+    progress.note(`llama-perplexity: ${base.path}`);
+    const first = await programs.perplexity({ ...run, model: base.path, text, logits });
+    const tokens = first.chunks * scoredTokens(context);
     if (logits !== undefined) checkStatistics(tokens);
     return {
-      text: { source: "file", path, sha256, context, chunks: base.chunks, tokens },
+      text: { source: "file", path, sha256, context, chunks: first.chunks, tokens },
       warnings: [],
-      ...(logits === undefined ? {} : { reference: { path: description.path, headerHash: description.headerHash } }),
-      referencePpl: () => (logits === undefined ? undefined : base.ppl),
+      reference: reference && { path: base.path, headerHash: base.model.headerHash },
+      referencePpl: () => (reference === undefined ? undefined : first.ppl),
       async evaluateModel(model) {
         const start = performance.now();
-        const described = await describeModel(model);
-        const known = logits === undefined && model === description.path ? base : undefined;
-        const report =
-          known ?? (await engine.perplexity({ ...run, model, ...(logits === undefined ? { text } : { logits }) }));
-        return toEvaluation(described, report, tokens, Math.round(performance.now() - start));
+        refuseProjector(model.model);
+        const known = reference === undefined && model.path === base.path ? first : undefined;
+        const asked = logits === undefined ? { text } : { logits };
+        const report = known ?? (await programs.perplexity({ ...run, model: model.path, ...asked }));
+        return toEvaluation(model, report, tokens, Math.round(performance.now() - start));
       },
       close: discard,
     };
@@ -77,23 +71,11 @@ function checkStatistics(tokens: number): void {
 }
 
 function toEvaluation(
-  { path, fileBytes, bpw }: ModelDescription,
+  { path, fileBytes, bpw }: OpenModel,
   report: PerplexityReport,
   tokens: number,
   elapsedMs: number,
 ): ModelEvaluation {
   const { chunks, ppl, lnPplRatio, kld, sameTop, sameTopSe } = report;
-  return {
-    path,
-    fileBytes,
-    bpw,
-    ppl,
-    ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
-    ...(kld === undefined ? {} : { kld }),
-    ...(sameTop === undefined ? {} : { sameTop }),
-    ...(sameTopSe === undefined ? {} : { sameTopSe }),
-    chunks,
-    tokens,
-    elapsedMs,
-  };
+  return present({ path, fileBytes, bpw, ppl, lnPplRatio, kld, sameTop, sameTopSe, chunks, tokens, elapsedMs });
 }

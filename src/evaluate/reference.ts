@@ -4,46 +4,37 @@
  */
 import { utimes } from "node:fs/promises";
 import { join } from "node:path";
+import type { Bench } from "../bench.ts";
 import { makeFolder, writeAside } from "../disk/aside-file.ts";
-import type { Engine, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { cacheKey, makeRoom } from "./cache.ts";
 
-export interface ReferenceLogitsOptions {
-  readonly engine: Engine;
-  readonly fingerprint: string;
-  readonly cacheDir: string | undefined;
-  readonly cacheLimitBytes: number;
-  readonly gpuLayers: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
-}
+/** What ScoreOptions.reference takes. */
+export type ReferenceLogits = NonNullable<ScoreOptions["reference"]>;
 
-/** What ScoreOptions.reference takes, for these tokens: the cached file, or the loaded model itself. */
+/** The reference's logits for these tokens: the cached file, or `loaded`, which is the reference, itself. */
 export async function referenceLogits(
   loaded: LoadedModel,
   tokens: EvaluationTokens,
-  options: ReferenceLogitsOptions,
-): Promise<NonNullable<ScoreOptions["reference"]>> {
-  if (options.cacheDir === undefined) return { loaded };
-  const dir = join(options.cacheDir, "logits");
+  reference: Pick<OpenModel, "fingerprint">,
+  bench: Bench,
+): Promise<ReferenceLogits> {
+  const { cache, signal, progress } = bench;
+  if (cache.dir === undefined) return { loaded };
+  const dir = join(cache.dir, "logits");
   await makeFolder(dir);
-  const path = join(dir, `${logitsKey(tokens, options)}.logits`);
+  const path = join(dir, `${logitsKey(tokens, await reference.fingerprint(), bench)}.logits`);
   if (await isComplete(path, tokens, loaded.vocabSize)) return { logits: path };
   const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });
-  if (!(await makeRoom(dir, bytes, options.cacheLimitBytes))) return { loaded };
+  if (!(await makeRoom(dir, bytes, cache.logitsLimitBytes))) return { loaded };
   await writeAside(path, async (aside) => {
     await createLogitsFile(aside, tokens, loaded.vocabSize);
     for (let first = 0; first < tokens.chunks; first += loaded.chunksPerBatch) {
       const count = Math.min(loaded.chunksPerBatch, tokens.chunks - first);
-      await loaded.score({
-        tokens,
-        first,
-        count,
-        writeLogits: aside,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
-      });
-      options.onProgress?.(first + count, tokens.chunks);
+      await loaded.score({ tokens, first, count, writeLogits: aside, signal });
+      progress.steps("reference", first + count, tokens.chunks);
     }
   });
   return { logits: path };
@@ -64,7 +55,7 @@ export function keepInUse(path: string): () => void {
   return () => clearInterval(timer);
 }
 
-function logitsKey(tokens: EvaluationTokens, { engine, fingerprint, gpuLayers }: ReferenceLogitsOptions): string {
+function logitsKey(tokens: EvaluationTokens, fingerprint: string, { engine, gpuLayers }: Bench): string {
   const { version, devices } = engine.info;
   const ids = Buffer.from(tokens.ids.buffer, tokens.ids.byteOffset, tokens.ids.byteLength).toString("base64");
   return cacheKey(["logits/1", fingerprint, version, devices.join(), gpuLayers, tokens.context, tokens.chunks, ids]);

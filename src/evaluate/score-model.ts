@@ -1,32 +1,27 @@
 /** One loaded model over the chunks of a text → its row of the Evaluation. */
+import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel, ScoreOptions, TokenScores } from "../engine/engine.ts";
-import type { ModelDescription } from "./describe-model.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { present } from "../present.ts";
 import type { MeanSe, ModelEvaluation } from "./evaluation.ts";
 import { chunkMeans, concatScores, lnPplRatio, perplexity, summarizeKld, summarizeSameTop } from "./statistics.ts";
 
 export interface ScoredModel {
   readonly evaluation: ModelEvaluation;
   /** The reference's perplexity on the same tokens. */
-  readonly referencePpl?: MeanSe;
-}
-
-export interface ScoreProgress {
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (what: string, done: number, total: number) => void;
+  readonly referencePpl?: MeanSe | undefined;
 }
 
 export async function scoreModel(
-  path: string,
+  { path, fileBytes, bpw }: OpenModel,
   model: LoadedModel,
   tokens: EvaluationTokens,
   reference: ScoreOptions["reference"],
-  progress: ScoreProgress,
-  description: ModelDescription,
+  bench: Bench,
 ): Promise<ScoredModel> {
   const start = performance.now();
-  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, progress, path);
+  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, path, bench);
   const { nll, referenceNll, kld, sameTop } = scores;
-  const { fileBytes, bpw } = description;
   const compared = kld !== undefined && referenceNll !== undefined && sameTop !== undefined;
   const evaluation: ModelEvaluation = {
     path,
@@ -39,12 +34,12 @@ export async function scoreModel(
     chunks: tokens.chunks,
     tokens: nll.length,
     perChunk: {
-      ...(kld === undefined ? {} : { kld: chunkMeans(kld, tokens.chunks) }),
+      ...present({ kld: kld && chunkMeans(kld, tokens.chunks) }),
       nll: chunkMeans(nll, tokens.chunks),
     },
     elapsedMs: Math.round(performance.now() - start),
   };
-  return { evaluation, ...(referenceNll === undefined ? {} : { referencePpl: perplexity(referenceNll) }) };
+  return { evaluation, referencePpl: referenceNll && perplexity(referenceNll) };
 }
 
 /** Score the first `chunks` chunks, as many at a time as the engine decodes together. */
@@ -53,22 +48,14 @@ export async function scoreChunks(
   tokens: EvaluationTokens,
   chunks: number,
   reference: ScoreOptions["reference"],
-  progress: ScoreProgress,
   what: string,
+  { signal, progress }: Bench,
 ): Promise<TokenScores> {
   const parts: TokenScores[] = [];
   for (let first = 0; first < chunks; first += model.chunksPerBatch) {
     const count = Math.min(model.chunksPerBatch, chunks - first);
-    parts.push(
-      await model.score({
-        tokens,
-        first,
-        count,
-        ...(reference === undefined ? {} : { reference }),
-        ...(progress.signal === undefined ? {} : { signal: progress.signal }),
-      }),
-    );
-    progress.onProgress?.(what, first + count, chunks);
+    parts.push(await model.score({ tokens, first, count, reference, signal }));
+    progress.steps(what, first + count, chunks);
   }
   return concatScores(parts);
 }

@@ -2,15 +2,18 @@
  * A reference, a text and the chunks of it that are scored, opened once for any number of models: each further model
  * costs one pass. Everything evaluated in one session saw the same tokens.
  */
-import type { LoadedModel, ScoreOptions } from "../engine/engine.ts";
+import type { Bench } from "../bench.ts";
+import type { LoadedModel } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
-import { FormatError } from "../errors.ts";
-import { describeModel, type ModelDescription } from "./describe-model.ts";
-import { chooseContext, chunksAtMost, DEFAULT_CACHE_LIMIT_BYTES, type EvaluateOptions } from "./evaluate-options.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { refuseProjector } from "../intake/source-checks.ts";
+import { present } from "../present.ts";
+import { chooseContext, chunksAtMost, type TextRequest } from "./evaluate-options.ts";
 import type { Evaluation, MeanSe, ModelEvaluation } from "./evaluation.ts";
 import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
+import { loadModel } from "./load-model.ts";
 import { openProgramsSession } from "./programs-session.ts";
-import { keepInUse, referenceLogits } from "./reference.ts";
+import { keepInUse, type ReferenceLogits, referenceLogits } from "./reference.ts";
 import { scoreModel } from "./score-model.ts";
 import {
   type EvaluationText,
@@ -18,7 +21,6 @@ import {
   hashIds,
   readText,
   SAMPLED_SEQUENCES,
-  type SampleOptions,
   sampleText,
   spreadChunks,
 } from "./text.ts";
@@ -27,33 +29,43 @@ export interface EvaluationSession {
   readonly text: Evaluation["text"];
   readonly warnings: readonly string[];
   /** The reference, where models are compared with one. */
-  readonly reference?: { readonly path: string; readonly headerHash: string };
+  readonly reference?: { readonly path: string; readonly headerHash: string } | undefined;
   /** Perplexity of the reference on the scored tokens; known once a model was evaluated. */
   referencePpl(): MeanSe | undefined;
-  evaluateModel(path: string): Promise<ModelEvaluation>;
+  evaluateModel(model: OpenModel): Promise<ModelEvaluation>;
   close(): Promise<void>;
 }
 
-export type SessionOptions = Omit<EvaluateOptions, "models"> & {
+export interface SessionModels {
+  /** What models are compared with. */
+  readonly reference?: OpenModel | undefined;
   /** The first model to be evaluated: the length rule's pilot. */
-  readonly pilot: string;
+  readonly pilot: OpenModel;
+}
+
+export interface SessionRequest extends TextRequest {
   /** Chunks at the beginning of the text that may be scored; the rest is kept for other uses. */
-  readonly availableChunks?: number;
-};
+  readonly availableChunks?: number | undefined;
+}
 
 /**
  * Open a session. Throws FileError or FormatError for a model or text that can't be read, UsageError for a text that is
  * too short, EngineError for a model llama.cpp can't run.
  */
-export async function openSession(options: SessionOptions): Promise<EvaluationSession> {
-  const description = await describeModel(options.reference ?? options.pilot);
-  const context = chooseContext(options.context, description.contextTrain);
-  if (options.engine.info.kind === "programs") return openProgramsSession(options, description, context);
-  // A model that can't be read is said so before the reference is scored for it.
-  const pilot = options.pilot === description.path ? description : await describeModel(options.pilot);
-  const loaded = await loadModel(description.path, context, options);
+export async function openSession(
+  models: SessionModels,
+  request: SessionRequest,
+  bench: Bench,
+): Promise<EvaluationSession> {
+  const base = models.reference ?? models.pilot;
+  refuseProjector(base.model);
+  refuseProjector(models.pilot.model);
+  const context = chooseContext(request.context, base.facts.contextTrain);
+  const { programs } = bench.engine;
+  if (programs !== undefined) return openProgramsSession(programs, models, { ...request, context }, bench);
+  const loaded = await loadModel(base.path, { context }, bench);
   try {
-    return await openEmbeddedSession(loaded, context, description, pilot, options);
+    return await openEmbeddedSession(loaded, models, { ...request, context }, bench);
   } catch (error) {
     await loaded.close();
     throw error;
@@ -62,28 +74,27 @@ export async function openSession(options: SessionOptions): Promise<EvaluationSe
 
 async function openEmbeddedSession(
   loaded: LoadedModel,
-  context: number,
-  description: ModelDescription,
-  pilot: ModelDescription,
-  options: SessionOptions,
+  { reference, pilot }: SessionModels,
+  request: SessionRequest & { readonly context: number },
+  bench: Bench,
 ): Promise<EvaluationSession> {
-  const { vocabSize } = loaded;
-  const load = (path: string) => loadAlike(path, context, vocabSize, options);
-  const textOf = (chunks: number) => sampleText(loaded, sampling(context, chunks, description, options));
+  const { context } = request;
+  const base = reference ?? pilot;
+  const load = (path: string) => loadModel(path, { context, vocabSize: loaded.vocabSize }, bench);
+  const textOf = (chunks: number) => sampleText(loaded, base, { context, chunks }, bench);
   const text =
-    options.text === undefined
-      ? await textOf(options.chunks ?? SAMPLED_SEQUENCES)
-      : await readChunks(loaded, options.text, context, options);
-  const comparing = options.reference !== undefined;
-  const select = isSpread(options) ? spreadChunks : firstChunks;
+    request.text === undefined
+      ? await textOf(request.chunks ?? SAMPLED_SEQUENCES)
+      : await readChunks(loaded, request.text, request);
+  const spread = isSpread(request);
   const rule = {
-    ...options,
-    select,
-    models: [options.pilot],
-    ...(options.text === undefined ? { lengthen: textOf } : {}),
+    chunks: request.chunks,
+    select: spread ? spreadChunks : firstChunks,
+    lengthen: request.text === undefined ? textOf : undefined,
   };
-  const judged = comparing ? await chooseChunks(loaded, text, rule, load) : text;
-  const against = comparing ? await openReference(loaded, judged, description, options) : undefined;
+  const judged = reference === undefined ? text : await chooseChunks(loaded, text, () => load(pilot.path), rule, bench);
+  const against: ReferenceLogits | undefined =
+    reference === undefined ? undefined : await referenceLogits(loaded, judged.tokens, reference, bench);
   const logits = against !== undefined && "logits" in against ? against.logits : undefined;
   const unused = logits === undefined ? () => undefined : keepInUse(logits);
   // With its logits on disk the reference gives its memory back; without them it is decoded beside every model.
@@ -91,20 +102,21 @@ async function openEmbeddedSession(
   if (kept === undefined) await loaded.close();
   let referencePpl: MeanSe | undefined;
   return {
-    text: describeText(judged, isSpread(options)),
-    warnings: warningsOf(judged, description),
-    ...(comparing ? { reference: { path: description.path, headerHash: description.headerHash } } : {}),
+    text: describeText(judged, spread),
+    warnings: warningsOf(judged, base),
+    reference: reference && { path: reference.path, headerHash: reference.model.headerHash },
     referencePpl: () => referencePpl,
-    async evaluateModel(path) {
-      const described = path === pilot.path ? pilot : await describeModel(path);
+    async evaluateModel(model) {
+      refuseProjector(model.model);
       // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
-      const model = !comparing && path === description.path && kept !== undefined ? kept : await load(path);
+      const isBase = reference === undefined && model.path === base.path && kept !== undefined;
+      const own = isBase ? kept : await load(model.path);
       try {
-        const scored = await scoreModel(path, model, judged.tokens, against, options, described);
+        const scored = await scoreModel(model, own, judged.tokens, against, bench);
         referencePpl ??= scored.referencePpl;
         return scored.evaluation;
       } finally {
-        if (model !== kept) await model.close();
+        if (own !== kept) await own.close();
       }
     },
     async close() {
@@ -115,93 +127,35 @@ async function openEmbeddedSession(
 }
 
 /** A sampled text has no beginning that differs from the rest. */
-function isSpread({ text, spread }: SessionOptions): boolean {
+function isSpread({ text, spread }: SessionRequest): boolean {
   return text !== undefined && spread === true;
 }
 
 async function readChunks(
   loaded: LoadedModel,
   path: string,
-  context: number,
-  options: SessionOptions,
+  { context, chunks, spread, availableChunks }: SessionRequest & { readonly context: number },
 ): Promise<EvaluationText> {
-  const { chunks, spread, availableChunks } = options;
-  if (!spread || chunks === undefined) return readText(loaded, path, context, chunksAtMost(options));
+  if (!spread || chunks === undefined) return readText(loaded, path, context, chunksAtMost(chunks, availableChunks));
   const text = await readText(loaded, path, context, availableChunks);
   return { ...text, tokens: spreadChunks(text.tokens, chunks) };
 }
 
-function loadModel(model: string, context: number, options: SessionOptions): Promise<LoadedModel> {
-  const { engine, threads, gpuLayers, signal } = options;
-  return engine.load({ model, context, threads, gpuLayers, ...(signal === undefined ? {} : { signal }) });
-}
-
-/** Load a model of the same vocabulary. Throws FormatError for another. */
-async function loadAlike(
-  path: string,
-  context: number,
-  vocabSize: number,
-  options: SessionOptions,
-): Promise<LoadedModel> {
-  const model = await loadModel(path, context, options);
-  if (model.vocabSize === vocabSize) return model;
-  await model.close();
-  throw new FormatError(
-    path,
-    `its vocabulary has ${model.vocabSize} tokens, the reference's ${vocabSize}; evaluate it against the model it was made from`,
-  );
-}
-
-function sampling(
-  context: number,
-  chunks: number,
-  { fingerprint }: ModelDescription,
-  { seed, cacheDir, signal, onNote, onProgress }: SessionOptions,
-): SampleOptions {
-  return {
+function describeText(text: EvaluationText, spread: boolean): Evaluation["text"] {
+  const { context, chunks } = text.tokens;
+  return present({
+    source: text.source,
+    path: text.path,
+    sha256: text.fileHash ?? hashIds(text.tokens.ids),
+    seed: text.seed,
     context,
     chunks,
-    seed,
-    fingerprint,
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(onNote === undefined ? {} : { onNote }),
-    onProgress: (done, total) => onProgress?.("sampling text", done, total),
-  };
-}
-
-function openReference(
-  loaded: LoadedModel,
-  text: EvaluationText,
-  reference: ModelDescription,
-  options: SessionOptions,
-): Promise<NonNullable<ScoreOptions["reference"]>> {
-  return referenceLogits(loaded, text.tokens, {
-    engine: options.engine,
-    fingerprint: reference.fingerprint,
-    cacheDir: options.cacheDir,
-    cacheLimitBytes: options.cacheLimitBytes ?? DEFAULT_CACHE_LIMIT_BYTES,
-    gpuLayers: options.gpuLayers,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-    onProgress: (done, total) => options.onProgress?.("reference", done, total),
+    spread: spread || undefined,
+    tokens: chunks * scoredTokens(context),
   });
 }
 
-function describeText(text: EvaluationText, spread: boolean): Evaluation["text"] {
-  const { context, chunks } = text.tokens;
-  return {
-    source: text.source,
-    ...(text.path === undefined ? {} : { path: text.path }),
-    sha256: text.fileHash ?? hashIds(text.tokens.ids),
-    ...(text.seed === undefined ? {} : { seed: text.seed }),
-    context,
-    chunks,
-    ...(spread ? { spread: true as const } : {}),
-    tokens: chunks * scoredTokens(context),
-  };
-}
-
-function warningsOf({ tokens: { chunks, context } }: EvaluationText, { contextTrain }: ModelDescription): string[] {
+function warningsOf({ tokens: { chunks, context } }: EvaluationText, { facts: { contextTrain } }: OpenModel): string[] {
   return [
     ...(chunks < MIN_CHUNKS
       ? [`only ${chunks} chunks were scored; fewer than ${MIN_CHUNKS} give no verdict: use a longer text`]

@@ -7,9 +7,11 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../errors.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
 import { cacheKey } from "./cache.ts";
 
@@ -89,34 +91,43 @@ export function firstChunks(tokens: EvaluationTokens, chunks: number): Evaluatio
   return { context, chunks, ids: tokens.ids.slice(0, chunks * context) };
 }
 
-export interface SampleOptions {
+/** How much text is sampled, and from which seed where it is not the bench's. */
+export interface SampleRequest {
   readonly context: number;
   readonly chunks: number;
-  readonly seed: number;
-  /** The model's fingerprint: the text is cached under it. */
-  readonly fingerprint: string;
-  readonly cacheDir?: string;
-  readonly signal?: AbortSignal;
-  readonly onNote?: (note: string) => void;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly seed?: number | undefined;
 }
 
 /**
  * Sample the text, or take it from the cache. The same model, seed and context give the same text; more chunks only
  * lengthen it.
  */
-export async function sampleText(model: LoadedModel, options: SampleOptions): Promise<EvaluationText> {
-  const { context, chunks, seed } = options;
+export async function sampleText(
+  model: LoadedModel,
+  source: Pick<OpenModel, "fingerprint">,
+  { context, chunks, seed: asked }: SampleRequest,
+  bench: Bench,
+): Promise<EvaluationText> {
+  const seed = asked ?? bench.seed;
   const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
   const sampled = new Int32Array(batches * SAMPLED_SEQUENCES * context);
+  const folder = bench.cache.dir;
+  const fingerprint = folder === undefined ? "" : await source.fingerprint();
   let estimated = false;
   for (let batch = 0; batch < batches; batch++) {
-    const path = cachePath(options, batch);
+    const key = cacheKey(["sampled-text/1", fingerprint, context, seed, batch]);
+    const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
     let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize);
     if (ids === undefined) {
-      if (!estimated) options.onNote?.(await describeWork(model, options, batches - batch));
+      if (!estimated) bench.progress.note(await describeWork(model, context, seed, batches - batch));
       estimated = true;
-      ids = await sampleBatch(model, options, batch, batches);
+      ids = await model.sample({
+        sequences: SAMPLED_SEQUENCES,
+        length: context,
+        seed: seedFromName(`batch ${batch}`, seed),
+        signal: bench.signal,
+        onProgress: (done, total) => bench.progress.steps("sampling text", batch * total + done, batches * total),
+      });
       if (path !== undefined) await writeIds(path, ids);
     }
     sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
@@ -131,22 +142,6 @@ export function hashIds(ids: Int32Array): string {
     .digest("hex");
 }
 
-function cachePath({ cacheDir, fingerprint, context, seed }: SampleOptions, batch: number): string | undefined {
-  if (cacheDir === undefined) return undefined;
-  return join(cacheDir, "text", `${cacheKey(["sampled-text/1", fingerprint, context, seed, batch])}.tokens`);
-}
-
-function sampleBatch(model: LoadedModel, options: SampleOptions, batch: number, batches: number): Promise<Int32Array> {
-  const { context, seed, signal } = options;
-  return model.sample({
-    sequences: SAMPLED_SEQUENCES,
-    length: context,
-    seed: seedFromName(`batch ${batch}`, seed),
-    ...(signal === undefined ? {} : { signal }),
-    onProgress: (done, total) => options.onProgress?.(batch * total + done, batches * total),
-  });
-}
-
 /** Steps timed for the estimate. */
 const TIMED_STEPS = 8;
 
@@ -155,7 +150,7 @@ export function aboutSeconds(ms: number): string {
   return ms < 1000 ? "about a second" : `about ${Math.ceil(ms / 1000)} s`;
 }
 
-async function describeWork(model: LoadedModel, { context, seed }: SampleOptions, batches: number): Promise<string> {
+async function describeWork(model: LoadedModel, context: number, seed: number, batches: number): Promise<string> {
   const start = performance.now();
   await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
   const workMs = ((performance.now() - start) / TIMED_STEPS) * context * batches;

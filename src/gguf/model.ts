@@ -2,6 +2,7 @@
  * A model as its GGUF header describes it, over all shards. Plain data: nothing here holds a file open.
  * Everything was checked when it was read (see header.ts); later stages trust it.
  */
+import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
@@ -63,8 +64,20 @@ export interface Model {
 export interface ModelFile {
   readonly model: Model;
   /** Differs between contents of these files, as sizes and times or the server's ETags tell; absent where nothing tells. */
-  readonly revision?: string;
+  readonly revision?: string | undefined;
   /** `bytes` bytes of the tensor's data, from byte `start` of it. Throws FormatError on a short read. */
   read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array>;
   close(): Promise<void>;
+}
+
+/** A model opened once and handed on as a value: what its header says, and its data. */
+export interface OpenModel extends ModelFile {
+  readonly path: string;
+  readonly facts: ModelFacts;
+  /** Bytes of all its files. */
+  readonly fileBytes: number;
+  /** Bits per weight, as llama.cpp counts them. */
+  readonly bpw: number;
+  /** Which model this is, by content (fingerprint.ts); read once. */
+  fingerprint(): Promise<string>;
 }

@@ -1,6 +1,6 @@
 /**
  * Opens a model: a single GGUF file or all shards of one, on this machine or on a server. In comes a path or address, out
- * comes a ModelFile whose `model` was checked and whose data is read at positions; only headers are ever held in memory.
+ * comes an OpenModel whose `model` was checked and whose data is read at positions; only headers are ever held in memory.
  */
 import { createHash } from "node:crypto";
 import { createHttpSession, type HttpOptions } from "../bytes/http-source.ts";
@@ -9,8 +9,12 @@ import { readAhead } from "../bytes/read-ahead.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
 import { type ByteSource, openFileSource } from "../bytes/source.ts";
 import { FileError, FormatError } from "../errors.ts";
+import { bpw } from "../ggml/file-bytes.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
+import { readFacts } from "./facts.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { type Header, hashHeader, readHeader } from "./header.ts";
-import type { Model, ModelFile, TensorInfo } from "./model.ts";
+import type { Model, OpenModel, TensorInfo } from "./model.ts";
 import { checkShard, parseShardName, shardCount, shardPath, splitNumber } from "./shards.ts";
 
 interface OpenShard {
@@ -28,7 +32,7 @@ type OpenSource = (location: Location) => Promise<ByteSource>;
  * Throws FileError where a file is missing or not readable, FormatError where one is damaged or is another shard,
  * UsageError for a name that is none.
  */
-export async function openModel(path: string, options: HttpOptions = {}): Promise<ModelFile> {
+export async function openModel(path: string, options: HttpOptions = {}): Promise<OpenModel> {
   const location = locate(path);
   const session = createHttpSession(options);
   const sources: ByteSource[] = [];
@@ -38,9 +42,7 @@ export async function openModel(path: string, options: HttpOptions = {}): Promis
       sources.push(source);
       return http === undefined ? source : readAhead(source);
     });
-    const file = new OpenModelFile(await describe(location.path, shards), sources);
-    const revisions = sources.map(({ revision, byteLength }) => revision && `${byteLength} bytes, ${revision}`);
-    return revisions.includes(undefined) ? file : Object.assign(file, { revision: revisions.join("; ") });
+    return new ModelSources(await describe(location.path, shards), sources);
   } catch (error) {
     await closeAll(sources);
     throw error;
@@ -48,7 +50,7 @@ export async function openModel(path: string, options: HttpOptions = {}): Promis
 }
 
 /** Open a model that must be on this machine. Throws UsageError for others, which says how to get them. */
-export async function openLocalModel(path: string): Promise<ModelFile> {
+export async function openLocalModel(path: string): Promise<OpenModel> {
   requireLocal(path);
   return openModel(path);
 }
@@ -133,14 +135,37 @@ async function closeAll(sources: readonly ByteSource[]): Promise<void> {
   await Promise.all(sources.map((source) => source.close()));
 }
 
-class OpenModelFile implements ModelFile {
+class ModelSources implements OpenModel {
   readonly model: Model;
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly revision: string | undefined;
   readonly #sources: readonly ByteSource[];
+  #facts: ModelFacts | undefined;
+  #fingerprint: Promise<string> | undefined;
   #closed = false;
 
   constructor(model: Model, sources: readonly ByteSource[]) {
     this.model = model;
+    this.path = model.path;
+    this.fileBytes = model.shards.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
     this.#sources = sources;
+    const revisions = sources.map(({ revision, byteLength }) => revision && `${byteLength} bytes, ${revision}`);
+    this.revision = revisions.includes(undefined) ? undefined : revisions.join("; ");
+  }
+
+  get facts(): ModelFacts {
+    this.#facts ??= readFacts(this.model);
+    return this.#facts;
+  }
+
+  get bpw(): number {
+    return bpw(this.model.tensors);
+  }
+
+  fingerprint(): Promise<string> {
+    this.#fingerprint ??= fingerprint(this);
+    return this.#fingerprint;
   }
 
   async read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array> {

@@ -51,6 +51,12 @@ export interface OsqeSums {
   readonly boundary: { readonly near: number; readonly expected: number };
 }
 
+/** What a backend of the processor is opened with. */
+export interface ProcessorOptions {
+  /** Threads that compute at once, over all calls. */
+  readonly threads?: number;
+}
+
 export interface Backend {
   readonly name: "reference" | "native" | "webgpu" | "tfjs";
   /** One line for a person: what computes (threads, ISA, device). */

@@ -5,18 +5,13 @@
  */
 import { availableParallelism } from "node:os";
 import { BackendError } from "../errors.ts";
-import type { Backend, Matrix, Moments, OsqeSums } from "./backend.ts";
+import type { Backend, Matrix, Moments, OsqeSums, ProcessorOptions } from "./backend.ts";
 import { BOUNDARY_DELTA } from "./backend.ts";
 import { checkMatrix, checkWindows } from "./check-arguments.ts";
 import { countWeights, type DecodableType } from "./decode.ts";
 import { type Argument, callAsync, libraryPath, loadLibrary, type NativeLibrary, STATUS } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
 import { ThreadBudget } from "./thread-budget.ts";
-
-export interface NativeOptions {
-  /** Threads that compute at once, over all calls; default: all processors. */
-  readonly threads?: number;
-}
 
 /** Weights of OSQE that are worth a thread: half a millisecond, ten times what starting one takes (measured). */
 const THREAD_WEIGHTS = 131_072;
@@ -30,7 +25,7 @@ const WINDOWS_PER_THREAD = 8;
 const MAX_THREADS = 128;
 
 /** Create the native backend. Throws BackendError, with the remedy, where the library can't be used. */
-export function nativeBackend(options: NativeOptions = {}): Backend {
+export function nativeBackend(options: ProcessorOptions = {}): Backend {
   const library = loadLibrary(libraryPath());
   const problem = typeof library === "string" ? library : selfCheckProblem(library);
   if (typeof library === "string" || problem !== undefined) throw new BackendError(`native backend: ${problem}`);

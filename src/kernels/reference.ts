@@ -2,21 +2,16 @@
  * The reference backend: TypeScript in 64-bit arithmetic, always there, the oracle of the others. Its own values are
  * held against ml-matrix's SVD and exhaustive searches in test/kernels.
  */
-import type { Backend } from "./backend.ts";
+import type { Backend, ProcessorOptions } from "./backend.ts";
 import { copyWindow } from "./reference/gram.ts";
 import { OPERATIONS } from "./reference/operations.ts";
 import { WorkerPool } from "./reference/worker-pool.ts";
-
-export interface ReferenceOptions {
-  /** Worker threads; 0 and 1 compute in the calling thread. */
-  readonly threads?: number;
-}
 
 /**
  * Create the reference backend. Results do not depend on the number of threads. Run from TypeScript sources, where
  * Node can't start a worker from this file's neighbour, it computes in the calling thread.
  */
-export function referenceBackend(options: ReferenceOptions = {}): Backend {
+export function referenceBackend(options: ProcessorOptions = {}): Backend {
   const threads = options.threads ?? 1;
   if (threads <= 1 || import.meta.url.endsWith(".ts")) return inlineBackend();
   return pooledBackend(new WorkerPool({ entry: new URL("./reference/worker.js", import.meta.url), threads }));

@@ -12,7 +12,7 @@ export interface RangeModel {
   readonly headerBytes: number;
   readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly type: TensorType }[];
   /** Whether an imatrix is given, and has values for a tensor. */
-  readonly hasImportance?: (name: string) => boolean;
+  readonly hasImportance?: ((name: string) => boolean) | undefined;
 }
 
 /** Throws InfeasibleError where the smallest candidate type of every tensor is already too large. */

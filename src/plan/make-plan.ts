@@ -23,12 +23,12 @@ export interface PlanOptions {
   readonly sensitivity: Sensitivity;
   readonly budget: BudgetRequest;
   /** One type per tensor, or one per tensor class first. Default: tensor. */
-  readonly mode?: "tensor" | "class";
-  readonly constraints?: readonly Constraint[];
+  readonly mode?: "tensor" | "class" | undefined;
+  readonly constraints?: readonly Constraint[] | undefined;
   /** Guards to switch off. Default: all are on; a head whose damage was measured needs none. */
-  readonly guards?: GuardSwitches;
+  readonly guards?: GuardSwitches | undefined;
   /** ISO 8601. Default: now. */
-  readonly createdAt?: string;
+  readonly createdAt?: string | undefined;
 }
 
 /**

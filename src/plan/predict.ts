@@ -2,7 +2,7 @@
 import { bpw, fileBytes, tensorBytesTotal } from "../ggml/file-bytes.ts";
 import { tensorRole } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
-import { imatrixKeyBytes } from "../gguf/output-header.ts";
+import { type ImatrixKeys, imatrixKeyBytes } from "../gguf/output-header.ts";
 import { distortionOf, lossOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
@@ -14,7 +14,7 @@ const ADDITIVE_BPW = 2.6;
 export const GIVEN_UP = "given up for the budget:";
 
 /** Bytes of the header of the quantized file, with the keys an imatrix adds, without padding. */
-export function planHeaderBytes(plan: Pick<Plan, "facts" | "imatrix">): number {
+export function planHeaderBytes(plan: Pick<Plan, "facts"> & { imatrix?: ImatrixKeys | undefined }): number {
   return plan.facts.outputHeaderBytes + (plan.imatrix ? imatrixKeyBytes(plan.imatrix) : 0);
 }
 

@@ -1,13 +1,12 @@
 /** Reads float weights of a model in whole rows: a bounded sample spread over every tensor, or all of it. */
-import { InterruptedError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
 
 export interface SampleOptions {
   /** Bytes to read over all tensors; each gives at least one row. Absent: everything is read. */
-  readonly budgetBytes?: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number, name: string) => void;
+  readonly budgetBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
 }
 
 /** Pieces a tensor's sample is taken in: its beginning, its end and between. */
@@ -28,7 +27,7 @@ export async function readWeights(
   const share = (options.budgetBytes ?? Number.POSITIVE_INFINITY) / Math.max(1, tensors.length);
   for (const [index, tensor] of tensors.entries()) {
     for (const [start, bytes] of pieces(tensor, share)) {
-      if (options.signal?.aborted) throw new InterruptedError();
+      options.signal?.throwIfAborted();
       see(tensor, await file.read(tensor, start, bytes));
     }
     options.onProgress?.(index + 1, tensors.length, tensor.name);

@@ -1,7 +1,7 @@
 /** One probe: chunk after chunk is scored until the KL divergence is known well enough for planning. */
 import type { LoadedModel, TokenScores } from "../engine/engine.ts";
 import { chunkMeans, concatScores, meanSe } from "../evaluate/statistics.ts";
-import type { ProbeBench, ProbeTypes } from "./probe-bench.ts";
+import type { ProbeSite, ProbeTypes } from "./probe-site.ts";
 
 /**
  * Relative standard error at which a probe ends. An error of ln density costs about half its square of the loss: 10 %
@@ -19,23 +19,21 @@ export interface ProbeScore {
 }
 
 /** Degrade and score; at least 8 chunks (as many as there are), at most all. */
-export function measureProbe(bench: ProbeBench, types: ProbeTypes, signal?: AbortSignal): Promise<ProbeScore> {
-  return bench.degrade(types, (model) => scoreUntilKnown(bench, model, signal));
+export function measureProbe(site: ProbeSite, types: ProbeTypes, signal: AbortSignal): Promise<ProbeScore> {
+  return site.degrade(types, (model) => scoreUntilKnown(site, model, signal));
 }
 
 async function scoreUntilKnown(
-  { text: { probes: tokens }, refer }: ProbeBench,
+  { text: { probes: tokens }, refer }: ProbeSite,
   model: LoadedModel,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<ProbeScore> {
   const reference = await refer(tokens);
   const parts: TokenScores[] = [];
   let chunks = 0;
   while (chunks < tokens.chunks) {
     const count = Math.min(model.chunksPerBatch, tokens.chunks - chunks);
-    parts.push(
-      await model.score({ tokens, first: chunks, count, reference, ...(signal === undefined ? {} : { signal }) }),
-    );
+    parts.push(await model.score({ tokens, first: chunks, count, reference, signal }));
     chunks += count;
     const { kld, se } = summarize(parts, chunks);
     if (chunks >= MIN_PROBE_CHUNKS && se <= TARGET_RELATIVE_SE * kld) break;

@@ -2,7 +2,7 @@
 import type { TensorAnalysis } from "../analyze/analysis.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { measureProbe } from "./measure-probe.ts";
-import type { ProbeBench } from "./probe-bench.ts";
+import type { ProbeSite } from "./probe-site.ts";
 import type { ProbeMeasurement, ProbeStore } from "./probe-store.ts";
 
 /** The type a probe degrades to: its damage stands out of the noise and still adds up (research/probe-physics.ts). */
@@ -36,35 +36,37 @@ export function probeParts(members: readonly TensorAnalysis[], type: TensorType 
 /** D of normally distributed weights. */
 const TYPICAL_DISTORTION: Readonly<Partial<Record<TensorType, number>>> = { Q2_K: 0.08, Q3_K: 0.023, Q5_K: 0.0014 };
 
-export interface MeasureOptions {
-  readonly bench: ProbeBench;
+/** Where a group is measured, and where measurements are kept. */
+export interface ProbePlace {
+  readonly site: ProbeSite;
   readonly store: ProbeStore;
-  readonly signal?: AbortSignal;
 }
 
 /** Measure the group, in a coarser type where it drowns in noise, in a finer one where the model breaks. */
 export async function measureGroup(
-  options: MeasureOptions,
+  place: ProbePlace,
   group: string,
   members: readonly TensorAnalysis[],
+  signal: AbortSignal,
 ): Promise<ProbeMeasurement> {
-  const usual = await measureIn(options, group, members, PROBE_TYPE);
-  if (usual.kld > LARGE_KLD) return measureIn(options, group, members, FINER_TYPE);
-  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(options, group, members, COARSER_TYPE);
+  const usual = await measureIn(place, group, members, PROBE_TYPE, signal);
+  if (usual.kld > LARGE_KLD) return measureIn(place, group, members, FINER_TYPE, signal);
+  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(place, group, members, COARSER_TYPE, signal);
   return usual;
 }
 
 async function measureIn(
-  { bench, store, signal }: MeasureOptions,
+  { site, store }: ProbePlace,
   group: string,
   members: readonly TensorAnalysis[],
   type: TensorType,
+  signal: AbortSignal,
 ): Promise<ProbeMeasurement> {
   const tensors = members.map(({ name }) => name);
   const known = store.find(tensors, type);
   if (known !== undefined) return known;
   const types = new Map(probeParts(members, type).map(({ tensor, type: own }) => [tensor.name, own]));
-  const measurement = { group, tensors, type, ...(await measureProbe(bench, types, signal)) };
+  const measurement = { group, tensors, type, ...(await measureProbe(site, types, signal)) };
   await store.add(measurement);
   return measurement;
 }

@@ -3,25 +3,20 @@
  * store, and fitted to densities with the prior as regulariser.
  */
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
-import { InterruptedError } from "../errors.ts";
+import type { Bench } from "../bench.ts";
 import { isHead, tensorRole } from "../ggml/tensor-class.ts";
 import { fromDensity, type Sensitivity } from "../sensitivity/sensitivity.ts";
-import type { ProbeBench } from "./probe-bench.ts";
 import { firstGroups, nextGroup, type ProbeGroup, probeGroups } from "./probe-design.ts";
 import { fitProbes, type ProbedTensor, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
-import { measureGroup, probeParts } from "./probe-group.ts";
-import type { ProbeMeasurement, ProbeStore } from "./probe-store.ts";
+import { measureGroup, type ProbePlace, probeParts } from "./probe-group.ts";
+import type { ProbeMeasurement } from "./probe-store.ts";
 
-export interface ProbeOptions {
+export interface ProbeRequest extends ProbePlace {
   readonly analysis: Analysis;
   /** Regularises the fit, and stands in where nothing was probed. */
   readonly prior: Sensitivity;
-  readonly bench: ProbeBench;
-  readonly store: ProbeStore;
   /** So many probes; as many as there are tensors: every tensor alone. */
   readonly count: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number, group: string) => void;
 }
 
 export interface Probed {
@@ -32,20 +27,23 @@ export interface Probed {
 }
 
 /** Probe and fit. */
-export async function probeModel(options: ProbeOptions): Promise<Probed> {
-  const { analysis, signal, onProgress } = options;
+export async function probeModel(
+  request: ProbeRequest,
+  { signal, progress }: Pick<Bench, "signal" | "progress">,
+): Promise<Probed> {
+  const { analysis } = request;
   const eligible = analysis.tensors.filter((tensor) => tensor.eligible);
-  const tensors = describeTensors(analysis, eligible, options.prior);
-  const choose = chooser(options, eligible, tensors);
+  const tensors = describeTensors(analysis, eligible, request.prior);
+  const choose = chooser(request, eligible, tensors);
   const measurements: ProbeMeasurement[] = [];
   const observations: ProbeObservation[] = [];
   for (;;) {
-    if (signal?.aborted) throw new InterruptedError();
+    signal.throwIfAborted();
     const group = measurements.length < choose.total ? choose.next(observations) : undefined;
-    onProgress?.(measurements.length, choose.total, group?.name ?? "");
+    progress.steps("probing", measurements.length, choose.total, group?.name);
     if (group === undefined) break;
     const members = group.tensors.map((index) => eligible[index] as TensorAnalysis);
-    const measurement = await measureGroup(options, group.name, members);
+    const measurement = await measureGroup(request, group.name, members, signal);
     measurements.push(measurement);
     observations.push(observe(measurement, group.tensors, eligible));
   }
@@ -82,7 +80,7 @@ function describeTensors({ facts }: Analysis, eligible: readonly TensorAnalysis[
 
 /** In what order groups are probed. */
 function chooser(
-  { analysis, count }: ProbeOptions,
+  { analysis, count }: ProbeRequest,
   eligible: readonly TensorAnalysis[],
   tensors: readonly ProbedTensor[],
 ) {

@@ -4,11 +4,12 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Bench } from "../bench.ts";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { cacheKey } from "../evaluate/cache.ts";
 import { hashIds } from "../evaluate/text.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
-import type { ProbeBench, ProbeBenchOptions } from "./probe-bench.ts";
+import type { ProbeSite } from "./probe-site.ts";
 
 export const PROBES_SCHEMA = "prism.probes/1";
 
@@ -31,8 +32,8 @@ export interface ProbeStore {
 
 /** Everything a measurement depends on. */
 export function probeKey(
-  { engine }: Pick<ProbeBenchOptions, "engine">,
-  { kind, text }: Pick<ProbeBench, "kind" | "text">,
+  { engine }: Pick<Bench, "engine">,
+  { kind, text }: Pick<ProbeSite, "kind" | "text">,
   fingerprint: string,
   imatrixHash: string | undefined,
 ): string {

@@ -2,9 +2,11 @@
  * Tokens to probe on and tokens to try plans on, none of which the verdict is made of: parts of the end of the text,
  * or text sampled from the model with other seeds.
  */
+import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
-import { readText, type SampleOptions, sampleText } from "../evaluate/text.ts";
+import { readText, sampleText } from "../evaluate/text.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
 
 /** Chunks a probe and a trial of a plan have at most. */
@@ -27,22 +29,27 @@ export function divideText(chunks: number): TextShares | undefined {
   return trial < MIN_CHUNKS ? undefined : { verdict: chunks - trial - probes, trial, probes };
 }
 
-export interface ProbeTextOptions extends Omit<SampleOptions, "chunks"> {
+export interface ProbeTextRequest {
+  readonly context: number;
   /** Path of a text file; absent: sampled. */
-  readonly text?: string;
+  readonly text?: string | undefined;
 }
 
 export interface ProbeText {
   readonly probes: EvaluationTokens;
   readonly trial: EvaluationTokens;
   /** What is left of the text for the verdict; absent: all of it. */
-  readonly verdictChunks?: number;
+  readonly verdictChunks?: number | undefined;
   readonly source: "file" | "sampled";
 }
 
 /** Divide the text, or sample one for probes and one for trials where there is none or too little. */
-export async function readProbeText(model: LoadedModel, options: ProbeTextOptions): Promise<ProbeText> {
-  const { context, text } = options;
+export async function readProbeText(
+  model: LoadedModel,
+  source: OpenModel,
+  { context, text }: ProbeTextRequest,
+  bench: Bench,
+): Promise<ProbeText> {
   if (text !== undefined) {
     const { tokens } = await readText(model, text, context, undefined);
     const shares = divideText(tokens.chunks);
@@ -57,7 +64,12 @@ export async function readProbeText(model: LoadedModel, options: ProbeTextOption
     }
   }
   const sample = async (what: string, chunks: number) => {
-    const { tokens } = await sampleText(model, { ...options, chunks, seed: seedFromName(what, options.seed) });
+    const { tokens } = await sampleText(
+      model,
+      source,
+      { context, chunks, seed: seedFromName(what, bench.seed) },
+      bench,
+    );
     return tokens;
   };
   return {

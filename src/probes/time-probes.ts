@@ -1,6 +1,9 @@
 /** How long probes would take, from a short decode of the model: known before anything is copied or sampled. */
 import type { Analysis } from "../analyze/analysis.ts";
-import type { RunOptions } from "../run/run-options.ts";
+import type { Bench } from "../bench.ts";
+import { requireLibrary } from "../engine/engine.ts";
+import { timeChunk } from "../evaluate/clock.ts";
+import type { OpenModel } from "../gguf/model.ts";
 
 /** Tokens decoded for the estimate. */
 const TIMED_TOKENS = 64;
@@ -19,24 +22,27 @@ export interface ProbeTime {
 }
 
 /** Load the model as it lies and decode a little. */
-export async function timeProbes(options: RunOptions, analysis: Analysis, context: number): Promise<ProbeTime> {
-  const { engine, model, threads, gpuLayers, signal } = options;
-  const loaded = await engine.load({
-    model,
+export async function timeProbes(
+  source: OpenModel,
+  analysis: Analysis,
+  context: number,
+  { engine, threads, gpuLayers, signal }: Bench,
+): Promise<ProbeTime> {
+  const layers = engine.programs === undefined ? gpuLayers : 0;
+  const loaded = await requireLibrary(engine).load({
+    model: source.path,
     context: TIMED_TOKENS,
     threads,
-    gpuLayers: engine.info.kind === "programs" ? 0 : gpuLayers,
-    mapped: gpuLayers === 0 || engine.info.kind === "programs",
-    ...(signal === undefined ? {} : { signal }),
+    gpuLayers: layers,
+    mapped: layers === 0,
+    signal,
   });
   try {
     const ids = Int32Array.from({ length: TIMED_TOKENS }, (_, i) => i % loaded.vocabSize);
-    const decode = () => loaded.score({ tokens: { context: TIMED_TOKENS, chunks: 1, ids }, first: 0, count: 1 });
+    const tokens = { context: TIMED_TOKENS, chunks: 1, ids };
     // the first reads the weights from disk
-    await decode();
-    const started = performance.now();
-    await decode();
-    const chunkMs = ((performance.now() - started) * context) / TIMED_TOKENS;
+    await timeChunk(loaded, tokens);
+    const chunkMs = ((await timeChunk(loaded, tokens)) * context) / TIMED_TOKENS;
     const rewriteMs = (1000 * analysis.model.elements * REWRITTEN_SHARE) / (REWRITTEN_PER_SECOND * threads);
     return { perProbeMs: CHUNKS_PER_PROBE * chunkMs + rewriteMs, besidesMs: OTHER_CHUNKS * chunkMs };
   } finally {

@@ -1,13 +1,13 @@
 /** Two plans, really quantized, on the same chunks: the refined one is kept only where it is surely better. */
-import type { EngineImatrix, LoadedModel } from "../engine/engine.ts";
+import type { Bench } from "../bench.ts";
+import type { EngineImatrix } from "../engine/engine.ts";
 import type { MeanSe } from "../evaluate/evaluation.ts";
-import { scoreChunks } from "../evaluate/score-model.ts";
+import { scoreFile, scoreTokens } from "../evaluate/score-file.ts";
 import { chunkMeans, meanSe, pairedDifference } from "../evaluate/statistics.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
-import { isQuantized, quantize } from "../quantize/quantize.ts";
-import type { RunOptions } from "../run/run-options.ts";
-import type { ProbeBench } from "./probe-bench.ts";
+import type { ProbeSite } from "./probe-site.ts";
 
 export interface Tried {
   readonly chunks: number;
@@ -24,18 +24,20 @@ export interface TriedPlan {
   readonly output: string;
 }
 
+export interface TrialRequest {
+  readonly site: ProbeSite;
+  readonly unrefined: TriedPlan;
+  readonly refined: TriedPlan;
+  readonly imatrix?: EngineImatrix | undefined;
+  readonly allowRequantize?: boolean | undefined;
+}
+
 /** Quantize and score both. The files stay. */
-export async function tryPlans(
-  options: RunOptions,
-  bench: ProbeBench,
-  unrefined: TriedPlan,
-  refined: TriedPlan,
-  imatrix: EngineImatrix | undefined,
-): Promise<Tried> {
-  const before = await scorePlan(options, bench, unrefined, imatrix);
-  const after = await scorePlan(options, bench, refined, imatrix);
+export async function tryPlans(source: OpenModel, request: TrialRequest, bench: Bench): Promise<Tried> {
+  const before = await scorePlan(source, request, request.unrefined, bench);
+  const after = await scorePlan(source, request, request.refined, bench);
   return {
-    chunks: bench.text.trial.chunks,
+    chunks: request.site.text.trial.chunks,
     unrefinedKld: meanSe(before).value,
     refinedKld: meanSe(after).value,
     difference: pairedDifference(after, before),
@@ -43,39 +45,15 @@ export async function tryPlans(
 }
 
 async function scorePlan(
-  options: RunOptions,
-  bench: ProbeBench,
+  source: OpenModel,
+  { site, imatrix, allowRequantize }: TrialRequest,
   { plan, output }: TriedPlan,
-  imatrix: EngineImatrix | undefined,
+  bench: Bench,
 ): Promise<number[]> {
-  const { engine, threads, gpuLayers, signal } = options;
-  const spec = planSpec(plan, options.model, output, imatrix);
-  const aborting = signal === undefined ? {} : { signal };
-  if (!(await isQuantized(spec))) {
-    await quantize(spec, {
-      engine,
-      threads,
-      force: true,
-      allowRequantize: options.allowRequantize ?? false,
-      ...aborting,
-    });
-  }
-  const tokens = bench.text.trial;
-  const reference = await bench.refer(tokens);
-  // the programs load no model; the library that probes in their place does
-  const mapped = engine.info.kind === "programs";
-  const model: LoadedModel = await engine.load({
-    model: output,
-    context: tokens.context,
-    threads,
-    gpuLayers,
-    mapped,
-    ...aborting,
-  });
-  try {
-    const { kld } = await scoreChunks(model, tokens, tokens.chunks, reference, options, "trying the plans");
-    return chunkMeans(kld ?? new Float64Array(), tokens.chunks);
-  } finally {
-    await model.close();
-  }
+  const tokens = site.text.trial;
+  const file = { spec: planSpec(plan, output, imatrix), keep: true, allowRequantize };
+  const score = async (model: OpenModel) =>
+    scoreTokens(model, tokens, await site.refer(tokens), "trying the plans", bench);
+  const { kld } = await scoreFile(source, file, score, bench);
+  return chunkMeans(kld ?? new Float64Array(), tokens.chunks);
 }

@@ -5,7 +5,7 @@ import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import { openLocalModel } from "../gguf/open.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
@@ -17,16 +17,15 @@ import { planHeaderBytes } from "../plan/predict.ts";
 import { planOverrides } from "../plan/tensor-types.ts";
 import type { QuantizeSpec } from "./quantize.ts";
 
-export function planSpec(plan: Plan, source: string, output: string, imatrix?: EngineImatrix): QuantizeSpec {
+export function planSpec(plan: Plan, output: string, imatrix?: EngineImatrix): QuantizeSpec {
   return {
-    source,
     output,
     fileType: plan.baseFileType,
     overrides: planOverrides(plan),
     expectedTypes: new Map(plan.tensors.map(({ name, type }) => [name, type])),
     expectedBytes: plan.predicted.fileBytes,
     headerHash: plan.source.headerHash,
-    ...(imatrix === undefined ? {} : { imatrix }),
+    imatrix,
   };
 }
 
@@ -35,14 +34,13 @@ export function presetSpec(plan: Plan, fileType: FileType, output: string, imatr
   const tensors = planCandidates(plan);
   const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors });
   return {
-    source: plan.source.path,
     output,
     fileType,
     overrides: [],
     expectedTypes: types,
     expectedBytes: typedFileBytes(plan, types),
     headerHash: plan.source.headerHash,
-    ...(imatrix === undefined ? {} : { imatrix }),
+    imatrix,
   };
 }
 
@@ -55,7 +53,6 @@ export function uniformSpec(plan: Plan, type: TensorType, output: string, imatri
     return { ...tensor, type: own, bytes: tensorBytes(own, tensor.shape) };
   });
   return {
-    source: plan.source.path,
     output,
     fileType: baseFileType(typed),
     overrides: overridesFor(
@@ -65,7 +62,7 @@ export function uniformSpec(plan: Plan, type: TensorType, output: string, imatri
     expectedTypes: types,
     expectedBytes: typedFileBytes(plan, types),
     headerHash: plan.source.headerHash,
-    ...(imatrix === undefined ? {} : { imatrix }),
+    imatrix,
   };
 }
 
@@ -93,9 +90,14 @@ export function planCandidates(plan: Pick<Plan, "tensors">): Candidate[] {
 
 /**
  * Read the imatrix a plan was made with again, from `moved` where it lies there now: its weights and strings are part of
- * the file. Throws UsageError for an imatrix the plan knows nothing of, FormatError for another one than the plan's.
+ * the file. Throws UsageError for an imatrix the plan knows nothing of, FormatError for another one than the plan's, or
+ * than the model's.
  */
-export async function planImatrix(plan: Plan, moved?: string): Promise<EngineImatrix | undefined> {
+export async function planImatrix(
+  plan: Plan,
+  { model }: Pick<OpenModel, "model">,
+  moved?: string,
+): Promise<EngineImatrix | undefined> {
   if (plan.imatrix === undefined) {
     if (moved === undefined) return undefined;
     throw new UsageError(
@@ -110,12 +112,7 @@ export async function planImatrix(plan: Plan, moved?: string): Promise<EngineIma
       "is not the imatrix the plan was made with (another SHA-256); name the right file with --imatrix, or plan again",
     );
   }
-  const source = await openLocalModel(plan.source.path);
-  try {
-    checkImatrix(imatrix, source.model);
-  } finally {
-    await source.close();
-  }
+  checkImatrix(imatrix, model);
   // The strings go into the file: they are the plan's, wherever the imatrix lies now.
   return { ...imatrix, file: plan.imatrix.file, dataset: plan.imatrix.dataset };
 }

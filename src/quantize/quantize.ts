@@ -3,20 +3,22 @@
  * and the bytes of the file must be the predicted ones, to the byte.
  */
 
+import { basename } from "node:path";
+import type { Bench } from "../bench.ts";
 import { localName, requireLocal } from "../bytes/remote-name.ts";
 import { checkWritable, fileExists, writeAside } from "../disk/aside-file.ts";
 import { checkFreeSpace, diskFullError } from "../disk/free-space.ts";
-import type { Engine, EngineImatrix, TypeOverride } from "../engine/engine.ts";
+import type { EngineImatrix, TypeOverride } from "../engine/engine.ts";
 import { EngineError, PrismError, UsageError } from "../errors.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
-import type { Model } from "../gguf/model.ts";
+import type { Model, OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
-import { checkArchitecture, checkHeader, checkSource, sameFile } from "./source.ts";
+import { checkArchitecture, checkHeader, checkSource, sameFile } from "../intake/source-checks.ts";
+import { withDefaults } from "../present.ts";
 
 export interface QuantizeSpec {
-  readonly source: string;
   readonly output: string;
   readonly fileType: FileType;
   readonly overrides: readonly TypeOverride[];
@@ -25,19 +27,17 @@ export interface QuantizeSpec {
   /** Bytes the file must end up with. */
   readonly expectedBytes: number;
   /** SHA-256 of the source's header, where the decision was made for one model only. */
-  readonly headerHash?: string;
-  readonly imatrix?: EngineImatrix;
+  readonly headerHash?: string | undefined;
+  readonly imatrix?: EngineImatrix | undefined;
 }
 
-export interface QuantizeOptions {
-  readonly engine: Engine;
-  readonly threads: number;
-  readonly allowRequantize?: boolean;
+export interface QuantizeRequest {
+  readonly allowRequantize?: boolean | undefined;
   /** Replace an output that stands there. */
-  readonly force?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly force?: boolean | undefined;
 }
+
+export const QUANTIZE_DEFAULTS = { allowRequantize: false, force: false } as const satisfies QuantizeRequest;
 
 export interface QuantizedFile {
   readonly path: string;
@@ -46,15 +46,28 @@ export interface QuantizedFile {
 }
 
 /**
- * Quantize and verify. Throws FormatError for the wrong source, FileError for an output that can't be written,
+ * Quantize `source` and verify. Throws FormatError for the wrong source, FileError for an output that can't be written,
  * EngineError where llama.cpp fails, PrismError (`verification`) where the file is not what was predicted.
  */
-export async function quantize(spec: QuantizeSpec, options: QuantizeOptions): Promise<QuantizedFile> {
-  const source = await describeSource(spec, options);
-  await checkOutput(spec, source.paths, options.force ?? false);
+export async function quantize(
+  source: Pick<OpenModel, "path" | "model">,
+  spec: QuantizeSpec,
+  request: QuantizeRequest,
+  bench: Bench,
+): Promise<QuantizedFile> {
+  const { allowRequantize, force } = withDefaults<QuantizeRequest, typeof QUANTIZE_DEFAULTS>(
+    QUANTIZE_DEFAULTS,
+    request,
+  );
+  const { model } = source;
+  requireLocal(source.path, `name it as the source (--source ${localName(source.path)})`);
+  checkHeader(model, spec.headerHash);
+  checkArchitecture(model, bench.engine);
+  checkSource(model, spec.expectedTypes, allowRequantize);
+  await checkOutput(spec, model, force);
   const start = performance.now();
   await writeAside(spec.output, async (aside) => {
-    await runEngine(spec, aside, source.alignment, options);
+    await runEngine(source, spec, aside, allowRequantize, bench);
     await verify(aside, spec);
   });
   return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs: Math.round(performance.now() - start) };
@@ -72,24 +85,10 @@ export async function isQuantized(spec: QuantizeSpec): Promise<boolean> {
   );
 }
 
-async function describeSource(spec: QuantizeSpec, options: QuantizeOptions) {
-  requireLocal(spec.source, `name it as the source (--source ${localName(spec.source)})`);
-  const file = await openModel(spec.source);
-  try {
-    const { model } = file;
-    checkHeader(model, spec.headerHash);
-    checkArchitecture(model, options.engine.info);
-    checkSource(model, spec.expectedTypes, options.allowRequantize ?? false);
-    return { alignment: model.alignment, paths: model.shards.map(({ path }) => path) };
-  } finally {
-    await file.close();
-  }
-}
-
-async function checkOutput(spec: QuantizeSpec, sources: readonly string[], force: boolean): Promise<void> {
+async function checkOutput(spec: QuantizeSpec, { shards }: Model, force: boolean): Promise<void> {
   const folder = await checkWritable(spec.output);
-  for (const source of sources) {
-    if (await sameFile(source, spec.output)) {
+  for (const { path } of shards) {
+    if (await sameFile(path, spec.output)) {
       throw new UsageError(`the output ${spec.output} is the source; choose another name with -o`);
     }
   }
@@ -99,19 +98,25 @@ async function checkOutput(spec: QuantizeSpec, sources: readonly string[], force
   await checkFreeSpace(spec.output, folder, spec.expectedBytes);
 }
 
-async function runEngine(spec: QuantizeSpec, output: string, alignment: number, options: QuantizeOptions) {
+async function runEngine(
+  { path, model }: Pick<OpenModel, "path" | "model">,
+  spec: QuantizeSpec,
+  output: string,
+  allowRequantize: boolean,
+  { engine, threads, signal, progress }: Bench,
+): Promise<void> {
   try {
-    await options.engine.quantize({
-      source: spec.source,
+    await engine.quantize({
+      source: path,
       output,
       fileType: spec.fileType,
       overrides: spec.overrides,
-      threads: options.threads,
-      allowRequantize: options.allowRequantize ?? false,
-      fixAlignment: alignment !== OUTPUT_ALIGNMENT_BYTES,
-      ...(spec.imatrix === undefined ? {} : { imatrix: spec.imatrix }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+      threads,
+      allowRequantize,
+      fixAlignment: model.alignment !== OUTPUT_ALIGNMENT_BYTES,
+      imatrix: spec.imatrix,
+      signal,
+      onProgress: (done, total) => progress.steps(`quantizing ${basename(spec.output)}`, done, total),
     });
   } catch (error) {
     throw error instanceof EngineError ? ((await diskFullError(spec.output, output, error)) ?? error) : error;
@@ -124,7 +129,7 @@ const SHOWN_PROBLEMS = 5;
 async function verify(path: string, spec: QuantizeSpec): Promise<void> {
   const file = await openModel(path);
   try {
-    const problems = differences(file.model, spec);
+    const problems = differences(file, spec);
     if (problems.length === 0) return;
     const shown = problems.slice(0, SHOWN_PROBLEMS).join("; ");
     const more = problems.length > SHOWN_PROBLEMS ? `; and ${problems.length - SHOWN_PROBLEMS} more` : "";
@@ -139,7 +144,7 @@ async function verify(path: string, spec: QuantizeSpec): Promise<void> {
 }
 
 /** What of a file is not as specified, in words. */
-function differences(model: Model, { expectedTypes, expectedBytes }: QuantizeSpec): string[] {
+function differences({ model, fileBytes }: OpenModel, { expectedTypes, expectedBytes }: QuantizeSpec): string[] {
   const problems: string[] = [];
   for (const { name, type } of model.tensors) {
     const expected = expectedTypes.get(name);
@@ -148,7 +153,6 @@ function differences(model: Model, { expectedTypes, expectedBytes }: QuantizeSpe
   if (model.tensors.length !== expectedTypes.size) {
     problems.push(`${model.tensors.length} tensors, expected ${expectedTypes.size}`);
   }
-  const bytes = model.shards.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
-  if (bytes !== expectedBytes) problems.push(`${bytes} bytes, expected ${expectedBytes}`);
+  if (fileBytes !== expectedBytes) problems.push(`${fileBytes} bytes, expected ${expectedBytes}`);
   return problems;
 }

@@ -3,7 +3,7 @@
  * causal reranker (as the publishers of causal rerankers do it). llama-server reports the first output of a rank head
  * as it is: a softmax's share for qwen3 and qwen3vl, a raw logit for the others.
  */
-import { EngineError, InterruptedError, UsageError } from "../errors.ts";
+import { EngineError, UsageError } from "../errors.ts";
 import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import { fillTemplate } from "./rerank-prompt.ts";
@@ -22,7 +22,7 @@ export interface LlamaServerOptions {
   /** Like http://127.0.0.1:8080. */
   readonly server: string;
   readonly reranker: Reranker;
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
 }
 
 /** Throws UsageError for an address that is none, EngineError (missing) where no llama-server answers. */
@@ -84,11 +84,11 @@ async function completionScores(ask: Ask, reranker: Reranker) {
   };
   const ids = { yes: await token("yes"), no: await token("no") };
   const template = reranker.template ?? RERANK_PROMPT;
-  return async ({ query, documents, instruct, stopped }: RerankRequest): Promise<ScoredDocument[]> => {
+  return async ({ query, documents, instruct, signal }: RerankRequest): Promise<ScoredDocument[]> => {
     const documentScores: ScoredDocument[] = [];
     for (const document of documents) {
-      if (stopped?.() === true) throw new InterruptedError();
-      const prompt = fillTemplate(template, { query, document, ...(instruct === undefined ? {} : { instruct }) });
+      signal?.throwIfAborted();
+      const prompt = fillTemplate(template, { query, document, instruct });
       documentScores.push(await completionScore(ask, reranker, prompt, ids));
     }
     return documentScores;

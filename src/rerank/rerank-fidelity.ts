@@ -2,6 +2,7 @@
 
 import type { DocumentScore, RerankFidelity, RerankFlag, RerankHead, RerankResult } from "../evaluate/rerank-result.ts";
 import { meanSe } from "../evaluate/statistics.ts";
+import { present } from "../present.ts";
 import { kendallTau, ndcg, rankOrder } from "./rank-statistics.ts";
 import type { RerankQuery } from "./rerank-set.ts";
 
@@ -64,8 +65,7 @@ export function judgeScores(
   ];
   return {
     spread,
-    ...(gains.length === 0 ? {} : { ndcg10: meanSe(gains) }),
-    ...(fidelity === undefined ? {} : { fidelity }),
+    ...present({ ndcg10: gains.length === 0 ? undefined : meanSe(gains), fidelity }),
     flags,
   };
 }

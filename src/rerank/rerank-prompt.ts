@@ -18,7 +18,7 @@ export function takesInstruction(template: string): boolean {
 export interface RerankPair {
   readonly query: string;
   readonly document: string;
-  readonly instruct?: string;
+  readonly instruct?: string | undefined;
 }
 
 /** Fill in a pair. What stands in braces in the query or the document stays as it is. */

@@ -2,8 +2,9 @@
  * Scores documents with a reranker in the embedded engine. Documents that don't fit the context are cut at their end,
  * by whole tokens, so that the prompt around them stays whole.
  */
-import type { Engine, LoadedRanker } from "../engine/engine.ts";
-import { FormatError, InterruptedError, UsageError } from "../errors.ts";
+import type { Bench } from "../bench.ts";
+import type { LoadedRanker } from "../engine/engine.ts";
+import { EngineError, FormatError, UsageError } from "../errors.ts";
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
 import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
 import { scoreOutputs } from "./rerank-head.ts";
@@ -26,39 +27,42 @@ export interface ScoredDocument extends DocumentScore {
 export interface RerankRequest {
   readonly query: string;
   readonly documents: readonly string[];
-  readonly instruct?: string;
-  /** Asked between batches: whether to give up. */
-  readonly stopped?: () => boolean;
+  readonly instruct?: string | undefined;
+  /** Looked at between batches, beside the bench's. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RerankScorer {
   readonly reranker: Reranker;
   /** Where the scores come from: "embedded", or an address. */
   readonly scoredBy: string;
-  /** Scores in the order of the documents. Throws InterruptedError when stopped, UsageError for a query too long. */
+  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long. */
   score(request: RerankRequest): Promise<ScoredDocument[]>;
   close(): Promise<void>;
 }
 
-export interface RerankScorerOptions {
-  readonly engine: Engine;
-  readonly reranker: Reranker;
-  /** Most tokens of a prompt, by default DEFAULT_RERANK_CONTEXT; never more than the model was trained with. */
-  readonly context?: number;
-  readonly threads: number;
-  readonly gpuLayers: number;
-  readonly signal?: AbortSignal;
-}
+/** What a scorer needs of a bench. */
+export type ScorerBench = Pick<Bench, "engine" | "threads" | "gpuLayers" | "signal">;
 
-/** Load a reranker. Throws EngineError where llama.cpp can't, FormatError where its tokenizer has no "yes" and "no". */
-export async function openRerankScorer(options: RerankScorerOptions): Promise<RerankScorer> {
-  const { engine, reranker, threads, gpuLayers, signal } = options;
-  const passed = signal === undefined ? {} : { signal };
-  const ranker = await engine.loadRanker({ model: reranker.path, threads, gpuLayers, ...passed });
+/**
+ * Load a reranker. `context` is the most tokens of a prompt, by default DEFAULT_RERANK_CONTEXT; never more than the model
+ * was trained with. Throws EngineError where llama.cpp can't, FormatError where its tokenizer has no "yes" and "no".
+ */
+export async function openRerankScorer(
+  reranker: Reranker,
+  { context = DEFAULT_RERANK_CONTEXT }: { readonly context?: number | undefined },
+  { engine, threads, gpuLayers, signal }: ScorerBench,
+): Promise<RerankScorer> {
+  if (engine.programs !== undefined) {
+    throw new EngineError(
+      "the programs of llama.cpp can't score documents here; leave --llama-dir out, or give --server URL",
+    );
+  }
+  const ranker = await engine.library.loadRanker({ model: reranker.path, threads, gpuLayers, signal });
   try {
     // Beyond the context it was trained with a model has no positions, and llama.cpp may end its process.
-    const limit = Math.min(options.context ?? DEFAULT_RERANK_CONTEXT, ranker.contextTrain || Number.POSITIVE_INFINITY);
-    const outputsOf = await chooseOutputs(ranker, reranker, passed);
+    const limit = Math.min(context, ranker.contextTrain || Number.POSITIVE_INFINITY);
+    const outputsOf = await chooseOutputs(ranker, reranker, signal);
     return {
       reranker,
       scoredBy: "embedded",
@@ -73,16 +77,12 @@ export async function openRerankScorer(options: RerankScorerOptions): Promise<Re
 
 type OutputsOf = (prompts: readonly Int32Array[]) => Promise<readonly Float32Array[]>;
 
-async function chooseOutputs(
-  ranker: LoadedRanker,
-  { head, path }: Reranker,
-  passed: { signal?: AbortSignal },
-): Promise<OutputsOf> {
-  if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", ...passed });
+async function chooseOutputs(ranker: LoadedRanker, { head, path }: Reranker, signal: AbortSignal): Promise<OutputsOf> {
+  if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", signal });
   const words = ["yes", "no"];
   const ids = await ranker.encode(words, { addSpecial: false, parseSpecial: false });
   const answers = Int32Array.from(ids, (tokens, index) => onlyToken(path, words[index] as string, tokens));
-  return (prompts) => ranker.nextLogits(prompts, { ids: answers, ...passed });
+  return (prompts) => ranker.nextLogits(prompts, { ids: answers, signal });
 }
 
 /** The one token a word is. Throws FormatError where the tokenizer splits it. */
@@ -105,14 +105,14 @@ async function scoreDocuments(
   reranker: Reranker,
   limit: number,
   outputsOf: OutputsOf,
-  { query, documents, instruct, stopped }: RerankRequest,
+  { query, documents, instruct, signal }: RerankRequest,
 ): Promise<ScoredDocument[]> {
   const prompts = await buildPrompts(ranker, reranker, limit, query, documents, instruct);
   // Prompts of about the same length share a decode without waste.
   const order = prompts.map((_, index) => index).sort((a, b) => length(prompts, a) - length(prompts, b));
   const scored: ScoredDocument[] = [];
   for (let next = 0; next < order.length; ) {
-    if (stopped?.() === true) throw new InterruptedError();
+    signal?.throwIfAborted();
     let end = next + 1;
     while (end < order.length && (end - next + 1) * length(prompts, order[end] as number) <= TOKENS_PER_CALL) end++;
     const batch = order.slice(next, end);
@@ -142,8 +142,7 @@ async function buildPrompts(
 ): Promise<Prompt[]> {
   const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
   if (template === undefined) return joinPairs(ranker, limit, query, documents);
-  const fill = (document: string) =>
-    fillTemplate(template, { query, document, ...(instruct === undefined ? {} : { instruct }) });
+  const fill = (document: string) => fillTemplate(template, { query, document, instruct });
   // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
   const options = { addSpecial: reranker.head === "yes-no-logits", parseSpecial: true };
   const whole = await ranker.encode(documents.map(fill), options);

@@ -7,18 +7,19 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { FileError, FormatError } from "../errors.ts";
+import { present } from "../present.ts";
 
 export interface RerankQuery {
   readonly query: string;
   readonly documents: readonly string[];
   /** Graded relevance of each document, 0 for none. */
-  readonly relevance?: readonly number[];
-  readonly instruct?: string;
+  readonly relevance?: readonly number[] | undefined;
+  readonly instruct?: string | undefined;
 }
 
 export interface RerankSet {
   /** Absent: the set that comes with PRISM. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   readonly sha256: string;
   readonly queries: readonly RerankQuery[];
 }
@@ -38,7 +39,7 @@ export async function readRerankSet(path?: string): Promise<RerankSet> {
   if (!isUtf8(bytes)) throw new FormatError(file, "is not UTF-8, expected a text file of JSON Lines");
   const queries = parseRerankSet(bytes.toString("utf8"), file);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { ...(path === undefined ? {} : { path }), sha256, queries };
+  return { path, sha256, queries };
 }
 
 async function readBytes(file: string): Promise<Buffer> {
@@ -60,7 +61,7 @@ export function parseRerankSet(text: string, path: string): RerankQuery[] {
     .split(/\r?\n/)
     .flatMap((line, index) => {
       const wrong = (message: string, cause?: unknown) =>
-        new FormatError(path, `line ${index + 1}: ${message}`, cause === undefined ? {} : { cause });
+        new FormatError(path, `line ${index + 1}: ${message}`, { cause });
       return line.trim() === "" ? [] : [parseLine(line, wrong)];
     });
   if (queries.length > 0) return queries;
@@ -88,8 +89,10 @@ function parseLine(line: string, wrong: Wrong): RerankQuery {
   return {
     query,
     documents: documents as string[],
-    ...(relevance === undefined ? {} : { relevance: parseRelevance(relevance, documents.length, wrong) }),
-    ...(instruct === undefined ? {} : { instruct }),
+    ...present({
+      relevance: relevance === undefined ? undefined : parseRelevance(relevance, documents.length, wrong),
+      instruct,
+    }),
   };
 }
 

@@ -2,66 +2,60 @@
  * Rerankers + reference + documents → scores, and how far the models' are from the reference's. All models of one session
  * score the same documents, so that they can be compared pairwise, query by query.
  */
-import type { Engine } from "../engine/engine.ts";
+import type { Bench } from "../bench.ts";
 import { UsageError } from "../errors.ts";
 import { EVALUATION_SCHEMA, type Evaluation, type RankedModel, type RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { openLocalModel, openModel } from "../gguf/open.ts";
+import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { rankModel } from "./rank-model.ts";
 import { type RerankSet, readRerankSet } from "./rerank-set.ts";
 
-export interface RerankSessionOptions {
-  readonly engine: Engine;
-  /** What models are compared with. */
-  readonly reference?: string;
+export interface RerankRequestOptions {
   /** A file of JSON Lines; without one the set that comes with PRISM. */
-  readonly set?: string;
+  readonly set?: string | undefined;
   /** A llama-server that runs the model; the reference is scored by the engine. */
-  readonly server?: string;
+  readonly server?: string | undefined;
   /** Most tokens of a prompt. */
-  readonly context?: number;
-  readonly threads: number;
-  readonly gpuLayers: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (what: string, done: number, total: number) => void;
+  readonly context?: number | undefined;
+}
+
+export interface EvaluateRerankRequest extends RerankRequestOptions {
+  /** Path of the model that others are compared with. */
+  readonly reference?: string | undefined;
 }
 
 export interface RerankSession {
   readonly set: RerankSetSummary;
-  readonly reference?: NonNullable<RerankEvaluation["reference"]>;
+  readonly reference?: NonNullable<RerankEvaluation["reference"]> | undefined;
   /** Grows with the models that are ranked. */
   readonly warnings: readonly string[];
-  rankModel(path: string): Promise<RankedModel>;
+  rankModel(model: OpenModel): Promise<RankedModel>;
 }
 
 /** Characters by which an evaluation knows a text. */
 const LABEL_CHARACTERS = 80;
 
 /** Open a session; scores the reference. Throws what readRerankSet, describeReranker and the scorers throw. */
-export async function openRerankSession(options: RerankSessionOptions): Promise<RerankSession> {
+export async function openRerankSession(
+  reference: OpenModel | undefined,
+  request: RerankRequestOptions,
+  bench: Bench,
+): Promise<RerankSession> {
   const warnings = new Set<string>();
-  const whole = await readRerankSet(options.set);
-  const set = options.server === undefined ? whole : withoutInstructions(whole, warnings);
-  const { server: _, ...withoutServer } = options;
-  const reference =
-    options.reference === undefined ? undefined : await rankModel(options.reference, set, withoutServer, warnings);
+  const whole = await readRerankSet(request.set);
+  const set = request.server === undefined ? whole : withoutInstructions(whole, warnings);
+  const ranked =
+    reference && (await rankModel(reference, set, { ...request, server: undefined }, bench, warnings)).rerank;
   return {
     set: summarizeSet(set),
-    ...(reference === undefined
-      ? {}
-      : {
-          reference: {
-            path: reference.ranked.path,
-            headerHash: reference.headerHash,
-            rerank: reference.ranked.rerank,
-          },
-        }),
+    reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
     get warnings() {
       return [...warnings];
     },
-    async rankModel(path) {
-      return (await rankModel(path, set, options, warnings, reference?.ranked.rerank)).ranked;
-    },
+    rankModel: (model) => rankModel(model, set, request, bench, warnings, ranked),
   };
 }
 
@@ -74,29 +68,41 @@ function withoutInstructions(set: RerankSet, warnings: Set<string>): RerankSet {
 
 /** Rank with several models. Throws UsageError for several models on one server. */
 export async function evaluateRerank(
-  options: RerankSessionOptions & { readonly models: readonly string[] },
+  models: readonly string[],
+  request: EvaluateRerankRequest,
+  bench: Bench,
 ): Promise<RerankEvaluation> {
-  if (options.models.length === 0) throw new UsageError("nothing to evaluate; name at least one model");
-  if (options.server !== undefined && options.models.length > 1) {
+  if (models.length === 0) throw new UsageError("nothing to evaluate; name at least one model");
+  if (request.server !== undefined && models.length > 1) {
     throw new UsageError("--server: a llama-server runs one model; name the one it runs");
   }
-  const session = await openRerankSession(options);
-  const models: RankedModel[] = [];
-  for (const path of options.models) models.push(await session.rankModel(path));
-  return assembleRerankEvaluation(options.engine, session, models);
+  const reference = request.reference === undefined ? undefined : await openLocalModel(request.reference);
+  try {
+    const session = await openRerankSession(reference, request, bench);
+    const ranked: RankedModel[] = [];
+    for (const path of models) {
+      // a server's model may lie elsewhere: its header is enough
+      const model = await (request.server === undefined ? openLocalModel(path) : openModel(path));
+      ranked.push(await session.rankModel(model).finally(() => model.close()));
+    }
+    return assembleRerankEvaluation(session, ranked, bench);
+  } finally {
+    await reference?.close();
+  }
 }
 
 export function assembleRerankEvaluation(
-  { info: { kind, version, origin, devices } }: Engine,
   session: RerankSession,
   models: readonly RankedModel[],
+  { engine }: Pick<Bench, "engine">,
 ): RerankEvaluation {
+  const { kind, version, origin, devices } = engine.info;
   return {
     schema: EVALUATION_SCHEMA,
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     engine: { kind, version, origin, devices },
-    ...(session.reference === undefined ? {} : { reference: session.reference }),
+    ...present({ reference: session.reference }),
     rerankSet: session.set,
     models,
     warnings: session.warnings,
@@ -123,7 +129,7 @@ export function joinRerank(evaluation: Evaluation, ranking: RerankEvaluation): E
 function summarizeSet({ path, sha256, queries }: RerankSet): RerankSetSummary {
   return {
     source: path === undefined ? "default" : "file",
-    ...(path === undefined ? {} : { path }),
+    ...present({ path }),
     sha256,
     queries: queries.map(({ query, documents }) => ({ query: label(query), documents: documents.map(label) })),
   };

@@ -21,7 +21,7 @@ export interface Reranker {
   /** Outputs of the head; of a causal reranker the two logits. */
   readonly outputs: number;
   /** The model's own prompt. */
-  readonly template?: string;
+  readonly template?: string | undefined;
   /** Tokens in its vocabulary, as the header has them. */
   readonly vocabSize: number;
   readonly warnings: readonly string[];
@@ -57,7 +57,7 @@ export function describeReranker(model: Model): Reranker {
   const described = {
     path: model.path,
     vocabSize: facts.vocabSize,
-    ...(template === undefined ? {} : { template }),
+    template,
     warnings: findings.map(({ message, remedy }) => `${message}; ${remedy}`),
   };
   if (hasRankHead(model)) return { ...described, ...describeHead(model) };

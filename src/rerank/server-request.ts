@@ -1,5 +1,5 @@
 /** One request to a llama-server, and what its errors mean. */
-import { EngineError, InterruptedError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 
 /** Milliseconds that one answer may take: a long document on a slow machine. */
 const TIMEOUT_MS = 10 * 60_000;
@@ -7,15 +7,15 @@ const TIMEOUT_MS = 10 * 60_000;
 const QUOTED = 200;
 
 /** POST JSON, or GET without a body. Throws EngineError for whatever is not an answer of status 200 in JSON. */
-export async function askServer(url: string, body: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+export async function askServer(url: string, body: unknown, signal: AbortSignal): Promise<unknown> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(url, {
     ...(body === undefined
       ? {}
       : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
-    signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    signal: AbortSignal.any([signal, timeout]),
   }).catch((error: Error) => {
-    if (signal?.aborted) throw new InterruptedError();
+    signal.throwIfAborted();
     const reason = error.cause instanceof Error ? error.cause.message : error.message;
     throw new EngineError(`${url} does not answer (${reason}); start llama-server, or check --server`, {
       missing: true,

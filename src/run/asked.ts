@@ -2,51 +2,59 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describeConstraint } from "../allocate/patterns.ts";
+import type { Bench } from "../bench.ts";
 import { FileError, UsageError } from "../errors.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
+import { present } from "../present.ts";
 import { readRerankSet } from "../rerank/rerank-set.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { RunAsked } from "./run-document.ts";
-import type { RunOptions } from "./run-options.ts";
+import type { CompleteRunRequest } from "./run-request.ts";
 import { textOf } from "./search-target.ts";
 
 /** Describe the request. `fingerprint` is the model's, `imatrix` the SHA-256 of its file. */
-export async function describeAsked(options: RunOptions, fingerprint: string, imatrix?: string): Promise<RunAsked> {
-  const { engine } = options;
-  return {
-    model: options.model,
+export async function describeAsked(
+  model: string,
+  request: CompleteRunRequest,
+  fingerprint: string,
+  imatrix: string | undefined,
+  { engine, seed, gpuLayers }: Bench,
+): Promise<RunAsked> {
+  const { sweep, guards, refine, text, rerankSet } = request;
+  return present({
+    model,
     fingerprint,
-    budget: describeSize(options),
-    ...(options.sweep === undefined ? {} : { sweep: options.sweep.map(describeBudget) }),
-    mode: options.mode ?? "tensor",
-    constraints: (options.constraints ?? []).map(describeConstraint),
-    guards: YIELDING.filter((guard) => options.guards?.[guard] !== false),
-    sensitivity: options.sensitivity.name,
-    ...(options.refine === undefined ? {} : { refine: describeRefine(options.refine) }),
-    ...(imatrix === undefined ? {} : { imatrix }),
-    baselines: options.baselines,
-    text: options.text === undefined ? "sampled" : await sha256OfText(options.text),
-    ...(options.rerankSet === undefined ? {} : { rerankSet: (await readRerankSet(options.rerankSet)).sha256 }),
-    ...(options.context === undefined ? {} : { context: options.context }),
-    ...(options.chunks === undefined ? {} : { chunks: options.chunks }),
-    seed: options.seed,
-    exactMetrics: options.exactMetrics ?? false,
-    exactDistortion: options.exactDistortion ?? false,
-    gpuLayers: options.gpuLayers,
+    budget: describeSize(request),
+    sweep: sweep?.map(describeBudget),
+    mode: request.mode,
+    constraints: request.constraints.map(describeConstraint),
+    guards: YIELDING.filter((guard) => guards[guard] !== false),
+    sensitivity: request.sensitivity.name,
+    refine: refine === "none" ? undefined : describeRefine(refine),
+    imatrix,
+    baselines: request.baselines,
+    text: text === undefined ? "sampled" : await sha256OfText(text),
+    rerankSet: rerankSet === undefined ? undefined : (await readRerankSet(rerankSet)).sha256,
+    context: request.context,
+    chunks: request.chunks,
+    seed,
+    exactMetrics: request.exactMetrics,
+    exactDistortion: request.exactDistortion,
+    gpuLayers,
     engine: `${engine.info.kind} ${engine.info.version}`,
     prismVersion: PRISM_VERSION,
-  };
+  });
 }
 
-function describeRefine({ probes, limitMs }: NonNullable<RunOptions["refine"]>): string {
+function describeRefine({ probes, limitMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
   return limitMs === undefined ? String(probes) : "auto";
 }
 
 /** Where the size comes from: a sweep decides it unless it is given, a quality always. */
-function describeSize({ target, sweep = [], budget, budgetGiven }: RunOptions): string {
+function describeSize({ target, sweep = [], budget, budgetGiven }: CompleteRunRequest): string {
   if (target !== undefined) return textOf(target);
-  return sweep.length > 0 && budgetGiven !== true
+  return sweep.length > 0 && !budgetGiven
     ? `the knee of the sweep, or ${describeBudget(budget)}`
     : describeBudget(budget);
 }

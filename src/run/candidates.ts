@@ -46,7 +46,7 @@ export interface CandidateOptions {
   readonly baselines: readonly FileType[];
   /** Published recipes that were made for this model's shapes. */
   readonly recipes?: readonly PublishedRecipe[];
-  readonly imatrix?: EngineImatrix;
+  readonly imatrix?: EngineImatrix | undefined;
   /** Where a candidate's model is written. */
   readonly pathOf: (slug: string) => string;
 }
@@ -67,13 +67,13 @@ export function chooseControls(options: CandidateOptions): Candidate[] {
 }
 
 /** What today's llama-quantize makes of each recipe: a file of its own size, beside the plan's. */
-function publishedControls({ plan, planOptions, recipes = [], imatrix, pathOf }: CandidateOptions): Candidate[] {
+function publishedControls({ planOptions, recipes = [], imatrix, pathOf }: CandidateOptions): Candidate[] {
   const { analysis, sensitivity } = planOptions;
   return recipes.map((recipe, index): Candidate => {
     const text = `the recipe ${recipe.name}`;
     const published = planFromRecipe({ analysis, sensitivity, recipe, text });
     const slug = `published-${index + 1}`;
-    const spec = planSpec(published, plan.source.path, pathOf(slug), imatrix);
+    const spec = planSpec(published, pathOf(slug), imatrix);
     return { label: recipe.name, kind: "published", slug, spec };
   });
 }
@@ -88,11 +88,11 @@ export function presetCandidate(
   return { label: preset, kind: "preset", slug, spec: presetSpec(plan, preset, pathOf(slug), imatrix) };
 }
 
-function solvedControls({ plan, planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
+function solvedControls({ planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
   const { analysis, sensitivity } = planOptions;
   const solved = (label: string, kind: RowKind, slug: string, control: Sensitivity): Candidate => {
     const controlPlan = makePlan({ ...planOptions, sensitivity: control });
-    return { label, kind, slug, spec: planSpec(controlPlan, plan.source.path, pathOf(slug), imatrix) };
+    return { label, kind, slug, spec: planSpec(controlPlan, pathOf(slug), imatrix) };
   };
   return [
     ...(isUniform(analysis, sensitivity)

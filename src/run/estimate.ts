@@ -1,8 +1,10 @@
 /** How long a run will take, from one timed batch and the speed of ggml's quantizers. Rough: said to be so. Pure. */
-import type { RunOptions } from "./run-options.ts";
+import type { Bench } from "../bench.ts";
+import type { CompleteRunRequest } from "./run-request.ts";
 
 export interface EstimateInput
-  extends Pick<RunOptions, "threads" | "chunks" | "text" | "baselines" | "sweep" | "target"> {
+  extends Pick<CompleteRunRequest, "chunks" | "text" | "baselines" | "sweep" | "target">,
+    Pick<Bench, "threads"> {
   /** Weights of each tensor that is quantized. */
   readonly weights: readonly number[];
   readonly context: number;

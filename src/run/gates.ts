@@ -1,5 +1,6 @@
 /** Quality gates of `--require`: "kld<=0.05" on the plan's row; a missed one makes the run exit with 3. */
 import { UsageError } from "../errors.ts";
+import { present } from "../present.ts";
 import type { GateResult, RunRow } from "./run-document.ts";
 
 type Compare = (value: number, limit: number) => boolean;
@@ -52,6 +53,6 @@ export function checkGates(gates: readonly Gate[], row: RunRow): GateResult[] {
   return gates.map(({ text, measure, operator, limit }) => {
     const value = MEASURES[measure]?.(row);
     const met = value !== undefined && (OPERATORS[operator] as Compare)(value, limit);
-    return { gate: text, ...(value === undefined ? {} : { value }), met };
+    return { gate: text, ...present({ value }), met };
   });
 }

@@ -1,17 +1,17 @@
 /** Plans at several budgets, and presets beside them, quantized and evaluated on the chunks of the run. */
-import { rm } from "node:fs/promises";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
-import { type EvaluationSession, openSession } from "../evaluate/session.ts";
+import { scoreFile } from "../evaluate/score-file.ts";
+import type { EvaluationSession } from "../evaluate/session.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Candidate } from "./candidates.ts";
-import { quantizeCandidate, sessionOptions } from "./evaluate-candidates.ts";
+import { openRunSession } from "./evaluate-candidates.ts";
+import type { OpenRun } from "./open-run.ts";
 import type { Run, SweepPoint } from "./run-document.ts";
-import type { RunOptions } from "./run-options.ts";
 import { addRow, referenceRow, rowOf } from "./run-rows.ts";
-import { type RunDirectory, saveRun } from "./run-state.ts";
+import { saveRun } from "./run-state.ts";
 
-export interface PointBench {
+export interface PointMeasures {
   /** The state so far; saved. */
   readonly state: Run;
   /** Measure a plan, unless a former run did. Its plan is kept under plans/, its model is not. */
@@ -21,20 +21,26 @@ export interface PointBench {
   close(): Promise<void>;
 }
 
-export function openPointBench(options: RunOptions, directory: RunDirectory, begun: Run): PointBench {
+export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
+  const { request, source, directory, bench } = run;
   let state = begun;
-  let session: EvaluationSession | undefined;
-  const evaluate = async (candidate: Candidate, plan: Plan) => {
+  let opened: EvaluationSession | undefined;
+  const evaluate = (candidate: Candidate, plan: Plan) => {
     const { label, slug, spec } = candidate;
-    await quantizeCandidate(options, candidate);
-    session ??= await openSession(sessionOptions(options, directory, state, spec.output));
-    options.onStage?.(`evaluating ${label}`);
-    const evaluation = await session.evaluateModel(spec.output);
-    const document = assembleEvaluation(options, session, [evaluation]);
-    await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-    const row = rowOf(candidate, { evaluation }, plan);
-    if (!options.keepModels) await rm(spec.output, { force: true });
-    return { row, session };
+    const { keepModels, allowRequantize } = request;
+    return scoreFile(
+      source.model,
+      { spec, label, keep: keepModels, allowRequantize },
+      async (model) => {
+        opened ??= await openRunSession(run, state, model);
+        bench.progress.note(`evaluating ${label}`);
+        const evaluation = await opened.evaluateModel(model);
+        const document = assembleEvaluation(opened, [evaluation], bench);
+        await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
+        return { row: rowOf(candidate, { evaluation }, plan), session: opened };
+      },
+      bench,
+    );
   };
   return {
     get state() {
@@ -60,7 +66,7 @@ export function openPointBench(options: RunOptions, directory: RunDirectory, beg
       await saveRun(directory, state);
     },
     async close() {
-      await session?.close();
+      await opened?.close();
     },
   };
 }

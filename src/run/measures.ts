@@ -1,9 +1,9 @@
 /** What the models of a run are judged by: a text, the ranking of documents, or both. */
-import type { EngineInfo } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { Model } from "../gguf/model.ts";
 import { describeReranker, hasRankHead, isReranker } from "../rerank/reranker.ts";
-import type { RunOptions } from "./run-options.ts";
+import type { RunRequest } from "./run-request.ts";
 
 export interface Measures {
   /** Perplexity and KL divergence. */
@@ -14,21 +14,21 @@ export interface Measures {
   readonly warnings?: readonly string[];
 }
 
-type Request = Pick<RunOptions, "sweep" | "target" | "text" | "chunks" | "rerankSet">;
+type Request = Pick<RunRequest, "sweep" | "target" | "text" | "chunks" | "rerankSet">;
 
 /**
  * A model with a rank head is judged by its ranking alone: its next token, where it still has one, is not what it is for.
  * A causal reranker is judged by both, as is any model where a set of documents is given. Throws FormatError for a
  * reranker that can't rank, UsageError for what needs a text.
  */
-export function chooseMeasures(model: Model, info: EngineInfo, options: Request): Measures {
+export function chooseMeasures(model: Model, engine: Engine, options: Request): Measures {
   const { sweep, target, rerankSet } = options;
   if (!isReranker(model) && rerankSet === undefined) return { text: true, rerank: false };
   const text = !hasRankHead(model);
   const byKld = target !== undefined || (sweep ?? []).length > 0;
-  if (rerankSet !== undefined) requireRanking(byKld, info);
+  if (rerankSet !== undefined) requireRanking(byKld, engine);
   // The programs score no documents, and points of a sweep have a KL divergence only: it is what a causal reranker has too.
-  if (text && (byKld || info.kind === "programs")) return { text: true, rerank: false };
+  if (text && (byKld || engine.programs !== undefined)) return { text: true, rerank: false };
   describeReranker(model);
   if (byKld) {
     throw new UsageError(
@@ -41,13 +41,13 @@ export function chooseMeasures(model: Model, info: EngineInfo, options: Request)
   return { text, rerank: true, warnings: [warning] };
 }
 
-function requireRanking(byKld: boolean, { kind }: EngineInfo): void {
+function requireRanking(byKld: boolean, { programs }: Engine): void {
   if (byKld) {
     throw new UsageError(
       "--rerank: a sweep or a quality to reach is measured by KL divergence; give a budget, or leave --rerank out",
     );
   }
-  if (kind === "programs") {
+  if (programs !== undefined) {
     throw new UsageError("--rerank: llama.cpp's programs score no documents; leave --llama-dir or --rerank out");
   }
 }

@@ -2,14 +2,15 @@
  * The text of a run, the time it will take and whether its model can score documents, before any work: the sessions that
  * score open only after hours of analysis and quantizing.
  */
-import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import type { Bench } from "../bench.ts";
+import { plainTokens, timeChunk } from "../evaluate/clock.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
+import { loadModel } from "../evaluate/load-model.ts";
 import { readText } from "../evaluate/text.ts";
-import { openLocalModel } from "../gguf/open.ts";
 import { openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { describeReranker } from "../rerank/reranker.ts";
 import { describeEstimate, estimateRun } from "./estimate.ts";
-import type { RunOptions } from "./run-options.ts";
+import type { OpenRun } from "./open-run.ts";
 import type { RunSource } from "./run-source.ts";
 
 /**
@@ -17,47 +18,25 @@ import type { RunSource } from "./run-source.ts";
  * text of fewer than two contexts, FormatError for one that is not UTF-8. The programs engine can't be asked; its
  * llama-perplexity refuses a short text by itself. Throws FormatError for a causal reranker without a token "yes" or "no".
  */
-export async function prepareText(options: RunOptions, source: RunSource): Promise<void> {
-  const { engine, model, text, threads, signal } = options;
-  if (source.measures.rerank) await checkScorer(options);
-  if (engine.info.kind === "programs" || !source.measures.text) return;
-  const context = chooseContext(options.context, source.contextTrain);
-  const loaded = await engine.load({
-    model,
-    context,
-    threads,
-    gpuLayers: options.gpuLayers,
-    ...(signal === undefined ? {} : { signal }),
-  });
+export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
+  const { model, measures } = source;
+  if (measures.rerank) await checkScorer(source, bench);
+  if (bench.engine.programs !== undefined || !measures.text) return;
+  const context = chooseContext(request.context, model.facts.contextTrain);
+  const loaded = await loadModel(model.path, { context }, bench);
   try {
-    if (text !== undefined) await readText(loaded, text, context, options.chunks);
-    const chunkMs = await timeChunk(loaded, context);
-    const besides = options.refine === undefined ? "" : "; probes besides";
-    options.onStage?.(`${describeEstimate(estimateRun({ ...options, ...source, context, chunkMs }))}${besides}`);
+    if (request.text !== undefined) await readText(loaded, request.text, context, request.chunks);
+    const chunkMs = await timeChunk(loaded, plainTokens(loaded, context));
+    const { threads } = bench;
+    const besides = request.refine === "none" ? "" : "; probes besides";
+    const estimate = estimateRun({ ...request, weights: source.weights, threads, context, chunkMs });
+    bench.progress.note(`${describeEstimate(estimate)}${besides}`);
   } finally {
     await loaded.close();
   }
 }
 
-async function checkScorer({ engine, model, threads, gpuLayers, signal }: RunOptions): Promise<void> {
-  const file = await openLocalModel(model);
-  await file.close();
-  const reranker = describeReranker(file.model);
-  const scorer = await openRerankScorer({
-    engine,
-    reranker,
-    threads,
-    gpuLayers,
-    ...(signal === undefined ? {} : { signal }),
-  });
+async function checkScorer({ model }: RunSource, bench: Bench): Promise<void> {
+  const scorer = await openRerankScorer(describeReranker(model.model), {}, bench);
   await scorer.close();
-}
-
-/** Milliseconds for a chunk, from one batch of a token that every vocabulary has. */
-async function timeChunk(loaded: LoadedModel, context: number): Promise<number> {
-  const chunks = loaded.chunksPerBatch;
-  const tokens: EvaluationTokens = { context, chunks, ids: new Int32Array(chunks * context) };
-  const started = performance.now();
-  await loaded.score({ tokens, first: 0, count: chunks });
-  return (performance.now() - started) / chunks;
 }

@@ -9,18 +9,17 @@ import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { aboutSeconds } from "../evaluate/text.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
-import { openProbeBench, type ProbeBench } from "../probes/probe-bench.ts";
+import { present } from "../present.ts";
 import { type Probed, probeableTensors, probeModel } from "../probes/probe-model.ts";
+import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../probes/probe-site.ts";
 import { openProbeStore, probeKey } from "../probes/probe-store.ts";
 import { readProbeText } from "../probes/probe-text.ts";
 import { probesDocument } from "../probes/probes-document.ts";
 import { timeProbes } from "../probes/time-probes.ts";
 import { type Tried, tryPlans } from "../probes/try-plans.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
+import type { OpenRun } from "./open-run.ts";
 import type { Refinement } from "./run-document.ts";
-import type { RunOptions } from "./run-options.ts";
-import type { RunSource } from "./run-source.ts";
-import type { RunDirectory } from "./run-state.ts";
 import { TIE_STANDARD_ERRORS } from "./verdict.ts";
 
 export interface Refined {
@@ -29,123 +28,86 @@ export interface Refined {
   readonly sensitivity: Sensitivity;
 }
 
-/** Probes that say something of every class, and of the classes that weigh most along the depth. */
-export const DEFAULT_PROBES = 40;
-
 /** Refine a plan. Undefined, with a note, where the time there is allows no useful number of probes. */
-export async function refinePlan(
-  options: RunOptions,
-  directory: RunDirectory,
-  source: RunSource,
-  planOptions: PlanOptions,
-): Promise<Refined | undefined> {
+export async function refinePlan(run: OpenRun, planOptions: PlanOptions): Promise<Refined | undefined> {
+  const { request, source, directory, bench } = run;
   const { analysis } = planOptions;
-  const context = chooseContext(options.context, source.contextTrain);
-  const count = await affordableProbes(options, planOptions, context);
+  const context = chooseContext(request.context, source.model.facts.contextTrain);
+  const count = await affordableProbes(run, planOptions, context);
   if (count === undefined) return undefined;
   const started = performance.now();
-  const bench = await openBench(options, directory, source, planOptions, context);
+  const site = await openSite(run, planOptions, context);
   try {
-    const key = probeKey(options, bench, source.asked.fingerprint, source.asked.imatrix);
-    const store = await openProbeStore(
-      options.cacheDir === undefined ? directory.measured : join(options.cacheDir, "probes"),
-      key,
-    );
-    const probed = await probeModel({
-      analysis,
-      prior: planOptions.sensitivity,
-      bench,
-      store,
-      count,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      onProgress: (done, total) => options.onProgress?.("probing", done, total),
-    });
+    const key = probeKey(bench, site, source.asked.fingerprint, source.asked.imatrix);
+    const { dir } = bench.cache;
+    const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key);
+    const probed = await probeModel({ analysis, prior: planOptions.sensitivity, site, store, count }, bench);
     await writeFileAside(directory.probes, `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`);
-    const tried = await tryRefined(options, directory, source, planOptions, bench, probed);
+    const tried = await tryRefined(run, planOptions, site, probed);
     const elapsedMs = Math.round(performance.now() - started);
-    return { sensitivity: probed.sensitivity, refinement: describe(planOptions, bench, probed, tried, elapsedMs) };
+    return { sensitivity: probed.sensitivity, refinement: describe(planOptions, site, probed, tried, elapsedMs) };
   } finally {
-    await bench.close();
+    await site.close();
   }
 }
 
 /** How many probes, said together with the time they take before they begin. */
 async function affordableProbes(
-  options: RunOptions,
+  { request: { refine }, source, bench }: OpenRun,
   { analysis, sensitivity }: PlanOptions,
   context: number,
 ): Promise<number | undefined> {
-  const { probes = DEFAULT_PROBES, limitMs } = options.refine ?? {};
+  const { probes, limitMs } = refine === "none" ? { probes: 0, limitMs: undefined } : { limitMs: undefined, ...refine };
   const asked = Math.min(probes, probeableTensors(analysis));
-  const { perProbeMs, besidesMs } = await timeProbes(options, analysis, context);
+  const { perProbeMs, besidesMs } = await timeProbes(source.model, analysis, context, bench);
   const affordable = limitMs === undefined ? asked : Math.min(asked, Math.floor((limitMs - besidesMs) / perProbeMs));
   const classes = new Set(analysis.tensors.filter((tensor) => tensor.eligible).map((tensor) => tensor.class)).size;
+  const whole = aboutSeconds(asked * perProbeMs + besidesMs);
   if (limitMs !== undefined && affordable < Math.min(asked, classes)) {
-    options.onStage?.(
-      `not refining: ${asked} probes would take ${aboutSeconds(asked * perProbeMs + besidesMs)}; sensitivity ${sensitivity.mode} (--refine probes all the same)`,
+    bench.progress.note(
+      `not refining: ${asked} probes would take ${whole}; sensitivity ${sensitivity.mode} (--refine probes all the same)`,
     );
     return undefined;
   }
-  const fewer = affordable < asked ? ` (${asked} would take ${aboutSeconds(asked * perProbeMs + besidesMs)})` : "";
+  const fewer = affordable < asked ? ` (${asked} would take ${whole})` : "";
   const time = aboutSeconds(affordable * perProbeMs + besidesMs);
-  options.onStage?.(`refining with ${affordable} probes${fewer}, ${time}`);
+  bench.progress.note(`refining with ${affordable} probes${fewer}, ${time}`);
   return affordable;
 }
 
-function openBench(
-  options: RunOptions,
-  directory: RunDirectory,
-  { imatrix, asked: { fingerprint } }: RunSource,
+function openSite(
+  { request: { text, allowRequantize }, source: { model, imatrix }, directory, bench }: OpenRun,
   { analysis }: PlanOptions,
   context: number,
-): Promise<ProbeBench> {
-  const { engine, model, threads, gpuLayers, seed, text, cacheDir, signal, onStage, onProgress } = options;
-  return openProbeBench({
-    engine,
-    model,
-    analysis,
-    context,
-    threads,
-    gpuLayers,
-    scratch: directory.scratch,
-    allowRequantize: options.allowRequantize ?? false,
-    ...(imatrix === undefined ? {} : { imatrix }),
-    ...(signal === undefined ? {} : { signal }),
-    ...(onStage === undefined ? {} : { onNote: onStage }),
-    textOf: (loaded) =>
-      readProbeText(loaded, {
-        context,
-        seed,
-        fingerprint,
-        ...(text === undefined ? {} : { text }),
-        ...(cacheDir === undefined ? {} : { cacheDir }),
-        ...(signal === undefined ? {} : { signal }),
-        onProgress: (done, total) => onProgress?.("sampling text to probe on", done, total),
-      }),
-  });
+): Promise<ProbeSite> {
+  const textOf: ProbeSiteRequest["textOf"] = (loaded) => readProbeText(loaded, model, { context, text }, bench);
+  const { scratch } = directory;
+  return openProbeSite(model, { analysis, imatrix, context, scratch, textOf, allowRequantize }, bench);
 }
 
 /** Try both plans; undefined where the probes change no type. The refined model is left where the plan's belongs. */
 async function tryRefined(
-  options: RunOptions,
-  directory: RunDirectory,
-  { imatrix }: RunSource,
+  { request: { allowRequantize }, source: { model, imatrix }, directory, bench }: OpenRun,
   planOptions: PlanOptions,
-  bench: ProbeBench,
+  site: ProbeSite,
   { sensitivity }: Probed,
 ): Promise<Tried | undefined> {
   const unrefined = makePlan(planOptions);
   const refined = makePlan({ ...planOptions, sensitivity });
   if (sameTypes(unrefined, refined)) return undefined;
-  options.onStage?.("trying the refined plan against the unrefined");
+  bench.progress.note("trying the refined plan against the unrefined");
   await makeFolder(directory.scratch);
   const output = join(directory.scratch, "unrefined.gguf");
   const tried = await tryPlans(
-    options,
+    model,
+    {
+      site,
+      unrefined: { plan: unrefined, output },
+      refined: { plan: refined, output: directory.model("plan") },
+      imatrix,
+      allowRequantize,
+    },
     bench,
-    { plan: unrefined, output },
-    { plan: refined, output: directory.model("plan") },
-    imatrix,
   );
   await rm(output, { force: true });
   return tried;
@@ -157,7 +119,7 @@ function sameTypes(a: Plan, b: Plan): boolean {
 
 function describe(
   { sensitivity: prior }: PlanOptions,
-  { kind, text }: ProbeBench,
+  { kind, text }: ProbeSite,
   { measurements }: Probed,
   trial: Tried | undefined,
   elapsedMs: number,
@@ -168,10 +130,10 @@ function describe(
     kind,
     text: text.source,
     context: text.probes.context,
-    ...(text.verdictChunks === undefined ? {} : { verdictChunks: text.verdictChunks }),
+    ...present({ verdictChunks: text.verdictChunks }),
     probes: measurements,
     elapsedMs,
-    ...(trial === undefined ? {} : { trial }),
+    ...present({ trial }),
     accepted,
     outcome: outcomeOf(trial, accepted),
   };

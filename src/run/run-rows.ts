@@ -4,6 +4,7 @@ import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import type { Plan } from "../plan/plan.ts";
 import { lossOfTypes } from "../plan/predict.ts";
+import { present } from "../present.ts";
 import type { RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
 import { checkGates, type Gate } from "./gates.ts";
@@ -25,20 +26,14 @@ export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: 
     fileBytes: evaluation?.fileBytes ?? ranked?.fileBytes ?? 0,
     bpw: evaluation?.bpw ?? ranked?.bpw ?? 0,
     ...rankingOf(ranked),
-    ...(ppl === undefined ? {} : { ppl }),
-    ...(lnPplRatio === undefined ? {} : { lnPplRatio }),
-    ...(kld === undefined ? {} : { kld }),
-    ...(sameTop === undefined ? {} : { sameTop }),
-    ...(sameTopSe === undefined ? {} : { sameTopSe }),
-    ...(predictedLoss === undefined ? {} : { predictedLoss }),
-    ...(perChunk?.kld === undefined ? {} : { kldPerChunk: perChunk.kld }),
+    ...present({ ppl, lnPplRatio, kld, sameTop, sameTopSe, predictedLoss, kldPerChunk: perChunk?.kld }),
   };
 }
 
 function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
   const { fidelity, ndcg10 } = ranked?.rerank ?? {};
   if (fidelity === undefined) return {};
-  return { rerank: { ...fidelity, ...(ndcg10 === undefined ? {} : { ndcg10 }) } };
+  return { rerank: { ...fidelity, ...present({ ndcg10 }) } };
 }
 
 export function referenceRow({ source, tensors }: Plan, session: EvaluationSession | undefined): RunRow {
@@ -48,7 +43,7 @@ export function referenceRow({ source, tensors }: Plan, session: EvaluationSessi
     kind: "reference",
     fileBytes: source.fileBytes,
     bpw: bpw(tensors.map(({ shape, sourceType }) => ({ shape, type: sourceType }))),
-    ...(ppl === undefined ? {} : { ppl }),
+    ...present({ ppl }),
   };
 }
 
@@ -62,7 +57,7 @@ export function addRow(
   const others = state.rows.filter(({ label, kind }) => label !== row.label && kind !== "reference");
   return {
     ...state,
-    ...(session === undefined ? {} : { text: session.text }),
+    ...present({ text: session?.text }),
     rows: [reference, ...others, row],
     warnings: [...new Set([...state.warnings, ...(session?.warnings ?? []), ...(ranking?.warnings ?? [])])],
   };
@@ -79,7 +74,6 @@ export function judgeRun(state: Run, gates: readonly Gate[], complete: boolean):
     ...rest,
     rows,
     gates: plan === undefined ? [] : checkGates(gates, plan),
-    ...(plan?.verdict === undefined ? {} : { verdict: plan.verdict }),
-    ...(credited === undefined ? {} : { creditsSensitivity: credited }),
+    ...present({ verdict: plan?.verdict, creditsSensitivity: credited }),
   };
 }

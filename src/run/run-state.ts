@@ -49,7 +49,7 @@ export function runDirectory(path: string): RunDirectory {
  * The state to go on from, or a fresh one, saved. `force` begins anew, whatever the directory holds. Otherwise throws
  * UsageError where the directory holds a run that was asked something else, FormatError for a damaged state.
  */
-export async function openRun(directory: RunDirectory, asked: RunAsked, force: boolean): Promise<Run> {
+export async function openRunState(directory: RunDirectory, asked: RunAsked, force: boolean): Promise<Run> {
   const found = force ? undefined : await findRun(directory, asked);
   if (found === undefined) await emptyRun(directory, force);
   const state: Run =

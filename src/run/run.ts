@@ -7,105 +7,100 @@ import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
+import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
-import { InterruptedError } from "../errors.ts";
-import { readFacts } from "../gguf/facts.ts";
-import { openLocalModel } from "../gguf/open.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
+import { present, withDefaults } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { parseDensities, sensitivityFromDensities } from "../sensitivity/density-document.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import type { OpenRun } from "./open-run.ts";
 import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
 import { refinePlan } from "./refine.ts";
 import type { Refinement, Run } from "./run-document.ts";
-import type { RunOptions } from "./run-options.ts";
 import { collectOutputs } from "./run-outputs.ts";
+import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-request.ts";
 import { judgeRun } from "./run-rows.ts";
-import { openSource, type RunSource } from "./run-source.ts";
-import { openRun, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
+import { openSource } from "./run-source.ts";
+import { openRunState, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
 import { refreshSweep, settleBudget } from "./sweep.ts";
 
-export type { RunOptions } from "./run-options.ts";
-
 /** Run the loop. What comes back is what state.json holds; missed gates are in `gates`, not thrown. */
-export async function run(options: RunOptions): Promise<Run> {
-  const directory = runDirectory(options.out);
-  const source = await openSource(options);
-  const begun = await openRun(directory, source.asked, options.force ?? false);
+export async function run(model: string, request: RunRequest, bench: Bench): Promise<Run> {
+  const asked: CompleteRunRequest = withDefaults(RUN_DEFAULTS, request);
+  const directory = runDirectory(asked.out);
+  const source = await openSource(model, asked, bench);
   try {
-    if (begun.rows.length === 0) await prepareText(options, source);
-    return await runSteps(options, directory, source, begun);
+    const begun = await openRunState(directory, source.asked, asked.force);
+    const open: OpenRun = { request: asked, source, directory, bench };
+    if (begun.rows.length === 0) await prepareText(open);
+    return await runSteps(open, begun);
   } finally {
+    await source.model.close();
     await rm(directory.scratch, { recursive: true, force: true });
   }
 }
 
-async function runSteps(options: RunOptions, directory: RunDirectory, source: RunSource, begun: Run): Promise<Run> {
-  const { imatrix } = source;
-  const analysis = await analysisOf(options, directory, source);
-  if (options.signal?.aborted) throw new InterruptedError();
+async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
+  const { request, source, directory, bench } = open;
+  const { imatrix, model } = source;
+  const analysis = await analysisOf(open);
+  bench.signal.throwIfAborted();
+  const { budget, mode, constraints, guards } = request;
   const unrefined: PlanOptions = {
     analysis,
-    sensitivity: options.sensitivity.of(analysis),
-    budget: options.budget,
-    mode: options.mode ?? "tensor",
-    constraints: options.constraints ?? [],
-    guards: options.guards ?? {},
+    sensitivity: request.sensitivity.of(analysis),
+    budget,
+    mode,
+    constraints,
+    guards,
     createdAt: begun.createdAt,
   };
-  const { planOptions, refinement } = await refineOptions(options, directory, source, begun, unrefined);
-  const refined = { ...begun, ...(refinement === undefined ? {} : { refinement }) };
+  const { planOptions, refinement } = await refineOptions(open, begun, unrefined);
+  const refined = { ...begun, ...present({ refinement }) };
   await saveRun(directory, refined);
-  const settled = await settleBudget(options, directory, refined, planOptions, imatrix);
+  const settled = await settleBudget(open, refined, planOptions);
   const plan = makePlan({ ...planOptions, budget: settled.budget });
-  if (begun.finishedAt === undefined) options.onStage?.(describePlan(plan));
+  if (begun.finishedAt === undefined) bench.progress.note(describePlan(plan));
   await writePlan(directory, plan);
   const planned: Candidate = {
     label: "plan",
     kind: "plan",
     slug: "plan",
-    spec: planSpec(plan, options.model, directory.model("plan"), imatrix),
+    spec: planSpec(plan, directory.model("plan"), imatrix),
   };
   const controls = chooseControls({
     plan,
     planOptions: { ...planOptions, budget: settled.budget },
-    baselines: options.baselines,
+    baselines: request.baselines,
     recipes: await matchingRecipes(analysis),
     pathOf: directory.model,
-    ...(imatrix === undefined ? {} : { imatrix }),
+    imatrix,
   });
   const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
-  const state = await evaluateCandidates(
-    options,
-    directory,
-    { ...settled.state, warnings },
-    [planned, ...controls],
-    plan,
-    source.measures,
-  );
+  const state = await evaluateCandidates(open, { ...settled.state, warnings }, [planned, ...controls], plan);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
-  const outputs = await collectOutputs({ path: options.model, arch: plan.facts.arch }, directory);
-  const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, options.gates, true));
+  const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory);
+  const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
   await saveRun(directory, finished);
   return finished;
 }
 
 /** What the plan is made from: with the sensitivity that probes gave, where they are asked for and it is better. */
 async function refineOptions(
-  options: RunOptions,
-  directory: RunDirectory,
-  source: RunSource,
+  open: OpenRun,
   begun: Run,
   unrefined: PlanOptions,
 ): Promise<{ planOptions: PlanOptions; refinement?: Refinement }> {
+  const { request, source, directory, bench } = open;
   // what was measured without probes is gone on with without them, though there were time for them now
   const unrefinedBefore = begun.refinement === undefined && (begun.rows.length > 0 || begun.sweep !== undefined);
-  if (options.refine === undefined || !source.measures.text || unrefinedBefore) return { planOptions: unrefined };
+  if (request.refine === "none" || !source.measures.text || unrefinedBefore) return { planOptions: unrefined };
   const { refinement } = begun;
   if (refinement !== undefined) {
     if (!refinement.accepted) return { planOptions: unrefined, refinement };
@@ -113,9 +108,9 @@ async function refineOptions(
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
     return { planOptions: { ...unrefined, sensitivity }, refinement };
   }
-  const refined = await refinePlan(options, directory, source, unrefined);
+  const refined = await refinePlan(open, unrefined);
   if (refined === undefined) return { planOptions: unrefined };
-  options.onStage?.(refined.refinement.outcome);
+  bench.progress.note(refined.refinement.outcome);
   const { accepted } = refined.refinement;
   return {
     planOptions: accepted ? { ...unrefined, sensitivity: refined.sensitivity } : unrefined,
@@ -124,37 +119,19 @@ async function refineOptions(
 }
 
 /** The analysis of the directory, or a new one; it says where the model lies now. */
-async function analysisOf(options: RunOptions, directory: RunDirectory, source: RunSource): Promise<Analysis> {
+async function analysisOf({ request, source, directory, bench }: OpenRun): Promise<Analysis> {
+  const { model, imatrix } = source;
   const { analysis: path } = directory;
-  if (!(await fileExists(path))) return analyzeSource(options, path, source);
-  const analysis = readAnalysis(await readFile(path, "utf8"), path);
-  return { ...analysis, model: { ...analysis.model, ...source.lies } };
-}
-
-async function analyzeSource(options: RunOptions, path: string, { imatrix }: RunSource): Promise<Analysis> {
-  const stage = "analyzing";
-  options.onStage?.(stage);
-  const file = await openLocalModel(options.model);
-  try {
-    const analysis = await analyzeCached(file, readFacts(file.model), {
-      engine: options.engine,
-      backend: options.backend,
-      seed: options.seed,
-      threads: options.threads,
-      exactMetrics: options.exactMetrics ?? false,
-      exactDistortion: options.exactDistortion ?? false,
-      onNote: (text) => options.onStage?.(text),
-      ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
-      ...(options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir }),
-      ...(imatrix === undefined ? {} : { imatrix }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-      onProgress: (done, total) => options.onProgress?.(stage, done, total),
-    });
-    await writeFileAside(path, `${JSON.stringify(analysis)}\n`);
-    return analysis;
-  } finally {
-    await file.close();
+  if (await fileExists(path)) {
+    const analysis = readAnalysis(await readFile(path, "utf8"), path);
+    const shards = model.model.shards.map((shard) => shard.path);
+    return { ...analysis, model: { ...analysis.model, path: model.path, shards } };
   }
+  bench.progress.note("analyzing");
+  const { exactMetrics, exactDistortion } = request;
+  const analysis = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  await writeFileAside(path, `${JSON.stringify(analysis)}\n`);
+  return analysis;
 }
 
 /** What was chosen, for whom the command left it open. */

@@ -1,4 +1,5 @@
 /** The search for the smallest file of a quality: plans are made and measured until quality-target.ts is content. */
+import type { Progress } from "../bench.ts";
 import { InfeasibleError } from "../errors.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -20,7 +21,7 @@ export async function searchTarget(
   target: QualityTarget,
   options: PlanOptions,
   measure: (plan: Plan) => Promise<SweepPoint>,
-  onStage: ((stage: string) => void) | undefined,
+  progress: Progress,
 ): Promise<Found> {
   const range = bytesRange(options);
   const tried = new Map<number, TargetPoint>();
@@ -29,7 +30,7 @@ export async function searchTarget(
     const point = targetPoint(target, await measure(plan));
     if (point === undefined) throw new InfeasibleError(`no ${target.measure} was measured; nothing can be searched`);
     tried.set(plan.predicted.fileBytes, point);
-    onStage?.(`${describe(target, point)} at ${point.fileBytes.toLocaleString("en-US")} bytes`);
+    progress.note(`${describe(target, point)} at ${point.fileBytes.toLocaleString("en-US")} bytes`);
     const loss = nextLoss(target, [...tried.values()]);
     plan = loss === undefined ? undefined : planOfLoss(loss, options, range);
   }

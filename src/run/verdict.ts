@@ -6,6 +6,7 @@
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
 import { pairedDifference } from "../evaluate/statistics.ts";
+import { present } from "../present.ts";
 import { type RowKind, type RunRow, SAME_SIZE } from "./run-document.ts";
 
 /** Design decision 9. */
@@ -69,8 +70,7 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
     return {
       ...row,
       verdict: WORDS[outcome(plan, row, chunks)],
-      ...(difference === undefined ? {} : { kldMinusPlan: difference }),
-      ...(ranking === undefined ? {} : { rerankMinusPlan: ranking }),
+      ...present({ kldMinusPlan: difference, rerankMinusPlan: ranking }),
     };
   });
 }

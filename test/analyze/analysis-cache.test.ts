@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
-import { analyzeCached, type CachedAnalyzeOptions } from "../../src/analyze/analysis-cache.ts";
-import { analyze } from "../../src/analyze/analyze.ts";
-import { InterruptedError } from "../../src/errors.ts";
+import { analyzeCached } from "../../src/analyze/analysis-cache.ts";
+import { type AnalyzeRequest, analyze } from "../../src/analyze/analyze.ts";
+import type { Bench, Progress } from "../../src/bench.ts";
+import type { Engine } from "../../src/engine/engine.ts";
 import { referenceBackend } from "../../src/kernels/reference.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
-import { blockEngine, f32Tensor, facts, memoryModel } from "./model-in-memory.ts";
+import { testBench } from "../bench.ts";
+import { blockEngine, f32Tensor, memoryModel } from "./model-in-memory.ts";
 
 const backend = referenceBackend();
 const normal = createNormal(createRandom(3));
@@ -26,12 +28,22 @@ beforeEach(async () => {
 });
 afterEach(() => rm(cacheDir, { recursive: true }));
 
-function run(options: Partial<CachedAnalyzeOptions> = {}, revision: string | undefined = "1"): Promise<Analysis> {
-  const engine = blockEngine(async () => void jobs++);
-  const file = { ...memoryModel(TENSORS), ...(revision === undefined ? {} : { revision }) };
-  const onNote = (text: string) => void notes.push(text);
-  return analyzeCached(file, facts, { engine, backend, seed: 1, threads: 1, cacheDir, onNote, ...options });
+interface Options extends AnalyzeRequest, Partial<Pick<Bench, "seed" | "signal">> {
+  readonly cacheDir?: string;
+  readonly onSteps?: (done: number) => void;
 }
+
+function run(options: Options = {}, revision: string | undefined = "1"): Promise<Analysis> {
+  const { seed = 1, signal, cacheDir: dir = cacheDir, onSteps, ...request } = options;
+  const engine = blockEngine(async () => void jobs++);
+  const progress: Progress = { note: (text) => void notes.push(text), steps: (_, done) => onSteps?.(done) };
+  const cache = { dir, logitsLimitBytes: 0 };
+  const bench = benchOf(engine, { seed, progress, cache, ...(signal && { signal }) });
+  return analyzeCached({ ...memoryModel(TENSORS), revision }, request, bench);
+}
+
+const benchOf = (engine: Engine, overrides: Partial<Bench> = {}) =>
+  testBench(engine, { backend: async () => backend, seed: 1, ...overrides });
 
 /** Paths of what the cache holds. */
 async function entries(): Promise<string[]> {
@@ -42,8 +54,8 @@ async function entries(): Promise<string[]> {
 /** Interrupt an analysis once some tensors are measured. */
 async function interrupted(after: number): Promise<void> {
   const stop = new AbortController();
-  const onProgress = (done: number) => void (done === after && stop.abort());
-  await expect(run({ signal: stop.signal, onProgress })).rejects.toThrow(InterruptedError);
+  const onSteps = (done: number) => void (done === after && stop.abort());
+  await expect(run({ signal: stop.signal, onSteps })).rejects.toMatchObject({ name: "AbortError" });
 }
 
 const values = ({ tensors, classes, sampling }: Analysis) => ({ tensors, classes, bytesRead: sampling.bytesRead });
@@ -72,14 +84,9 @@ test.each([
 });
 
 test("nothing is kept without a folder, nor where contents can't be told apart", async () => {
-  const engine = blockEngine();
-  await analyzeCached({ ...memoryModel(TENSORS), revision: "1" }, facts, {
-    engine,
-    backend,
-    seed: 1,
-    threads: 1,
-  });
-  await analyzeCached(memoryModel(TENSORS), facts, { engine, backend, seed: 1, threads: 1, cacheDir });
+  const keeping = benchOf(blockEngine(), { cache: { dir: cacheDir, logitsLimitBytes: 0 } });
+  await analyzeCached({ ...memoryModel(TENSORS), revision: "1" }, {}, benchOf(blockEngine()));
+  await analyzeCached(memoryModel(TENSORS), {}, keeping);
   expect(await readdir(cacheDir)).toEqual([]);
 });
 
@@ -93,12 +100,7 @@ test("an interrupted analysis goes on where it was and ends the same", async () 
   const resumed = await run();
   expect(notes).toEqual([expect.stringContaining(`after ${length} tensors`)]);
   const all = jobs;
-  const whole = await analyze(memoryModel(TENSORS), facts, {
-    engine: blockEngine(async () => void jobs++),
-    backend,
-    seed: 1,
-    threads: 1,
-  });
+  const whole = await analyze(memoryModel(TENSORS), {}, benchOf(blockEngine(async () => void jobs++)));
   expect(values(resumed)).toEqual(values(whole));
   expect(all).toBeLessThan(jobs - all);
   expect(await entries()).toEqual([expect.not.stringMatching(/journal/)]);

@@ -1,20 +1,32 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import { readAnalysis } from "../../src/analyze/analysis-document.ts";
-import { type AnalyzeOptions, analyze } from "../../src/analyze/analyze.ts";
-import { FormatError, InterruptedError } from "../../src/errors.ts";
+import { type AnalyzeRequest, analyze } from "../../src/analyze/analyze.ts";
+import type { Bench, Progress } from "../../src/bench.ts";
+import { FormatError } from "../../src/errors.ts";
 import { referenceBackend } from "../../src/kernels/reference.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
+import { testBench } from "../bench.ts";
 import { blockEngine, f32Tensor, facts, type MemoryTensor, memoryModel } from "./model-in-memory.ts";
 
 const backend = referenceBackend();
 
-const run = (
+interface Options
+  extends AnalyzeRequest,
+    Partial<Pick<Bench, "engine" | "threads" | "seed" | "memoryBytes" | "signal">> {
+  readonly onSteps?: (done: number, total: number) => void;
+}
+
+function run(
   tensors: readonly MemoryTensor[],
-  options: Partial<AnalyzeOptions> = {},
+  { engine = blockEngine(), threads = 2, seed = 1, memoryBytes, signal, onSteps, ...request }: Options = {},
   reads: number[] = [],
-): Promise<Analysis> =>
-  analyze(memoryModel(tensors, reads), facts, { engine: blockEngine(), backend, seed: 1, threads: 2, ...options });
+): Promise<Analysis> {
+  const progress: Progress = { note: () => undefined, steps: (_, done, total) => onSteps?.(done, total) };
+  const bench = testBench(engine, { backend: async () => backend, threads, seed, progress });
+  const limits = { ...(memoryBytes && { memoryBytes }), ...(signal && { signal }) };
+  return analyze(memoryModel(tensors, reads), request, { ...bench, ...limits });
+}
 
 /** Gaussian weights whose scale differs from row to row. */
 function gaussian(name: string, shape: readonly number[], seed: number): MemoryTensor {
@@ -49,11 +61,11 @@ describe("an analysis", () => {
   });
 
   test("takes no more layers than a file has tensors, whatever its block_count says", async () => {
-    const options = { engine: blockEngine(), backend, seed: 1, threads: 2 };
+    const model = memoryModel([gaussian("blk.0.ffn_down.weight", [64, 900], 3)]);
     const damaged = await analyze(
-      memoryModel([gaussian("blk.0.ffn_down.weight", [64, 900], 3)], []),
-      { ...facts, layers: 2 ** 40 },
-      options,
+      { ...model, facts: { ...facts, layers: 2 ** 40 } },
+      {},
+      testBench(blockEngine(), { backend: async () => backend }),
     );
     expect(damaged.tensors[0]?.metrics?.spectralPosition).toBe(0);
   });
@@ -218,7 +230,7 @@ describe("unusual weights", () => {
 describe("progress and abort", () => {
   test("progress counts the tensors that are measured", async () => {
     const calls: [number, number][] = [];
-    await run(TENSORS, { onProgress: (done, total) => calls.push([done, total]) });
+    await run(TENSORS, { onSteps: (done, total) => calls.push([done, total]) });
     expect(calls).toEqual([1, 2, 3, 4, 5].map((done) => [done, 5]));
   });
 
@@ -228,12 +240,14 @@ describe("progress and abort", () => {
       controller.abort();
       return new Promise(() => {});
     });
-    await expect(run(TENSORS, { engine: stuck, signal: controller.signal })).rejects.toThrow(InterruptedError);
+    await expect(run(TENSORS, { engine: stuck, signal: controller.signal })).rejects.toMatchObject({
+      name: "AbortError",
+    });
   });
 
   test("an aborted signal reads nothing", async () => {
     const reads: number[] = [];
-    await expect(run(TENSORS, { signal: AbortSignal.abort() }, reads)).rejects.toThrow(InterruptedError);
+    await expect(run(TENSORS, { signal: AbortSignal.abort() }, reads)).rejects.toMatchObject({ name: "AbortError" });
     expect(reads).toEqual([]);
   });
 

@@ -5,7 +5,7 @@ import { createRowReader } from "../../src/analyze/row-reader.ts";
 import { bandsNeeded } from "../../src/analyze/sample-size.ts";
 import { orderBands, rowLayout } from "../../src/analyze/sampling.ts";
 import { createWorkQueue } from "../../src/analyze/work-queue.ts";
-import type { Engine } from "../../src/engine/engine.ts";
+import type { Library } from "../../src/engine/engine.ts";
 import { rowBytes, type TensorType } from "../../src/ggml/tensor-types.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
 import { f32Tensor, memoryModel } from "./model-in-memory.ts";
@@ -19,7 +19,7 @@ const COLUMNS = 256;
 function paperEngine(
   d: Readonly<Record<string, number>>,
   spread: number,
-): Pick<Engine, "roundTrip"> & { rows: Map<TensorType, number> } {
+): Pick<Library, "roundTrip"> & { rows: Map<TensorType, number> } {
   const rows = new Map<TensorType, number>();
   return {
     rows,
@@ -50,11 +50,11 @@ const file = memoryModel([f32Tensor("blk.0.ffn_up.weight", [COLUMNS, ROWS], () =
 const tensor = file.model.tensors[0] as (typeof file.model.tensors)[0];
 
 async function measure(
-  engine: Pick<Engine, "roundTrip">,
+  engine: Pick<Library, "roundTrip">,
   { seed = 1, exact = false, types = TYPES }: { seed?: number; exact?: boolean; types?: readonly TensorType[] } = {},
 ): Promise<Partial<Record<TensorType, DistortionEstimate>>> {
   const { distortion } = await measureDistortion({
-    engine,
+    library: engine,
     queue: createWorkQueue(1),
     path: "memory.gguf",
     reader: createRowReader(file, tensor),
@@ -120,7 +120,7 @@ test("a band is read once for all types that want it", async () => {
   const again = memoryModel([f32Tensor("blk.0.ffn_up.weight", [COLUMNS, ROWS], () => normal())], reads);
   const reader = createRowReader(again, tensor);
   await measureDistortion({
-    engine: paperEngine({ ...TYPICAL, IQ4_NL: 6e-3 }, 0),
+    library: paperEngine({ ...TYPICAL, IQ4_NL: 6e-3 }, 0),
     queue: createWorkQueue(1),
     path: "memory.gguf",
     reader,

@@ -1,8 +1,9 @@
 /** Models without files, and an engine whose round trip is a real but simple block quantizer. */
 import type { Engine, RoundTripJob, RoundTripResult } from "../../src/engine/engine.ts";
+import { bpw } from "../../src/ggml/file-bytes.ts";
 import type { ModelFacts } from "../../src/ggml/model-facts.ts";
 import { rowBytes, TENSOR_TYPES, type TensorType, tensorBytes } from "../../src/ggml/tensor-types.ts";
-import type { ModelFile, TensorInfo } from "../../src/gguf/model.ts";
+import type { OpenModel, TensorInfo } from "../../src/gguf/model.ts";
 import { decodeRows } from "../../src/kernels/decode.ts";
 
 export interface MemoryTensor {
@@ -33,7 +34,7 @@ export function f32Tensor(name: string, shape: readonly number[], weight: (index
 }
 
 /** Open a model whose data is in memory; `reads` collects the bytes of each read. */
-export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = []): ModelFile {
+export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = []): OpenModel {
   const data = new Map(tensors.map((tensor) => [tensor.name, tensor.data]));
   const infos: TensorInfo[] = tensors.map(({ name, shape, type = "F32" }) => ({
     name,
@@ -44,10 +45,16 @@ export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = 
     shard: 0,
     offset: 0,
   }));
+  const fileBytes = 1000 + infos.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
+    path: "memory.gguf",
+    facts,
+    fileBytes,
+    bpw: bpw(infos),
+    fingerprint: async () => "00",
     model: {
       path: "memory.gguf",
-      shards: [{ path: "memory.gguf", fileBytes: 1000 + infos.reduce((sum, { bytes }) => sum + bytes, 0) }],
+      shards: [{ path: "memory.gguf", fileBytes }],
       ggufVersion: 3,
       arch: "llama",
       metadata: new Map(),
@@ -65,14 +72,20 @@ export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = 
 }
 
 /** An engine that rounds blocks to the bits of a type (F16 to 11 bits), after `delay` of a job. */
-export function blockEngine(
-  delay: (job: RoundTripJob) => Promise<void> = async () => {},
-): Pick<Engine, "info" | "roundTrip"> {
+export function blockEngine(delay: (job: RoundTripJob) => Promise<void> = async () => {}): Engine {
+  const refuse = () => Promise.reject(new Error("not part of this test"));
   return {
     info: { kind: "embedded", version: "test", origin: "test", devices: [] },
-    async roundTrip(job) {
-      await delay(job);
-      return roundTrip(job);
+    quantize: refuse,
+    close: () => Promise.resolve(),
+    library: {
+      rewrite: refuse,
+      load: refuse,
+      loadRanker: refuse,
+      async roundTrip(job) {
+        await delay(job);
+        return roundTrip(job);
+      },
     },
   };
 }

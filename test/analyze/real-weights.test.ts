@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { estimateRatio } from "../../src/analyze/ratio-estimate.ts";
 import { orderBands, rowLayout } from "../../src/analyze/sampling.ts";
-import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, RoundTripResult } from "../../src/engine/engine.ts";
 import type { TensorType } from "../../src/ggml/tensor-types.ts";
 import { openModel } from "../../src/gguf/open.ts";
@@ -11,7 +11,7 @@ import { openModel } from "../../src/gguf/open.ts";
 const DESIGN = { bandRows: 4, strata: 4, firstBands: 4 };
 const TYPES: readonly TensorType[] = ["Q3_K", "Q4_K", "Q6_K", "Q8_0"];
 
-let engine: Engine;
+let engine: EmbeddedEngine;
 beforeAll(async () => {
   engine = await openEmbeddedEngine({ threads: 2 });
 });
@@ -38,7 +38,7 @@ test("of the bundled model's distortions 60 to 76 in 100 lie within 1 SE of the 
   for (const tensor of file.model.tensors) {
     const [rowElements = 1, rows = 1] = tensor.shape;
     if (rows < 100) continue;
-    const result = await engine.roundTrip({
+    const result = await engine.library.roundTrip({
       sourceType: tensor.type,
       rowElements,
       data: await file.read(tensor, 0, tensor.bytes),

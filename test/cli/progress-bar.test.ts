@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { nextCommand } from "../../src/cli/next-command.ts";
-import { defaultAnalysisPath, recipePrefix } from "../../src/cli/output-names.ts";
 import { formatDuration, renderProgress } from "../../src/cli/progress-bar.ts";
+import { defaultAnalysisPath, recipePrefix } from "../../src/verbs/output-names.ts";
 
 it("shows share, count, rate and time left", () => {
   expect(renderProgress("analyze", 6, 24, 3, "blk.0.attn_q.weight")).toBe(

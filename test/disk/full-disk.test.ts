@@ -7,10 +7,12 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { FileError } from "../../src/errors.ts";
+import { openLocalModel } from "../../src/gguf/open.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import { planSpec } from "../../src/quantize/plan-spec.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { testBench } from "../bench.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
 
@@ -55,8 +57,10 @@ it.skipIf(!mounted)(
         return engine.quantize(job);
       },
     };
-    const spec = planSpec(plan, source, join(disk, "model.gguf"));
-    const error = await quantize(spec, { engine: crowded, threads: 1 }).catch((thrown: unknown) => thrown);
+    const spec = planSpec(plan, join(disk, "model.gguf"));
+    const model = await openLocalModel(source);
+    const error = await quantize(model, spec, {}, testBench(crowded)).catch((thrown: unknown) => thrown);
+    await model.close();
     expect(error).toBeInstanceOf(FileError);
     expect((error as FileError).message).toContain("no space left on the disk");
     expect(readdirSync(disk)).toEqual(["other"]);

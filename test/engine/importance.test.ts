@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, EvaluationTokens, ImportanceSums } from "../../src/engine/engine.ts";
 import { imatrixArguments } from "../../src/engine/imatrix-program.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
@@ -14,7 +14,7 @@ const CONTEXT = 64;
 const EPSILON = 1e-6;
 
 let dir: string;
-let engine: Engine;
+let engine: EmbeddedEngine;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "prism-importance-"));
   engine = await openEmbeddedEngine({ threads: 1 });
@@ -34,7 +34,7 @@ function drawTokens(chunks: number): EvaluationTokens {
 }
 
 async function collect(model: string, tokens: EvaluationTokens) {
-  const loaded = await engine.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
+  const loaded = await engine.library.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
   const done: number[] = [];
   const entries = await loaded.importance({ tokens, onProgress: (chunks) => done.push(chunks) });
   await loaded.close();

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, EvaluationTokens, LoadedModel, TokenScores } from "../../src/engine/engine.ts";
 import { chunkBytes, createLogitsFile, readLogitsFile, scoredTokens } from "../../src/engine/logits-file.ts";
 import { EngineError, FormatError } from "../../src/errors.ts";
@@ -13,7 +13,7 @@ import { BOS_KEY, bertFamily, EOS_KEY, writeSmallModel } from "./small-model.ts"
 
 const BOS = 256;
 let dir: string;
-let engine: Engine;
+let engine: EmbeddedEngine;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "prism-loaded-"));
@@ -26,7 +26,7 @@ afterAll(async () => {
 
 /** One thread: the threads of tiny models spend their time waiting for each other. */
 function load(model: string, context = 64): Promise<LoadedModel> {
-  return engine.load({ model, context, threads: 1, gpuLayers: 0 });
+  return engine.library.load({ model, context, threads: 1, gpuLayers: 0 });
 }
 
 function drawTokens(context: number, chunks: number, seed = 1): EvaluationTokens {
@@ -100,7 +100,7 @@ describe("a loaded model", () => {
   it("samples the same whatever the number of threads", async () => {
     const path = await writeSmallModel(dir, "plain");
     const one = await load(path);
-    const two = await engine.load({ model: path, context: 64, threads: 2, gpuLayers: 0 });
+    const two = await engine.library.load({ model: path, context: 64, threads: 2, gpuLayers: 0 });
     const options = { sequences: 4, length: 8, seed: 1 };
     expect(await one.sample(options)).toEqual(await two.sample(options));
     await one.close();

@@ -11,7 +11,7 @@ import { nativeRoundTrip } from "../../src/engine/child/native-round-trip.ts";
 import { nativeScoreRows } from "../../src/engine/child/native-score-rows.ts";
 import { roundTrip } from "../../src/engine/child/round-trip.ts";
 import { type ScoreTask, scoreRows } from "../../src/engine/child/score-rows.ts";
-import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { RoundTripJob } from "../../src/engine/engine.ts";
 import { findEnginePackage } from "../../src/engine/package.ts";
 import { rowBytes } from "../../src/ggml/tensor-types.ts";
@@ -231,11 +231,11 @@ it("the engine gives the same with and without them", async () => {
   const tokens = { context: 64, chunks: 8, ids: Int32Array.from({ length: 512 }, () => Math.floor(random() * 256)) };
   const run = async () => {
     const engine = await openEmbeddedEngine({ threads: 2 });
-    const model = await engine.load({ model: path, context: 64, threads: 2, gpuLayers: 0 });
+    const model = await engine.library.load({ model: path, context: 64, threads: 2, gpuLayers: 0 });
     const scores = await model.score({ tokens, first: 0, count: 8, reference: { loaded: model } });
     const data = encodeFloats("F16", drawWeights([64, 40], 0.02, 5));
     const job = { sourceType: "F16", rowElements: 64, data, bandRows: 16, types: ["Q8_0"] } as const;
-    const { power, error } = await engine.roundTrip(job);
+    const { power, error } = await engine.library.roundTrip(job);
     await model.close();
     await engine.close();
     return { scores, power, error };

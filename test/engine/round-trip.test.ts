@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, RoundTripJob } from "../../src/engine/engine.ts";
 import { EngineError } from "../../src/errors.ts";
 import { drawWeights, encodeFloats } from "../fixtures/weights.ts";
@@ -8,7 +8,7 @@ const ROW = 512;
 const ROWS = 6;
 const weights = drawWeights([ROW, ROWS], 0.02, 3);
 
-let engine: Engine;
+let engine: EmbeddedEngine;
 beforeAll(async () => {
   engine = await openEmbeddedEngine({ threads: 2 });
 });
@@ -42,7 +42,7 @@ function q8Error(row: Float32Array): number {
 
 describe("a round trip", () => {
   it("of Q8_0 gives the error of its definition, band by band", async () => {
-    const { power, error, nonFinite } = await engine.roundTrip(job());
+    const { power, error, nonFinite } = await engine.library.roundTrip(job());
     expect(nonFinite).toBe(0);
     for (let row = 0; row < ROWS; row++) {
       const values = weights.subarray(row * ROW, (row + 1) * ROW);
@@ -52,8 +52,8 @@ describe("a round trip", () => {
   });
 
   it("sums bands of rows, the last one shorter", async () => {
-    const single = await engine.roundTrip(job());
-    const { power, error } = await engine.roundTrip(job({ bandRows: 4 }));
+    const single = await engine.library.roundTrip(job());
+    const { power, error } = await engine.library.roundTrip(job({ bandRows: 4 }));
     expect(power).toHaveLength(2);
     expect(power[0]).toBeCloseTo(sum(single.power.subarray(0, 4)), 12);
     expect(error.Q8_0?.[1]).toBeCloseTo(sum(single.error.Q8_0?.subarray(4)), 12);
@@ -61,7 +61,7 @@ describe("a round trip", () => {
 
   it("loses nothing in the source's own float type", async () => {
     for (const sourceType of ["F16", "BF16"] as const) {
-      const { error } = await engine.roundTrip(
+      const { error } = await engine.library.roundTrip(
         job({ sourceType, data: encodeFloats(sourceType, weights), types: [sourceType, "F32"] }),
       );
       expect(sum(error[sourceType])).toBe(0);
@@ -72,7 +72,7 @@ describe("a round trip", () => {
   it("is the better the more bits a type has", async () => {
     // Not IQ1 and IQ2_S: their tables take llama.cpp many seconds to set up.
     const types = ["IQ2_XXS", "Q2_K", "IQ3_S", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"] as const;
-    const { error, power } = await engine.roundTrip(job({ types, importance: new Float32Array(ROW).fill(1) }));
+    const { error, power } = await engine.library.roundTrip(job({ types, importance: new Float32Array(ROW).fill(1) }));
     const relative = (type: (typeof types)[number]) => sum(error[type]) / sum(power);
     const families = [types.filter((type) => type.startsWith("Q")), types.filter((type) => type.startsWith("I"))];
     for (const family of families) {
@@ -86,8 +86,8 @@ describe("a round trip", () => {
 
   it("weighs the error and the power by the importance, and quantizes for it", async () => {
     const importance = Float32Array.from({ length: ROW }, (_, j) => (j % 2 === 0 ? 9 : 0.01));
-    const plain = await engine.roundTrip(job({ types: ["Q4_K"] }));
-    const weighted = await engine.roundTrip(job({ types: ["Q4_K"], importance }));
+    const plain = await engine.library.roundTrip(job({ types: ["Q4_K"] }));
+    const weighted = await engine.library.roundTrip(job({ types: ["Q4_K"], importance }));
     expect(sum(weighted.power)).toBeCloseTo(
       weights.reduce((total, x, i) => total + (importance[i % ROW] as number) * x * x, 0),
       4,
@@ -98,25 +98,27 @@ describe("a round trip", () => {
   it("reads rows that lie inside a larger buffer, Node's own included", async () => {
     const bytes = encodeFloats("F32", weights);
     const inside = Buffer.concat([Buffer.alloc(4), bytes]).subarray(4);
-    const expected = await engine.roundTrip(job());
-    expect(await engine.roundTrip(job({ data: inside }))).toEqual(expected);
+    const expected = await engine.library.roundTrip(job());
+    expect(await engine.library.roundTrip(job({ data: inside }))).toEqual(expected);
   });
 
   it("counts weights that are NaN or infinite", async () => {
     const damaged = weights.slice();
     damaged[7] = Number.NaN;
     damaged[900] = Number.NEGATIVE_INFINITY;
-    const { nonFinite } = await engine.roundTrip(job({ data: encodeFloats("F32", damaged) }));
+    const { nonFinite } = await engine.library.roundTrip(job({ data: encodeFloats("F32", damaged) }));
     expect(nonFinite).toBe(2);
   });
 
   it("refuses half rows, an importance of another length and a type it can't read", async () => {
     const data = encodeFloats("F32", weights);
-    await expect(engine.roundTrip(job({ data: data.subarray(0, 100) }))).rejects.toThrow(
+    await expect(engine.library.roundTrip(job({ data: data.subarray(0, 100) }))).rejects.toThrow(
       "100 bytes are not whole rows",
     );
-    await expect(engine.roundTrip(job({ importance: new Float32Array(ROW - 1) }))).rejects.toThrow(/importance of 511/);
-    await expect(engine.roundTrip(job({ sourceType: "I32", types: ["Q8_0"] }))).rejects.toThrow(
+    await expect(engine.library.roundTrip(job({ importance: new Float32Array(ROW - 1) }))).rejects.toThrow(
+      /importance of 511/,
+    );
+    await expect(engine.library.roundTrip(job({ sourceType: "I32", types: ["Q8_0"] }))).rejects.toThrow(
       "no way to read I32 weights",
     );
   });
@@ -124,15 +126,15 @@ describe("a round trip", () => {
 
 describe("an assert in ggml", () => {
   it("becomes an EngineError with the assert, and the next call works in a fresh process", async () => {
-    const crash = engine.roundTrip(job({ types: ["IQ2_XXS"] }));
+    const crash = engine.library.roundTrip(job({ types: ["IQ2_XXS"] }));
     await expect(crash).rejects.toBeInstanceOf(EngineError);
     await expect(crash).rejects.toThrow(/ended \(SIGABRT\) during roundTrip[\s\S]*GGML_ASSERT\(imatrix != NULL\)/);
-    expect(sum((await engine.roundTrip(job())).error.Q8_0)).toBeGreaterThan(0);
+    expect(sum((await engine.library.roundTrip(job())).error.Q8_0)).toBeGreaterThan(0);
   });
 
   it("fails its own call only: the pool goes on with the others", async () => {
     const results = await Promise.allSettled(
-      Array.from({ length: 12 }, (_, i) => engine.roundTrip(job({ types: [i % 4 === 1 ? "IQ1_S" : "Q8_0"] }))),
+      Array.from({ length: 12 }, (_, i) => engine.library.roundTrip(job({ types: [i % 4 === 1 ? "IQ1_S" : "Q8_0"] }))),
     );
     expect(results.map(({ status }) => status)).toEqual(
       Array.from({ length: 12 }, (_, i) => (i % 4 === 1 ? "rejected" : "fulfilled")),

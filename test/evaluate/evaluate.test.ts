@@ -3,12 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Bench } from "../../src/bench.ts";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { FileError, FormatError, InterruptedError, UsageError } from "../../src/errors.ts";
-import { evaluate } from "../../src/evaluate/evaluate.ts";
-import type { EvaluateOptions } from "../../src/evaluate/evaluate-options.ts";
+import { FileError, FormatError, UsageError } from "../../src/errors.ts";
+import { evaluate as evaluateModels } from "../../src/evaluate/evaluate.ts";
+import type { EvaluateRequest } from "../../src/evaluate/evaluate-options.ts";
+import type { Evaluation } from "../../src/evaluate/evaluation.ts";
 import { openSession } from "../../src/evaluate/session.ts";
+import { openLocalModel } from "../../src/gguf/open.ts";
+import { testBench } from "../bench.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { generateText } from "./generated-text.ts";
 
@@ -31,21 +35,29 @@ afterAll(async () => {
   await rm(dir, { recursive: true });
 });
 
-function options(change: Partial<EvaluateOptions> = {}): EvaluateOptions {
-  return {
-    engine,
-    models: [quantized],
-    reference: REFERENCE,
-    text,
-    context: 128,
-    chunks: 24,
-    seed: 1,
-    // The threads of so small a model spend their time waiting for each other.
-    threads: 1,
-    gpuLayers: 0,
-    ...change,
-  };
+interface Asked extends EvaluateRequest {
+  readonly models: readonly string[];
+  readonly bench?: Partial<Bench>;
+  readonly cacheDir?: string;
 }
+
+function options(change: Partial<Asked> = {}): Asked {
+  return { models: [quantized], reference: REFERENCE, text, context: 128, chunks: 24, ...change };
+}
+
+// The threads of so small a model spend their time waiting for each other: one is enough.
+function benchOf({ bench, cacheDir }: Pick<Asked, "bench" | "cacheDir">): Bench {
+  return testBench(engine, { seed: 1, cache: { dir: cacheDir, logitsLimitBytes: 1e9 }, ...bench });
+}
+
+function evaluate({ models, bench, cacheDir, ...request }: Asked): Promise<Evaluation> {
+  return evaluateModels(models, request, benchOf({ bench: bench ?? {}, ...(cacheDir && { cacheDir }) }));
+}
+
+/** Watches what is counted. */
+const watching = (onSteps: (what: string) => void): Partial<Bench> => ({
+  progress: { note: () => undefined, steps: onSteps },
+});
 
 /** Relative difference that another instruction set may make; on one machine it is under 1e-5. */
 const TOLERANCE = 2e-3;
@@ -53,7 +65,7 @@ const relative = (value: number | undefined, expected: number) => Math.abs((valu
 
 describe("an evaluation", () => {
   it("gives the figures llama-perplexity printed for the same models and text", async () => {
-    const { reference, models, warnings } = await evaluate(options({ threads: 2 }));
+    const { reference, models, warnings } = await evaluate(options({ bench: { threads: 2 } }));
     const [model] = models;
     // llama-perplexity v0.5.0, -c 128 --chunks 24, on an AVX-512 machine
     expect(relative(reference?.ppl.value, 3590.481_722)).toBeLessThan(TOLERANCE);
@@ -75,7 +87,7 @@ describe("an evaluation", () => {
     const cacheDir = join(dir, "cache");
     const beside = await evaluate(options());
     const progress = new Set<string>();
-    const cached = options({ cacheDir, onProgress: (what) => progress.add(what) });
+    const cached = options({ cacheDir, bench: watching((what) => progress.add(what)) });
     const first = await evaluate(cached);
     expect(progress).toEqual(new Set(["reference", quantized]));
     progress.clear();
@@ -99,7 +111,9 @@ describe("an evaluation", () => {
 
   it("decodes both models side by side where the logits don't fit the limit", async () => {
     const cacheDir = join(dir, "limited");
-    const { models } = await evaluate(options({ cacheDir, cacheLimitBytes: 1000, chunks: 4 }));
+    const { models } = await evaluate(
+      options({ bench: { cache: { dir: cacheDir, logitsLimitBytes: 1000 } }, chunks: 4 }),
+    );
     expect(models[0]?.kld?.mean).toBeGreaterThan(0.01);
     expect(await readdir(join(cacheDir, "logits"))).toEqual([]);
   });
@@ -108,9 +122,9 @@ describe("an evaluation", () => {
     const cacheDir = join(dir, "interrupted");
     const controller = new AbortController();
     const interrupted = evaluate(
-      options({ cacheDir, signal: controller.signal, onProgress: () => controller.abort() }),
+      options({ cacheDir, bench: { signal: controller.signal, ...watching(() => controller.abort()) } }),
     );
-    await expect(interrupted).rejects.toBeInstanceOf(InterruptedError);
+    await expect(interrupted).rejects.toMatchObject({ name: "AbortError" });
     expect(await readdir(join(cacheDir, "logits"))).toEqual([]);
     expect((await evaluate(options({ chunks: 2, cacheDir }))).models).toHaveLength(1);
   });
@@ -140,7 +154,7 @@ describe("an evaluation", () => {
     expect(first.text).toMatchObject({ source: "sampled", seed: 1, context: 32, chunks: 8 });
     expect(second.text).toEqual(first.text);
     expect(third.models[0]?.kld).toEqual(first.models[0]?.kld);
-    expect((await evaluate({ ...untexted, chunks: 8, seed: 2 })).text.sha256).not.toBe(first.text.sha256);
+    expect((await evaluate({ ...untexted, chunks: 8, bench: { seed: 2 } })).text.sha256).not.toBe(first.text.sha256);
     // its own text surprises the model far less than words at random
     expect(first.reference?.ppl.value).toBeLessThan(1000);
     expect(first.warnings[0]).toMatch(/only 8 chunks were scored; fewer than 20 give no verdict/);
@@ -148,7 +162,10 @@ describe("an evaluation", () => {
 
   it("takes as many chunks as the length rule asks for, the same for every model", async () => {
     const notes: string[] = [];
-    const { chunks: _, ...ruled } = options({ context: 64, onNote: (note) => notes.push(note) });
+    const { chunks: _, ...ruled } = options({
+      context: 64,
+      bench: { progress: { note: (note) => notes.push(note), steps: () => undefined } },
+    });
     const evaluation = await evaluate({ ...ruled, models: [quantized, REFERENCE] });
     expect(notes[0]).toMatch(
       /^pilot of 20 chunks: KLD 0\.02\d* ± \d\.\d %; scoring \d+ of 5\d chunks, about (a second|\d+ s) a model$/,
@@ -184,8 +201,8 @@ describe("an evaluation that can't be", () => {
   it("refuses a projector before anything is scored", async () => {
     const projector = await writeRunnable("clip", dir);
     const scored: string[] = [];
-    const onProgress = (what: string) => scored.push(what);
-    await expect(evaluate(options({ models: [projector], onProgress }))).rejects.toThrow(
+    const bench = watching((what) => scored.push(what));
+    await expect(evaluate(options({ models: [projector], bench }))).rejects.toThrow(
       /clip\.gguf is a multimodal projector/,
     );
     expect(scored).toEqual([]);
@@ -213,14 +230,16 @@ describe("an evaluation that can't be", () => {
 
 describe("a session", () => {
   it("evaluates models one by one over the same chunks, and closes twice without harm", async () => {
-    const session = await openSession({ ...options({ chunks: 3 }), pilot: quantized });
+    const [reference, pilot] = await Promise.all([REFERENCE, quantized].map(openLocalModel));
+    if (reference === undefined || pilot === undefined) throw new Error("no models");
+    const session = await openSession({ reference, pilot }, options({ chunks: 3 }), benchOf({}));
     expect(session.referencePpl()).toBeUndefined();
-    const first = await session.evaluateModel(quantized);
-    const again = await session.evaluateModel(quantized);
+    const first = await session.evaluateModel(pilot);
+    const again = await session.evaluateModel(pilot);
     expect(again.kld).toEqual(first.kld);
     expect(session.referencePpl()?.value).toBeGreaterThan(1000);
     expect(session.text).toMatchObject({ chunks: 3, tokens: 3 * 63 });
-    await expect(session.evaluateModel(join(dir, "absent.gguf"))).rejects.toThrow(FileError);
+    await Promise.all([reference, pilot].map((model) => model.close()));
     await session.close();
     await session.close();
   });

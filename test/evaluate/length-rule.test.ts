@@ -1,8 +1,12 @@
 import { describe, expect, it } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
 import { chooseContext } from "../../src/evaluate/evaluate-options.ts";
 import { chooseChunks, chunksNeeded, MIN_CHUNKS } from "../../src/evaluate/length-rule.ts";
 import type { EvaluationText } from "../../src/evaluate/text.ts";
+import { testBench } from "../bench.ts";
 import { type FakeModel, fakeModel } from "./fake-model.ts";
+
+const BENCH = testBench({} as Engine);
 
 function textOf(chunks: number): EvaluationText {
   const context = 16;
@@ -13,8 +17,7 @@ function textOf(chunks: number): EvaluationText {
 }
 
 async function choose(text: EvaluationText, pilot: FakeModel, chunks?: number): Promise<EvaluationText> {
-  const options = { models: ["pilot"], ...(chunks === undefined ? {} : { chunks }) };
-  return chooseChunks(fakeModel(), text, options, async () => pilot);
+  return chooseChunks(fakeModel(), text, async () => pilot, { chunks }, BENCH);
 }
 
 describe("the length rule", () => {
@@ -43,14 +46,14 @@ describe("the length rule", () => {
       asked.push(chunks);
       return textOf(Math.ceil(chunks / 32) * 32);
     };
-    const rule = { models: ["pilot"], lengthen };
-    const few = await chooseChunks(fakeModel(), textOf(32), rule, async () => noisy(2));
-    const many = await chooseChunks(fakeModel(), textOf(32), rule, async () => noisy(70));
+    const rule = { lengthen };
+    const few = await chooseChunks(fakeModel(), textOf(32), async () => noisy(2), rule, BENCH);
+    const many = await chooseChunks(fakeModel(), textOf(32), async () => noisy(70), rule, BENCH);
     expect(few.tokens.chunks).toBe(70);
     expect(few.tokens.ids).toHaveLength(70 * 16);
     expect(many.tokens.chunks).toBe(256);
     expect(asked).toEqual([70, 256]);
-    const enough = await chooseChunks(fakeModel(), textOf(96), rule, async () => noisy(2));
+    const enough = await chooseChunks(fakeModel(), textOf(96), async () => noisy(2), rule, BENCH);
     expect(enough.tokens.chunks).toBe(70);
     expect(asked).toHaveLength(2);
   });

@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Engine, PerplexityJob, PerplexityReport } from "../../src/engine/engine.ts";
+import type { Engine, PerplexityJob, PerplexityReport, Programs } from "../../src/engine/engine.ts";
 import { UsageError } from "../../src/errors.ts";
 import { evaluate } from "../../src/evaluate/evaluate.ts";
 import { EVALUATION_SCHEMA } from "../../src/evaluate/evaluation.ts";
+import { testBench } from "../bench.ts";
 import { generateText } from "./generated-text.ts";
 
 const MODEL = fileURLToPath(new URL("../../models/books-llama-8m-f16.gguf", import.meta.url));
@@ -31,41 +32,36 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true }));
 
 /** Programs that answer at once; a run over a text writes its logits. */
-function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine {
+function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine & { readonly programs: Programs } {
   const refuse = () => Promise.reject(new Error("not asked for here"));
   return {
     info: { kind: "programs", version: "0.5.0", origin: "/llama", devices: [] },
-    roundTrip: refuse,
-    rewrite: () => Promise.reject(new Error("not used")),
     quantize: refuse,
-    load: refuse,
-    loadRanker: refuse,
-    imatrix: refuse,
-    async perplexity(job) {
-      jobs.push(job);
-      if (job.text === undefined) {
-        expect(await readFile(job.logits as string, "utf8")).toBe("logits");
-        return COMPARED;
-      }
-      if (job.logits !== undefined) await writeFile(job.logits, "logits");
-      return { chunks, ppl: PPL };
-    },
     close: async () => undefined,
+    programs: { imatrix: refuse, perplexity },
   };
+
+  async function perplexity(job: PerplexityJob): Promise<PerplexityReport> {
+    jobs.push(job);
+    if (job.text === undefined) {
+      expect(await readFile(job.logits as string, "utf8")).toBe("logits");
+      return COMPARED;
+    }
+    if (job.logits !== undefined) await writeFile(job.logits, "logits");
+    return { chunks, ppl: PPL };
+  }
 }
 
-const settings = { seed: 1, threads: 2, gpuLayers: 0, context: 64 };
+const settings = { context: 64 };
 
 describe("an evaluation through llama.cpp's programs", () => {
   it("takes the reference's logits once, compares every model with them, and removes them", async () => {
     const jobs: PerplexityJob[] = [];
-    const evaluation = await evaluate({
-      ...settings,
-      engine: fakePrograms(jobs),
-      models: [MODEL, MODEL],
-      reference: MODEL,
-      text,
-    });
+    const evaluation = await evaluate(
+      [MODEL, MODEL],
+      { ...settings, reference: MODEL, text },
+      testBench(fakePrograms(jobs)),
+    );
     expect(jobs.map((job) => job.text !== undefined)).toEqual([true, false, false]);
     expect(evaluation.schema).toBe(EVALUATION_SCHEMA);
     expect(evaluation.reference?.ppl).toEqual(PPL);
@@ -81,7 +77,7 @@ describe("an evaluation through llama.cpp's programs", () => {
 
   it("without a reference runs each model once, writes no logits, and compares nothing", async () => {
     const jobs: PerplexityJob[] = [];
-    const evaluation = await evaluate({ ...settings, engine: fakePrograms(jobs), models: [MODEL], text });
+    const evaluation = await evaluate([MODEL], { ...settings, text }, testBench(fakePrograms(jobs)));
     expect(jobs).toHaveLength(1);
     expect(jobs[0]?.logits).toBeUndefined();
     expect(evaluation.reference).toBeUndefined();
@@ -90,21 +86,20 @@ describe("an evaluation through llama.cpp's programs", () => {
   });
 
   it("needs a text, and 100 scored tokens for a comparison", async () => {
-    const engine = fakePrograms([], 3);
-    const options = { ...settings, engine, models: [MODEL], reference: MODEL };
-    await expect(evaluate(options)).rejects.toThrow(/can't sample a text; give --text/);
-    await expect(evaluate({ ...options, text })).rejects.toThrow(UsageError);
-    await expect(evaluate({ ...options, text })).rejects.toThrow(/93 scored tokens/);
+    const bench = testBench(fakePrograms([], 3));
+    const request = { ...settings, reference: MODEL };
+    await expect(evaluate([MODEL], request, bench)).rejects.toThrow(/can't sample a text; give --text/);
+    await expect(evaluate([MODEL], { ...request, text }, bench)).rejects.toThrow(UsageError);
+    await expect(evaluate([MODEL], { ...request, text }, bench)).rejects.toThrow(/93 scored tokens/);
   });
 
   it("removes the logits when a run fails", async () => {
     const jobs: PerplexityJob[] = [];
     const engine = fakePrograms(jobs);
-    const failing = {
-      ...engine,
-      perplexity: (job: PerplexityJob) => engine.perplexity(job).then(() => Promise.reject(new Error("full"))),
-    };
-    await expect(evaluate({ ...settings, engine: failing, models: [MODEL], reference: MODEL, text })).rejects.toThrow(
+    const { programs } = engine;
+    const perplexity = (job: PerplexityJob) => programs.perplexity(job).then(() => Promise.reject(new Error("full")));
+    const failing = { ...engine, programs: { ...programs, perplexity } };
+    await expect(evaluate([MODEL], { ...settings, reference: MODEL, text }, testBench(failing))).rejects.toThrow(
       "full",
     );
     await expect(stat(jobs[0]?.logits as string)).rejects.toThrow();

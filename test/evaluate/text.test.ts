@@ -2,9 +2,21 @@ import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Bench } from "../../src/bench.ts";
+import type { Engine, LoadedModel } from "../../src/engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../../src/errors.ts";
-import { hashIds, readText, SAMPLED_SEQUENCES, sampleText, spreadChunks } from "../../src/evaluate/text.ts";
+import {
+  hashIds,
+  readText,
+  SAMPLED_SEQUENCES,
+  type SampleRequest,
+  sampleText,
+  spreadChunks,
+} from "../../src/evaluate/text.ts";
+import { testBench } from "../bench.ts";
 import { fakeModel } from "./fake-model.ts";
+
+const NO_ENGINE = {} as Engine;
 
 let dir: string;
 beforeEach(async () => {
@@ -69,12 +81,18 @@ describe("a text file", () => {
 });
 
 describe("a sampled text", () => {
-  const options = { context: 16, chunks: 40, seed: 5, fingerprint: "model" };
+  const options = { context: 16, chunks: 40, seed: 5 };
+  const named = (fingerprint: string) => ({ fingerprint: async () => fingerprint });
+  const sample = (model: LoadedModel, request: SampleRequest, bench: Partial<Bench> = {}, of = "model") =>
+    sampleText(model, named(of), request, testBench(NO_ENGINE, bench));
+  const kept = () => ({ cache: { dir, logitsLimitBytes: 0 } });
 
   it("is sampled in batches of sequences, each from its own seed", async () => {
     const model = fakeModel();
     const notes: string[] = [];
-    const { tokens, source, seed } = await sampleText(model, { ...options, onNote: (note) => notes.push(note) });
+    const { tokens, source, seed } = await sample(model, options, {
+      progress: { note: (note) => notes.push(note), steps: () => undefined },
+    });
     expect({ source, seed }).toEqual({ source: "sampled", seed: 5 });
     expect(tokens.ids).toHaveLength(40 * 16);
     const batches = model.calls.filter((call) => call === `sample ${SAMPLED_SEQUENCES}×16`);
@@ -84,32 +102,32 @@ describe("a sampled text", () => {
   });
 
   it("is the same for the same seed, and longer texts begin with shorter ones", async () => {
-    const short = await sampleText(fakeModel(), { ...options, chunks: 3 });
-    const long = await sampleText(fakeModel(), { ...options, chunks: 50 });
+    const short = await sample(fakeModel(), { ...options, chunks: 3 });
+    const long = await sample(fakeModel(), { ...options, chunks: 50 });
     expect(long.tokens.ids.subarray(0, 48)).toEqual(short.tokens.ids);
-    const hashOf = async (seed: number) => hashIds((await sampleText(fakeModel(), { ...options, seed })).tokens.ids);
+    const hashOf = async (seed: number) => hashIds((await sample(fakeModel(), { ...options, seed })).tokens.ids);
     expect(await hashOf(5)).toBe(await hashOf(5));
     expect(await hashOf(6)).not.toBe(await hashOf(5));
   });
 
   it("comes from the cache the next time, unless the cache is damaged or of another model", async () => {
-    const first = await sampleText(fakeModel(), { ...options, cacheDir: dir });
+    const first = await sample(fakeModel(), options, kept());
     const again = fakeModel();
-    expect((await sampleText(again, { ...options, cacheDir: dir })).tokens).toEqual(first.tokens);
+    expect((await sample(again, options, kept())).tokens).toEqual(first.tokens);
     expect(again.calls).toEqual([]);
     const other = fakeModel();
-    await sampleText(other, { ...options, fingerprint: "another", cacheDir: dir });
+    await sample(other, options, kept(), "another");
     expect(other.calls.length).toBeGreaterThan(0);
     for (const name of await readdir(join(dir, "text"))) await truncate(join(dir, "text", name), 100);
     const resampled = fakeModel();
-    expect((await sampleText(resampled, { ...options, cacheDir: dir })).tokens).toEqual(first.tokens);
+    expect((await sample(resampled, options, kept())).tokens).toEqual(first.tokens);
     expect(resampled.calls.length).toBeGreaterThan(0);
   });
 
   it("is not taken from the cache with ids outside the vocabulary", async () => {
-    await sampleText(fakeModel({ vocabSize: 256 }), { ...options, cacheDir: dir });
+    await sample(fakeModel({ vocabSize: 256 }), options, kept());
     const smaller = fakeModel({ vocabSize: 100 });
-    const { tokens } = await sampleText(smaller, { ...options, cacheDir: dir });
+    const { tokens } = await sample(smaller, options, kept());
     expect(tokens.ids.every((id) => id < 100)).toBe(true);
   });
 });

@@ -2,7 +2,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import { analyze } from "../../src/analyze/analyze.ts";
 import type { Backend } from "../../src/kernels/backend.ts";
-import { blockEngine, facts, type MemoryTensor, memoryModel } from "../analyze/model-in-memory.ts";
+import { blockEngine, type MemoryTensor, memoryModel } from "../analyze/model-in-memory.ts";
+import { testBench } from "../bench.ts";
 import { encodeFloats } from "../fixtures/weights.ts";
 import { fill, gaussian, heavyTailed, structured } from "./matrices.ts";
 import { openedBackends } from "./opened-backends.ts";
@@ -32,7 +33,11 @@ function withDeadExpert(): Float32Array {
 }
 
 const run = (backend: Backend): Promise<Analysis> =>
-  analyze(memoryModel(TENSORS), facts, { engine: blockEngine(), backend, seed: 1, threads: 2, exactMetrics: true });
+  analyze(
+    memoryModel(TENSORS),
+    { exactMetrics: true },
+    testBench(blockEngine(), { backend: async () => backend, seed: 1, threads: 2 }),
+  );
 
 /** Every number of the metrics by its path, and every reason why one is absent. */
 function valuesOf({ tensors }: Analysis): Map<string, unknown> {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openModel } from "../../src/gguf/open.ts";
-import { checkModel, openingFinding } from "../../src/preflight/check-model.ts";
+import { examineModel, openingFinding } from "../../src/preflight/examine-model.ts";
 import { FINDING_CODES, type Finding, type FindingCode } from "../../src/preflight/finding-codes.ts";
 import { headerFindings } from "../../src/preflight/preflight.ts";
 import { ARCHITECTURE_NAMES, whyNoHoles, writeArchitecture } from "../fixtures/architectures.ts";
@@ -19,7 +19,7 @@ async function findingsOf(path: string): Promise<readonly Finding[]> {
   if (file === undefined) throw new Error(`${path} can't be opened`);
   if ("code" in file) return [file];
   try {
-    return await checkModel(file);
+    return await examineModel(file);
   } finally {
     await file.close();
   }

@@ -7,12 +7,14 @@ import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { FileType } from "../../src/ggml/file-types.ts";
 import type { TensorType } from "../../src/ggml/tensor-types.ts";
+import { openLocalModel } from "../../src/gguf/open.ts";
 import { readImatrix } from "../../src/imatrix/imatrix.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { planSpec, presetSpec, uniformSpec } from "../../src/quantize/plan-spec.ts";
 import { type QuantizeSpec, quantize } from "../../src/quantize/quantize.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { testBench } from "../bench.ts";
 import { type RunnableKind, writeRunnable } from "../fixtures/runnable.ts";
 import { madeUpAnalysis } from "./made-up-analysis.ts";
 import { writeMadeUpImatrix } from "./made-up-imatrix.ts";
@@ -61,8 +63,9 @@ afterAll(async () => {
 });
 
 /** Bytes of the real file less the predicted ones; wrong types make quantize() throw. */
-async function bytesOff(spec: QuantizeSpec): Promise<number> {
-  await quantize(spec, { engine, threads: 2, force: true });
+async function bytesOff(path: string, spec: QuantizeSpec): Promise<number> {
+  const model = await openLocalModel(path);
+  await quantize(model, spec, { force: true }, testBench(engine, { threads: 2 })).finally(() => model.close());
   return (await stat(spec.output)).size - spec.expectedBytes;
 }
 
@@ -83,8 +86,8 @@ async function checkPresets(path: string, presets: readonly FileType[], imatrixP
     const plan = planLike(preset);
     const asPreset = presetSpec(plan, preset, output, imatrix);
     expect(plan.predicted.fileBytes).toBeLessThanOrEqual(asPreset.expectedBytes);
-    expect({ preset, off: await bytesOff(asPreset) }).toEqual({ preset, off: 0 });
-    expect({ plan: preset, off: await bytesOff(planSpec(plan, path, output, imatrix)) }).toEqual({
+    expect({ preset, off: await bytesOff(path, asPreset) }).toEqual({ preset, off: 0 });
+    expect({ plan: preset, off: await bytesOff(path, planSpec(plan, output, imatrix)) }).toEqual({
       plan: preset,
       off: 0,
     });
@@ -106,7 +109,10 @@ describe("predicted file bytes equal the engine's", () => {
     const path = await writeRunnable(kind, dir);
     const plan = (await planner(path)).planLike("Q4_K_M");
     for (const type of UNIFORM_TYPES) {
-      expect({ type, off: await bytesOff(uniformSpec(plan, type, join(dir, "out.gguf"))) }).toEqual({ type, off: 0 });
+      expect({ type, off: await bytesOff(path, uniformSpec(plan, type, join(dir, "out.gguf"))) }).toEqual({
+        type,
+        off: 0,
+      });
     }
   });
 

@@ -8,13 +8,8 @@ export function fakeEngine(write: (job: QuantizeJob) => Promise<void>): Engine &
   const jobs: QuantizeJob[] = [];
   return {
     jobs,
-    rewrite: () => Promise.reject(new Error("not used")),
     info: { kind: "embedded", version: "fake", origin: "test", devices: [] },
-    roundTrip: refuse,
-    load: refuse,
-    loadRanker: refuse,
-    perplexity: refuse,
-    imatrix: refuse,
+    library: { roundTrip: refuse, rewrite: refuse, load: refuse, loadRanker: refuse },
     close: () => Promise.resolve(),
     async quantize(job) {
       jobs.push(job);

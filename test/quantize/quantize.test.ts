@@ -15,14 +15,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { asideName } from "../../src/disk/aside-file.ts";
-import type { QuantizeJob } from "../../src/engine/engine.ts";
-import { EngineError, FileError, FormatError, InterruptedError, PrismError, UsageError } from "../../src/errors.ts";
+import type { Engine, QuantizeJob } from "../../src/engine/engine.ts";
+import { EngineError, FileError, FormatError, PrismError, UsageError } from "../../src/errors.ts";
 import { isQuantizedType } from "../../src/ggml/tensor-types.ts";
+import { openLocalModel } from "../../src/gguf/open.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { planImatrix, planSpec, uniformSpec } from "../../src/quantize/plan-spec.ts";
-import { isQuantized, type QuantizeSpec, quantize } from "../../src/quantize/quantize.ts";
+import {
+  isQuantized,
+  type QuantizedFile,
+  type QuantizeRequest,
+  type QuantizeSpec,
+  quantize as quantizeModel,
+} from "../../src/quantize/quantize.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { testBench } from "../bench.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { writePaperSource } from "../run/paper-source.ts";
 import { fakeEngine } from "./fake-engine.ts";
@@ -60,7 +68,16 @@ const writePlanned = (wrong?: string) => (job: QuantizeJob) => {
   return writePaperModel(job.source, job.output, new Map(types));
 };
 
-const specTo = (output: string): QuantizeSpec => planSpec(plan, source, output);
+const specTo = (output: string): QuantizeSpec & { readonly source: string } => ({ ...planSpec(plan, output), source });
+
+/** Quantize the model at `source` of a specification. */
+async function quantize(
+  { source: path, ...spec }: QuantizeSpec & { readonly source: string },
+  { engine, ...request }: QuantizeRequest & { readonly engine: Engine },
+): Promise<QuantizedFile> {
+  const model = await openLocalModel(path);
+  return quantizeModel(model, spec, request, testBench(engine, { threads: 2 })).finally(() => model.close());
+}
 
 async function failure(promise: Promise<unknown>): Promise<PrismError> {
   const error = await promise.then(
@@ -74,7 +91,7 @@ async function failure(promise: Promise<unknown>): Promise<PrismError> {
 describe("quantize", () => {
   it("renames what the engine wrote aside once it is as planned", async () => {
     const engine = fakeEngine(writePlanned());
-    const file = await quantize(specTo(join(out, "deep", "model.gguf")), { engine, threads: 2 });
+    const file = await quantize(specTo(join(out, "deep", "model.gguf")), { engine });
     expect(file.fileBytes).toBe(plan.predicted.fileBytes);
     expect(await readdir(join(out, "deep"))).toEqual(["model.gguf"]);
     expect(engine.jobs[0]?.output).toMatch(/\.model\.gguf\.\d+-[0-9a-f]{8}\.part$/);
@@ -85,7 +102,7 @@ describe("quantize", () => {
     const output = join(out, "model.gguf");
     await writeFile(output, "before");
     const engine = fakeEngine(writePlanned("blk.1.attn_q.weight"));
-    const error = await failure(quantize(specTo(output), { engine, threads: 2, force: true }));
+    const error = await failure(quantize(specTo(output), { engine, force: true }));
     expect(error.code).toBe("verification");
     expect(error.message).toMatch(/blk\.1\.attn_q\.weight is F32, expected \w+; \d+ bytes, expected \d+/);
     expect(await readFile(output, "utf8")).toBe("before");
@@ -93,12 +110,12 @@ describe("quantize", () => {
   });
 
   it("leaves nothing behind when it is interrupted or the engine fails", async () => {
-    for (const thrown of [new InterruptedError(), new EngineError("failed")]) {
+    for (const thrown of [new DOMException("interrupted", "AbortError"), new EngineError("failed")]) {
       const engine = fakeEngine(async ({ output }) => {
         await writeFile(output, "half");
         throw thrown;
       });
-      expect(await failure(quantize(specTo(join(out, "model.gguf")), { engine, threads: 2 }))).toBe(thrown);
+      await expect(quantize(specTo(join(out, "model.gguf")), { engine })).rejects.toBe(thrown);
       expect(await readdir(out)).toEqual([]);
     }
   });
@@ -115,15 +132,13 @@ describe("quantize", () => {
     ];
     for (const name of [dead, forgotten, ...kept]) await writeFile(join(out, name), "half");
     await utimes(join(out, forgotten), 1, 1);
-    await quantize(specTo(join(out, "model.gguf")), { engine: fakeEngine(writePlanned()), threads: 2 });
+    await quantize(specTo(join(out, "model.gguf")), { engine: fakeEngine(writePlanned()) });
     expect((await readdir(out)).sort()).toEqual([...kept, "model.gguf"].sort());
   });
 
   it("refuses an existing output without force", async () => {
     await writeFile(join(out, "model.gguf"), "before");
-    const error = await failure(
-      quantize(specTo(join(out, "model.gguf")), { engine: fakeEngine(writePlanned()), threads: 2 }),
-    );
+    const error = await failure(quantize(specTo(join(out, "model.gguf")), { engine: fakeEngine(writePlanned()) }));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toContain("exists already; give --force");
   });
@@ -138,7 +153,7 @@ describe("quantize", () => {
     for (const name of ["source.gguf", "hardlink.gguf", ...(isWindows ? [] : ["symlink.gguf"])]) {
       const spec = { ...specTo(join(out, name)), source: copy };
       const engine = fakeEngine(writePlanned());
-      const error = await failure(quantize(spec, { engine, threads: 2, force: true }));
+      const error = await failure(quantize(spec, { engine, force: true }));
       expect(error.message).toContain("is the source; choose another name");
       expect(engine.jobs).toEqual([]);
     }
@@ -153,7 +168,7 @@ describe("quantize", () => {
       ["file/deep/model.gguf", "a part of the path is a file"],
     ] as const) {
       const error = await failure(
-        quantize(specTo(join(out, path)), { engine: fakeEngine(writePlanned()), threads: 2, force: true }),
+        quantize(specTo(join(out, path)), { engine: fakeEngine(writePlanned()), force: true }),
       );
       expect(error).toBeInstanceOf(FileError);
       expect(error.message).toContain(words);
@@ -163,7 +178,7 @@ describe("quantize", () => {
   it("asks for room on the disk before it begins", async () => {
     const engine = fakeEngine(writePlanned());
     const spec = { ...specTo(join(out, "not", "there", "yet.gguf")), expectedBytes: 2 ** 50 };
-    const error = await failure(quantize(spec, { engine, threads: 2 }));
+    const error = await failure(quantize(spec, { engine }));
     expect(error).toBeInstanceOf(FileError);
     expect(error.message).toMatch(/needs 1,125,899,906,842,624 bytes.* free; free some/);
     expect(engine.jobs).toEqual([]);
@@ -172,10 +187,7 @@ describe("quantize", () => {
   it("refuses another model than the plan's", async () => {
     const other = await writeRunnable("bf16", dir);
     const error = await failure(
-      quantize(
-        { ...specTo(join(out, "model.gguf")), source: other },
-        { engine: fakeEngine(writePlanned()), threads: 2 },
-      ),
+      quantize({ ...specTo(join(out, "model.gguf")), source: other }, { engine: fakeEngine(writePlanned()) }),
     );
     expect(error).toBeInstanceOf(FormatError);
     expect(error.message).toMatch(/is not the model the plan was made for.*--source/);
@@ -185,7 +197,7 @@ describe("quantize", () => {
     const unknown = await writePaperSource(join(out, "unknown.gguf"), 1, true, "zzz");
     const { headerHash: _, ...spec } = specTo(join(out, "model.gguf"));
     const engine = fakeEngine(writePlanned());
-    const error = await failure(quantize({ ...spec, source: unknown }, { engine, threads: 2 }));
+    const error = await failure(quantize({ ...spec, source: unknown }, { engine }));
     expect(error.message).toMatch(/does not know the architecture "zzz"; .*--llama-dir/);
     expect(engine.jobs).toEqual([]);
   });
@@ -194,15 +206,15 @@ describe("quantize", () => {
     const clip = await writeRunnable("clip", dir);
     const engine = fakeEngine(writePlanned());
     const { headerHash: _, ...spec } = specTo(join(out, "model.gguf"));
-    const projector = await failure(quantize({ ...spec, source: clip }, { engine, threads: 2 }));
+    const projector = await failure(quantize({ ...spec, source: clip }, { engine }));
     expect(projector.message).toContain("multimodal projector");
     const quantized = join(out, "quantized.gguf");
-    await quantize(specTo(quantized), { engine, threads: 2 });
+    await quantize(specTo(quantized), { engine });
     const again = { ...spec, source: quantized, expectedTypes: uniformSpec(plan, "Q2_K", "").expectedTypes };
-    const error = await failure(quantize(again, { engine, threads: 2 }));
+    const error = await failure(quantize(again, { engine }));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatch(/is already quantized \(.+ is Q\w+\).*--allow-requantize/);
-    const allowed = await failure(quantize(again, { engine, threads: 2, allowRequantize: true }));
+    const allowed = await failure(quantize(again, { engine, allowRequantize: true }));
     expect(allowed.code).toBe("verification");
   });
 
@@ -213,7 +225,7 @@ describe("quantize", () => {
     ] as const) {
       const path = await writeRunnable(kind, dir);
       const engine = fakeEngine(() => Promise.reject(new EngineError("enough")));
-      await failure(quantize(planSpec(await planOf(path), path, join(out, "model.gguf")), { engine, threads: 2 }));
+      await failure(quantize({ ...planSpec(await planOf(path), join(out, "model.gguf")), source: path }, { engine }));
       expect(engine.jobs[0]?.fixAlignment).toBe(expected);
     }
   });
@@ -223,7 +235,7 @@ describe("isQuantized", () => {
   it("is false for nothing, a cut file and a file of other types", async () => {
     const output = join(out, "model.gguf");
     expect(await isQuantized(specTo(output))).toBe(false);
-    await quantize(specTo(output), { engine: fakeEngine(writePlanned()), threads: 2 });
+    await quantize(specTo(output), { engine: fakeEngine(writePlanned()) });
     expect(
       await isQuantized({ ...specTo(output), expectedTypes: uniformSpec(plan, "Q4_K", output).expectedTypes }),
     ).toBe(false);
@@ -252,12 +264,14 @@ describe("the imatrix of a plan", () => {
   it("must be the one the plan was made with", async () => {
     const path = await writeMadeUpImatrix(source, join(out, "imatrix.gguf"));
     const other = await writeMadeUpImatrix(source, join(out, "other.gguf"), ["attn_q"]);
+    const model = await openLocalModel(source);
     const identity = { path, sha256: "0".repeat(64), file: "a", dataset: "b", entries: 1, chunks: 1 };
     for (const moved of [undefined, other]) {
-      const error = await failure(planImatrix({ ...plan, imatrix: identity }, moved));
+      const error = await failure(planImatrix({ ...plan, imatrix: identity }, model, moved));
       expect(error.message).toContain("is not the imatrix the plan was made with");
     }
-    expect((await failure(planImatrix(plan, path))).message).toContain("made without an importance matrix");
-    expect(await planImatrix(plan)).toBeUndefined();
+    expect((await failure(planImatrix(plan, model, path))).message).toContain("made without an importance matrix");
+    expect(await planImatrix(plan, model)).toBeUndefined();
+    await model.close();
   });
 });

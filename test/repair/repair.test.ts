@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Model, ModelFile } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
-import { checkModel } from "../../src/preflight/check-model.ts";
+import { examineModel } from "../../src/preflight/examine-model.ts";
 import type { FindingCode } from "../../src/preflight/finding-codes.ts";
 import { RERANK_TEMPLATE_KEY } from "../../src/preflight/rerank-prompt.ts";
 import { planRepair } from "../../src/repair/repair.ts";
@@ -40,7 +40,7 @@ async function repaired(path: string, see: (before: ModelFile, after: ModelFile)
 }
 
 async function wrongWith(file: ModelFile): Promise<FindingCode[]> {
-  return (await checkModel(file)).filter(({ severity }) => severity !== "info").map(({ code }) => code);
+  return (await examineModel(file)).filter(({ severity }) => severity !== "info").map(({ code }) => code);
 }
 
 async function dataOf(file: ModelFile, name: string): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { publishedDocuments } from "../../research/published-documents.ts";
+import { formatInteger } from "../../src/numbers.ts";
 import type { PublishedRecipe } from "../../src/plan/published-recipe.ts";
-import { formatInteger } from "../../src/report/terminal/numbers.ts";
 import { renderRecipeTable } from "../../src/report/terminal/recipe-table.ts";
 
 const recipes = [...publishedDocuments().values()];

@@ -1,17 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { formatAmount, formatBytes, formatDelta, formatInteger, formatPercent } from "../../src/numbers.ts";
 import { diffPlans } from "../../src/plan/diff.ts";
 import { explainTensor } from "../../src/plan/explain.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import { renderAnalysisTable } from "../../src/report/terminal/analysis-table.ts";
 import { renderDiffTable } from "../../src/report/terminal/diff-table.ts";
 import { renderExplanation } from "../../src/report/terminal/explain-text.ts";
-import {
-  formatAmount,
-  formatBytes,
-  formatDelta,
-  formatInteger,
-  formatPercent,
-} from "../../src/report/terminal/numbers.ts";
 import { renderPlanTable } from "../../src/report/terminal/plan-table.ts";
 import { formatTable, wrapWords } from "../../src/report/terminal/table.ts";
 import { type Synthetic, syntheticAnalysis, uniformSensitivity } from "../plan/synthetic-analysis.ts";

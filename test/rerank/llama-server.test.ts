@@ -6,6 +6,8 @@ import { openServerScorer } from "../../src/rerank/llama-server.ts";
 import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import type { Reranker } from "../../src/rerank/reranker.ts";
 
+const NEVER = new AbortController().signal;
+
 /** Answers in the shapes recorded from llama-server v0.5.0. */
 type Answers = Readonly<Record<string, (body: Record<string, unknown>) => unknown>>;
 
@@ -50,7 +52,7 @@ describe("scores from a llama-server", () => {
   it("are a softmax's share as reported, or the sigmoid of a raw logit", async () => {
     const url = await serve({ "/health": health, "/v1/rerank": results(0.75, 0.25) });
     const score = async (head: RerankHead, relevant = 0) => {
-      const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head, relevant) });
+      const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head, relevant), signal: NEVER });
       return (await scorer.score(ASKED)).map(({ score: value }) => value);
     };
     expect(await score("softmax-in-graph")).toEqual([0.75, 0.25]);
@@ -77,7 +79,7 @@ describe("scores from a llama-server", () => {
         return { content: "*", tokens_evaluated: 7, completion_probabilities: [{ id: 42, prob: 0.5, top_probs }] };
       },
     });
-    const scorer = await openServerScorer({ server: `${url}/`, reranker: rerankerOf("yes-no-logits") });
+    const scorer = await openServerScorer({ server: `${url}/`, reranker: rerankerOf("yes-no-logits"), signal: NEVER });
     const [first] = await scorer.score({ query: "q", documents: ["a"] });
     expect(first?.score).toBeCloseTo(0.75, 12);
     expect(first?.tokens).toBe(7);
@@ -98,7 +100,11 @@ describe("scores from a llama-server", () => {
 
   it("are never made up: refusals, failures and nonsense are errors", async () => {
     const open = async (answers: Answers, head: RerankHead = "softmax-in-graph") =>
-      openServerScorer({ server: await serve({ "/health": health, ...answers }), reranker: rerankerOf(head) });
+      openServerScorer({
+        server: await serve({ "/health": health, ...answers }),
+        reranker: rerankerOf(head),
+        signal: NEVER,
+      });
     const fails = async (answers: Answers, message: RegExp) => {
       const scorer = await open(answers);
       await expect(scorer.score(ASKED)).rejects.toThrow(message);
@@ -117,7 +123,11 @@ describe("scores from a llama-server", () => {
     );
     await expect(damaged.score(ASKED)).rejects.toThrow(/no probability of "yes" and "no"/);
     const reranker = rerankerOf("sigmoid");
-    await expect(openServerScorer({ server: "file:///x", reranker })).rejects.toThrow(/expected an address like/);
-    await expect(openServerScorer({ server: "http://127.0.0.1:1", reranker })).rejects.toThrow(/does not answer/);
+    await expect(openServerScorer({ server: "file:///x", reranker, signal: NEVER })).rejects.toThrow(
+      /expected an address like/,
+    );
+    await expect(openServerScorer({ server: "http://127.0.0.1:1", reranker, signal: NEVER })).rejects.toThrow(
+      /does not answer/,
+    );
   });
 });

@@ -10,6 +10,7 @@ import { evaluateRerank, openRerankSession } from "../../src/rerank/rerank.ts";
 import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import { openRerankScorer } from "../../src/rerank/rerank-scorer.ts";
 import { describeReranker, isReranker } from "../../src/rerank/reranker.ts";
+import { testBench } from "../bench.ts";
 import { type RunnableKind, runnableGguf, writeRunnable } from "../fixtures/runnable.ts";
 
 let dir: string;
@@ -31,9 +32,8 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-const options = () => ({ engine, set, threads: 1, gpuLayers: 0 });
-const rank = (models: string[], reference?: string) =>
-  evaluateRerank({ ...options(), models, ...(reference === undefined ? {} : { reference }) });
+const bench = () => testBench(engine);
+const rank = (models: string[], reference?: string) => evaluateRerank(models, { set, reference }, bench());
 
 async function writeChanged(kind: RunnableKind, name: string, change: (file: NewGguf) => NewGguf): Promise<string> {
   const path = join(dir, `${name}.gguf`);
@@ -77,8 +77,9 @@ describe("a reranker", () => {
 
   it("finds no difference between a model and itself, whatever is scored before", async () => {
     const path = await writeRunnable("qwen35-reranker", dir);
-    const session = await openRerankSession({ ...options(), reference: path });
-    const { rerank } = await session.rankModel(path);
+    const model = await openModel(path);
+    const session = await openRerankSession(model, { set }, bench());
+    const { rerank } = await session.rankModel(model).finally(() => model.close());
     expect(rerank.fidelity).toMatchObject({ maxAbsDelta: 0, top1Agreement: 100, moved: 0, perQuery: [0, 0] });
   });
 
@@ -105,7 +106,7 @@ describe("a reranker", () => {
 
   it("gives a document the same score alone and among others", async () => {
     const reranker = describeReranker(await describeFile(await writeRunnable("qwen3vl-reranker", dir)));
-    const scorer = await openRerankScorer({ ...options(), reranker });
+    const scorer = await openRerankScorer(reranker, {}, bench());
     const query = "q";
     const [alone] = await scorer.score({ query, documents: ["some document"] });
     const among = await scorer.score({ query, documents: ["x", "some document", "a much longer document than that"] });
@@ -118,13 +119,14 @@ describe("a reranker", () => {
     await writeFile(long, JSON.stringify({ query: "q", documents: ["é€ is long ".repeat(200), "short"] }));
     for (const kind of ["causal-reranker", "cross-encoder"] as const) {
       const path = await writeRunnable(kind, dir);
-      const { models } = await evaluateRerank({ ...options(), set: long, models: [path] });
+      const { models } = await evaluateRerank([path], { set: long }, bench());
       expect(models[0]?.rerank).toMatchObject({ truncated: 1 });
       expect(models[0]?.rerank.tokens).toBeLessThanOrEqual(2 * 512);
     }
-    const query = { ...options(), set: join(dir, "query.jsonl"), models: [join(dir, "causal-reranker.gguf")] };
-    await writeFile(query.set, JSON.stringify({ query: "q".repeat(600), documents: ["d"] }));
-    await expect(evaluateRerank(query)).rejects.toThrow(/the query leaves no room for a document in a context of 512/);
+    const query = join(dir, "query.jsonl");
+    await writeFile(query, JSON.stringify({ query: "q".repeat(600), documents: ["d"] }));
+    const ranked = evaluateRerank([join(dir, "causal-reranker.gguf")], { set: query }, bench());
+    await expect(ranked).rejects.toThrow(/the query leaves no room for a document in a context of 512/);
   });
 });
 

@@ -3,7 +3,9 @@
  * divergence of a model falls with its bytes. Every call is counted, and one of them can be made to fail.
  */
 import { stat } from "node:fs/promises";
-import type { Engine, LoadedModel, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
+import type { Bench } from "../../src/bench.ts";
+import type { EmbeddedEngine } from "../../src/engine/embedded.ts";
+import type { LoadedModel, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
 import { scoredTokens } from "../../src/engine/logits-file.ts";
 import { ineligibleReason } from "../../src/ggml/eligibility.ts";
 import { stockTypes } from "../../src/ggml/stock-mix.ts";
@@ -12,12 +14,13 @@ import { readFacts } from "../../src/gguf/facts.ts";
 import type { Backend } from "../../src/kernels/backend.ts";
 import { assignByPatterns } from "../../src/plan/patterns.ts";
 import { createRandom, seedFromName } from "../../src/random.ts";
+import { testBench } from "../bench.ts";
 import { readModel, writePaperModel } from "../quantize/paper-model.ts";
 
-export interface PaperEngine extends Engine {
+export type PaperEngine = EmbeddedEngine & {
   /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize". */
   readonly calls: string[];
-}
+};
 
 const VOCABULARY = 16;
 const CHUNKS_PER_BATCH = 8;
@@ -32,27 +35,38 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
   return {
     calls,
     info: { kind: "embedded", version: "paper", origin: "test", devices: [] },
-    loadRanker: () => Promise.reject(new Error("no reranker")),
-    perplexity: () => Promise.reject(new Error("the embedded engine has no perplexity")),
-    imatrix: () => Promise.reject(new Error("the embedded engine has no llama-imatrix")),
     close: () => Promise.resolve(),
-    async roundTrip(job) {
-      note("roundTrip");
-      return roundTrip(job);
-    },
-    async rewrite() {
-      note("rewrite");
-    },
     async quantize(job) {
       note(`quantize ${outputName(job)}`);
       await writePaperModel(job.source, job.output, await typesOf(job));
       return { tensors: [] };
     },
-    async load({ model }) {
-      note(`load ${baseName(model)}`);
-      return loadModel(model, (await stat(model)).size, note);
+    library: {
+      loadRanker: () => Promise.reject(new Error("no reranker")),
+      async roundTrip(job) {
+        note("roundTrip");
+        return roundTrip(job);
+      },
+      async rewrite() {
+        note("rewrite");
+      },
+      async load({ model }) {
+        note(`load ${baseName(model)}`);
+        return loadModel(model, (await stat(model)).size, note);
+      },
     },
   };
+}
+
+/** What an aborted signal throws, for an engine that is interrupted in a call. */
+export const interruption = () => new DOMException("interrupted", "AbortError");
+
+/** How an interruption shows where a stage rejects with it. */
+export const INTERRUPTED = { name: "AbortError" } as const;
+
+/** A bench on which nothing is computed in earnest. */
+export function paperBench(engine: PaperEngine, overrides: Partial<Omit<Bench, "engine">> = {}): Bench {
+  return testBench(engine, { backend: async () => paperBackend, ...overrides });
 }
 
 /** All weights are 0, so there are no metrics. */

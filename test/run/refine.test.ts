@@ -2,14 +2,15 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { InterruptedError } from "../../src/errors.ts";
+import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
 import { divideText } from "../../src/probes/probe-text.ts";
 import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
-import { type RunOptions, run } from "../../src/run/run.ts";
+import { run } from "../../src/run/run.ts";
 import type { Refinement, Run } from "../../src/run/run-document.ts";
+import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseDensities } from "../../src/sensitivity/density-document.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
-import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
+import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
 import { writePaperSource } from "./paper-source.ts";
 
 const CONTEXT = 16;
@@ -29,23 +30,18 @@ beforeEach(async () => {
   out = join(await mkdtemp(join(dir, "case-")), "run");
 });
 
-const options = (engine: PaperEngine, more: Partial<RunOptions> = {}): RunOptions => ({
-  model,
+const request = (more: Partial<RunRequest> = {}): RunRequest => ({
   out,
   budget: { kind: "like", fileType: "Q4_K_M" },
   sensitivity: { name: "uniform", of: uniformSensitivity },
   refine: { probes: 12 },
-  baselines: [],
   text,
   context: CONTEXT,
-  seed: 0,
-  threads: 1,
-  gpuLayers: 0,
-  gates: [],
-  engine,
-  backend: paperBackend,
   ...more,
 });
+
+const runOn = (engine: PaperEngine, more: Partial<RunRequest> = {}, bench: Partial<Bench> = {}) =>
+  run(model, request(more), paperBench(engine, bench));
 
 function refinementOf(result: Run): Refinement {
   if (result.refinement === undefined) throw new Error("the run has no refinement");
@@ -56,7 +52,7 @@ const probing = (call: string) => call.startsWith("quantize probe.gguf");
 
 describe("a refined run", () => {
   it("probes head, embedding and classes first, and says of the plan it keeps why", async () => {
-    const result = await run(options(paperEngine()));
+    const result = await runOn(paperEngine());
     const { probes, accepted, trial, outcome, kind } = refinementOf(result);
     // a model on paper does not see what is written into its file
     expect(kind).toBe("file");
@@ -73,7 +69,7 @@ describe("a refined run", () => {
   });
 
   it("keeps the verdict, the trial and the probes on different parts of the text", async () => {
-    const { refinement, text: scored } = await run(options(paperEngine()));
+    const { refinement, text: scored } = await runOn(paperEngine());
     const chunks = Math.floor((await readFile(text, "utf8")).trimEnd().length / CONTEXT);
     const shares = divideText(chunks);
     expect(refinement).toMatchObject({ text: "file", verdictChunks: shares?.verdict, context: CONTEXT });
@@ -84,13 +80,13 @@ describe("a refined run", () => {
   it("samples what it probes on where the text is too short to be divided", async () => {
     const short = join(dir, "short.txt");
     await writeFile(short, "The quick brown fox. ".repeat(40));
-    const { refinement } = await run(options(paperEngine(), { text: short }));
+    const { refinement } = await runOn(paperEngine(), { text: short });
     expect(refinement).toMatchObject({ text: "sampled" });
     expect(refinement?.verdictChunks).toBeUndefined();
   });
 
   it("leaves densities that --sensitivity takes, the head's guard lifted on this model only", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     const path = join(out, "probes.json");
     const { densities, layers, headMeasured, lossUnit } = parseDensities(path, await readFile(path, "utf8"));
     expect(Object.keys(densities)).toEqual(expect.arrayContaining(["ffn_down", "blk.1.ffn_down.weight", "output"]));
@@ -101,58 +97,56 @@ describe("a refined run", () => {
 
   it("goes on after an interrupt without measuring a probe twice, and does nothing when it is finished", async () => {
     const begun = paperEngine((call) => {
-      if (begun.calls.filter(probing).length === 6 && probing(call)) throw new InterruptedError();
+      if (begun.calls.filter(probing).length === 6 && probing(call)) throw interruption();
     });
-    await expect(run(options(begun))).rejects.toThrow(InterruptedError);
+    await expect(runOn(begun)).rejects.toMatchObject(INTERRUPTED);
     const again = paperEngine();
-    const result = await run(options(again));
+    const result = await runOn(again);
     expect(again.calls.filter(probing).length).toBeLessThanOrEqual(12 * 2 - 5);
     expect(refinementOf(result).probes).toHaveLength(12);
     const finished = paperEngine();
-    expect((await run(options(finished))).refinement).toEqual(result.refinement);
+    expect((await runOn(finished)).refinement).toEqual(result.refinement);
     expect(finished.calls).toEqual([]);
   });
 
   it("uses the probes of another budget", async () => {
-    const cacheDir = join(dir, "cache");
+    const cache = { dir: join(dir, "cache"), logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES };
     const first = paperEngine();
-    await run(options(first, { cacheDir }));
+    await runOn(first, {}, { cache });
     out = `${out}-smaller`;
     const second = paperEngine();
-    await run(options(second, { cacheDir, budget: { kind: "like", fileType: "Q3_K_M" } }));
+    await runOn(second, { budget: { kind: "like", fileType: "Q3_K_M" } }, { cache });
     expect(first.calls.filter(probing).length).toBeGreaterThan(8);
     expect(second.calls.filter(probing)).toEqual([]);
   });
 
   it("probes every tensor alone where as many probes are asked for as there are tensors", async () => {
-    const { probes } = refinementOf(await run(options(paperEngine(), { refine: { probes: 100 } })));
+    const { probes } = refinementOf(await runOn(paperEngine(), { refine: { probes: 100 } }));
     expect(probes).toHaveLength(16);
     expect(probes.every(({ tensors }) => tensors.length === 1)).toBe(true);
   });
 
   it("leaves probes out, and says so, where the time they may take is too short", async () => {
-    const stages: string[] = [];
-    const result = await run(
-      options(paperEngine(), { refine: { probes: 12, limitMs: 0 }, onStage: (stage) => stages.push(stage) }),
-    );
+    const notes: string[] = [];
+    const progress = { ...SILENT, note: (text: string) => notes.push(text) };
+    const result = await runOn(paperEngine(), { refine: { probes: 12, limitMs: 0 } }, { progress });
     expect(result.refinement).toBeUndefined();
-    expect(stages.join("\n")).toMatch(/not refining: 12 probes would take about/);
+    expect(notes.join("\n")).toMatch(/not refining: 12 probes would take about/);
   });
 
   it("is another run than the same without probes", async () => {
-    await run(options(paperEngine()));
-    const { refine: _, ...without } = options(paperEngine());
-    await expect(run(without)).rejects.toThrow(/--refine was 12, now not given/);
+    await runOn(paperEngine());
+    await expect(runOn(paperEngine(), { refine: "none" })).rejects.toThrow(/--refine was 12, now not given/);
   });
 
   it("is not taken for one of another budget where it ended before its first row", async () => {
-    const onStage = (stage: string) => {
-      if (stage.startsWith("planned for")) throw new InterruptedError();
+    const note = (text: string) => {
+      if (text.startsWith("planned for")) throw interruption();
     };
-    await expect(run(options(paperEngine(), { onStage }))).rejects.toThrow(InterruptedError);
+    await expect(runOn(paperEngine(), {}, { progress: { ...SILENT, note } })).rejects.toMatchObject(INTERRUPTED);
     const state = JSON.parse(await readFile(join(out, "state.json"), "utf8")) as Run;
     expect({ refined: state.refinement !== undefined, rows: state.rows.length }).toEqual({ refined: true, rows: 0 });
-    const smaller = run(options(paperEngine(), { budget: { kind: "like", fileType: "Q3_K_M" } }));
+    const smaller = runOn(paperEngine(), { budget: { kind: "like", fileType: "Q3_K_M" } });
     await expect(smaller).rejects.toThrow(/asked something else: the budget was/);
   });
 });

@@ -2,12 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
 import { openModel } from "../../src/gguf/open.ts";
 import { chooseMeasures } from "../../src/run/measures.ts";
 import type { RunRow } from "../../src/run/run-document.ts";
-import type { RunOptions } from "../../src/run/run-options.ts";
 import { judgeRows, MIN_QUERIES, outcome } from "../../src/run/verdict.ts";
 import { type RunnableKind, writeRunnable } from "../fixtures/runnable.ts";
+import { paperEngine } from "./paper-engine.ts";
 
 const QUERIES = 16;
 
@@ -53,15 +54,23 @@ describe("what a run measures", () => {
   });
   afterAll(() => rm(dir, { recursive: true }));
 
-  const embedded = { kind: "embedded", version: "", origin: "", devices: [] } as const;
+  const programs: Engine = {
+    info: { kind: "programs", version: "", origin: "", devices: [] },
+    quantize: () => Promise.reject(new Error("nothing is quantized")),
+    close: () => Promise.resolve(),
+    programs: {
+      perplexity: () => Promise.reject(new Error("nothing is evaluated")),
+      imatrix: () => Promise.reject(new Error("nothing is evaluated")),
+    },
+  };
   const measures = async (
     kind: RunnableKind,
-    options: Partial<RunOptions> = {},
-    info: Parameters<typeof chooseMeasures>[1] = embedded,
+    asked: Parameters<typeof chooseMeasures>[2] = {},
+    engine: Engine = paperEngine(),
   ) => {
     const file = await openModel(await writeRunnable(kind, dir));
     await file.close();
-    return chooseMeasures(file.model, info, options as RunOptions);
+    return chooseMeasures(file.model, engine, asked);
   };
 
   it("is known by the model: text, ranking, or both", async () => {
@@ -69,7 +78,7 @@ describe("what a run measures", () => {
     expect(await measures("reranker")).toEqual({ text: false, rerank: true });
     expect(await measures("cross-encoder")).toEqual({ text: false, rerank: true });
     expect(await measures("causal-reranker")).toEqual({ text: true, rerank: true });
-    expect(await measures("causal-reranker", {}, { ...embedded, kind: "programs" })).toEqual({
+    expect(await measures("causal-reranker", {}, programs)).toEqual({
       text: true,
       rerank: false,
     });
@@ -82,7 +91,7 @@ describe("what a run measures", () => {
       expect.stringMatching(/^--text and --chunks not used: .*reranker\.gguf ranks with a head/),
     ]);
     expect(await measures("llama", { rerankSet: "set.jsonl" })).toEqual({ text: true, rerank: true });
-    const asked = measures("causal-reranker", { rerankSet: "set.jsonl" }, { ...embedded, kind: "programs" });
+    const asked = measures("causal-reranker", { rerankSet: "set.jsonl" }, programs);
     await expect(asked).rejects.toThrow(/programs score no documents/);
   });
 

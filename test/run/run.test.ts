@@ -2,14 +2,16 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { InterruptedError, PrismError, UsageError } from "../../src/errors.ts";
+import type { Bench } from "../../src/bench.ts";
+import { PrismError, UsageError } from "../../src/errors.ts";
 import { parseGate } from "../../src/run/gates.ts";
-import { type RunOptions, run } from "../../src/run/run.ts";
+import { run } from "../../src/run/run.ts";
 import type { Run } from "../../src/run/run-document.ts";
+import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseRun } from "../../src/run/run-state.ts";
 import { prismSensitivity, uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
 import { shuffleSensitivity } from "../../src/sensitivity/shuffle.ts";
-import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
+import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
 import { writePaperSource } from "./paper-source.ts";
 
 let dir: string;
@@ -28,23 +30,23 @@ beforeEach(async () => {
   out = join(await mkdtemp(join(dir, "case-")), "run");
 });
 
-const options = (engine: PaperEngine, more: Partial<RunOptions> = {}): RunOptions => ({
-  model,
+const request = (more: Partial<RunRequest> = {}): RunRequest => ({
   out,
   budget: { kind: "like", fileType: "Q4_K_M" },
   sensitivity: { name: "uniform", of: uniformSensitivity },
-  baselines: [],
+  refine: "none",
   text,
   context: 16,
   chunks: 24,
-  seed: 0,
-  threads: 1,
-  gpuLayers: 0,
-  gates: [],
-  engine,
-  backend: paperBackend,
   ...more,
 });
+
+/** Run `source`, by default the model, on a paper bench. */
+const runOn = (
+  engine: PaperEngine,
+  more: Partial<RunRequest> = {},
+  { source = model, ...bench }: { source?: string } & Partial<Bench> = {},
+) => run(source, request(more), paperBench(engine, bench));
 
 /** Paths of all files below the run, none hidden from it. */
 const filesOf = async (path: string) => (await readdir(path, { recursive: true })).sort();
@@ -69,7 +71,7 @@ const shown = ({ createdAt: _, finishedAt: __, asked: ___, outputs = [], ...rest
 
 describe("a run", () => {
   it("quantizes and evaluates the plan first, then presets, uniform types and shuffles around its size", async () => {
-    const result = await run(options(paperEngine()));
+    const result = await runOn(paperEngine());
     const kinds = result.rows.map(({ kind }) => kind);
     expect(kinds).toEqual([
       "reference",
@@ -93,7 +95,7 @@ describe("a run", () => {
   });
 
   it("leaves the plan's model, an evaluation of every row, the recipes, and nothing else", async () => {
-    const result = await run(options(paperEngine()));
+    const result = await runOn(paperEngine());
     const files = await filesOf(out);
     expect(files.filter((path) => path.startsWith("models"))).toEqual(["models", join("models", "plan.gguf")]);
     expect(files.filter((path) => path.startsWith("evaluations"))).toHaveLength(result.rows.length);
@@ -102,20 +104,20 @@ describe("a run", () => {
   });
 
   it("keeps the controls' models on request, and quantizes them again without evaluating again", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     const engine = paperEngine();
-    await run(options(engine, { keepModels: true }));
+    await runOn(engine, { keepModels: true });
     expect(engine.calls.every((call) => call.startsWith("quantize "))).toBe(true);
     expect(engine.calls).toHaveLength(7);
     expect(await readdir(join(out, "models"))).toHaveLength(8);
-    await run(options(engine, { keepModels: true }));
+    await runOn(engine, { keepModels: true });
     expect(engine.calls).toHaveLength(7);
   });
 
   it("compares another sensitivity with s = elements, and says whether the gain is its own", async () => {
-    const of: RunOptions["sensitivity"]["of"] = (analysis) =>
+    const of: NonNullable<RunRequest["sensitivity"]>["of"] = (analysis) =>
       shuffleSensitivity(analysis, uniformSensitivity(analysis), 9);
-    const result = await run(options(paperEngine(), { sensitivity: { name: "drawn", of } }));
+    const result = await runOn(paperEngine(), { sensitivity: { name: "drawn", of } });
     expect(result.rows.map(({ label }) => label)).toContain("s = elements");
     expect(result.creditsSensitivity).toBe(false);
     expect(result.verdict).toContain("nothing is credited to the sensitivity");
@@ -123,13 +125,13 @@ describe("a run", () => {
 
   it("has no s = elements row where the sensitivity comes to just that", async () => {
     const of = uniformSensitivity;
-    const result = await run(options(paperEngine(), { sensitivity: { name: "by another name", of } }));
+    const result = await runOn(paperEngine(), { sensitivity: { name: "by another name", of } });
     expect(result.rows.map(({ kind }) => kind)).not.toContain("uniform-s");
     expect(result.creditsSensitivity).toBeUndefined();
   });
 
   it("gives no verdict under 20 chunks", async () => {
-    const result = await run(options(paperEngine(), { chunks: 19 }));
+    const result = await runOn(paperEngine(), { chunks: 19 });
     expect(result.verdict).toBe("only 19 chunks were scored: no verdict under 20");
     expect(new Set(result.rows.filter(({ kind }) => kind !== "plan").map(({ verdict }) => verdict))).toEqual(
       new Set([undefined, "no verdict"]),
@@ -139,10 +141,10 @@ describe("a run", () => {
 
 describe("a finished run", () => {
   it("is told again without any work, and judged by the gates given now", async () => {
-    const first = await run(options(paperEngine(), { chunks: 12 }));
+    const first = await runOn(paperEngine(), { chunks: 12 });
     const before = await filesOf(out);
     const engine = paperEngine();
-    const again = await run(options(engine, { chunks: 12, gates: [parseGate("bpw<2"), parseGate("bpw>2")] }));
+    const again = await runOn(engine, { chunks: 12, gates: [parseGate("bpw<2"), parseGate("bpw>2")] });
     expect(engine.calls).toEqual([]);
     expect(shown({ ...again, gates: [] })).toEqual(shown(first));
     expect(again.finishedAt).toBe(first.finishedAt);
@@ -151,10 +153,10 @@ describe("a finished run", () => {
   });
 
   it("makes only the plan's model again when that was deleted", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     await rm(join(out, "models", "plan.gguf"));
     const engine = paperEngine();
-    await run(options(engine));
+    await runOn(engine);
     expect(engine.calls).toEqual(["quantize plan.gguf"]);
   });
 
@@ -162,14 +164,14 @@ describe("a finished run", () => {
     const moved = join(dir, "moved.gguf");
     const lies = join(dir, "lies.gguf");
     await copyFile(model, lies);
-    const first = await run(options(paperEngine(), { model: lies }));
+    const first = await runOn(paperEngine(), {}, { source: lies });
     await rename(lies, moved);
     await rm(join(out, "models", "plan.gguf"));
-    const again = await run(options(paperEngine(), { model: moved }));
+    const again = await runOn(paperEngine(), {}, { source: moved });
     expect(again.rows).toEqual(first.rows);
     expect(JSON.parse(await readFile(join(out, "plans", "plan.json"), "utf8")).source.path).toBe(moved);
     await writePaperSource(lies, 2);
-    const error = await failure(run(options(paperEngine(), { model: lies })));
+    const error = await failure(runOn(paperEngine(), {}, { source: lies }));
     expect(error.message).toMatch(/asked something else: the model was SHA-256 .*--force/);
   });
 });
@@ -177,7 +179,7 @@ describe("a finished run", () => {
 describe("an interrupted run", () => {
   it("goes on from any call without repeating finished work, leaves no half file, and ends the same", async () => {
     const whole = paperEngine();
-    const expected = await run(options(whole));
+    const expected = await runOn(whole);
     const expectedFiles = await filesOf(out);
     const number = (pattern: RegExp) => whole.calls.findIndex((call) => pattern.test(call)) + 1;
     const moments = [/^quantize plan/, /^load model/, /^tokenize/, /^score model/, /^score plan/, /^score plan.* 16/];
@@ -188,12 +190,12 @@ describe("an interrupted run", () => {
     for (const stop of stops) {
       out = join(await mkdtemp(join(dir, "case-")), "run");
       const first = paperEngine((_, number) => {
-        if (number === stop) throw new InterruptedError();
+        if (number === stop) throw interruption();
       });
-      expect(await failure(run(options(first)))).toBeInstanceOf(InterruptedError);
+      await expect(runOn(first)).rejects.toMatchObject(INTERRUPTED);
       expect((await filesOf(out)).filter((path) => /part|scratch/.test(path))).toEqual([]);
       const then = paperEngine();
-      const result = await run(options(then));
+      const result = await runOn(then);
       expect(shown(result)).toEqual(shown(expected));
       expect(await filesOf(out)).toEqual(expectedFiles);
       const quantized = [...first.calls.slice(0, -1), ...then.calls].filter((call) => call.startsWith("quantize"));
@@ -206,37 +208,35 @@ describe("an interrupted run", () => {
   });
 
   it("scores the chunks its first row was scored on, whatever the length rule would say now", async () => {
-    const { chunks: _, ...asked } = options(
-      paperEngine((call) => {
-        if (call.startsWith("quantize preset")) throw new InterruptedError();
-      }),
-    );
-    await failure(run(asked));
+    const stopped = paperEngine((call) => {
+      if (call.startsWith("quantize preset")) throw interruption();
+    });
+    await expect(runOn(stopped, { chunks: undefined })).rejects.toMatchObject(INTERRUPTED);
     const scored = parseRun(await readFile(join(out, "state.json"), "utf8"), out).text?.chunks;
-    const result = await run({ ...asked, engine: paperEngine() });
+    const result = await runOn(paperEngine(), { chunks: undefined });
     expect(scored).toBeGreaterThanOrEqual(20);
     expect(new Set(result.rows.map(({ kldPerChunk }) => kldPerChunk?.length))).toEqual(new Set([undefined, scored]));
   });
 });
 
 describe("an existing directory", () => {
-  const changes: readonly (readonly [string, Partial<RunOptions>])[] = [
+  const changes: readonly (readonly [string, Partial<RunRequest>, Partial<Bench>?])[] = [
     ["the budget was --like Q4_K_M, now --bpw 4", { budget: { kind: "bpw", value: 4 } }],
     ["--sensitivity was uniform, now prism", { sensitivity: { name: "prism", of: prismSensitivity } }],
     ["--baseline was not given, now Q6_K", { baselines: ["Q6_K"] }],
     ["--context was 16, now 32", { context: 32 }],
     ["--chunks was 24, now 30", { chunks: 30 }],
-    ["--seed was 0, now 1", { seed: 1 }],
+    ["--seed was 0, now 1", {}, { seed: 1 }],
     [
       "the constraints was not given, now pin attn_v=Q6_K",
       { constraints: [{ kind: "pin", pattern: "attn_v", type: "Q6_K" }] },
     ],
   ];
   it("refuses any option that would change the result, and stays as it was", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     const before = await readFile(join(out, "state.json"), "utf8");
-    for (const [words, change] of changes) {
-      const error = await failure(run(options(paperEngine(), change)));
+    for (const [words, change, bench] of changes) {
+      const error = await failure(runOn(paperEngine(), change, bench));
       expect({ message: error.message, exitCode: error.exitCode }).toEqual({
         message: `${out} holds a run that was asked something else: ${words}; give another --out, or --force to replace it`,
         exitCode: 2,
@@ -247,21 +247,21 @@ describe("an existing directory", () => {
 
   it("keeps its analysis while no row is finished, whatever else is asked", async () => {
     const stopped = paperEngine((call) => {
-      if (call === "load plan.gguf") throw new InterruptedError();
+      if (call === "load plan.gguf") throw interruption();
     });
-    await failure(run(options(stopped)));
+    await expect(runOn(stopped)).rejects.toMatchObject(INTERRUPTED);
     const engine = paperEngine();
-    const result = await run(options(engine, { budget: { kind: "bpw", value: 6 }, chunks: 30 }));
+    const result = await runOn(engine, { budget: { kind: "bpw", value: 6 }, chunks: 30 });
     expect(engine.calls.filter((call) => call === "roundTrip")).toEqual([]);
     expect(result.text?.chunks).toBe(30);
     expect(result.asked.budget).toBe("--bpw 6");
   });
 
   it("starts anew with force: no row, analysis, model or evaluation of the former run stays", async () => {
-    await run(options(paperEngine(), { keepModels: true, baselines: ["Q6_K"] }));
+    await runOn(paperEngine(), { keepModels: true, baselines: ["Q6_K"] });
     await writeFile(join(out, "models", "mine.gguf"), "somebody else's");
     const engine = paperEngine();
-    const result = await run(options(engine, { force: true, budget: { kind: "like", fileType: "Q3_K_M" } }));
+    const result = await runOn(engine, { force: true, budget: { kind: "like", fileType: "Q3_K_M" } });
     expect(engine.calls).toContain("roundTrip");
     expect(engine.calls.filter(isWork).length).toBeGreaterThan(10);
     expect(result.rows.map(({ label }) => label)).not.toContain("Q6_K");
@@ -270,9 +270,9 @@ describe("an existing directory", () => {
   });
 
   it("is not touched where it holds a run's files without a state", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     await rm(join(out, "state.json"));
-    const error = await failure(run(options(paperEngine())));
+    const error = await failure(runOn(paperEngine()));
     expect(error.message).toMatch(/analysis\.json is there but .*state\.json is not.*--force/);
     expect((await stat(join(out, "models", "plan.gguf"))).size).toBeGreaterThan(0);
   });
@@ -280,7 +280,7 @@ describe("an existing directory", () => {
   it("keeps what else lies in it", async () => {
     await mkdir(join(out, "cache"), { recursive: true });
     await writeFile(join(out, "cache", "mine"), "");
-    await run(options(paperEngine(), { force: true }));
+    await runOn(paperEngine(), { force: true });
     expect(await readdir(join(out, "cache"))).toEqual(["mine"]);
   });
 
@@ -294,26 +294,27 @@ describe("an existing directory", () => {
   it.each(damaged)("with the state %j is refused, and begun anew with force", async (content, message) => {
     await mkdir(out);
     await writeFile(join(out, "state.json"), content);
-    const error = await failure(run(options(paperEngine())));
+    const error = await failure(runOn(paperEngine()));
     expect(error.message).toMatch(message);
     expect(error.exitCode).toBe(1);
     expect(await readFile(join(out, "state.json"), "utf8")).toBe(content);
-    expect((await run(options(paperEngine(), { force: true }))).rows.length).toBeGreaterThan(5);
+    expect((await runOn(paperEngine(), { force: true })).rows.length).toBeGreaterThan(5);
   });
 });
 
 describe("before any work", () => {
   it.each([
-    ["a missing text", { text: "/nowhere/text.txt" }, /no such text file; check --text/],
-    ["a missing model", { model: "/nowhere/model.gguf" }, /nowhere\/model\.gguf/],
+    ["a missing text", { text: "/nowhere/text.txt" }, {}, /no such text file; check --text/],
+    ["a missing model", {}, { source: "/nowhere/model.gguf" }, /nowhere\/model\.gguf/],
     [
       "a baseline that needs an imatrix",
       { baselines: ["IQ2_XXS"] },
+      {},
       /--baseline IQ2_XXS needs importance values .*--imatrix/,
     ],
-  ] as const)("%s is refused", async (_, change, message) => {
+  ] as const)("%s is refused", async (_, change, on, message) => {
     const engine = paperEngine();
-    const error = await failure(run(options(engine, change as Partial<RunOptions>)));
+    const error = await failure(runOn(engine, change, on));
     expect(error.message).toMatch(message);
     expect(engine.calls).toEqual([]);
     await expect(stat(out)).rejects.toThrow();
@@ -323,7 +324,7 @@ describe("before any work", () => {
     const engine = paperEngine();
     const short = join(dir, "short.txt");
     await writeFile(short, "x".repeat(31));
-    const error = await failure(run(options(engine, { text: short })));
+    const error = await failure(runOn(engine, { text: short }));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatch(/short\.txt has 31 tokens, .* needs at least 32; give a longer --text/);
     expect(engine.calls.filter(isWork)).toEqual([]);
@@ -333,7 +334,7 @@ describe("before any work", () => {
   it("a model without a tokenizer is refused: it can't be evaluated", async () => {
     const engine = paperEngine();
     const bare = await writePaperSource(join(dir, "bare.gguf"), 1, false);
-    const error = await failure(run(options(engine, { model: bare })));
+    const error = await failure(runOn(engine, {}, { source: bare }));
     expect(error.message).toMatch(/bare\.gguf: the file has no tokenizer .* to plan and quantize only: prism plan/);
     expect(engine.calls).toEqual([]);
   });
@@ -341,7 +342,7 @@ describe("before any work", () => {
   it("an architecture that llama.cpp does not know is refused", async () => {
     const engine = paperEngine();
     const unknown = await writePaperSource(join(dir, "unknown.gguf"), 1, true, "zzz");
-    const error = await failure(run(options(engine, { model: unknown })));
+    const error = await failure(runOn(engine, {}, { source: unknown }));
     expect(error.message).toMatch(
       /unknown\.gguf: llama\.cpp paper does not know the architecture "zzz"; .*--llama-dir/,
     );
@@ -350,15 +351,17 @@ describe("before any work", () => {
   });
 
   it("a quantized source is refused, and taken with allowRequantize", async () => {
-    await run(options(paperEngine()));
+    await runOn(paperEngine());
     const quantized = join(dir, "quantized.gguf");
     await copyFile(join(out, "models", "plan.gguf"), quantized);
     out = `${out}-again`;
     const engine = paperEngine();
-    const asked = options(engine, { model: quantized, budget: { kind: "like", fileType: "Q2_K" } });
-    expect((await failure(run(asked))).message).toMatch(/is already quantized \(.*--allow-requantize/);
+    const asked: Partial<RunRequest> = { budget: { kind: "like", fileType: "Q2_K" } };
+    expect((await failure(runOn(engine, asked, { source: quantized }))).message).toMatch(
+      /is already quantized \(.*--allow-requantize/,
+    );
     expect(engine.calls).toEqual([]);
-    const result = await run({ ...asked, allowRequantize: true });
+    const result = await runOn(engine, { ...asked, allowRequantize: true }, { source: quantized });
     expect(result.warnings.join()).toContain("already quantized in the source");
   });
 });

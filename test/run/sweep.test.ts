@@ -2,10 +2,11 @@ import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { InfeasibleError, InterruptedError } from "../../src/errors.ts";
-import { type RunOptions, run } from "../../src/run/run.ts";
+import { InfeasibleError } from "../../src/errors.ts";
+import { run } from "../../src/run/run.ts";
+import type { RunRequest } from "../../src/run/run-request.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
-import { type PaperEngine, paperBackend, paperEngine } from "./paper-engine.ts";
+import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
 import { writePaperSource } from "./paper-source.ts";
 
 let dir: string;
@@ -24,23 +25,18 @@ beforeEach(async () => {
   out = join(await mkdtemp(join(dir, "case-")), "run");
 });
 
-const options = (engine: PaperEngine, more: Partial<RunOptions> = {}): RunOptions => ({
-  model,
+const request = (more: Partial<RunRequest> = {}): RunRequest => ({
   out,
   budget: { kind: "like", fileType: "Q4_K_M" },
   sensitivity: { name: "uniform", of: uniformSensitivity },
-  baselines: [],
+  refine: "none",
   text,
   context: 16,
   chunks: 24,
-  seed: 0,
-  threads: 1,
-  gpuLayers: 0,
-  gates: [],
-  engine,
-  backend: paperBackend,
   ...more,
 });
+
+const runOn = (engine: PaperEngine, more: Partial<RunRequest> = {}) => run(model, request(more), paperBench(engine));
 
 const isWork = (call: string) => /^(quantize|score|roundTrip)/.test(call);
 
@@ -49,7 +45,7 @@ describe("a quality", () => {
   const target = { measure: "kld", limit: 1000 / 62_000 } as const;
 
   it("is met by the plan, with no more bytes than it must have, and the controls are of its size", async () => {
-    const result = await run(options(paperEngine(), { target }));
+    const result = await runOn(paperEngine(), { target });
     const plan = result.rows.find(({ kind }) => kind === "plan");
     expect(result.target?.fileBytes).toBe(plan?.fileBytes);
     expect((plan?.kld?.mean ?? 1) + (plan?.kld?.se ?? 1)).toBeLessThanOrEqual(target.limit);
@@ -62,18 +58,18 @@ describe("a quality", () => {
   });
 
   it("is found again without any work, and after an interruption without repeating any", async () => {
-    const whole = await run(options(paperEngine(), { target }));
+    const whole = await runOn(paperEngine(), { target });
     const again = paperEngine();
-    expect((await run(options(again, { target }))).target).toEqual(whole.target);
+    expect((await runOn(again, { target })).target).toEqual(whole.target);
     expect(again.calls.filter(isWork)).toEqual([]);
     await rm(out, { recursive: true });
     let scored = 0;
     const dying = paperEngine((call) => {
       if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
     });
-    await expect(run(options(dying, { target }))).rejects.toThrow("killed");
+    await expect(runOn(dying, { target })).rejects.toThrow("killed");
     const rest = paperEngine();
-    const resumed = await run(options(rest, { target }));
+    const resumed = await runOn(rest, { target });
     expect(resumed.target).toEqual(whole.target);
     expect(rest.calls.some((call) => call.startsWith("roundTrip"))).toBe(false);
   });
@@ -83,18 +79,18 @@ describe("a quality", () => {
     const dying = paperEngine((call) => {
       if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
     });
-    await expect(run(options(dying, { target }))).rejects.toThrow("killed");
+    await expect(runOn(dying, { target })).rejects.toThrow("killed");
     const other = join(dir, "other.txt");
     await writeFile(other, "Pack my box with five dozen liquor jugs. ".repeat(20));
-    const refused = run(options(paperEngine(), { target, text: other }));
+    const refused = runOn(paperEngine(), { target, text: other });
     await expect(refused).rejects.toThrow(/asked something else: --text was SHA-256/);
     const easier = { measure: "kld", limit: 1000 / 61_000 } as const;
-    expect((await run(options(paperEngine(), { target: easier }))).target?.limit).toBe(easier.limit);
+    expect((await runOn(paperEngine(), { target: easier })).target?.limit).toBe(easier.limit);
   });
 
   it("is searched from the smallest file that holds the constraints where they don't fit the size it begins with", async () => {
     const constraints = [{ kind: "floor", pattern: ".", type: "Q6_K" }] as const;
-    const result = await run(options(paperEngine(), { target: { measure: "kld", limit: 1 }, constraints }));
+    const result = await runOn(paperEngine(), { target: { measure: "kld", limit: 1 }, constraints });
     const plan = result.rows.find(({ kind }) => kind === "plan");
     const preset = result.rows.find(({ label }) => label === "Q6_K");
     expect(result.target?.fileBytes).toBe(plan?.fileBytes);
@@ -104,7 +100,7 @@ describe("a quality", () => {
 
   it("that no file has is refused as infeasible, with the best there was", async () => {
     const hopeless = { measure: "kld", limit: 1e-6 } as const;
-    const error = await run(options(paperEngine(), { target: hopeless })).catch((thrown: unknown) => thrown);
+    const error = await runOn(paperEngine(), { target: hopeless }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(InfeasibleError);
     expect((error as Error).message).toMatch(/--kld 0.000001: none of \d+ plans meets it .* the best has KLD/);
   });
@@ -114,7 +110,7 @@ describe("a sweep", () => {
   const sweep = [3.5, 4.5, 6].map((value) => ({ kind: "bpw", value, text: `--bpw ${value}` }) as const);
 
   it("has a point and a preset for each budget, the survivors by size, and the calibration", async () => {
-    const result = await run(options(paperEngine(), { sweep, budgetGiven: true }));
+    const result = await runOn(paperEngine(), { sweep, budgetGiven: true });
     const points = result.sweep?.points ?? [];
     expect(points.map(({ budget }) => budget)).toEqual(["--bpw 3.5", "--bpw 4.5", "--bpw 6"]);
     expect(result.rows.filter(({ kind }) => kind === "preset").length).toBeGreaterThanOrEqual(2);
@@ -130,24 +126,24 @@ describe("a sweep", () => {
   });
 
   it("is another run with a budget than with its knee", async () => {
-    await run(options(paperEngine(), { sweep }));
-    const given = run(options(paperEngine(), { sweep, budgetGiven: true }));
+    await runOn(paperEngine(), { sweep });
+    const given = runOn(paperEngine(), { sweep, budgetGiven: true });
     await expect(given).rejects.toThrow(/the budget was the knee of the sweep, or --like Q4_K_M, now --like Q4_K_M/);
   });
 
   it("goes on without probes where its first point was measured without", async () => {
     const interrupted = paperEngine((call) => {
-      if (call.startsWith("quantize preset")) throw new InterruptedError();
+      if (call.startsWith("quantize preset")) throw interruption();
     });
-    const stopped = run(options(interrupted, { sweep, refine: { probes: 4, limitMs: 0 } }));
-    await expect(stopped).rejects.toThrow(InterruptedError);
-    const resumed = await run(options(paperEngine(), { sweep, refine: { probes: 4, limitMs: 1e9 } }));
+    const stopped = runOn(interrupted, { sweep, refine: { probes: 4, limitMs: 0 } });
+    await expect(stopped).rejects.toMatchObject(INTERRUPTED);
+    const resumed = await runOn(paperEngine(), { sweep, refine: { probes: 4, limitMs: 1e9 } });
     expect(resumed.refinement).toBeUndefined();
     expect(resumed.rows.length).toBeGreaterThan(3);
   });
 
   it("takes its knee for the plan where no budget is given", async () => {
-    const result = await run(options(paperEngine(), { sweep }));
+    const result = await runOn(paperEngine(), { sweep });
     const bend = result.sweep?.points.find(({ label }) => label === result.sweep?.knee);
     const plan = result.rows.find(({ kind }) => kind === "plan");
     if (bend === undefined) expect(result.asked.budget).toBe("the knee of the sweep, or --like Q4_K_M");

@@ -6,7 +6,7 @@ import { RETRY, withRetries } from "./retry.ts";
 
 /** What a request may take, and whom it tells. */
 export interface ConnectionOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called for bytes that arrive from the network (those of failed requests too) or are read from the cache. */
   readonly onTransfer?: (from: "network" | "cache", bytes: number) => void;
   /** Milliseconds without a byte until a request is repeated; default 30 s. */
@@ -23,7 +23,7 @@ export class HttpConnection {
   readonly #lanes: Lanes;
   readonly #options: ConnectionOptions;
   readonly #stop = new AbortController();
-  readonly #onAbort = () => this.#stop.abort();
+  readonly #onAbort = () => this.#stop.abort(this.#options.signal?.reason);
   #url: URL;
   #version: FileVersion | undefined;
 
@@ -32,7 +32,7 @@ export class HttpConnection {
     this.#lanes = lanes;
     this.#options = options;
     this.#url = target.url;
-    if (options.signal?.aborted) this.#stop.abort();
+    if (options.signal?.aborted) this.#stop.abort(options.signal.reason);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -52,7 +52,7 @@ export class HttpConnection {
     return this.#lanes.run(async () => (await this.#request(offset, bytes)).data);
   }
 
-  /** End what is under way; its promises reject with InterruptedError. */
+  /** End what is under way; its promises reject. */
   close(): void {
     this.#stop.abort();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);

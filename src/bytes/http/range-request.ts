@@ -3,7 +3,7 @@
  * against what was asked. What may pass by itself is a TransferError, for retry.ts; everything else is a FileError.
  * Follows RFC 9110, sections 13 to 15.
  */
-import { FileError, InterruptedError, PrismError } from "../../errors.ts";
+import { FileError, PrismError } from "../../errors.ts";
 import { downloadCommand } from "../remote-name.ts";
 import { formatCount } from "../source.ts";
 import { networkError, refusal, TransferError } from "./failures.ts";
@@ -51,7 +51,7 @@ export interface RangeReply {
 /** As many as browsers follow. */
 const MAX_REDIRECTS = 20;
 
-/** Request one range. Throws TransferError, FileError, and InterruptedError once `signal` is aborted. */
+/** Request one range. Throws TransferError, FileError, and the reason of `signal` once it is aborted. */
 export async function requestRange(request: RangeRequest): Promise<RangeReply> {
   const { signal, stallMs, target } = request;
   const connection = new AbortController();
@@ -63,7 +63,7 @@ export async function requestRange(request: RangeRequest): Promise<RangeReply> {
   }, stallMs);
   signal.addEventListener("abort", stop, { once: true });
   try {
-    if (signal.aborted) throw new InterruptedError();
+    signal.throwIfAborted();
     const { response, url } = await follow(request, connection.signal);
     try {
       const version = checkResponse(request, response);
@@ -73,7 +73,7 @@ export async function requestRange(request: RangeRequest): Promise<RangeReply> {
       await response.body?.cancel().catch(() => undefined);
     }
   } catch (error) {
-    if (signal.aborted) throw new InterruptedError();
+    signal.throwIfAborted();
     if (stalled) throw new TransferError(`the server sent nothing for ${(stallMs / 1000).toFixed(1)} s`);
     if (error instanceof PrismError || error instanceof TransferError) throw error;
     throw networkError(target.path, error, request.version === undefined);

@@ -1,6 +1,6 @@
 /** Repeats what failed for reasons that may pass, later and later. */
 import { setTimeout as wait } from "node:timers/promises";
-import { FileError, InterruptedError } from "../../errors.ts";
+import { FileError } from "../../errors.ts";
 import { TransferError } from "./failures.ts";
 
 export interface RetryOptions {
@@ -41,7 +41,7 @@ export async function withRetries<Result>(
       // half of it is random, so that the requests of one moment don't come back in one moment
       const backoffMs = baseMs * 2 ** (done - 1) * (0.5 + Math.random() / 2);
       await wait(Math.max(retryAfterMs, backoffMs), undefined, { signal }).catch(() => {
-        throw new InterruptedError();
+        throw signal.reason;
       });
     }
   }

@@ -2,39 +2,24 @@
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
 import { renderAnalysisTable } from "../../report/terminal/analysis-table.ts";
-import { type AnalyzeModelOptions, analyzeModel } from "../analyze-model.ts";
+import { analyzeModel } from "../../verbs/analyze.ts";
+import { checkOutputs } from "../../verbs/check-outputs.ts";
+import { defaultAnalysisPath } from "../../verbs/output-names.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import {
-  backendOption,
-  type Exact,
-  exactOption,
-  forceOption,
-  jsonOption,
-  MODEL_ARGUMENT,
-  memoryOption,
-  noCacheOption,
-  parseFraction,
-  quietOption,
-  seedOption,
-  threadsOption,
-} from "../options.ts";
+import { addSharedOptions, exactOption, MODEL_ARGUMENT, parseFraction, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { checkOutputs } from "../output-files.ts";
-import { defaultAnalysisPath } from "../output-names.ts";
+import { announceAnalysis } from "../planning-options.ts";
+import { withBench } from "../with-bench.ts";
 
-interface AnalyzeCliOptions extends Pick<AnalyzeModelOptions, "threads" | "backend" | "seed" | "imatrix" | "cache"> {
+interface Options extends SharedOptions {
   readonly output?: string;
-  readonly exact?: Exact;
-  readonly memory: number;
+  readonly imatrix?: string;
   readonly targetSe?: number;
-  readonly force?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
 }
 
 export function analyzeCommand(context: CommandContext): Command {
-  return new Command("analyze")
+  const command = new Command("analyze")
     .description("measure every tensor: the seven metrics, and the distortion of each type it could take")
     .argument("<model>", MODEL_ARGUMENT)
     .option("-o, --output <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
@@ -44,38 +29,20 @@ export function analyzeCommand(context: CommandContext): Command {
       "--target-se <fraction>",
       "relative standard error of the distortion to sample until (default: 0.02)",
       (text) => parseFraction("--target-se", text),
-    )
-    .addOption(threadsOption())
-    .addOption(backendOption())
-    .addOption(memoryOption())
-    .addOption(seedOption())
-    .addOption(noCacheOption())
-    .addOption(forceOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
-    .action((path: string, options: AnalyzeCliOptions) => runAnalyze(path, options, context));
+    );
+  return addSharedOptions(command, "threads", "backend", "memory", "seed", "cache", "force").action(
+    (path: string, options: Options) => run(path, options, context),
+  );
 }
 
-async function runAnalyze(path: string, options: AnalyzeCliOptions, context: CommandContext): Promise<void> {
-  const { output: named, exact, force = false, targetSe, threads, backend, seed, imatrix, cache, memory } = options;
+async function run(path: string, options: Options, context: CommandContext): Promise<void> {
+  const { output: named, force = false, targetSe: targetRelativeSe, imatrix, exact } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
   await checkOutputs([target], force);
-  const analysis = await analyzeModel(
-    path,
-    {
-      threads,
-      backend,
-      seed,
-      cache,
-      memoryBytes: memory,
-      ...(imatrix === undefined ? {} : { imatrix }),
-      ...(targetSe === undefined ? {} : { targetRelativeSe: targetSe }),
-      ...exact,
-    },
-    context,
-    output,
-  );
+  const request = { imatrix, exact, targetRelativeSe };
+  const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
+  const analysis = await withBench(options, context, output, work, announceAnalysis(path));
   await writeFileAside(target, `${JSON.stringify(analysis, null, 1)}\n`);
   output.result({
     document: analysis,

@@ -1,6 +1,6 @@
 /** prism doctor: what works on this machine, tried rather than guessed, and what to do about the rest. */
 import { Command } from "commander";
-import { EngineError, InterruptedError } from "../../errors.ts";
+import { EngineError } from "../../errors.ts";
 import { PRISM_VERSION } from "../../version.ts";
 import type { CommandContext } from "../context.ts";
 import { backendChecks } from "../doctor/backend-checks.ts";
@@ -8,24 +8,18 @@ import type { Check } from "../doctor/check.ts";
 import { renderChecks } from "../doctor/checks-text.ts";
 import { engineChecks } from "../doctor/engine-checks.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
-import { jsonOption, llamaDirOption, quietOption, threadsOption } from "../options.ts";
+import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
-interface DoctorOptions {
-  readonly threads: number;
-  readonly llamaDir?: string;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
-}
+type DoctorOptions = SharedOptions & Required<Pick<SharedOptions, "threads">>;
 
 export function doctorCommand(context: CommandContext): Command {
-  return new Command("doctor")
-    .description("try what PRISM needs on this machine, and say what to do about the rest")
-    .addOption(threadsOption())
-    .addOption(llamaDirOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
-    .action((options: DoctorOptions) => runDoctor(options, context));
+  const command = new Command("doctor").description(
+    "try what PRISM needs on this machine, and say what to do about the rest",
+  );
+  return addSharedOptions(command, "threads", "llama-dir").action((options: DoctorOptions) =>
+    runDoctor(options, context),
+  );
 }
 
 async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Promise<void> {
@@ -33,7 +27,7 @@ async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Pr
   const output = openOutput(options);
   const stages: readonly (readonly [name: string, run: () => Promise<Check[]>])[] = [
     ["machine", machineChecks],
-    ["engine", () => engineChecks({ threads, signal, ...(llamaDir === undefined ? {} : { llamaDir }) })],
+    ["engine", () => engineChecks({ threads, signal, llamaDir })],
     ["backends", () => backendChecks(threads)],
   ];
   const progress = output.progress("doctor", stages.length, "groups of checks");
@@ -41,7 +35,7 @@ async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Pr
   for (const [index, [name, run]] of stages.entries()) {
     progress.update(index, name);
     checks.push(...(await run()));
-    if (signal.aborted) throw new InterruptedError();
+    signal.throwIfAborted();
   }
   progress.end();
   const missing = checks.filter(({ status }) => status === "missing");

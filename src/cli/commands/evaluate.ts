@@ -1,37 +1,23 @@
 /** prism evaluate: perplexity, KL divergence against a reference, and how rerankers rank. */
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
-import { openEngine } from "../../engine/open-engine.ts";
-import { UsageError } from "../../errors.ts";
-import { evaluate } from "../../evaluate/evaluate.ts";
-import type { Evaluation } from "../../evaluate/evaluation.ts";
-import { openLocalModel } from "../../gguf/open.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
-import { joinRerank } from "../../rerank/rerank.ts";
-import { hasRankHead } from "../../rerank/reranker.ts";
+import { checkOutputs } from "../../verbs/check-outputs.ts";
+import { evaluateModels } from "../../verbs/evaluate.ts";
 import type { CommandContext } from "../context.ts";
-import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
-import { reportFindings, strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
-import { forceOption, jsonOption, llamaDirOption, quietOption, seedOption, threadsOption } from "../options.ts";
-import { type Output, openOutput, type Progress } from "../output.ts";
-import { checkOutputs } from "../output-files.ts";
-import { rankModels } from "../rank-models.ts";
+import { addSharedOptions, type SharedOptions } from "../options.ts";
+import { openOutput } from "../output.ts";
+import { addTextOptions, type TextOptions } from "../text-options.ts";
+import { withBench } from "../with-bench.ts";
 
-interface Options extends EvaluationCliOptions {
+interface Options extends SharedOptions, TextOptions {
   readonly reference?: string;
   /** true: the set that comes with prism. */
   readonly rerank?: string | true;
   readonly server?: string;
   readonly output?: string;
-  readonly threads: number;
-  readonly seed: number;
-  readonly llamaDir?: string;
-  readonly strict?: boolean;
-  readonly force?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
 }
 
 const HELP = `
@@ -49,108 +35,54 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file");
-  return addEvaluationOptions(command)
-    .addOption(seedOption())
-    .addOption(strictOption())
-    .addOption(threadsOption())
-    .addOption(llamaDirOption())
-    .addOption(forceOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
+  addTextOptions(
+    command,
+    "text to judge on; default: sampled from the reference",
+    "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
+  );
+  return addSharedOptions(
+    command,
+    "gpu-layers",
+    "cache-limit",
+    "cache",
+    "seed",
+    "strict",
+    "threads",
+    "llama-dir",
+    "force",
+  )
     .addHelpText("after", HELP)
     .action((models: string[], options: Options) => run(models, options, context));
 }
 
-async function run(models: string[], asked: Options, { signal }: CommandContext): Promise<void> {
-  const output = openOutput(asked);
-  if (asked.output !== undefined) await checkOutputs([asked.output], asked.force ?? false);
-  const options = await chooseMeasures(models, asked, signal, output);
-  const engine = await openEngine(options);
-  const bars = progressBars(output);
-  try {
-    const ranking =
-      options.rerank === undefined ? undefined : await rankModels(engine, models, options, signal, bars.of("queries"));
-    const judged = ranking !== undefined && options.text === undefined ? undefined : await evaluateText();
-    bars.end();
-    const evaluation =
-      judged === undefined || ranking === undefined ? (judged ?? ranking) : joinRerank(judged, ranking);
-    if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
-    output.result({
-      document: evaluation,
-      text: () =>
-        [
-          ...(judged === undefined ? [] : [renderEvaluation(judged)]),
-          ...(ranking === undefined ? [] : [renderRanking(ranking)]),
-        ].join("\n"),
-      next: nextStep(models, options),
-    });
-  } finally {
-    bars.end();
-    await engine.close();
-  }
-
-  function evaluateText(): Promise<Evaluation> {
-    return evaluate({
-      engine,
-      models,
-      ...(options.reference === undefined ? {} : { reference: options.reference }),
-      seed: options.seed,
-      threads: options.threads,
-      ...evaluationSettings(options),
-      signal,
-      onNote: (note) => output.note(note),
-      onProgress: bars.of("chunks"),
-    });
-  }
+async function run(models: string[], options: Options, context: CommandContext): Promise<void> {
+  const output = openOutput(options);
+  if (options.output !== undefined) await checkOutputs([options.output], options.force ?? false);
+  const announce = (stage: string) => ({ stage, unit: unitOf(stage, options) });
+  const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
+  const { evaluation, judged, ranking } = await withBench(options, context, output, work, announce);
+  if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
+  output.result({
+    document: evaluation,
+    text: () =>
+      [
+        ...(judged === undefined ? [] : [renderEvaluation(judged)]),
+        ...(ranking === undefined ? [] : [renderRanking(ranking)]),
+      ].join("\n"),
+    next: nextStep(models, { ...options, rerank: ranking && true }),
+  });
 }
 
-/** Check what was asked before the engine starts; models that rank with a head of their own are ranked, asked or not. */
-async function chooseMeasures(
+/** What is counted: steps of sampling, queries of a ranking, or chunks of a text. */
+function unitOf(what: string, { text, rerank }: Options): string {
+  if (what === "sampling text") return "steps";
+  return rerank !== undefined && text === undefined ? "queries" : "chunks";
+}
+
+function nextStep(
   models: readonly string[],
-  options: Options,
-  signal: AbortSignal,
-  output: Output,
-): Promise<Options> {
-  const { reference, server, text, rerank, strict = false } = options;
-  if (server !== undefined && rerank === undefined) {
-    throw new UsageError("--server scores documents: give --rerank with it");
-  }
-  let ranked = rerank;
-  for (const path of [...(server === undefined ? models : []), ...(reference === undefined ? [] : [reference])]) {
-    const file = await openLocalModel(path);
-    // what is judged here is quantized as a rule
-    await reportFindings(file, { strict, signal, ignored: ["already-quantized"] }, output).finally(() => file.close());
-    if (ranked !== undefined || text !== undefined || !hasRankHead(file.model)) continue;
-    output.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);
-    ranked = true;
-  }
-  if (ranked === undefined && reference === undefined && text === undefined) {
-    throw new UsageError(
-      "perplexity alone needs a text: give --text FILE, or --reference MODEL to compare on sampled text",
-    );
-  }
-  return ranked === undefined ? options : { ...options, rerank: ranked };
-}
-
-function progressBars(output: Output) {
-  let shown: { what: string; progress: Progress } | undefined;
-  const end = () => {
-    shown?.progress.end();
-    shown = undefined;
-  };
-  return {
-    end,
-    of: (unit: string) => (what: string, done: number, total: number) => {
-      if (shown?.what !== what) {
-        end();
-        shown = { what, progress: output.progress(what, total, what === "sampling text" ? "steps" : unit) };
-      }
-      shown.progress.update(done);
-    },
-  };
-}
-
-function nextStep(models: readonly string[], { reference, rerank }: Options): string {
+  { reference, rerank }: { readonly reference?: string | undefined; readonly rerank: true | undefined },
+): string {
   if (reference !== undefined) return nextCommand("prism", "run", reference, "--like", "Q3_K_M");
   const measure = rerank === undefined ? [] : ["--rerank"];
   return nextCommand("prism", "evaluate", ...models, "--reference", "F16.gguf", ...measure);

@@ -1,47 +1,28 @@
 /** prism plan: a type for every tensor within a budget, with the files that carry it out. */
 import { Command } from "commander";
 import { isRemote, localName } from "../../bytes/remote-name.ts";
-import { InterruptedError, UsageError } from "../../errors.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
+import { checkOutputs } from "../../verbs/check-outputs.ts";
+import { checkPlanRequest, plan } from "../../verbs/plan.ts";
+import { planFiles, writePlan } from "../../verbs/plan-files.ts";
+import type { Exact } from "../../verbs/planning-request.ts";
 import type { CommandContext } from "../context.ts";
-import { strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
-import {
-  backendOption,
-  exactOption,
-  forceOption,
-  jsonOption,
-  MODEL_ARGUMENT,
-  memoryOption,
-  noCacheOption,
-  quietOption,
-  seedOption,
-  threadsOption,
-} from "../options.ts";
-import { type Output, openOutput } from "../output.ts";
-import { checkOutputs } from "../output-files.ts";
-import { planFiles, writePlan } from "../plan-files.ts";
-import {
-  type PlanRequest,
-  parseBudget,
-  parseConstraints,
-  parseMode,
-  planFromEdited,
-  planFromPublished,
-  planModel,
-} from "../plan-model.ts";
-import { addPlanningOptions } from "../planning-options.ts";
+import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
+import { openOutput } from "../output.ts";
+import { addPlanningOptions, announceAnalysis, type PlanningOptions, planningRequest } from "../planning-options.ts";
+import { withWorkplace } from "../with-bench.ts";
 
-interface PlanCliOptions extends PlanRequest {
+interface Options extends SharedOptions, PlanningOptions {
   readonly output?: string;
   readonly recipeDir?: string;
   readonly from?: string;
   readonly recipe?: string;
-  readonly force?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
+  // of both, and here for sure
+  readonly exact?: Exact;
+  readonly strict?: boolean;
 }
 
 const HELP = `
@@ -65,64 +46,42 @@ export function planCommand(context: CommandContext): Command {
       "where the plan goes (default: plan.json; with --from the edited plan, which needs --force)",
     )
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
-  return addPlanningOptions(command)
+  addPlanningOptions(command)
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
-    .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning")
-    .addOption(threadsOption())
-    .addOption(backendOption())
-    .addOption(exactOption())
-    .addOption(memoryOption())
-    .addOption(seedOption())
-    .addOption(strictOption())
-    .addOption(noCacheOption())
-    .addOption(forceOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
+    .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning");
+  return addSharedOptions(command, "threads", "backend", "exact", "memory", "seed", "strict", "cache", "force")
     .addHelpText("after", HELP)
-    .action((source: string | undefined, options: PlanCliOptions) => runPlan(source, options, context));
+    .action((source: string | undefined, options: Options) => run(source, options, context));
 }
 
-async function runPlan(source: string | undefined, options: PlanCliOptions, context: CommandContext): Promise<void> {
+async function run(source: string | undefined, options: Options, context: CommandContext): Promise<void> {
   const { from, force = false, recipeDir } = options;
   const output = openOutput(options);
-  const make = chooseWork(source, options);
   const target = options.output ?? from ?? "plan.json";
   const files = planFiles(target, recipeDir);
+  const request = planningRequest(options);
+  checkPlanRequest(source, request);
   await checkOutputs([target, ...Object.values(files)], force);
-  const plan = await make(context, output);
-  if (context.signal.aborted) throw new InterruptedError();
-  await writePlan(plan, target, files);
+  const made = await withWorkplace(
+    options,
+    context,
+    output,
+    ({ bench, progress }) => plan(source, request, bench, progress.note),
+    announceAnalysis(source),
+  );
+  context.signal.throwIfAborted();
+  await writePlan(made, target, files);
   output.result({
-    document: plan,
-    text: () => `${renderPlanTable(plan)}\n${describeFiles([target, ...Object.values(files)])}`,
+    document: made,
+    text: () => `${renderPlanTable(made)}\n${describeFiles([target, ...Object.values(files)])}`,
     next: nextCommand(
       "prism",
       "quantize",
       target,
-      ...sourceOption(plan),
-      ...(requantizes(plan) ? ["--allow-requantize"] : []),
+      ...sourceOption(made),
+      ...(requantizes(made) ? ["--allow-requantize"] : []),
     ),
   });
-}
-
-/** What makes the plan. A request that is wrong in itself is refused before any file is looked at. */
-function chooseWork(
-  source: string | undefined,
-  options: PlanCliOptions,
-): (context: CommandContext, output: Output) => Promise<Plan> {
-  const { from, recipe } = options;
-  if (from !== undefined && recipe !== undefined) {
-    throw new UsageError("--from and --recipe: both say the types; leave one out");
-  }
-  if (from !== undefined) return (context, output) => planFromEdited(from, source, options, context, output);
-  if (source === undefined) {
-    throw new UsageError("name the model or its analysis: prism plan MODEL.gguf --like Q3_K_M");
-  }
-  if (recipe !== undefined) return (context, output) => planFromPublished(recipe, source, options, context, output);
-  parseBudget(options);
-  parseMode(options.mode);
-  parseConstraints(options);
-  return (context, output) => planModel(source, options, context, output);
 }
 
 /** A plan of a remote model is carried out on a copy of it here. */

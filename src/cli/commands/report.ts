@@ -1,22 +1,16 @@
 /** prism report: a run, a plan or an analysis as one HTML file; as a model card; its pictures and tables as files. */
-import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { writeFileAside } from "../../disk/aside-file.ts";
 import { UsageError } from "../../errors.ts";
-import type { CardOptions } from "../../report/card/front-matter.ts";
+import { formatSize } from "../../numbers.ts";
 import { isRepository } from "../../report/card/hub-metadata.ts";
-import { renderReport } from "../../report/html/render-report.ts";
-import { formatSize } from "../../report/terminal/numbers.ts";
-import { writeCard } from "../card-files.ts";
+import type { ThemeName } from "../../verbs/export-report.ts";
+import { card, exportFiles, report } from "../../verbs/report.ts";
 import type { CommandContext } from "../context.ts";
-import { exportReport, type ThemeName } from "../export-files.ts";
 import { nextCommand } from "../next-command.ts";
-import { forceOption, jsonOption } from "../options.ts";
+import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput, type Result } from "../output.ts";
-import { checkOutputs } from "../output-files.ts";
-import { loadReportSource } from "../report-files.ts";
 
-interface ReportOptions {
+interface ReportOptions extends SharedOptions {
   readonly output?: string;
   readonly card?: boolean;
   readonly quantizedBy?: string;
@@ -27,8 +21,6 @@ interface ReportOptions {
   readonly png?: string;
   readonly csv?: string;
   readonly theme: ThemeName;
-  readonly force?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -41,7 +33,7 @@ which files to upload under which names; several runs make one card of a family.
 --svg, --png and --csv write every picture and every table into a folder.`;
 
 export function reportCommand(_context: CommandContext): Command {
-  return new Command("report")
+  const command = new Command("report")
     .description("make one HTML file of a run, a plan or an analysis; a model card; pictures and tables as files")
     .argument("<source...>", "the directory of a run (--card: of several), a plan.json, or an analysis.json")
     .option(
@@ -56,12 +48,11 @@ export function reportCommand(_context: CommandContext): Command {
     .addOption(new Option("--svg <dir>", "write every picture as SVG").conflicts("card"))
     .addOption(new Option("--png <dir>", "write every picture as PNG").conflicts("card"))
     .addOption(new Option("--csv <dir>", "write every table as CSV").conflicts("card"))
-    .addOption(new Option("--theme <name>", "of SVG and PNG").choices(["light", "dark"]).default("light"))
-    .addOption(forceOption())
-    .addOption(jsonOption())
+    .addOption(new Option("--theme <name>", "of SVG and PNG").choices(["light", "dark"]).default("light"));
+  return addSharedOptions(command, "force")
     .addHelpText("after", HELP)
     .action(async (sources: string[], options: ReportOptions) => {
-      openOutput(options).result(await report(sources, options));
+      openOutput(options).result(await makeReport(sources, options));
     });
 }
 
@@ -70,7 +61,7 @@ function parseRepository(name: string): string {
   throw new InvalidArgumentError("expected OWNER/NAME as on the Hub.");
 }
 
-function report(sources: readonly string[], options: ReportOptions): Promise<Result> {
+function makeReport(sources: readonly string[], options: ReportOptions): Promise<Result> {
   if (options.card === true) return reportCard(sources, options);
   const [source, ...more] = sources;
   if (source === undefined || more.length > 0) {
@@ -81,18 +72,10 @@ function report(sources: readonly string[], options: ReportOptions): Promise<Res
 }
 
 async function reportPage(source: string, options: ReportOptions): Promise<Result> {
-  const { documents, output } = await loadReportSource(source);
-  const target = options.output ?? output;
-  if (resolve(target) === resolve(source)) throw new UsageError(`-o ${target}: is what the report is made of`);
-  // a run's own report is made anew whenever the run is
-  const isOwn = documents.run !== undefined && options.output === undefined;
-  await checkOutputs([target], isOwn || (options.force ?? false));
-  const page = renderReport(documents);
-  await writeFileAside(target, page);
-  const fileBytes = Buffer.byteLength(page);
+  const { path, fileBytes, documents } = await report(source, options);
   return {
-    document: { path: target, fileBytes },
-    text: () => `wrote ${target} (${formatSize(fileBytes)}); open it in a browser`,
+    document: { path, fileBytes },
+    text: () => `wrote ${path} (${formatSize(fileBytes)}); open it in a browser`,
     next: documents.plan
       ? nextCommand("prism", "review", planPath(source, documents))
       : nextCommand("prism", "plan", source, "--like", "Q4_K_M"),
@@ -103,8 +86,7 @@ async function reportFiles(source: string, options: ReportOptions): Promise<Resu
   if (options.output !== undefined) {
     throw new UsageError("-o names the HTML file; with --svg, --png and --csv each names its own folder");
   }
-  const { documents } = await loadReportSource(source);
-  const files = await exportReport(documents, options, options.theme, options.force ?? false);
+  const { files, documents } = await exportFiles(source, options);
   return {
     document: { files },
     text: () => files.map((file) => `wrote ${file}`).join("\n"),
@@ -113,33 +95,17 @@ async function reportFiles(source: string, options: ReportOptions): Promise<Resu
 }
 
 async function reportCard(paths: readonly string[], options: ReportOptions): Promise<Result> {
-  const sources = [];
-  for (const named of paths) {
-    const path = /(^|[/\\])state\.json$/.test(named) ? dirname(named) : named;
-    sources.push({ path, documents: (await loadReportSource(path)).documents });
-  }
-  const [first] = sources;
-  const own = first !== undefined && sources.length === 1 ? join(first.path, "card") : undefined;
-  const folder = options.output ?? own;
-  if (folder === undefined) throw new UsageError("-o DIR: a card of several runs needs a folder of its own");
-  const output = openOutput(options);
-  const card = await writeCard(sources, folder, cardOptions(options), options.force ?? false, output.note);
-  const files = card.models.flatMap((model) => model.files);
-  const repository = options.repo ?? "OWNER/NAME";
-  const uploads = files.map(({ path, publishAs }) => nextCommand("hf", "upload", repository, path, publishAs));
+  const { quantizedBy, baseModel, license, repo: repository, output, force } = options;
+  const { note } = openOutput(options);
+  const request = { quantizedBy, baseModel, license, repository, output, force };
+  const { written, models, folder } = await card(paths, request, note);
+  const files = models.flatMap((model) => model.files);
+  const owner = repository ?? "OWNER/NAME";
+  const uploads = files.map(({ path, publishAs }) => nextCommand("hf", "upload", owner, path, publishAs));
   return {
-    document: { written: card.written, files },
-    text: () => [...card.written.map((file) => `wrote ${file}`), "", "to publish it:", ...uploads].join("\n"),
-    next: nextCommand("hf", "upload", repository, folder, "."),
-  };
-}
-
-function cardOptions({ quantizedBy, baseModel, license, repo }: ReportOptions): CardOptions {
-  return {
-    ...(quantizedBy === undefined ? {} : { quantizedBy }),
-    ...(baseModel === undefined ? {} : { baseModel }),
-    ...(license === undefined ? {} : { license }),
-    ...(repo === undefined ? {} : { repository: repo }),
+    document: { written, files },
+    text: () => [...written.map((file) => `wrote ${file}`), "", "to publish it:", ...uploads].join("\n"),
+    next: nextCommand("hf", "upload", owner, folder, "."),
   };
 }
 

@@ -2,15 +2,14 @@
 import { Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { startReview } from "../../report/review-server.ts";
+import { loadPlan } from "../../verbs/load-document.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { jsonOption, parseInteger } from "../options.ts";
+import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { loadPlan } from "../read-document.ts";
 
-interface ReviewOptions {
+interface ReviewOptions extends SharedOptions {
   readonly port: number;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -19,15 +18,15 @@ Nothing but the opened plan is ever written. Ctrl-C ends it. To look at a plan o
 hand it on without a server: prism report PLAN.json.`;
 
 export function reviewCommand(context: CommandContext): Command {
-  return new Command("review")
+  const command = new Command("review")
     .description("review and change a plan in the browser: budget and pins plan anew at once, and save to the file")
     .argument("<plan>", "a plan.json")
     .addOption(
       new Option("--port <n>", "port on 127.0.0.1")
         .argParser((text) => parseInteger("--port", text, 0, 65_535))
         .default(0, "any free one"),
-    )
-    .addOption(jsonOption())
+    );
+  return addSharedOptions(command)
     .addHelpText("after", HELP)
     .action((path: string, options: ReviewOptions) => runReview(path, options, context));
 }

@@ -1,51 +1,21 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
-import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
-import { requireLocal } from "../../bytes/remote-name.ts";
-import { openEngine } from "../../engine/open-engine.ts";
-import { GateError, UsageError } from "../../errors.ts";
-import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
+import { GateError } from "../../errors.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
-import { parseGate } from "../../run/gates.ts";
-import { DEFAULT_PROBES } from "../../run/refine.ts";
-import { type RunOptions, run } from "../../run/run.ts";
 import type { Run } from "../../run/run-document.ts";
-import { DEFAULT_SENSITIVITY } from "../../sensitivity/sensitivity-modes.ts";
-import { followDescription, openBackend, orClose } from "../backends.ts";
+import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS } from "../../run/run-request.ts";
+import type { Exact } from "../../verbs/planning-request.ts";
+import { parseRunRequest, runModel } from "../../verbs/run.ts";
+import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
 import type { CommandContext } from "../context.ts";
-import { addEvaluationOptions, type EvaluationCliOptions, evaluationSettings } from "../evaluation-options.ts";
-import { strictOption } from "../model-findings.ts";
 import { nextCommand } from "../next-command.ts";
-import {
-  backendOption,
-  collect,
-  exactOption,
-  forceOption,
-  jsonOption,
-  llamaDirOption,
-  memoryOption,
-  parseInteger,
-  quietOption,
-  seedOption,
-  threadsOption,
-} from "../options.ts";
+import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { defaultRunDirectory } from "../output-names.ts";
-import {
-  guardSwitches,
-  loadSensitivity,
-  type PlanRequest,
-  parseBudget,
-  parseConstraints,
-  parseMode,
-} from "../plan-model.ts";
-import { addPlanningOptions } from "../planning-options.ts";
-import { parseQuality, type QualityRequest, SWEEP_PRESETS } from "../quality-options.ts";
-import { readText } from "../read-document.ts";
-import { RUN_REPORT, writeRunReport } from "../report-files.ts";
-import { followStages } from "../stages.ts";
+import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
+import { addTextOptions, type TextOptions } from "../text-options.ts";
+import { withBench } from "../with-bench.ts";
 
-interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
+interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRequest {
   readonly out?: string;
   /** True without a number. */
   readonly refine?: number | true;
@@ -54,17 +24,10 @@ interface Options extends PlanRequest, EvaluationCliOptions, QualityRequest {
   readonly require?: readonly string[];
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
-  readonly llamaDir?: string;
-  readonly force?: boolean;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
+  // of two, and here for sure
+  readonly exact?: Exact;
+  readonly strict?: boolean;
 }
-
-/** The budget most people want: the size of the most downloaded preset. */
-const DEFAULT_BUDGET = "Q4_K_M";
-
-/** Where no other sensitivity is asked for, probes are taken if they can be had in this time. */
-const PROBE_LIMIT_MS = 10 * 60_000;
 
 const HELP = `
 Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
@@ -99,121 +62,47 @@ export function runCommand(context: CommandContext): Command {
       "judge by these documents: JSON Lines of {query, documents, relevance?}; default: prism's own set, for rerankers",
     )
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
-    .addOption(strictOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
-  return addEvaluationOptions(command)
-    .addOption(threadsOption())
-    .addOption(backendOption())
-    .addOption(exactOption())
-    .addOption(memoryOption())
-    .addOption(llamaDirOption())
-    .addOption(seedOption())
-    .addOption(forceOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
+  addTextOptions(
+    command,
+    "text to judge on; default: sampled from the reference",
+    "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
+  );
+  return addSharedOptions(
+    command,
+    "gpu-layers",
+    "cache-limit",
+    "cache",
+    "threads",
+    "backend",
+    "exact",
+    "memory",
+    "llama-dir",
+    "seed",
+    "strict",
+    "force",
+  )
     .addHelpText("after", HELP)
-    .action((model: string, options: Options) => runRun(model, options, context));
+    .action((model: string, options: Options) => run(model, options, context));
 }
 
-async function runRun(model: string, options: Options, { signal }: CommandContext): Promise<void> {
-  requireLocal(model);
+async function run(model: string, options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
-  const out = options.out ?? defaultRunDirectory(model);
-  const budgetGiven = hasBudget(options);
-  const quality = parseQuality(options, budgetGiven);
-  const refine = parseRefine(options);
-  const { sensitivity } = options;
-  const request = {
-    ...quality,
-    budgetGiven,
-    budget: parseBudget(budgetGiven ? options : { ...options, like: DEFAULT_BUDGET }),
-    mode: parseMode(options.mode),
-    constraints: parseConstraints(options),
-    baselines: parseBaselines(options.baseline),
-    gates: (options.require ?? []).map(parseGate),
-    sensitivity: { name: await sensitivityName(sensitivity), of: await loadSensitivity(sensitivity) },
-    ...(refine === undefined ? {} : { refine }),
-  };
-  if (!budgetGiven && quality.target === undefined && quality.sweep === undefined) {
-    output.note(`no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`);
-  }
-  const backend = await openBackend(options.backend, options.threads);
-  const noteChange = followDescription(backend);
-  const engine = await orClose(backend, openEngine(options));
-  const stages = followStages(output);
+  const refine = options.refine === true ? DEFAULT_PROBES : options.refine;
+  const request = await parseRunRequest(model, { ...planningRequest(options), refine });
+  const { out } = request;
   try {
-    if (engine.info.kind === "programs" && options.text === undefined) {
-      throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
-    }
-    const result = await run({
-      ...request,
-      ...evaluationSettings(options),
-      model,
-      out,
-      engine,
-      backend,
-      guards: guardSwitches(options),
-      seed: options.seed,
-      threads: options.threads,
-      memoryBytes: options.memory,
-      ...options.exact,
-      keepModels: options.keepModels ?? false,
-      allowRequantize: options.allowRequantize ?? false,
-      force: options.force ?? false,
-      strict: options.strict ?? false,
-      signal,
-      ...(options.imatrix === undefined ? {} : { imatrix: options.imatrix }),
-      ...(options.rerank === undefined ? {} : { rerankSet: options.rerank }),
-      onStage: stages.begin,
-      onProgress: stages.update,
-    } satisfies RunOptions);
-    stages.end();
-    await writeRunReport(out);
+    const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
     output.result({
-      document: result,
-      text: () => `${renderRun(result)}\nreport: ${out}/${RUN_REPORT}`,
+      document: finished.run,
+      text: () => `${renderRun(finished.run)}\nreport: ${finished.report}`,
       next: nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
-    checkGates(result);
+    checkGates(finished.run);
   } finally {
-    stages.end();
-    noteChange(output);
-    if (signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
-    await Promise.all([engine.close(), backend.close()]);
+    if (context.signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
   }
-}
-
-function hasBudget({ bpw, size, like }: Options): boolean {
-  return bpw !== undefined || size !== undefined || like !== undefined;
-}
-
-/** How many probes, and in which time where the user did not ask for them. */
-function parseRefine({ refine, sensitivity }: Options): RunOptions["refine"] {
-  if (refine === true) return { probes: DEFAULT_PROBES };
-  if (refine !== undefined) return refine === 0 ? undefined : { probes: refine };
-  return sensitivity === DEFAULT_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : undefined;
-}
-
-/** A file of densities may change under its name, and then the run is another. */
-async function sensitivityName(mode: string): Promise<string> {
-  if (!/[./\\]/.test(mode)) return mode;
-  const hash = createHash("sha256")
-    .update(await readText(mode))
-    .digest("hex");
-  return `densities of SHA-256 ${hash}`;
-}
-
-function parseBaselines(text: string | undefined): FileType[] {
-  if (text === undefined) return [];
-  const fileTypes = text.split(",").map((name) => {
-    const fileType = parseFileType(name.trim());
-    if (fileType !== undefined) return fileType;
-    throw new UsageError(
-      `--baseline "${name.trim()}": not a preset of llama-quantize; give one or more of ${FILE_TYPE_NAMES.join(", ")}, like Q3_K_M,Q4_K_M`,
-    );
-  });
-  return [...new Set(fileTypes)];
 }
 
 function checkGates({ gates }: Run): void {

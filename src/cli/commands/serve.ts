@@ -1,22 +1,17 @@
 /** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's. */
 import { readFile } from "node:fs/promises";
-import { basename } from "node:path";
 import { Command, Option } from "commander";
 import { parseSize } from "../../allocate/budget.ts";
-import { openEngine } from "../../engine/open-engine.ts";
 import { FileError, UsageError } from "../../errors.ts";
-import { openLocalModel } from "../../gguf/open.ts";
 import { printable } from "../../plan/printable.ts";
-import { DEFAULT_RERANK_CONTEXT, openRerankScorer } from "../../rerank/rerank-scorer.ts";
-import { describeReranker } from "../../rerank/reranker.ts";
-import { openLastingScorer } from "../../rerank/server/lasting-scorer.ts";
-import { buildServer } from "../../rerank/server/server.ts";
+import { DEFAULT_RERANK_CONTEXT } from "../../rerank/rerank-scorer.ts";
+import { SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
 import type { CommandContext } from "../context.ts";
-import { gpuLayersOption } from "../evaluation-options.ts";
-import { jsonOption, parseInteger, quietOption, threadsOption } from "../options.ts";
+import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
+import { withBench } from "../with-bench.ts";
 
-interface Options {
+interface Options extends SharedOptions {
   readonly host: string;
   readonly port: number;
   readonly apiKeyFile?: string;
@@ -24,10 +19,6 @@ interface Options {
   readonly maxBody: number;
   readonly maxDocuments: number;
   readonly context?: number;
-  readonly threads: number;
-  readonly gpuLayers: number;
-  readonly json?: boolean;
-  readonly quiet?: boolean;
 }
 
 const HELP = `
@@ -40,56 +31,38 @@ const LOCAL_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "::1
 export function serveCommand(context: CommandContext): Command {
   const whole = (name: string, what: string, least: number, most: number) =>
     new Option(`${name} <n>`, what).argParser((text) => parseInteger(name, text, least, most));
-  return new Command("serve")
+  const command = new Command("serve")
     .description("answer /v1/rerank requests with a reranker, rank head or causal")
     .argument("<model>", "the GGUF file of a reranker")
-    .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(8012))
-    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(SERVE_DEFAULTS.port))
+    .option("--host <address>", "address to listen on", SERVE_DEFAULTS.host)
     .option("--api-key-file <file>", "ask for the key that this file holds")
-    .addOption(whole("--queue", "requests that may wait; more are told to come back", 0, 100_000).default(64))
-    .addOption(new Option("--max-body <size>", "largest request").argParser(parseSize).default(16_000_000, "16MB"))
-    .addOption(whole("--max-documents", "most documents of a request", 1, 1_000_000).default(2000))
+    .addOption(
+      whole("--queue", "requests that may wait; more are told to come back", 0, 100_000).default(SERVE_DEFAULTS.queue),
+    )
+    .addOption(
+      new Option("--max-body <size>", "largest request").argParser(parseSize).default(SERVE_DEFAULTS.maxBody, "16MB"),
+    )
+    .addOption(
+      whole("--max-documents", "most documents of a request", 1, 1_000_000).default(SERVE_DEFAULTS.maxDocuments),
+    )
     .addOption(
       whole("--context", `longest prompt in tokens; default ${DEFAULT_RERANK_CONTEXT}, or the model's own`, 8, 2 ** 20),
-    )
-    .addOption(gpuLayersOption())
-    .addOption(threadsOption())
-    .addOption(jsonOption())
-    .addOption(quietOption())
+    );
+  return addSharedOptions(command, "gpu-layers", "threads")
     .addHelpText("after", HELP)
     .action((model: string, options: Options) => run(model, options, context));
 }
 
-async function run(model: string, options: Options, { signal }: CommandContext): Promise<void> {
+async function run(model: string, options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
   const apiKey = await readKey(options.apiKeyFile);
-  const file = await openLocalModel(model);
-  await file.close();
-  const reranker = describeReranker(file.model);
-  for (const warning of reranker.warnings) output.note(printable(`! ${warning}`));
-  const engine = await openEngine(options);
-  try {
-    // Not the signal: an interrupted engine call ends its process, and what is being scored shall be finished.
-    const { threads, gpuLayers, context } = options;
-    const loading = { engine, reranker, threads, gpuLayers, ...(context === undefined ? {} : { context }) };
-    const scorer = await openLastingScorer(() => openRerankScorer(loading));
-    // A model whose scores are no numbers is refused before anybody asks.
-    await scorer.score({ query: "Does it rank?", documents: ["It ranks.", "It doesn't."] });
-    const server = buildServer({
-      scorer,
-      modelName: basename(model).replace(/\.gguf$/, ""),
-      queueLimit: options.queue,
-      bodyLimitBytes: options.maxBody,
-      maxDocuments: options.maxDocuments,
-      ...(apiKey === undefined ? {} : { apiKey }),
-    });
-    const url = await listen(server, options);
-    announce(output, model, url, reranker.head, apiKey === undefined && !LOCAL_HOSTS.has(options.host));
-    await stopped(signal);
+  await withBench(options, context, output, async (bench) => {
+    const server = await serve(model, { ...options, apiKey }, bench);
+    announce(output, model, server.url, server.head, apiKey === undefined && !LOCAL_HOSTS.has(options.host));
+    await stopped(context.signal);
     await server.close();
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 async function readKey(path: string | undefined): Promise<string | undefined> {
@@ -99,13 +72,6 @@ async function readKey(path: string | undefined): Promise<string | undefined> {
   });
   if (key.trim() === "") throw new UsageError(`--api-key-file ${path}: the file is empty; put the key into it`);
   return key.trim();
-}
-
-async function listen(server: ReturnType<typeof buildServer>, { host, port }: Options): Promise<string> {
-  return server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
-    const reason = error.code === "EADDRINUSE" ? "something listens there already" : error.message;
-    throw new UsageError(`can't listen on ${host}:${port}: ${reason}; give another --port or --host`, { cause: error });
-  });
 }
 
 function announce(output: Output, model: string, url: string, head: string, open: boolean): void {

@@ -19,29 +19,29 @@ import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import { renderRecipeTable } from "../../report/terminal/recipe-table.ts";
 import { wrapWords } from "../../report/terminal/table.ts";
 import { runDirectory } from "../../run/run-state.ts";
+import { loadPlan, loadPlanOrRecipe } from "../../verbs/load-document.ts";
+import { loadReportSource } from "../../verbs/report-source.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { jsonOption } from "../options.ts";
+import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput, type Result } from "../output.ts";
-import { loadPlan, loadPlanOrRecipe } from "../read-document.ts";
-import { loadReportSource } from "../report-files.ts";
 
-interface ShowOptions {
+interface ShowOptions extends SharedOptions {
   readonly diff?: string;
   readonly explain?: string;
-  readonly json?: boolean;
 }
 
 export function showCommand(_context: CommandContext): Command {
-  return new Command("show")
+  const command = new Command("show")
     .description(
       "show a plan or a run as tables, map and Pareto front, against another plan, or why a tensor has its type",
     )
     .argument("<source>", "a plan.json, the directory of a run, or a recipe of plans/")
     .addOption(new Option("--diff <plan>", "what changes from this plan to another").conflicts("explain"))
-    .addOption(new Option("--explain <tensor>", "why a tensor has its type, and what the others would cost"))
-    .addOption(jsonOption())
-    .action(async (path: string, options: ShowOptions) => openOutput(options).result(await show(path, options)));
+    .addOption(new Option("--explain <tensor>", "why a tensor has its type, and what the others would cost"));
+  return addSharedOptions(command).action(async (path: string, options: ShowOptions) =>
+    openOutput(options).result(await show(path, options)),
+  );
 }
 
 async function show(named: string, options: ShowOptions): Promise<Result> {

@@ -1,6 +1,6 @@
 /** The backends, each measured on the metrics of a sampled tensor. */
-import { nanosecondsPerWeight } from "../backend-speed.ts";
-import { BACKENDS } from "../backends.ts";
+import { nanosecondsPerWeight } from "../../kernels/backend-speed.ts";
+import { BACKENDS } from "../../kernels/open-backend.ts";
 import type { Check } from "./check.ts";
 
 /** Milliseconds of measuring, after one call that warms up. */

@@ -4,18 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openEmbeddedEngine } from "../../engine/embedded.ts";
-import type { Engine } from "../../engine/engine.ts";
-import { openEngine } from "../../engine/open-engine.ts";
+import { type Engine, requireLibrary } from "../../engine/engine.ts";
+import { type OpenEngineOptions, openEngine } from "../../engine/open-engine.ts";
 import { describePackage, findEnginePackage } from "../../engine/package.ts";
 import { openModel } from "../../gguf/open.ts";
+import { formatInteger } from "../../numbers.ts";
 import { inspect } from "../../preflight/inspect.ts";
 import { createRandom } from "../../random.ts";
-import { formatInteger } from "../../report/terminal/numbers.ts";
 import type { Check } from "./check.ts";
 
-export interface EngineCheckOptions {
-  readonly threads: number;
-  readonly llamaDir?: string;
+export interface EngineCheckOptions extends Pick<OpenEngineOptions, "threads" | "llamaDir"> {
   readonly signal: AbortSignal;
 }
 
@@ -37,13 +35,13 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
   const checks = [packageCheck(llamaDir !== undefined)];
   let engine: Engine;
   try {
-    engine = await openEngine({ threads, ...(llamaDir === undefined ? {} : { llamaDir }) });
+    engine = await openEngine({ threads, llamaDir });
   } catch (error) {
     return [...checks, failed("engine", error)];
   }
   try {
-    const { kind, version, origin, devices, kernels } = engine.info;
-    const from = kind === "programs" ? `programs in ${origin}` : "embedded";
+    const { version, origin, devices, kernels } = engine.info;
+    const from = engine.programs === undefined ? "embedded" : `programs in ${origin}`;
     const detail = [`llama.cpp ${version}, ${from}`, ...devices].join("; ");
     checks.push({ name: "engine", status: "ok", detail });
     if (kernels !== undefined) checks.push(kernelsCheck(kernels));
@@ -114,7 +112,7 @@ async function tryRoundTrip(engine: Engine, threads: number): Promise<string> {
   let done = 0;
   let distortion = 0;
   do {
-    const results = await Promise.all(Array.from({ length: threads }, () => engine.roundTrip(job)));
+    const results = await Promise.all(Array.from({ length: threads }, () => requireLibrary(engine).roundTrip(job)));
     const [first] = results;
     distortion = total(first?.error.Q4_K) / total(first?.power);
     done += results.length;

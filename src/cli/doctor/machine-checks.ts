@@ -6,7 +6,7 @@ import { availableParallelism, cpus, freemem, tmpdir, totalmem } from "node:os";
 import { delimiter, join } from "node:path";
 import { makeFolder } from "../../disk/aside-file.ts";
 import { defaultCacheDir } from "../../disk/cache-dir.ts";
-import { formatSize } from "../../report/terminal/numbers.ts";
+import { formatSize } from "../../numbers.ts";
 import type { Check } from "./check.ts";
 
 /** The oldest Node.js that is supported; the same as in package.json. */

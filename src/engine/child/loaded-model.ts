@@ -4,7 +4,7 @@
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
 import koffi from "koffi";
-import type { ImportanceSums } from "../engine.ts";
+import type { ImportanceSums, ModelLoadOptions } from "../engine.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { drawToken, NOT_DRAWN } from "./draw-token.ts";
 import { ImportanceCollector } from "./importance-collector.ts";
@@ -15,12 +15,9 @@ import type { DecodedRows } from "./score-rows.ts";
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
 const LOGITS_BYTES = 512 * 2 ** 20;
 
-export interface LoadRequest {
+export interface LoadRequest extends Pick<ModelLoadOptions, "model" | "threads" | "gpuLayers"> {
   /** The number the parent calls this model by. */
   readonly handle: number;
-  readonly model: string;
-  readonly threads: number;
-  readonly gpuLayers: number;
   /** See ModelLoadOptions. */
   readonly mapped?: boolean;
 }

@@ -2,26 +2,24 @@
  * llama_model_quantize in the child process. What it decides per tensor is read from its log by the parent; the
  * quantize.imatrix.* keys, which llama-quantize's main adds rather than the library, are passed as overrides here.
  */
-import { FILE_TYPES, type FileType } from "../../ggml/file-types.ts";
-import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import { FILE_TYPES } from "../../ggml/file-types.ts";
+import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+import type { QuantizeJob } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 
-export interface QuantizeRequest {
-  readonly source: string;
-  readonly output: string;
-  readonly fileType: FileType;
-  readonly overrides: readonly { readonly pattern: string; readonly type: TensorType }[];
-  readonly threads: number;
+export interface QuantizeRequest extends Pick<QuantizeJob, "source" | "output" | "fileType" | "overrides" | "threads"> {
   readonly dryRun: boolean;
   readonly allowRequantize: boolean;
   readonly fixAlignment: boolean;
-  readonly imatrix?: {
-    readonly file: string;
-    readonly dataset: string;
-    readonly entries: number;
-    readonly chunks: number;
-    readonly importance: ReadonlyMap<string, Float32Array>;
-  };
+  readonly imatrix?: ImatrixRequest | undefined;
+}
+
+interface ImatrixRequest {
+  readonly file: string;
+  readonly dataset: string;
+  readonly entries: number;
+  readonly chunks: number;
+  readonly importance: ReadonlyMap<string, Float32Array>;
 }
 
 const KV_INT = 0;

@@ -5,12 +5,12 @@ import type { HubMetadata } from "./hub-metadata.ts";
 
 /** What the publisher says; it goes before what the source says. */
 export interface CardOptions {
-  readonly quantizedBy?: string;
+  readonly quantizedBy?: string | undefined;
   /** OWNER/NAME on the Hub. */
-  readonly baseModel?: string;
-  readonly license?: string;
+  readonly baseModel?: string | undefined;
+  readonly license?: string | undefined;
   /** Where the card will be: OWNER/NAME. */
-  readonly repository?: string;
+  readonly repository?: string | undefined;
 }
 
 /** Everything is a string or a list of them. */

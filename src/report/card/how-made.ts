@@ -1,7 +1,7 @@
 /** How the files of a card were made and measured, and what was not: only what the documents say. */
 import { shownName } from "../../bytes/remote-name.ts";
+import { formatInteger } from "../../numbers.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
-import { formatInteger } from "../terminal/numbers.ts";
 import { baseName, type CardModel, withoutFolders } from "./card-model.ts";
 import { code, text } from "./markdown.ts";
 

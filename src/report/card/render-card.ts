@@ -3,9 +3,9 @@
  * make them. Nothing is said that the runs did not measure; a lost or tied verdict stands as it is. Pure.
  */
 
+import { formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
-import { formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 import { type CardModel, cardName, planRow, publishedName, withoutFolders } from "./card-model.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
 import { renderHowMade, renderLimits } from "./how-made.ts";

@@ -1,9 +1,10 @@
 /** The results of runs in Markdown: method, bits per weight, quality with its errors, size; one block of rows per model. */
+
+import { formatSize } from "../../numbers.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { measuredRows } from "../charts/pareto.ts";
 import { formatChange, sortRows } from "../terminal/evaluation-table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
-import { formatSize } from "../terminal/numbers.ts";
 import { type CardModel, cardName, planRow } from "./card-model.ts";
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
 

@@ -1,7 +1,7 @@
 /** Where the bytes of a plan went and where its predicted loss comes from, by tensor class. */
 import type { BarSeriesOption } from "echarts";
+import { formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
-import { formatPercent } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { type ChartTable, showName } from "./table.ts";
 

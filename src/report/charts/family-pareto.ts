@@ -1,6 +1,7 @@
 /** File size against quality of several models: each has a front of its own, named at its plan. */
+
+import { formatAmount, formatSize } from "../../numbers.ts";
 import type { RunRow } from "../../run/run-document.ts";
-import { formatAmount, formatSize } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import {

@@ -2,8 +2,8 @@
 import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
 import { SUMMARY_METRICS, type SummaryMetric } from "../../analyze/class-summary.ts";
 import type { TensorType } from "../../ggml/tensor-types.ts";
+import { formatAmount, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor, Reason } from "../../plan/plan.ts";
-import { formatAmount, formatPercent } from "../terminal/numbers.ts";
 
 /** A tensor of the map, from a plan, an analysis, or both. */
 export interface MapTensor {

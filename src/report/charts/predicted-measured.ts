@@ -1,8 +1,8 @@
 /** Predicted loss against measured KLD, of the plan and every control: whether the model of the loss orders them right. */
 
+import { formatAmount } from "../../numbers.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
-import { formatAmount } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";

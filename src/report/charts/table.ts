@@ -1,6 +1,7 @@
 /** The table behind a picture: what a screen reader reads, what CSV holds, and what the picture was drawn from. */
+
+import { formatAmount, formatInteger, formatPercent } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatAmount, formatInteger, formatPercent } from "../terminal/numbers.ts";
 
 export interface TableColumn {
   readonly header: string;

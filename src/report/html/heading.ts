@@ -1,10 +1,10 @@
 /** The head of a report: which model, what was asked, what came out, in one look. */
 
+import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { showName } from "../charts/table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
-import { formatAmount, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 import { html, type Markup } from "./markup.ts";
 import type { ReportDocuments } from "./report-data.ts";
 

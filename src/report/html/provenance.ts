@@ -1,9 +1,9 @@
 /** Where the numbers of a report are from: versions, hashes, machine, seed, text. */
 
 import type { RerankSetSummary } from "../../evaluate/rerank-result.ts";
+import { formatInteger, formatPercent } from "../../numbers.ts";
 import { showName } from "../charts/table.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
-import { formatInteger, formatPercent } from "../terminal/numbers.ts";
 import { setLine } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
 import type { ReportData } from "./report-data.ts";

@@ -1,5 +1,6 @@
 /** Tables of a report as HTML. */
 
+import { formatInteger } from "../../numbers.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { type Measured, measuredRows } from "../charts/pareto.ts";
@@ -7,7 +8,6 @@ import { type ChartTable, showCell, showName, type TableColumn } from "../charts
 import { allRanked, scoreTables } from "../score-tables.ts";
 import { formatChange, rankingCells, sortRows } from "../terminal/evaluation-table.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
-import { formatInteger } from "../terminal/numbers.ts";
 import { formatName } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
 

@@ -1,4 +1,6 @@
 /** The panel beside the map: one tensor, why it has its type, what every other would cost and bring, and its pin. */
+
+import { formatAmount, formatAmountDelta, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import type { ExplainedOption, Explanation } from "../../plan/explain.ts";
 import { explainTensor } from "../../plan/explain.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -7,7 +9,6 @@ import { showName } from "../charts/table.ts";
 import { textOn, typeColour, typeLetters } from "../charts/theme.ts";
 import { html, type Markup } from "../html/markup.ts";
 import { REASON_WORDS } from "../reason-words.ts";
-import { formatAmount, formatAmountDelta, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 
 /** What the panel shows of a tensor of a plan; `pinnable`: the page can plan anew. */
 export function renderExplanation(plan: Plan, tensor: MapTensor, pinnable: boolean): Markup {

@@ -3,6 +3,7 @@ import { describeConstraint } from "../../allocate/patterns.ts";
 import type { Constraint } from "../../allocate/problem.ts";
 import { PrismError } from "../../errors.ts";
 import { COMMON_FILE_TYPES } from "../../ggml/file-types.ts";
+import { formatAmount, formatDelta, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { type BudgetRequest, budgetFrom, presetFileBytes } from "../../plan/budget.ts";
 import { diffPlans } from "../../plan/diff.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -10,7 +11,6 @@ import { planHeaderBytes } from "../../plan/predict.ts";
 import { askedBudget, budgetRange, candidatesFrom, replan } from "../../plan/replan.ts";
 import { type ChartTable, showName } from "../charts/table.ts";
 import { html, type Markup } from "../html/markup.ts";
-import { formatAmount, formatDelta, formatInteger, formatPercent, formatSize } from "../terminal/numbers.ts";
 import { byId, fill, onPress } from "./dom.ts";
 
 export interface WhatIf {

@@ -1,8 +1,8 @@
 /** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. 80 to 100 columns. */
 import type { Analysis, ClassSummary, TensorAnalysis } from "../../analyze/analysis.ts";
 import { isFloatType, TENSOR_TYPE_NAMES, type TensorType } from "../../ggml/tensor-types.ts";
+import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatAmount, formatInteger, formatPercent, formatSize } from "./numbers.ts";
 import { formatTable } from "./table.ts";
 
 /** Characters of a class name before it is cut. */

@@ -1,7 +1,8 @@
 /** The difference of two plans as text: totals, classes, then the tensors. */
+
+import { formatAmount, formatAmountDelta, formatDelta, formatInteger } from "../../numbers.ts";
 import type { PlanDiff, TensorChange } from "../../plan/diff.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatAmount, formatAmountDelta, formatDelta, formatInteger } from "./numbers.ts";
 import { formatTable } from "./table.ts";
 
 export interface DiffTableOptions {

@@ -1,9 +1,9 @@
 /** Evaluations and runs as text: one line per model, figures with their standard errors. */
 import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
+import { formatInteger, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow } from "../../run/run-document.ts";
 import { formatMeanSe } from "./mean-se.ts";
-import { formatInteger, formatSize } from "./numbers.ts";
 import { renderSweep } from "./sweep-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 

@@ -1,9 +1,17 @@
 /** The explanation of one tensor as text. */
+
+import {
+  formatAmount,
+  formatAmountDelta,
+  formatBytes,
+  formatDelta,
+  formatInteger,
+  formatPercent,
+} from "../../numbers.ts";
 import type { Explanation } from "../../plan/explain.ts";
 import type { Constraint } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { REASON_WORDS } from "../reason-words.ts";
-import { formatAmount, formatAmountDelta, formatBytes, formatDelta, formatInteger, formatPercent } from "./numbers.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
 /** Columns for a fact beside its label. */

@@ -1,4 +1,6 @@
 /** File size against quality in characters: a mark for every measured row, and a line of figures for every mark. */
+
+import { formatSize } from "../../numbers.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
 import {
@@ -13,7 +15,6 @@ import {
 import { showName } from "../charts/table.ts";
 import { DEFAULT_WIDTH, type TextPictureOptions } from "./map-text.ts";
 import { formatMeanSe } from "./mean-se.ts";
-import { formatSize } from "./numbers.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 

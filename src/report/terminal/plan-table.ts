@@ -1,9 +1,9 @@
 /** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
 import { matchNames } from "../../allocate/patterns.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
+import { formatAmount, formatBytes, formatInteger, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatAmount, formatBytes, formatInteger, formatPercent } from "./numbers.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
 /** Columns for the list of types: 80 less the other five and their gaps. */

@@ -1,10 +1,10 @@
 /** A published recipe as text: whose it is, what was published beside what it gives today, one line per class. */
 import { ineligibleReason } from "../../ggml/eligibility.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
+import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
 import { overrideToken } from "../../plan/tensor-types.ts";
-import { formatInteger } from "./numbers.ts";
 import { typeCounts } from "./plan-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 

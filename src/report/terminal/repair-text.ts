@@ -1,8 +1,8 @@
 /** A repair as text: what was or would be done, what was not and why. 80 columns. */
 
+import { formatBytes } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { RepairPlan } from "../../repair/repair.ts";
-import { formatBytes } from "./numbers.ts";
 import { wrapWords } from "./table.ts";
 
 const WIDTH = 80;

@@ -1,9 +1,9 @@
 /** The front of a sweep as text: the survivors by size, what was predicted, and what a quality took to find. */
 
+import { formatInteger, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Run, RunRow, Sweep, SweepPoint, TargetResult } from "../../run/run-document.ts";
 import { formatMeanSe } from "./mean-se.ts";
-import { formatInteger, formatSize } from "./numbers.ts";
 import { formatTable } from "./table.ts";
 
 /** Render the sweep and the target of a run; empty where it had none. */

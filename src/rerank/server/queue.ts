@@ -1,5 +1,5 @@
 /** One piece of work after another, and a bounded line of those that wait; who leaves gives the place free. */
-import { InterruptedError, PrismError } from "../../errors.ts";
+import { PrismError } from "../../errors.ts";
 
 /** The line is full or closed: come back in `retrySeconds`. */
 export class BusyError extends PrismError {
@@ -41,7 +41,7 @@ export class Queue {
   }
 
   /**
-   * Do `work` when its turn comes. Throws BusyError at once where the line is full, InterruptedError where `gone` aborts
+   * Do `work` when its turn comes. Throws BusyError at once where the line is full, the reason of `gone` where it aborts
    * while it waits; work that runs looks at `gone` itself.
    */
   async run<Result>(work: () => Promise<Result>, gone: AbortSignal): Promise<Result> {
@@ -65,7 +65,7 @@ export class Queue {
 
   async #turn(gone: AbortSignal): Promise<void> {
     if (this.#closed) throw this.#busy();
-    if (gone.aborted) throw new InterruptedError();
+    gone.throwIfAborted();
     if (this.#running) {
       if (this.#waiting.length >= this.#limit) throw this.#busy();
       await this.#wait(gone);
@@ -77,7 +77,7 @@ export class Queue {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.splice(this.#waiting.indexOf(entry), 1);
-        reject(new InterruptedError());
+        reject(gone.reason);
       };
       const entry: Waiting = {
         start: () => {

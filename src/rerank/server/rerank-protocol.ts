@@ -9,7 +9,7 @@ export interface RerankBody {
   readonly model?: string;
   readonly query: string;
   readonly documents: readonly string[];
-  readonly instruct?: string;
+  readonly instruct?: string | undefined;
   /** Results to return; all by default. */
   readonly top: number;
   readonly returnDocuments: boolean;
@@ -42,7 +42,7 @@ export function parseRerankBody(value: unknown, maxDocuments: number): RerankBod
     returnDocuments: return_documents === true,
     voyage: top_n === undefined && top_k !== undefined,
     ...(typeof model === "string" ? { model } : {}),
-    ...(instruct === undefined ? {} : { instruct }),
+    instruct,
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { InterruptedError, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import type { RerankScorer } from "../rerank-scorer.ts";
 import { BusyError, Queue } from "./queue.ts";
 import { parseRerankBody, rerankAnswer } from "./rerank-protocol.ts";
@@ -18,7 +18,7 @@ export interface ServeOptions {
   readonly bodyLimitBytes: number;
   readonly maxDocuments: number;
   /** Asked for as a bearer token where given. */
-  readonly apiKey?: string;
+  readonly apiKey?: string | undefined;
 }
 
 /** Milliseconds a client has to send its request. */
@@ -67,7 +67,7 @@ export function buildServer(options: ServeOptions): FastifyInstance {
     const body = parseRerankBody(request.body, options.maxDocuments);
     const gone = watchClient(reply);
     const { query, documents, instruct } = body;
-    const work = { query, documents, stopped: () => gone.aborted, ...(instruct === undefined ? {} : { instruct }) };
+    const work = { query, documents, instruct, signal: gone };
     const scored = await queue.run(() => scorer.score(work), gone);
     return rerankAnswer(body, scored, modelName, randomUUID());
   };
@@ -108,7 +108,8 @@ function sendError(reply: FastifyReply, error: unknown): FastifyReply {
     const [status, type] = error.closing ? ([503, "unavailable_error"] as const) : ([429, "busy_error"] as const);
     return send(reply, status, type, error.message);
   }
-  if (error instanceof InterruptedError) return send(reply, CLIENT_GONE, "client_gone_error", "the client hung up");
+  if ((error as Error).name === "AbortError")
+    return send(reply, CLIENT_GONE, "client_gone_error", "the client hung up");
   const { statusCode, message } = error as { statusCode?: number; message: string };
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return send(reply, statusCode, "invalid_request_error", REFUSALS[statusCode] ?? message);

@@ -185,7 +185,7 @@ describe("the rerank endpoint", () => {
       .toBe(1);
     for (const controller of leaving) controller.abort();
     expect(await Promise.all(left)).toEqual(["AbortError", "AbortError"]);
-    await expect.poll(() => seen[0]?.stopped?.()).toBe(true);
+    await expect.poll(() => seen[0]?.signal?.aborted).toBe(true);
     const next = post(`${url}/v1/rerank`, ASKED);
     open();
     expect((await next).status).toBe(200);

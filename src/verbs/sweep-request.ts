@@ -6,10 +6,14 @@ import type { BudgetRequest } from "../plan/budget.ts";
 import type { QualityTarget } from "../run/quality-target.ts";
 
 export interface QualityRequest {
-  readonly kld?: string;
-  readonly pplRatio?: string;
-  readonly budgets?: string;
-  readonly sweep?: boolean;
+  /** Find the smallest file whose KL divergence is at most this. */
+  readonly kld?: number | string | undefined;
+  /** Find the smallest file whose perplexity is at most this times the reference's. */
+  readonly pplRatio?: number | string | undefined;
+  /** Measure plans at these bits per weight too; the knee is the plan. */
+  readonly budgets?: readonly number[] | string | undefined;
+  /** The same at the sizes of SWEEP_PRESETS. */
+  readonly sweep?: boolean | undefined;
 }
 
 /** The presets whose sizes a sweep takes: from the smallest that works without an imatrix to the largest in use. */
@@ -19,7 +23,7 @@ export const SWEEP_PRESETS: readonly FileType[] = ["Q2_K", "Q3_K_M", "IQ4_XS", "
 export function parseQuality(
   { kld, pplRatio, budgets, sweep }: QualityRequest,
   budgetGiven: boolean,
-): { target?: QualityTarget; sweep?: BudgetRequest[] } {
+): { target: QualityTarget | undefined; sweep: BudgetRequest[] | undefined } {
   if (kld !== undefined && pplRatio !== undefined) {
     throw new UsageError("--kld and --ppl-ratio: expected one quality, got two; drop one, or put it into --require");
   }
@@ -29,13 +33,13 @@ export function parseQuality(
     throw new UsageError("--kld and --ppl-ratio find the size; leave --bpw, --size and --like out");
   }
   const points = sweep ? presetBudgets() : budgets === undefined ? undefined : parseBudgets(budgets);
-  return { ...(target === undefined ? {} : { target }), ...(points === undefined ? {} : { sweep: points }) };
+  return { target, sweep: points };
 }
 
-function parseTarget(kld: string | undefined, pplRatio: string | undefined): QualityTarget | undefined {
+function parseTarget(kld: QualityRequest["kld"], pplRatio: QualityRequest["pplRatio"]): QualityTarget | undefined {
   if (kld !== undefined) {
     const limit = Number(kld);
-    if (kld.trim() !== "" && limit > 0 && Number.isFinite(limit)) return { measure: "kld", limit };
+    if (String(kld).trim() !== "" && limit > 0 && Number.isFinite(limit)) return { measure: "kld", limit };
     throw new UsageError(`--kld ${kld}: expected a mean KL divergence in nats above 0, like 0.05`);
   }
   if (pplRatio === undefined) return undefined;
@@ -48,7 +52,8 @@ function presetBudgets(): BudgetRequest[] {
   return SWEEP_PRESETS.map((fileType) => ({ kind: "like", fileType, text: `--like ${fileType}` }));
 }
 
-function parseBudgets(text: string): BudgetRequest[] {
-  const values = [...new Set(text.split(",").map(parseBpw))].sort((a, b) => a - b);
+function parseBudgets(budgets: readonly number[] | string): BudgetRequest[] {
+  const texts = typeof budgets === "string" ? budgets.split(",") : budgets.map(String);
+  const values = [...new Set(texts.map(parseBpw))].sort((a, b) => a - b);
   return values.map((value) => ({ kind: "bpw", value, text: `--bpw ${value}` }));
 }

@@ -1,14 +1,12 @@
 /** The backends by the name --backend takes. Which of them is the fastest depends on the machine: see `auto`. */
 import { BackendError } from "../errors.ts";
-import type { Backend } from "../kernels/backend.ts";
-import { nativeBackend, nativeBackendProblem } from "../kernels/native.ts";
-import { referenceBackend } from "../kernels/reference.ts";
-import { GPU_PACKAGE } from "../kernels/tfjs/load.ts";
-import { openTfjsBackend } from "../kernels/tfjs.ts";
-import { openWebGpuBackend } from "../kernels/webgpu.ts";
-import { printable } from "../plan/printable.ts";
+import type { Backend } from "./backend.ts";
 import { nanosecondsPerWeight } from "./backend-speed.ts";
-import type { Output } from "./output.ts";
+import { nativeBackend, nativeBackendProblem } from "./native.ts";
+import { referenceBackend } from "./reference.ts";
+import { GPU_PACKAGE } from "./tfjs/load.ts";
+import { openTfjsBackend } from "./tfjs.ts";
+import { openWebGpuBackend } from "./webgpu.ts";
 
 /** Open a backend, or say why it can't be used here and, after a semicolon, what to do. */
 export type OpenBackend = (threads: number) => Promise<Backend | string>;
@@ -92,22 +90,10 @@ async function onProcessor(
   return backend;
 }
 
-/** Note afterwards how the backend's description changed: a GPU that was lost, calls that were done again. */
-export function followDescription(
-  backend: Pick<Backend, "name" | "description">,
-): (output: Pick<Output, "note">) => void {
+/** Notes afterwards how the backend's description changed: a GPU that was lost, calls that were done again. */
+export function followDescription(backend: Pick<Backend, "name" | "description">): (note: (text: string) => void) => void {
   const before = backend.description;
-  return (output) => {
-    if (backend.description !== before) output.note(`! backend ${backend.name}: ${printable(backend.description)}`);
+  return (note) => {
+    if (backend.description !== before) note(`! backend ${backend.name}: ${backend.description}`);
   };
-}
-
-/** What is opened next; where that fails, the backend is closed: one on a GPU would keep the process from ending. */
-export async function orClose<Opened>(backend: Backend, opening: Promise<Opened>): Promise<Opened> {
-  try {
-    return await opening;
-  } catch (error) {
-    await backend.close();
-    throw error;
-  }
 }

@@ -12,7 +12,7 @@ import type { ReportDocuments } from "../report/html/report-data.ts";
 import { type Ranking, readRanking } from "../rerank/ranking-document.ts";
 import { RUN_SCHEMA } from "../run/run-document.ts";
 import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../run/run-state.ts";
-import { readText } from "./read-document.ts";
+import { readText } from "./load-document.ts";
 
 /** Where `prism run` leaves the report of a run. */
 export const RUN_REPORT = "report.html";
@@ -72,10 +72,11 @@ async function readRankings({ evaluations }: RunDirectory): Promise<Ranking | un
   return first === undefined ? undefined : { ...first, models: found.flatMap(({ models }) => models) };
 }
 
-/** Write the report of a run into its directory. */
-export async function writeRunReport(path: string): Promise<void> {
+/** Write the report of a run into its directory; returns its path. */
+export async function writeRunReport(path: string): Promise<string> {
   const { documents, output } = await loadRun(path);
   await writeFileAside(output, renderReport(documents));
+  return output;
 }
 
 async function readIfThere<Document>(

@@ -1,6 +1,6 @@
 /** Which files can be quantized: refused here, in words, before llama.cpp fails on them. */
 import { stat } from "node:fs/promises";
-import type { EngineInfo } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { ARCHITECTURES } from "../ggml/architectures.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
@@ -11,11 +11,11 @@ import type { Model } from "../gguf/model.ts";
  * Throws FormatError for an architecture that the embedded llama.cpp does not know: it loads no such model. Programs of
  * another version may.
  */
-export function checkArchitecture({ path, arch }: Pick<Model, "path" | "arch">, { kind, version }: EngineInfo): void {
-  if (kind === "programs" || ARCHITECTURES.has(arch)) return;
+export function checkArchitecture({ path, arch }: Pick<Model, "path" | "arch">, { info, programs }: Engine): void {
+  if (programs !== undefined || ARCHITECTURES.has(arch)) return;
   throw new FormatError(
     path,
-    `llama.cpp ${version} does not know the architecture ${JSON.stringify(arch)}; give a build that does with --llama-dir, or check general.architecture for a spelling mistake`,
+    `llama.cpp ${info.version} does not know the architecture ${JSON.stringify(arch)}; give a build that does with --llama-dir, or check general.architecture for a spelling mistake`,
   );
 }
 
@@ -59,4 +59,12 @@ export function checkSource(
 export async function sameFile(a: string, b: string): Promise<boolean> {
   const [one, other] = await Promise.all([a, b].map((path) => stat(path, { bigint: true }).catch(() => undefined)));
   return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
+}
+
+/** Throws UsageError for a projector, which predicts no tokens. */
+export function refuseProjector({ arch, path }: Pick<Model, "path" | "arch">): void {
+  if (arch !== "clip") return;
+  throw new UsageError(
+    `${path} is a multimodal projector (architecture clip), expected a language model; evaluate the one it belongs to`,
+  );
 }

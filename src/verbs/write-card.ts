@@ -18,7 +18,7 @@ import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
 import { runDirectory } from "../run/run-state.ts";
-import { checkOutputs } from "./output-files.ts";
+import { checkOutputs } from "./check-outputs.ts";
 
 export interface CardSource {
   /** The directory of a run. */

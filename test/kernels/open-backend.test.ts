@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
-import { followDescription, openBackend } from "../../src/cli/backends.ts";
 import { BackendError } from "../../src/errors.ts";
 import { nativeBackendProblem } from "../../src/kernels/native.ts";
+import { followDescription, openBackend } from "../../src/kernels/open-backend.ts";
 
 const { VK_ICD_FILENAMES } = process.env;
 afterEach(() => {
@@ -34,11 +34,11 @@ it("each name gives the backend of that name", async () => {
 
 it("says afterwards what changed, and nothing otherwise", () => {
   const notes: string[] = [];
-  const output = { note: (text: string) => notes.push(text) };
+  const say = (text: string) => notes.push(text);
   const backend = { name: "webgpu" as const, description: "a GPU" };
   const note = followDescription(backend);
-  note(output);
+  note(say);
   backend.description = "a GPU; the GPU was lost (reset), native goes on";
-  note(output);
+  note(say);
   expect(notes).toEqual(["! backend webgpu: a GPU; the GPU was lost (reset), native goes on"]);
 });

@@ -20,8 +20,8 @@ export interface CheckOptions extends Omit<SampleOptions, "budgetBytes"> {
   readonly deep?: boolean;
 }
 
-/** Check a model. Of a remote one only the header is read, unless `deep`. */
-export async function checkModel(file: ModelFile, options: CheckOptions = {}): Promise<Finding[]> {
+/** Find what is wrong with a model. Of a remote one only the header is read, unless `deep`. */
+export async function examineModel(file: ModelFile, options: CheckOptions = {}): Promise<Finding[]> {
   const { deep = false, ...sample } = options;
   const { model } = file;
   const readsWeights = deep || !isRemote(model.path);

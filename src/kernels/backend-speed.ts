@@ -1,6 +1,7 @@
 /** How fast a backend computes the metrics of a sampled tensor. */
-import type { Backend, Matrix } from "../kernels/backend.ts";
+
 import { createRandom } from "../random.ts";
+import type { Backend, Matrix } from "./backend.ts";
 
 /** The sample of a tensor: 256 rows, four windows across them. */
 const ROWS = 256;

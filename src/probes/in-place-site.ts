@@ -1,74 +1,68 @@
 /**
  * Probes without files: a copy of the model is loaded as views of the file (mmap), so that tensors written into the
  * copy are what the loaded model computes with. Neither a file is quantized nor a model loaded for a probe. Before the
- * bench is trusted, a degraded tensor must change the scores, and putting it back must restore them to the bit.
+ * site is trusted, a degraded tensor must change the scores, and putting it back must restore them to the bit.
  */
 import { constants, copyFile, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Bench } from "../bench.ts";
 import { checkFreeSpace } from "../disk/free-space.ts";
-import type { EvaluationTokens, LoadedModel, RewrittenTensor } from "../engine/engine.ts";
+import {
+  type EvaluationTokens,
+  type Library,
+  type LoadedModel,
+  type RewrittenTensor,
+  requireLibrary,
+} from "../engine/engine.ts";
 import { EngineError } from "../errors.ts";
-import { DEFAULT_CACHE_LIMIT_BYTES } from "../evaluate/evaluate-options.ts";
 import { referenceLogits } from "../evaluate/reference.ts";
 import { isHead } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
-import { fingerprint } from "../gguf/fingerprint.ts";
-import type { Model } from "../gguf/model.ts";
-import { openLocalModel } from "../gguf/open.ts";
+import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
-import type { ProbeBench, ProbeBenchOptions, ProbeTypes } from "./probe-bench.ts";
+import type { ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
 
 /** Why this model can't be probed in place here. */
 export class InPlaceRefused extends Error {}
 
 /** Throws InPlaceRefused where the model, the engine or the platform does not allow it. */
-export async function openInPlaceBench(options: ProbeBenchOptions): Promise<ProbeBench> {
-  const { engine, scratch, threads, gpuLayers, context, signal } = options;
+export async function openInPlaceSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+  const { engine, threads, gpuLayers, signal } = bench;
+  const library = requireLibrary(engine);
   if (gpuLayers !== 0) throw new InPlaceRefused("layers on a GPU are not views of the file");
-  const source = await describeSource(options.model);
-  const copy = await copyModel(source.model, scratch);
-  const first = copy.paths[0] as string;
-  const loading = { model: first, context, threads, gpuLayers, mapped: true, ...(signal ? { signal } : {}) };
-  const model = await engine.load(loading);
+  const copy = await copyModel(source, request.scratch);
+  const [first = ""] = copy.paths;
+  const model = await library.load({
+    model: first,
+    context: request.context,
+    threads,
+    gpuLayers,
+    mapped: true,
+    signal,
+  });
   const close = async () => {
     await model.close();
     // its bytes are wanted for the models of the run
     await rm(copy.folder, { recursive: true, force: true });
   };
   try {
-    const text = await options.textOf(model);
+    const text = await request.textOf(model);
     const refer = async (tokens: EvaluationTokens) => {
-      const reference = await referenceLogits(model, tokens, {
-        engine,
-        fingerprint: source.fingerprint,
-        cacheDir: scratch,
-        cacheLimitBytes: DEFAULT_CACHE_LIMIT_BYTES,
-        gpuLayers,
-        ...(signal ? { signal } : {}),
-      });
+      const reference = await referenceLogits(model, tokens, source, bench);
       // decoded anew it would be as degraded as what is compared with it; trials are compared while nothing is
       if ("loaded" in reference && tokens === text.probes) {
         throw new InPlaceRefused("the reference's logits don't fit the disk");
       }
       return reference;
     };
-    const degrade = degraderOf(options, source.model, copy, model);
-    const bench: ProbeBench = { kind: "in-place", text, refer, degrade, close };
+    const degrade = degraderOf(library, request, source.model, copy, model);
+    const site: ProbeSite = { kind: "in-place", text, refer, degrade, close };
     await refer(text.probes);
-    await checkBench(bench, options, model);
-    return bench;
+    await checkSite(site, request, model);
+    return site;
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-async function describeSource(path: string) {
-  const file = await openLocalModel(path);
-  try {
-    return { model: file.model, fingerprint: await fingerprint(file) };
-  } finally {
-    await file.close();
   }
 }
 
@@ -77,15 +71,14 @@ interface Copy {
   readonly paths: readonly string[];
 }
 
-async function copyModel(model: Model, scratch: string): Promise<Copy> {
+async function copyModel({ model, fileBytes }: OpenModel, scratch: string): Promise<Copy> {
   const eligible = model.tensors.filter(({ type }) => isQuantizedType(type));
   if (eligible.length > 0) {
     throw new InPlaceRefused(`${eligible[0]?.name} is quantized already, and has no room for what a type makes of it`);
   }
   const folder = join(scratch, "probed");
   await mkdir(folder, { recursive: true });
-  const bytes = model.shards.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
-  await checkFreeSpace(folder, folder, bytes);
+  await checkFreeSpace(folder, folder, fileBytes);
   const paths: string[] = [];
   for (const { path } of model.shards) {
     const to = join(folder, basename(path));
@@ -96,11 +89,12 @@ async function copyModel(model: Model, scratch: string): Promise<Copy> {
 }
 
 function degraderOf(
-  { engine, imatrix }: ProbeBenchOptions,
+  library: Library,
+  { imatrix }: ProbeSiteRequest,
   source: Model,
   copy: Copy,
   model: LoadedModel,
-): ProbeBench["degrade"] {
+): ProbeSite["degrade"] {
   const tensors = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   const rewrite = async (names: readonly string[], type: TensorType | undefined) => {
     for (const [shard, { path: from }] of source.shards.entries()) {
@@ -109,11 +103,11 @@ function degraderOf(
         if (tensor === undefined || tensor.shard !== shard) return [];
         const { offset, shape, type: sourceType } = tensor;
         const importance = imatrix === undefined ? undefined : importanceOf(imatrix, tensor);
-        return [{ offset, shape, sourceType, ...(importance instanceof Float32Array ? { importance } : {}) }];
+        return [{ offset, shape, sourceType, importance: importance instanceof Float32Array ? importance : undefined }];
       });
       if (rewritten.length === 0) continue;
       const to = copy.paths[shard] as string;
-      await engine.rewrite({ from, to, tensors: rewritten, ...(type === undefined ? {} : { type }) });
+      await library.rewrite({ from, to, tensors: rewritten, type });
     }
   };
   return async (types, score) => {
@@ -136,12 +130,12 @@ function byType(types: ProbeTypes): Map<TensorType, string[]> {
 const CHECK_TYPE: TensorType = "Q4_0";
 
 /** Throws InPlaceRefused unless writing the head changes the scores and writing it back restores them. */
-async function checkBench(bench: ProbeBench, { analysis }: ProbeBenchOptions, model: LoadedModel): Promise<void> {
+async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model: LoadedModel): Promise<void> {
   const head = analysis.tensors.find(({ name, eligible }) => eligible && isHead(name, analysis.facts));
   if (head === undefined) throw new InPlaceRefused("the model has no head to check it with");
-  const score = () => model.score({ tokens: bench.text.probes, first: 0, count: 1 });
+  const score = () => model.score({ tokens: site.text.probes, first: 0, count: 1 });
   const before = await score();
-  const degraded = await bench.degrade(new Map([[head.name, CHECK_TYPE]]), score).catch((error: unknown) => {
+  const degraded = await site.degrade(new Map([[head.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process
     throw error instanceof EngineError ? new InPlaceRefused(error.message) : error;
   });

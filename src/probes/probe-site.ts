@@ -3,51 +3,49 @@
  * place, in a loaded copy of the model, where that is possible; else through a quantized file for every probe.
  */
 import type { Analysis } from "../analyze/analysis.ts";
-import type { Engine, EngineImatrix, EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
+import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES } from "../bench.ts";
+import type { EngineImatrix, EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import type { ReferenceLogits } from "../evaluate/reference.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
-import { openFileBench } from "./file-bench.ts";
-import { InPlaceRefused, openInPlaceBench } from "./in-place-bench.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { openFileSite } from "./file-site.ts";
+import { InPlaceRefused, openInPlaceSite } from "./in-place-site.ts";
 import type { ProbeText } from "./probe-text.ts";
 
 /** Type per tensor name; tensors left out stay as they are. */
 export type ProbeTypes = ReadonlyMap<string, TensorType>;
 
-export interface ProbeBench {
+export interface ProbeSite {
   /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
   readonly kind: "in-place" | "file";
   readonly text: ProbeText;
-  /** What ScoreOptions.reference takes for these tokens. */
-  refer(tokens: EvaluationTokens): Promise<NonNullable<ScoreOptions["reference"]>>;
+  /** The reference's logits for these tokens. */
+  refer(tokens: EvaluationTokens): Promise<ReferenceLogits>;
   /** Call `score` with the degraded model, and put everything back. */
   degrade<Result>(types: ProbeTypes, score: (model: LoadedModel) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
-export interface ProbeBenchOptions {
-  readonly engine: Engine;
-  /** Path of the unquantized model, or the first of its shards. */
-  readonly model: string;
+export interface ProbeSiteRequest {
   readonly analysis: Analysis;
-  readonly imatrix?: EngineImatrix;
+  readonly imatrix?: EngineImatrix | undefined;
   readonly context: number;
-  readonly threads: number;
-  readonly gpuLayers: number;
   /** A folder for the copy of the model and the reference's logits; the caller removes it. */
   readonly scratch: string;
   /** Text to probe on, given the model to tokenize or sample with. */
   readonly textOf: (model: LoadedModel) => Promise<ProbeText>;
-  readonly allowRequantize?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onNote?: (note: string) => void;
+  readonly allowRequantize?: boolean | undefined;
 }
 
-/** Open a bench in place if the model, the engine and the platform allow it, else one of files. */
-export async function openProbeBench(options: ProbeBenchOptions): Promise<ProbeBench> {
+/** Open a site in place if the model, the engine and the platform allow it, else one of files. */
+export async function openProbeSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+  // the reference's logits are of this run's text: they leave with it
+  const own = { ...bench, cache: { dir: request.scratch, logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES } };
   try {
-    return await openInPlaceBench(options);
+    return await openInPlaceSite(source, request, own);
   } catch (error) {
     if (!(error instanceof InPlaceRefused)) throw error;
-    options.onNote?.(`every probe is a quantized file of its own: ${error.message}`);
-    return openFileBench(options);
+    bench.progress.note(`every probe is a quantized file of its own: ${error.message}`);
+    return openFileSite(source, request, own);
   }
 }

@@ -9,12 +9,12 @@ import { type ChartTheme, DARK_THEME, LIGHT_THEME } from "../report/charts/theme
 import { reportCharts, reportTables } from "../report/export.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
-import { checkOutputs } from "./output-files.ts";
+import { checkOutputs } from "./check-outputs.ts";
 
 export interface ExportFolders {
-  readonly svg?: string;
-  readonly png?: string;
-  readonly csv?: string;
+  readonly svg?: string | undefined;
+  readonly png?: string | undefined;
+  readonly csv?: string | undefined;
 }
 
 export type ThemeName = ChartTheme["name"];

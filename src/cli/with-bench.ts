@@ -1,0 +1,49 @@
+/** The bench of a command, opened from its options and closed when the work is done. */
+import type { Bench } from "../bench.ts";
+import { type OpenedBench, openBench } from "../open-bench.ts";
+import type { CommandContext } from "./context.ts";
+import { type Announce, followProgress } from "./follow-progress.ts";
+import type { SharedOptions } from "./options.ts";
+import type { Output } from "./output.ts";
+
+/** What work may use: a bench is opened when it is first asked for. */
+export interface Workplace {
+  bench(): Promise<Bench>;
+  readonly progress: Bench["progress"];
+}
+
+/** Do the work, with its progress on `output`; `announce` says which steps get a line of their own off a terminal. */
+export async function withWorkplace<Result>(
+  options: SharedOptions,
+  { signal }: CommandContext,
+  output: Output,
+  work: (place: Workplace) => Promise<Result>,
+  announce?: Announce,
+): Promise<Result> {
+  const progress = followProgress(output, announce);
+  let opening: Promise<OpenedBench> | undefined;
+  const bench = () => {
+    const { cache, cacheLimit: logitsLimitBytes, memory: memoryBytes } = options;
+    const cacheDir = cache === false ? "none" : undefined;
+    opening ??= openBench({ ...options, memoryBytes, logitsLimitBytes, cacheDir, signal, progress });
+    return opening;
+  };
+  try {
+    return await work({ bench, progress });
+  } finally {
+    progress.end();
+    const opened = await opening?.catch(() => undefined);
+    await opened?.close();
+  }
+}
+
+/** The same for work that needs a bench in any case. */
+export function withBench<Result>(
+  options: SharedOptions,
+  context: CommandContext,
+  output: Output,
+  work: (bench: Bench) => Promise<Result>,
+  announce?: Announce,
+): Promise<Result> {
+  return withWorkplace(options, context, output, async ({ bench }) => work(await bench()), announce);
+}

@@ -1,0 +1,56 @@
+/** The only way a quantized file is made, loaded and scored. */
+import { rm } from "node:fs/promises";
+import type { Bench } from "../bench.ts";
+import type { EvaluationTokens, TokenScores } from "../engine/engine.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { openLocalModel } from "../gguf/open.ts";
+import { isQuantized, type QuantizeSpec, quantize } from "../quantize/quantize.ts";
+import { loadModel } from "./load-model.ts";
+import type { ReferenceLogits } from "./reference.ts";
+import { scoreChunks } from "./score-model.ts";
+
+export interface FileToScore {
+  readonly spec: QuantizeSpec;
+  /** What a person calls it; without one nothing is said. */
+  readonly label?: string | undefined;
+  /** Whether it stays when it was scored. */
+  readonly keep: boolean;
+  readonly allowRequantize?: boolean | undefined;
+}
+
+/** Quantize a file, unless it stands there as specified. */
+export async function makeFile(
+  source: OpenModel,
+  { spec, label, allowRequantize }: FileToScore,
+  bench: Bench,
+): Promise<void> {
+  if (await isQuantized(spec)) return;
+  if (label !== undefined) bench.progress.note(`quantizing ${label}`);
+  await quantize(source, spec, { force: true, allowRequantize }, bench);
+}
+
+/** Make a file, let `score` have it, and delete it again unless it is to be kept. */
+export async function scoreFile<Scores>(
+  source: OpenModel,
+  file: FileToScore,
+  score: (model: OpenModel) => Promise<Scores>,
+  bench: Bench,
+): Promise<Scores> {
+  await makeFile(source, file, bench);
+  const model = await openLocalModel(file.spec.output);
+  const scores = await score(model).finally(() => model.close());
+  if (!file.keep) await rm(file.spec.output, { force: true });
+  return scores;
+}
+
+/** Load a model file and score all chunks of `tokens` against the reference's logits. */
+export async function scoreTokens(
+  { path }: Pick<OpenModel, "path">,
+  tokens: EvaluationTokens,
+  reference: ReferenceLogits,
+  what: string,
+  bench: Bench,
+): Promise<TokenScores> {
+  const loaded = await loadModel(path, tokens, bench);
+  return scoreChunks(loaded, tokens, tokens.chunks, reference, what, bench).finally(() => loaded.close());
+}

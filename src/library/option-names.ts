@@ -1,0 +1,64 @@
+/**
+ * Messages of the stages speak in the flags of the command line ("give --text FILE"). A program that uses the library gave
+ * options: this puts their names in the place of the flags. What is a command to type, and flags of llama.cpp's own
+ * programs, stay as they are.
+ */
+
+/** The option of the library for each flag. Positional words and flags without one are left alone. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  "--allow-requantize": "allowRequantize",
+  "--backend": "backend",
+  "--ban": "ban",
+  "--baseline": "baseline",
+  "--bpw": "bpw",
+  "--budgets": "budgets",
+  "--cache-limit": "logitsLimitBytes",
+  "--chunks": "chunks",
+  "--context": "context",
+  "--exact": "exact",
+  "--floor": "floor",
+  "--force": "force",
+  "--from": "from",
+  "--gpu-layers": "gpuLayers",
+  "--host": "host",
+  "--imatrix": "imatrix",
+  "--kld": "kld",
+  "--like": "like",
+  "--llama-dir": "llamaDir",
+  "--max-body": "maxBody",
+  "--memory": "memoryBytes",
+  "--mode": "mode",
+  "--no-cache": 'cacheDir: "none"',
+  "--out": "out",
+  "--pin": "pin",
+  "--port": "port",
+  "--ppl-ratio": "pplRatio",
+  "--recipe": "recipe",
+  "--reference": "reference",
+  "--refine": "refine",
+  "--require": "require",
+  "--rerank": "rerank",
+  "--seed": "seed",
+  "--sensitivity": "sensitivity",
+  "--server": "server",
+  "--size": "size",
+  "--source": "source",
+  "--strict": "strict",
+  "--sweep": "sweep",
+  "--text": "text",
+  "--threads": "threads",
+  "--tie": "tie",
+  "-o": "output",
+};
+
+/** A command to type, up to the end of its clause; or a flag, with the word that stands for its value. */
+const COMMAND_OR_FLAG =
+  /\bprism [a-z]+(?: [^\s,;:)]+)*|\bnpm [a-z]+(?: [^\s,;)]+)*|(?<![\w-])(--?[a-z][a-z-]*)(?: (?:FILE|DIR|URL|MODEL|ID|OWNER\/NAME)\b)?/g;
+
+/** The message with options of the library where it names flags. */
+export function inOptionNames(message: string): string {
+  return message.replace(COMMAND_OR_FLAG, (found, flag: string | undefined) => {
+    const option = flag === undefined ? undefined : OPTIONS[flag];
+    return option === undefined ? found : `\`${option}\``;
+  });
+}

@@ -1,0 +1,39 @@
+/** Probes as files: the probed tensors in their types, all others as in the source; quantized, loaded, scored, deleted. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Bench } from "../bench.ts";
+import { loadModel } from "../evaluate/load-model.ts";
+import { referenceLogits } from "../evaluate/reference.ts";
+import { scoreFile } from "../evaluate/score-file.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { planFromTypes } from "../plan/plan-from-types.ts";
+import { planSpec } from "../quantize/plan-spec.ts";
+import { uniformSensitivity } from "../sensitivity/sensitivity.ts";
+import type { ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
+
+export async function openFileSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+  const { analysis, imatrix, scratch, context, allowRequantize } = request;
+  const loaded = await loadModel(source.path, { context }, bench);
+  try {
+    const text = await request.textOf(loaded);
+    await mkdir(scratch, { recursive: true });
+    return {
+      kind: "file",
+      text,
+      refer: (tokens) => referenceLogits(loaded, tokens, source, bench),
+      degrade(types, score) {
+        const plan = planFromTypes({ analysis, sensitivity: uniformSensitivity(analysis), types, text: "a probe" });
+        const spec = planSpec(plan, join(scratch, "probe.gguf"), imatrix);
+        const scoreLoaded = async ({ path }: OpenModel) => {
+          const model = await loadModel(path, { context }, bench);
+          return score(model).finally(() => model.close());
+        };
+        return scoreFile(source, { spec, keep: false, allowRequantize }, scoreLoaded, bench);
+      },
+      close: () => loaded.close(),
+    };
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+/** What a run is asked, and its defaults; what it works with is the bench. */
+import type { Analysis } from "../analyze/analysis.ts";
+import type { TextRequest } from "../evaluate/evaluate-options.ts";
+import type { FileType } from "../ggml/file-types.ts";
+import type { PlanOptions } from "../plan/make-plan.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
+import { parseSensitivity } from "../sensitivity/sensitivity-modes.ts";
+import type { Gate } from "./gates.ts";
+import type { QualityTarget } from "./quality-target.ts";
+
+export interface RunRequest extends Omit<TextRequest, "spread"> {
+  /** The run's directory. */
+  readonly out: string;
+  /** Where the search begins, where a target is given. */
+  readonly budget?: PlanOptions["budget"] | undefined;
+  /** The budget is the user's, not a default. */
+  readonly budgetGiven?: boolean | undefined;
+  /** Find the smallest file of this quality. */
+  readonly target?: QualityTarget | undefined;
+  /** Measure plans at these budgets too. */
+  readonly sweep?: readonly PlanOptions["budget"][] | undefined;
+  readonly mode?: "tensor" | "class" | undefined;
+  readonly constraints?: PlanOptions["constraints"] | undefined;
+  readonly guards?: PlanOptions["guards"] | undefined;
+  /** `name` stands for it in state.json: a file's needs a hash of its content. */
+  readonly sensitivity?: { readonly name: string; readonly of: (analysis: Analysis) => Sensitivity } | undefined;
+  /** So many probes; with `limitMs`, no more than can be measured in that time. `none`: the prior decides. */
+  readonly refine?: { readonly probes: number; readonly limitMs?: number } | "none" | undefined;
+  /** Path of an importance matrix. */
+  readonly imatrix?: string | undefined;
+  /** Empty: the presets just below and above the plan's size. */
+  readonly baselines?: readonly FileType[] | undefined;
+  /** Queries and documents a reranker is judged by (JSON Lines); absent: the set that comes with PRISM. */
+  readonly rerankSet?: string | undefined;
+  readonly exactMetrics?: boolean | undefined;
+  readonly exactDistortion?: boolean | undefined;
+  readonly gates?: readonly Gate[] | undefined;
+  /** Keep the controls' models too; the plan's is always kept. */
+  readonly keepModels?: boolean | undefined;
+  readonly allowRequantize?: boolean | undefined;
+  /** Refuse a model in which preflight finds errors or warnings. */
+  readonly strict?: boolean | undefined;
+  /** Begin anew in a directory that holds a run. */
+  readonly force?: boolean | undefined;
+}
+
+/** The budget most people want: the size of the most downloaded preset. */
+export const DEFAULT_BUDGET: FileType = "Q4_K_M";
+
+/** Probes that say something of every class, and of the classes that weigh most along the depth. */
+export const DEFAULT_PROBES = 40;
+
+/** Where no other sensitivity is asked for, probes are taken if they can be had in this time. */
+export const PROBE_LIMIT_MS = 10 * 60_000;
+
+export const RUN_DEFAULTS = {
+  budget: { kind: "like", fileType: DEFAULT_BUDGET },
+  budgetGiven: false,
+  mode: "tensor",
+  constraints: [],
+  guards: {},
+  sensitivity: { name: "auto", of: parseSensitivity("auto") },
+  refine: { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS },
+  baselines: [],
+  exactMetrics: false,
+  exactDistortion: false,
+  gates: [],
+  keepModels: false,
+  allowRequantize: false,
+  strict: false,
+  force: false,
+} as const satisfies Partial<RunRequest>;
+
+/** A request with nothing left open that has a default. */
+export type CompleteRunRequest = Omit<RunRequest, keyof typeof RUN_DEFAULTS> & {
+  readonly [Key in keyof typeof RUN_DEFAULTS]: Exclude<RunRequest[Key], undefined>;
+};

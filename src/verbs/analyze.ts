@@ -1,0 +1,32 @@
+/** A model → its Analysis: checked first, measured, or found in the cache. */
+import type { Analysis } from "../analyze/analysis.ts";
+import { analyzeCached } from "../analyze/analysis-cache.ts";
+import type { Bench } from "../bench.ts";
+import { type CheckRequest, checkedModel, noteWarnings } from "../intake/checked-model.ts";
+import { noteTraffic } from "../intake/open-named-model.ts";
+import { type Exact, exactOf } from "./planning-request.ts";
+
+export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "imatrix" | "budgets"> {
+  readonly exact?: Exact | undefined;
+  /** Relative standard error of the distortion to sample until. */
+  readonly targetRelativeSe?: number | undefined;
+}
+
+/** Analyze the model `path` names. Everything that can be refused is refused before the work starts. */
+export async function analyzeModel(path: string, request: AnalyzeModelRequest, bench: Bench): Promise<Analysis> {
+  const checked = await checkedModel(path, request, bench);
+  const { model, imatrix, traffic } = checked;
+  try {
+    noteWarnings(checked, bench);
+    const { progress } = bench;
+    const steps = (what: string, done: number, total: number, latest?: string) =>
+      progress.steps(what, done, total, [traffic() ?? [], latest ?? []].flat().join(", "));
+    const { targetRelativeSe } = request;
+    const asked = { imatrix, targetRelativeSe, ...exactOf(request.exact) };
+    const analysis = await analyzeCached(model, asked, { ...bench, progress: { ...progress, steps } });
+    noteTraffic(checked, bench);
+    return analysis;
+  } finally {
+    await model.close();
+  }
+}

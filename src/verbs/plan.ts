@@ -1,0 +1,135 @@
+/** A model or its analysis + what is asked → Plan: solved, of a published recipe, or of types that a person edited. */
+import type { Analysis } from "../analyze/analysis.ts";
+import type { Bench } from "../bench.ts";
+import { UsageError } from "../errors.ts";
+import { checkedModel } from "../intake/checked-model.ts";
+import { makePlan } from "../plan/make-plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
+import { recostPlan } from "../plan/recost.ts";
+import { analyzeModel } from "./analyze.ts";
+import { isJson, loadAnalysis, loadPlan, loadRecipe } from "./load-document.ts";
+import { constraintsOf, loadSensitivity, modeOf, type PlanningRequest, requireBudget } from "./planning-request.ts";
+
+export interface PlanRequest extends PlanningRequest {
+  /** Take the types of this plan as they were edited by hand, and price them anew. */
+  readonly from?: string | undefined;
+  /** Take the types of this published recipe. */
+  readonly recipe?: string | undefined;
+}
+
+/** What a plan is made of: the name of a model or of an analysis, or an analysis. */
+export type PlanSource = string | Analysis;
+
+/** Opens the bench that a model is measured at; documents need none. */
+export type BenchOpener = () => Promise<Bench>;
+
+/**
+ * Make a plan. A request that is wrong in itself is refused before any file is looked at, and everything else that can be
+ * before the analysis.
+ */
+export async function plan(
+  source: PlanSource | undefined,
+  request: PlanRequest,
+  bench: BenchOpener,
+  note: (text: string) => void,
+): Promise<Plan> {
+  checkPlanRequest(source, request);
+  const { from, recipe } = request;
+  if (from !== undefined) return planFromEdited(from, source, request, bench);
+  if (source === undefined) throw noSource();
+  if (recipe !== undefined) return planFromPublished(recipe, source, request, bench, note);
+  const budget = requireBudget(request);
+  const mode = modeOf(request);
+  const constraints = constraintsOf(request);
+  const sensitivity = await loadSensitivity(request.sensitivity);
+  // a pin may ask for smaller types than a plan would choose
+  const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
+  const analysis = await analysisOf(source, { ...request, budgets }, bench);
+  return makePlan({
+    analysis,
+    sensitivity: sensitivity.of(analysis),
+    budget,
+    mode,
+    constraints,
+    guards: request.guards,
+  });
+}
+
+/** Refuse a request that is wrong in itself. Throws UsageError. */
+export function checkPlanRequest(source: PlanSource | undefined, request: PlanRequest): void {
+  const { from, recipe } = request;
+  if (from !== undefined && recipe !== undefined) {
+    throw new UsageError("--from and --recipe: both say the types; leave one out");
+  }
+  if (from !== undefined) return;
+  if (source === undefined) throw noSource();
+  if (recipe !== undefined) return;
+  requireBudget(request);
+  modeOf(request);
+  constraintsOf(request);
+}
+
+function noSource(): UsageError {
+  return new UsageError("name the model or its analysis: prism plan MODEL.gguf --like Q3_K_M");
+}
+
+/** Price the edited plan at `path` anew, with measurements from `source` where one is given. */
+async function planFromEdited(
+  path: string,
+  source: PlanSource | undefined,
+  request: PlanRequest,
+  bench: BenchOpener,
+): Promise<Plan> {
+  refuseChoices(request, "--from takes the types as they were edited");
+  const edited = await loadPlan(path);
+  return source === undefined ? edited : recostPlan(edited, await analysisOf(source, request, bench));
+}
+
+/** Apply the published recipe at `path` to the model or analysis at `source`. */
+async function planFromPublished(
+  path: string,
+  source: PlanSource,
+  request: PlanRequest,
+  bench: BenchOpener,
+  note: (text: string) => void,
+): Promise<Plan> {
+  refuseChoices(request, "--recipe takes the types of the recipe");
+  const recipe = await loadRecipe(path);
+  const sensitivity = await loadSensitivity(request.sensitivity);
+  if (typeof source === "string" && !(await isJson(source))) {
+    const { model } = await checkedModel(source, {}, await bench());
+    await model.close();
+    checkFits(recipe, model.model);
+  }
+  const analysis = await analysisOf(source, request, bench);
+  const made = planFromRecipe({ analysis, recipe, sensitivity: sensitivity.of(analysis), text: `--recipe ${path}` });
+  for (const { pattern } of idleOverrides(recipe, analysis)) {
+    note(`! no tensor of this model matches the recipe's ${pattern}`);
+  }
+  return made;
+}
+
+/** Refuse what asks for other types than those given. */
+function refuseChoices(request: PlanRequest, because: string): void {
+  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie"] as const).find((option) => request[option]);
+  if (unused !== undefined) throw new UsageError(`--${unused}: ${because}; leave --${unused} out`);
+}
+
+async function analysisOf(
+  source: PlanSource,
+  request: PlanRequest & { readonly budgets?: readonly ReturnType<typeof requireBudget>[] },
+  bench: BenchOpener,
+): Promise<Analysis> {
+  const { imatrix, exact, strict, budgets } = request;
+  if (typeof source === "string" && !(await isJson(source))) {
+    return analyzeModel(source, { imatrix, exact, strict, budgets }, await bench());
+  }
+  if (imatrix !== undefined) {
+    throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");
+  }
+  if (exact !== undefined) {
+    throw new UsageError("--exact: the analysis is made already; give it to prism analyze");
+  }
+  return typeof source === "string" ? loadAnalysis(source) : source;
+}

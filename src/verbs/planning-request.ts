@@ -1,0 +1,92 @@
+/** What a plan is asked, in the words of the command line and the library, and what the planner makes of them. */
+import { createHash } from "node:crypto";
+import { parseConstraint } from "../allocate/patterns.ts";
+import type { Constraint } from "../allocate/problem.ts";
+import { UsageError } from "../errors.ts";
+import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
+import type { GuardSwitches } from "../plan/guards.ts";
+import type { SensitivityMode } from "../sensitivity/sensitivity.ts";
+import { DEFAULT_SENSITIVITY, parseSensitivity, parseSensitivityFile } from "../sensitivity/sensitivity-modes.ts";
+import { readText } from "./load-document.ts";
+
+/** One of them says how large the file may be. */
+export interface BudgetChoice {
+  /** Bits per weight over all tensors. */
+  readonly bpw?: number | string | undefined;
+  /** Size of the file: bytes, or a text like 4.3GB or 4GiB. */
+  readonly size?: number | string | undefined;
+  /** The preset whose size it is, like Q3_K_M. */
+  readonly like?: string | undefined;
+}
+
+export interface PlanningRequest extends BudgetChoice {
+  /** `tensor`: each its own type; `class`: one type per tensor class, then refined. */
+  readonly mode?: string | undefined;
+  /** What a weight's error costs: the name of a mode, or the path of a JSON file. */
+  readonly sensitivity?: string | undefined;
+  /** Constraints like "attn_v=Q6_K"; the pattern is found anywhere in a tensor's name. */
+  readonly pin?: readonly string[] | undefined;
+  readonly floor?: readonly string[] | undefined;
+  readonly ban?: readonly string[] | undefined;
+  /** Patterns whose tensors get one common type. */
+  readonly tie?: readonly string[] | undefined;
+  /** false switches a guard off. */
+  readonly guards?: GuardSwitches | undefined;
+  /** Path of an importance matrix. */
+  readonly imatrix?: string | undefined;
+  /** Read every weight for the metrics, or for the distortion too. */
+  readonly exact?: Exact | undefined;
+  /** Refuse a model in which preflight finds errors or warnings. */
+  readonly strict?: boolean | undefined;
+}
+
+export type Exact = "metrics" | "distortion";
+
+export function exactOf(exact: Exact | undefined): { exactMetrics: boolean; exactDistortion: boolean } {
+  return { exactMetrics: exact !== undefined, exactDistortion: exact === "distortion" };
+}
+
+/** The budget that is asked for; undefined where none is. Throws UsageError for more than one. */
+export function budgetOf({ bpw, size, like }: BudgetChoice): BudgetRequest | undefined {
+  const given = Object.entries({ bpw, size, like }).filter(([, value]) => value !== undefined);
+  if (given.length > 1) {
+    const options = given.map(([name, value]) => `--${name} ${value}`);
+    throw new UsageError(`${options.join(" and ")}: expected one budget, got ${given.length}; drop all but one`);
+  }
+  const [only] = given as ["bpw" | "size" | "like", number | string][];
+  if (only === undefined) return undefined;
+  const [option, value] = only;
+  return budgetFrom(option, typeof value === "number" && option === "size" ? `${value}` : String(value));
+}
+
+/** The same where one is needed. Throws UsageError without one. */
+export function requireBudget(choice: BudgetChoice): BudgetRequest {
+  const budget = budgetOf(choice);
+  if (budget !== undefined) return budget;
+  throw new UsageError("a budget is needed: --bpw 3.5, --size 4.3GB, or --like Q3_K_M");
+}
+
+export function modeOf({ mode = "tensor" }: Pick<PlanningRequest, "mode">): "tensor" | "class" {
+  if (mode === "tensor" || mode === "class") return mode;
+  throw new UsageError(`--mode ${mode}: expected tensor or class`);
+}
+
+export function constraintsOf(request: PlanningRequest): Constraint[] {
+  return (["pin", "floor", "ban", "tie"] as const).flatMap((kind) =>
+    (request[kind] ?? []).map((text) => parseConstraint(kind, text)),
+  );
+}
+
+export interface NamedSensitivity {
+  /** Stands for it in documents: of a file, which may change under its name, a hash. */
+  readonly name: string;
+  readonly of: SensitivityMode;
+}
+
+/** Find a mode by its name, or read the file that holds one. Throws UsageError, FileError, FormatError. */
+export async function loadSensitivity(mode: string = DEFAULT_SENSITIVITY): Promise<NamedSensitivity> {
+  if (!/[./\\]/.test(mode)) return { name: mode, of: parseSensitivity(mode) };
+  const text = await readText(mode);
+  const hash = createHash("sha256").update(text).digest("hex");
+  return { name: `densities of SHA-256 ${hash}`, of: parseSensitivityFile(mode, text) };
+}

@@ -1,0 +1,77 @@
+/** Plan → the GGUF it describes, verified to the byte, with the projectors that belong to it. */
+import { dirname, join } from "node:path";
+import type { Bench } from "../bench.ts";
+import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
+import { fileExists } from "../disk/aside-file.ts";
+import { FileError } from "../errors.ts";
+import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
+import type { Plan } from "../plan/plan.ts";
+import { defaultOutput } from "../plan/quantize-arguments.ts";
+import { copyProjectors, describeOutput, type OutputFile } from "../quantize/outputs.ts";
+import { planImatrix, planSpec } from "../quantize/plan-spec.ts";
+import { type QuantizedFile, quantize } from "../quantize/quantize.ts";
+import { loadPlan } from "./load-document.ts";
+
+export interface QuantizePlanRequest {
+  /** Where the model goes; by default this folder, named after the model and its bits per weight. */
+  readonly output?: string | undefined;
+  /** Path of the model, where it no longer lies where the plan says. */
+  readonly source?: string | undefined;
+  /** Path of the plan's importance matrix, where it no longer lies where the plan says. */
+  readonly imatrix?: string | undefined;
+  readonly allowRequantize?: boolean | undefined;
+  readonly strict?: boolean | undefined;
+  readonly force?: boolean | undefined;
+}
+
+export interface QuantizedPlan extends QuantizedFile {
+  readonly sha256: string;
+  readonly projectors: readonly OutputFile[];
+  readonly bpw: number;
+  readonly verified: { readonly tensors: number; readonly fileBytes: number };
+  /** The model it was made from. */
+  readonly source: string;
+}
+
+/** Quantize a plan, or the one at a path. Throws as quantize/quantize.ts does. */
+export async function quantizePlan(
+  named: Plan | string,
+  request: QuantizePlanRequest,
+  bench: Bench,
+): Promise<QuantizedPlan> {
+  const plan = typeof named === "string" ? await loadPlan(named) : named;
+  const { strict, allowRequantize, force } = request;
+  const path = request.source ?? plan.source.path;
+  requireLocal(path, `name it as the source (--source ${localName(path)})`);
+  if (request.source === undefined) await checkPlannedSource(path);
+  const target = request.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
+  const types = new Map(plan.tensors.map(({ name, type }) => [name, type]));
+  const checked = await checkedModel(
+    path,
+    {
+      strict,
+      // what is quantized already is a matter of allowRequantize
+      ignored: ["already-quantized"],
+      quantize: { allowRequantize, types, headerHash: plan.source.headerHash },
+    },
+    bench,
+  );
+  const { model } = checked;
+  try {
+    noteWarnings(checked, bench);
+    const imatrix = await planImatrix(plan, model, request.imatrix);
+    const file = await quantize(model, planSpec(plan, target, imatrix), { force, allowRequantize }, bench);
+    const { sha256 } = await describeOutput(file.path);
+    const projectors = await copyProjectors({ path, arch: plan.facts.arch }, dirname(target), force ?? false);
+    const verified = { tensors: plan.tensors.length, fileBytes: file.fileBytes };
+    return { ...file, sha256, projectors, bpw: plan.predicted.bpw, verified, source: path };
+  } finally {
+    await model.close();
+  }
+}
+
+/** A plan travels without its model. */
+async function checkPlannedSource(path: string): Promise<void> {
+  if (isRemote(path) || (await fileExists(path))) return;
+  throw new FileError(path, "the model of the plan is not there; name it with --source FILE");
+}

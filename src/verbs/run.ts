@@ -1,0 +1,97 @@
+/** All of it: plan, quantize and evaluate into one directory, with controls and a report. */
+import type { Bench } from "../bench.ts";
+import { requireLocal } from "../bytes/remote-name.ts";
+import { UsageError } from "../errors.ts";
+import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
+import { parseGate } from "../run/gates.ts";
+import { run } from "../run/run.ts";
+import type { Run } from "../run/run-document.ts";
+import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS, type RunRequest } from "../run/run-request.ts";
+import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import { defaultRunDirectory } from "./output-names.ts";
+import { budgetOf, constraintsOf, exactOf, loadSensitivity, modeOf, type PlanningRequest } from "./planning-request.ts";
+import { writeRunReport } from "./report-source.ts";
+import { parseQuality, type QualityRequest } from "./sweep-request.ts";
+
+export interface RunModelRequest extends PlanningRequest, QualityRequest {
+  /** The run's directory; by default prism-run-MODEL in this folder. */
+  readonly out?: string | undefined;
+  /** So many probes; 0: none. By default 40, if they can be had in ten minutes and no sensitivity is asked for. */
+  readonly refine?: number | undefined;
+  /** Presets to compare with; by default the nearest smaller and larger. */
+  readonly baseline?: readonly string[] | string | undefined;
+  /** Conditions like "kld<=0.05" that `gates` of the result answers. */
+  readonly require?: readonly string[] | undefined;
+  /** Documents a reranker is judged by (JSON Lines). */
+  readonly rerank?: string | undefined;
+  readonly text?: string | undefined;
+  readonly context?: number | undefined;
+  readonly chunks?: number | undefined;
+  readonly keepModels?: boolean | undefined;
+  readonly allowRequantize?: boolean | undefined;
+  readonly force?: boolean | undefined;
+}
+
+export interface FinishedRun {
+  readonly run: Run;
+  /** Its directory. */
+  readonly out: string;
+  readonly report: string;
+}
+
+/** Check what was asked, before anything is opened. Throws UsageError. */
+export async function parseRunRequest(model: string, request: RunModelRequest): Promise<RunRequest> {
+  requireLocal(model);
+  const budget = budgetOf(request);
+  const quality = parseQuality(request, budget !== undefined);
+  const { text, context, chunks, imatrix, strict, keepModels, allowRequantize, force } = request;
+  return {
+    out: request.out ?? defaultRunDirectory(model),
+    ...quality,
+    budget,
+    budgetGiven: budget !== undefined,
+    mode: modeOf(request),
+    constraints: constraintsOf(request),
+    guards: request.guards,
+    baselines: baselinesOf(request.baseline),
+    gates: (request.require ?? []).map(parseGate),
+    sensitivity: await loadSensitivity(request.sensitivity),
+    refine: refineOf(request),
+    rerankSet: request.rerank,
+    ...exactOf(request.exact),
+    ...{ text, context, chunks, imatrix, strict, keepModels, allowRequantize, force },
+  };
+}
+
+/** Run, and write the report. Missed gates are in the result, not thrown. */
+export async function runModel(model: string, request: RunRequest, bench: Bench): Promise<FinishedRun> {
+  const { budgetGiven, target, sweep, text } = request;
+  if (!budgetGiven && target === undefined && sweep === undefined) {
+    bench.progress.note(
+      `no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`,
+    );
+  }
+  if (bench.engine.programs !== undefined && text === undefined) {
+    throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
+  }
+  const finished = await run(model, request, bench);
+  return { run: finished, out: request.out, report: await writeRunReport(request.out) };
+}
+
+/** How many probes, and in which time where the user did not ask for them. */
+function refineOf({ refine, sensitivity = DEFAULT_SENSITIVITY }: RunModelRequest): RunRequest["refine"] {
+  if (refine !== undefined) return refine === 0 ? "none" : { probes: refine };
+  return sensitivity === DEFAULT_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : "none";
+}
+
+function baselinesOf(asked: RunModelRequest["baseline"] = []): FileType[] {
+  const names = typeof asked === "string" ? asked.split(",") : asked;
+  const fileTypes = names.map((name) => {
+    const fileType = parseFileType(name.trim());
+    if (fileType !== undefined) return fileType;
+    throw new UsageError(
+      `--baseline "${name.trim()}": not a preset of llama-quantize; give one or more of ${FILE_TYPE_NAMES.join(", ")}, like Q3_K_M,Q4_K_M`,
+    );
+  });
+  return [...new Set(fileTypes)];
+}
