@@ -7,7 +7,7 @@ import { type Command, Option } from "commander";
 import { parseSize } from "../allocate/budget.ts";
 import { DEFAULT_MEMORY_BYTES, LEAST_MEMORY_BYTES } from "../analyze/memory-budget.ts";
 import { UsageError } from "../errors.ts";
-import { ALL_LAYERS, BENCH_DEFAULTS } from "../open-bench.ts";
+import { ALL_LAYERS, BENCH_DEFAULTS, type BenchOptions } from "../open-bench.ts";
 import type { Exact } from "../verbs/planning-request.ts";
 
 /** A seed is an unsigned integer of 32 bits. */
@@ -112,15 +112,10 @@ export function addSharedOptions(command: Command, ...names: readonly (keyof typ
 }
 
 /** What they are to a command; a command has those that it named. */
-export interface SharedOptions {
-  readonly gpuLayers?: number;
+export interface SharedOptions extends Pick<BenchOptions, "threads" | "backend" | "gpuLayers" | "llamaDir" | "seed"> {
   readonly cacheLimit?: number;
-  readonly threads?: number;
-  readonly backend?: string;
-  readonly exact?: Exact;
   readonly memory?: number;
-  readonly llamaDir?: string;
-  readonly seed?: number;
+  readonly exact?: Exact;
   readonly strict?: boolean;
   /** commander's name for --no-cache. */
   readonly cache?: boolean;

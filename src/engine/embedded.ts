@@ -11,7 +11,15 @@ import type { QuantizeRequest } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
 import { loadModel } from "./embedded-model.ts";
 import { loadRanker } from "./embedded-ranker.ts";
-import type { Engine, EngineInfo, Library, QuantizeJob, QuantizeOutcome, RoundTripResult } from "./engine.ts";
+import type {
+  Engine,
+  EngineInfo,
+  JobResources,
+  Library,
+  QuantizeJob,
+  QuantizeOutcome,
+  RoundTripResult,
+} from "./engine.ts";
 import {
   describePackage,
   ENGINE_REMEDY,
@@ -26,11 +34,8 @@ import { createRoundTripPool } from "./round-trip-pool.ts";
 
 export type EmbeddedEngine = Engine & { readonly library: Library };
 
-export interface EmbeddedOptions {
-  readonly threads: number;
-  /** Layers to put on a GPU; anything but 0 looks for a GPU build of the package. */
-  readonly gpuLayers?: number | undefined;
-}
+/** `gpuLayers`: anything but 0 looks for a GPU build of the package. */
+export type EmbeddedOptions = Pick<JobResources, "threads"> & Partial<Pick<JobResources, "gpuLayers">>;
 
 /**
  * Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or
@@ -120,17 +125,14 @@ async function openGpuChild(): Promise<OpenChild> {
 
 async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeOutcome> {
   const lines: string[] = [];
+  const { source, fileType, overrides, threads, imatrix } = job;
   const request: QuantizeRequest = {
-    source: job.source,
+    ...{ source, fileType, overrides, threads, imatrix },
     // A dry run writes nothing, but the library still wants a name that is not the source's.
     output: job.dryRun ? join(tmpdir(), "prism-dry-run.gguf") : job.output,
-    fileType: job.fileType,
-    overrides: job.overrides,
-    threads: job.threads,
     dryRun: job.dryRun ?? false,
     allowRequantize: job.allowRequantize ?? false,
     fixAlignment: job.fixAlignment ?? false,
-    imatrix: job.imatrix,
   };
   const code = await child.call<number>("quantize", request, {
     signal: job.signal,

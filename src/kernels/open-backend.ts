@@ -91,7 +91,9 @@ async function onProcessor(
 }
 
 /** Notes afterwards how the backend's description changed: a GPU that was lost, calls that were done again. */
-export function followDescription(backend: Pick<Backend, "name" | "description">): (note: (text: string) => void) => void {
+export function followDescription(
+  backend: Pick<Backend, "name" | "description">,
+): (note: (text: string) => void) => void {
   const before = backend.description;
   return (note) => {
     if (backend.description !== before) note(`! backend ${backend.name}: ${backend.description}`);

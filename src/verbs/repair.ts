@@ -2,8 +2,8 @@
 import type { Bench } from "../bench.ts";
 import { checkWritable, fileExists, writeAside } from "../disk/aside-file.ts";
 import { checkFreeSpace } from "../disk/free-space.ts";
-import { requireLibrary } from "../engine/engine.ts";
 import { FormatError, PrismError, UsageError } from "../errors.ts";
+import { loadModel } from "../evaluate/load-model.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { sameFile } from "../intake/source-checks.ts";
@@ -70,7 +70,7 @@ async function checkTarget(target: string, { model, fileBytes }: OpenModel, forc
 }
 
 /** The repaired file must need no repair, and llama.cpp must load it, in a process of its own. Throws PrismError. */
-async function checkRepaired(aside: string, path: string, { engine, signal }: Bench): Promise<void> {
+async function checkRepaired(aside: string, path: string, bench: Bench): Promise<void> {
   const file = await openLocalModel(aside);
   const { changes } = planRepair(file.model);
   await file.close();
@@ -82,16 +82,10 @@ async function checkRepaired(aside: string, path: string, { engine, signal }: Be
     );
   }
   try {
-    const loaded = await requireLibrary(engine).load({
-      model: aside,
-      context: LOAD_CONTEXT,
-      threads: 1,
-      gpuLayers: 0,
-      signal,
-    });
+    const loaded = await loadModel(aside, { context: LOAD_CONTEXT }, { ...bench, gpuLayers: 0 });
     await loaded.close();
   } catch (error) {
-    if (signal.aborted || !(error instanceof Error)) throw error;
+    if (bench.signal.aborted || !(error instanceof Error)) throw error;
     throw new PrismError(
       "verification",
       1,

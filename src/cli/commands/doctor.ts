@@ -11,7 +11,7 @@ import { machineChecks } from "../doctor/machine-checks.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
-type DoctorOptions = SharedOptions & Required<Pick<SharedOptions, "threads">>;
+type DoctorOptions = SharedOptions & { readonly [Option in "threads"]: number };
 
 export function doctorCommand(context: CommandContext): Command {
   const command = new Command("doctor").description(

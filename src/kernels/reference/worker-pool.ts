@@ -4,13 +4,12 @@
  */
 import { Worker } from "node:worker_threads";
 import { BackendError } from "../../errors.ts";
-import type { Matrix } from "../backend.ts";
+import type { Matrix, ProcessorOptions } from "../backend.ts";
 import type { OperationName, Operations, Reply, Request } from "./operations.ts";
 
-export interface WorkerPoolOptions {
+export interface WorkerPoolOptions extends Required<ProcessorOptions> {
   /** The worker's entry: worker.js beside this file in a build. */
   readonly entry: URL;
-  readonly threads: number;
 }
 
 interface Call {
