@@ -10,6 +10,7 @@ export type { Analysis, ClassSummary, Estimate, Metrics, TensorAnalysis } from "
 export { readAnalysis } from "./analyze/analysis-document.ts";
 export { type AnalyzeOptions, analyze } from "./analyze/analyze.ts";
 export type { HttpOptions } from "./bytes/http-source.ts";
+export { DOCUMENT_KINDS } from "./document-kinds.ts";
 export type { Engine, EngineInfo } from "./engine/engine.ts";
 export { type OpenEngineOptions, openEngine } from "./engine/open-engine.ts";
 export {
@@ -26,6 +27,7 @@ export {
 export { evaluate } from "./evaluate/evaluate.ts";
 export type { EvaluateOptions } from "./evaluate/evaluate-options.ts";
 export type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "./evaluate/evaluation.ts";
+export { readEvaluation } from "./evaluate/read-evaluation.ts";
 export type { RerankResult } from "./evaluate/rerank-result.ts";
 export { type FileType, parseFileType } from "./ggml/file-types.ts";
 export type { ModelFacts } from "./ggml/model-facts.ts";
@@ -47,13 +49,15 @@ export { readPlan } from "./plan/read-plan.ts";
 export { type RecipeFile, renderRecipe } from "./plan/recipe.ts";
 export { recostPlan } from "./plan/recost.ts";
 export type { Finding } from "./preflight/finding-codes.ts";
-export { type Inspection, inspect } from "./preflight/inspect.ts";
+export { inspect } from "./preflight/inspect.ts";
+export type { Inspection } from "./preflight/inspection.ts";
 export { preflight } from "./preflight/preflight.ts";
 export { planImatrix, planSpec } from "./quantize/plan-spec.ts";
 export { type QuantizedFile, type QuantizeOptions, type QuantizeSpec, quantize } from "./quantize/quantize.ts";
 export { evaluateRerank, type RerankSessionOptions } from "./rerank/rerank.ts";
 export { type RunOptions, run } from "./run/run.ts";
 export type { Run, RunRow } from "./run/run-document.ts";
+export { parseRun } from "./run/run-state.ts";
 export { parseDensities, sensitivityFromDensities } from "./sensitivity/density-document.ts";
 export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./sensitivity/sensitivity.ts";
 export { parseSensitivity } from "./sensitivity/sensitivity-modes.ts";

@@ -8,10 +8,13 @@ import { appendFile, readFile, rm, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import { amount, bytes, object, optional } from "../documents/fields.ts";
+import { findViolation } from "../documents/violation.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { ModelFile } from "../gguf/model.ts";
 import { PRISM_VERSION } from "../version.ts";
-import type { Analysis } from "./analysis.ts";
+import { type Analysis, TENSOR_ANALYSIS } from "./analysis.ts";
 import { readAnalysis } from "./analysis-document.ts";
 import { type AnalyzeOptions, analyze, TARGET_RELATIVE_SE } from "./analyze.ts";
 import type { TensorMeasurement } from "./tensor-measurement.ts";
@@ -28,6 +31,9 @@ const METHOD = 2;
 
 /** Bytes of all entries: some 200 models of 400 tensors. */
 const LIMIT_BYTES = 200e6;
+
+/** A line of a journal. */
+const MEASUREMENT = object({ analysis: TENSOR_ANALYSIS, bytesRead: bytes(), sigmaMax: optional(amount()) });
 
 /** Analyze a model, or take up what the cache holds of that. Throws as analyze() does. */
 export async function analyzeCached(
@@ -77,7 +83,7 @@ function describeAsked({ model }: ModelFile, revision: string, options: AnalyzeO
 
 /** The entry, saying where the model lies now. */
 async function readEntry(path: string, { model }: ModelFile): Promise<Analysis | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
+  const text = await readDocumentText(path).catch(() => undefined);
   if (text === undefined) return undefined;
   try {
     const analysis = readAnalysis(text, path);
@@ -133,9 +139,9 @@ async function readJournal(path: string): Promise<Map<string, TensorMeasurement>
 
 function parseMeasurement(line: string): TensorMeasurement | undefined {
   try {
-    const { analysis, bytesRead, sigmaMax } = JSON.parse(line) as TensorMeasurement;
-    const isWhole = typeof analysis.name === "string" && analysis.distortion !== undefined && bytesRead >= 0;
-    return isWhole ? { analysis, bytesRead, ...(sigmaMax === undefined ? {} : { sigmaMax }) } : undefined;
+    const measurement = JSON.parse(line) as TensorMeasurement;
+    const isWhole = findViolation(MEASUREMENT, measurement) === undefined;
+    return isWhole && measurement.analysis.distortion !== undefined ? measurement : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { UsageError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
@@ -22,7 +23,7 @@ import type { CommandContext } from "./context.ts";
 import { openNamedModel } from "./open-named-model.ts";
 import type { Exact } from "./options.ts";
 import type { Output } from "./output.ts";
-import { isJson, loadAnalysis, loadPlan, loadRecipe, readText } from "./read-document.ts";
+import { isJson, loadAnalysis, loadPlan, loadRecipe } from "./read-document.ts";
 
 export interface PlanRequest {
   readonly bpw?: string;
@@ -216,5 +217,5 @@ export function parseConstraints(request: PlanRequest): Constraint[] {
 
 export async function loadSensitivity(mode: string): Promise<SensitivityMode> {
   if (!/[./\\]/.test(mode)) return parseSensitivity(mode);
-  return parseSensitivityFile(mode, await readText(mode));
+  return parseSensitivityFile(mode, await readDocumentText(mode));
 }

@@ -4,7 +4,7 @@
  */
 import type { Engine } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
-import { EVALUATION_SCHEMA, type Evaluation, type RankedModel, type RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { Evaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { rankModel } from "./rank-model.ts";
@@ -92,7 +92,7 @@ export function assembleRerankEvaluation(
   models: readonly RankedModel[],
 ): RerankEvaluation {
   return {
-    schema: EVALUATION_SCHEMA,
+    schema: "prism.evaluation/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     engine: { kind, version, origin, devices },

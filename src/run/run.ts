@@ -2,12 +2,13 @@
  * The loop: analyze → plan → quantize → evaluate, for the plan and for its controls, into one directory. Finished steps
  * are never repeated: each is on disk, and in state.json, before the next begins.
  */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { InterruptedError } from "../errors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
@@ -109,7 +110,7 @@ async function refineOptions(
   const { refinement } = begun;
   if (refinement !== undefined) {
     if (!refinement.accepted) return { planOptions: unrefined, refinement };
-    const densities = parseDensities(directory.probes, await readFile(directory.probes, "utf8"));
+    const densities = parseDensities(directory.probes, await readDocumentText(directory.probes));
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
     return { planOptions: { ...unrefined, sensitivity }, refinement };
   }
@@ -127,7 +128,7 @@ async function refineOptions(
 async function analysisOf(options: RunOptions, directory: RunDirectory, source: RunSource): Promise<Analysis> {
   const { analysis: path } = directory;
   if (!(await fileExists(path))) return analyzeSource(options, path, source);
-  const analysis = readAnalysis(await readFile(path, "utf8"), path);
+  const analysis = readAnalysis(await readDocumentText(path), path);
   return { ...analysis, model: { ...analysis.model, ...source.lies } };
 }
 

@@ -5,7 +5,8 @@ import type { Model, ModelFile } from "../../gguf/model.ts";
 import { checkModel, openingFinding } from "../../preflight/check-model.ts";
 import { requireClean } from "../../preflight/clean.ts";
 import type { Finding } from "../../preflight/finding-codes.ts";
-import { INSPECTION_SCHEMA, type Inspection, inspect } from "../../preflight/inspect.ts";
+import { inspect } from "../../preflight/inspect.ts";
+import type { Inspection } from "../../preflight/inspection.ts";
 import { planRepair } from "../../repair/repair.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import type { CommandContext } from "../context.ts";
@@ -57,7 +58,7 @@ async function runInspect(path: string, options: InspectOptions, context: Comman
 function tellDamage(path: string, error: unknown, { json }: InspectOptions): void {
   const finding = openingFinding(error);
   if (finding === undefined || !json) return;
-  const document = { schema: INSPECTION_SCHEMA, path: shownName(path), findings: [finding] };
+  const document = { schema: "prism.inspection/1", path: shownName(path), findings: [finding] };
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 

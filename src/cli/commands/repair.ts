@@ -16,8 +16,6 @@ import { nextCommand } from "../next-command.ts";
 import { forceOption, jsonOption, quietOption } from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
 
-const REPAIR_SCHEMA = "prism.repair/1";
-
 /** Tokens of the context that a repaired model is loaded with: enough to show that it loads. */
 const LOAD_CONTEXT = 32;
 
@@ -88,7 +86,7 @@ function tell(path: string, plan: RepairPlan, written: Written | undefined, opti
   const { changes, refusals } = plan;
   output.result({
     document: {
-      schema: REPAIR_SCHEMA,
+      schema: "prism.repair/1",
       path,
       dryRun: options.dryRun ?? false,
       changes,

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
 import { requireLocal } from "../../bytes/remote-name.ts";
+import { readDocumentText } from "../../documents/document-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
@@ -41,7 +42,6 @@ import {
 } from "../plan-model.ts";
 import { addPlanningOptions } from "../planning-options.ts";
 import { parseQuality, type QualityRequest, SWEEP_PRESETS } from "../quality-options.ts";
-import { readText } from "../read-document.ts";
 import { RUN_REPORT, writeRunReport } from "../report-files.ts";
 import { followStages } from "../stages.ts";
 
@@ -199,7 +199,7 @@ function parseRefine({ refine, sensitivity }: Options): RunOptions["refine"] {
 async function sensitivityName(mode: string): Promise<string> {
   if (!/[./\\]/.test(mode)) return mode;
   const hash = createHash("sha256")
-    .update(await readText(mode))
+    .update(await readDocumentText(mode))
     .digest("hex");
   return `densities of SHA-256 ${hash}`;
 }

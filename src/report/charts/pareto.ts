@@ -1,5 +1,6 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
-import { type Run, type RunRow, SAME_SIZE } from "../../run/run-document.ts";
+import type { Run, RunRow } from "../../run/run-document.ts";
+import { SAME_SIZE } from "../../run/same-size.ts";
 import { formatAmount, formatInteger, formatSize } from "../terminal/numbers.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";

@@ -1,7 +1,7 @@
 /** An inspection as text: identity, classes, the size under each stock preset, findings. 80 to 100 columns. */
 
 import { printable } from "../../plan/printable.ts";
-import type { Inspection } from "../../preflight/inspect.ts";
+import type { Inspection } from "../../preflight/inspection.ts";
 import { renderFindings } from "./findings-text.ts";
 import { formatBytes, formatInteger, formatPercent, formatSize } from "./numbers.ts";
 import { type Paint, plain } from "./paint.ts";
