@@ -105,10 +105,12 @@ const RERANK_EVALUATION = object({
 /** An evaluation by ranking alone: of models whose next token says nothing, and wherever no text was asked for. */
 export interface RerankEvaluation extends Content<typeof RERANK_EVALUATION> {}
 
+const has = (field: string) => ({ type: "object", properties: { [field]: {} }, required: [field] });
+
 /** By its set where it has one and no text; the rules of one branch, so that a message names the field. */
 const EITHER: TUnsafe<Evaluation | RerankEvaluation> = Type.Unsafe({
   type: "object",
-  if: { not: { required: ["text"] }, required: ["rerankSet"] },
+  if: { not: has("text"), ...has("rerankSet") },
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
   then: RERANK_EVALUATION,
   else: TEXT_EVALUATION,

@@ -62,7 +62,7 @@ const INSPECTION_FIELDS = object({
   bpw: amount(),
   fileType: optional(given(FILE_TYPE, { description: "What general.file_type says." })),
   facts: MODEL_FACTS,
-  metadata: table(Type.Unsafe<string | number | boolean>({ type: ["string", "number", "boolean"] }), {
+  metadata: table(Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
     description: "The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings.",
   }),
   classes: list(INSPECTED_CLASS),
@@ -86,7 +86,7 @@ export const INSPECTION = defineDocument({
   description: "What the header of a GGUF model alone says; of a file that can't be opened, the findings alone.",
   schema: Type.Unsafe<Inspection | Content<typeof DAMAGED>>({
     type: "object",
-    if: { required: ["arch"] },
+    if: { type: "object", properties: { arch: {} }, required: ["arch"] },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     then: INSPECTION_FIELDS,
     else: DAMAGED,
