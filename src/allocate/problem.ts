@@ -3,7 +3,7 @@
  * min Σ loss(item, option) s.t. Σ bytes(item, option) ≤ budgetBytes, exactly one option per item, items of one group
  * taking the same choice. Pure; runs in a browser too.
  */
-import { type Content, flag, given, object, oneOf, optional, text } from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 
@@ -41,13 +41,13 @@ export interface Assignment {
   readonly lambda: number;
 }
 
-export const CONSTRAINT = object(
+export const CONSTRAINT = t.object(
   {
-    kind: oneOf(["pin", "floor", "ban", "tie"]),
-    pattern: text("Regular expression on the tensor name (searched, case-sensitive)."),
-    type: optional(given(TENSOR_TYPE, { description: "Absent for a tie." })),
-    builtIn: optional(flag({ description: "Set by PRISM itself rather than by the user." })),
+    kind: t.oneOf(["pin", "floor", "ban", "tie"]),
+    pattern: t.text("Regular expression on the tensor name (searched, case-sensitive)."),
+    type: t.optional(t.given(TENSOR_TYPE, { description: "Absent for a tie." })),
+    builtIn: t.optional(t.flag({ description: "Set by PRISM itself rather than by the user." })),
   },
   { description: "What a user (or PRISM itself) demands of the tensors whose name matches." },
 );
-export interface Constraint extends Content<typeof CONSTRAINT> {}
+export interface Constraint extends t.Content<typeof CONSTRAINT> {}

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
 import { readDocumentText } from "../documents/document-file.ts";
-import { amount, bytes, object, optional } from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { findViolation } from "../documents/violation.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { ModelFile } from "../gguf/model.ts";
@@ -33,7 +33,7 @@ const METHOD = 2;
 const LIMIT_BYTES = 200e6;
 
 /** A line of a journal. */
-const MEASUREMENT = object({ analysis: TENSOR_ANALYSIS, bytesRead: bytes(), sigmaMax: optional(amount()) });
+const MEASUREMENT = t.object({ analysis: TENSOR_ANALYSIS, bytesRead: t.bytes(), sigmaMax: t.optional(t.amount()) });
 
 /** Analyze a model, or take up what the cache holds of that. Throws as analyze() does. */
 export async function analyzeCached(

@@ -4,106 +4,91 @@
  */
 import { type TUnsafe, Type } from "@sinclair/typebox";
 import { defineDocument } from "../documents/document-kind.ts";
-import {
-  amount,
-  bytes,
-  type Content,
-  count,
-  exactly,
-  list,
-  measured,
-  name,
-  nats,
-  number,
-  object,
-  oneOf,
-  optional,
-  percent,
-  prose,
-  text,
-} from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { RERANK_RESULT, RERANK_SET_SUMMARY } from "./rerank-result.ts";
 
-export const MEAN_SE = measured();
-export interface MeanSe extends Content<typeof MEAN_SE> {}
+export const MEAN_SE = t.measured();
+export interface MeanSe extends t.Content<typeof MEAN_SE> {}
 
-export const PPL = measured(amount());
+export const PPL = t.measured(t.amount());
 
-export const KLD_SUMMARY = object(
+export const KLD_SUMMARY = t.object(
   {
-    mean: nats(),
-    se: amount(),
-    median: nats(),
-    p99: number(),
-    max: number(),
+    mean: t.nats(),
+    se: t.amount(),
+    median: t.nats(),
+    p99: t.number(),
+    max: t.number(),
   },
   { description: "Nats per token." },
 );
-export interface KldSummary extends Content<typeof KLD_SUMMARY> {}
+export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
-const MODEL_FILE = { path: name(), fileBytes: bytes(), bpw: amount() };
+const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount() };
 
-const MODEL_EVALUATION = object({
+const MODEL_EVALUATION = t.object({
   ...MODEL_FILE,
   ppl: PPL,
-  lnPplRatio: optional(measured(number(), "ln(PPL(model) / PPL(reference)).")),
-  kld: optional(KLD_SUMMARY),
-  sameTop: optional(percent("Percent of tokens whose most likely token is the reference's.")),
-  sameTopSe: optional(amount()),
-  chunks: count(),
-  tokens: count(),
-  perChunk: optional(
-    object(
-      { kld: optional(list(nats())), nll: list(number()) },
+  lnPplRatio: t.optional(t.measured(t.number(), "ln(PPL(model) / PPL(reference)).")),
+  kld: t.optional(KLD_SUMMARY),
+  sameTop: t.optional(t.percent("Percent of tokens whose most likely token is the reference's.")),
+  sameTopSe: t.optional(t.amount()),
+  chunks: t.count(),
+  tokens: t.count(),
+  perChunk: t.optional(
+    t.object(
+      { kld: t.optional(t.list(t.nats())), nll: t.list(t.number()) },
       {
         description: "Mean KLD and mean NLL per chunk: what paired comparisons between models are made of.",
       },
     ),
   ),
-  rerank: optional(RERANK_RESULT),
-  elapsedMs: amount(),
+  rerank: t.optional(RERANK_RESULT),
+  elapsedMs: t.amount(),
 });
-export interface ModelEvaluation extends Content<typeof MODEL_EVALUATION> {}
+export interface ModelEvaluation extends t.Content<typeof MODEL_EVALUATION> {}
 
-export const SCORED_TEXT = object({
-  source: oneOf(["file", "sampled"]),
-  path: optional(name()),
-  sha256: text(),
-  seed: optional(number()),
-  context: count("Tokens of a chunk."),
-  chunks: count(),
-  spread: optional(exactly(true, { description: "Evenly over the whole text; absent where they are its first." })),
-  tokens: count("Scored."),
+export const SCORED_TEXT = t.object({
+  source: t.oneOf(["file", "sampled"]),
+  path: t.optional(t.name()),
+  sha256: t.text(),
+  seed: t.optional(t.number()),
+  context: t.count("Tokens of a chunk."),
+  chunks: t.count(),
+  spread: t.optional(t.exactly(true, { description: "Evenly over the whole text; absent where they are its first." })),
+  tokens: t.count("Scored."),
 });
 
 const COMMON = {
-  schema: exactly("prism.evaluation/1"),
-  prismVersion: text(),
-  createdAt: text(),
-  engine: object({ kind: text(), version: text(), origin: prose(), devices: list(prose()) }),
-  warnings: list(prose()),
+  schema: t.exactly("prism.evaluation/1"),
+  prismVersion: t.text(),
+  createdAt: t.text(),
+  engine: t.object({ kind: t.text(), version: t.text(), origin: t.prose(), devices: t.list(t.prose()) }),
+  warnings: t.list(t.prose()),
 };
 
-const TEXT_EVALUATION = object({
+const TEXT_EVALUATION = t.object({
   ...COMMON,
-  reference: optional(object({ path: name(), headerHash: text(), ppl: PPL, rerank: optional(RERANK_RESULT) })),
-  rerankSet: optional(RERANK_SET_SUMMARY),
+  reference: t.optional(
+    t.object({ path: t.name(), headerHash: t.text(), ppl: PPL, rerank: t.optional(RERANK_RESULT) }),
+  ),
+  rerankSet: t.optional(RERANK_SET_SUMMARY),
   text: SCORED_TEXT,
-  models: list(MODEL_EVALUATION),
+  models: t.list(MODEL_EVALUATION),
 });
-export interface Evaluation extends Content<typeof TEXT_EVALUATION> {}
+export interface Evaluation extends t.Content<typeof TEXT_EVALUATION> {}
 
-const RANKED_MODEL = object({ ...MODEL_FILE, rerank: RERANK_RESULT, elapsedMs: amount() });
-export interface RankedModel extends Content<typeof RANKED_MODEL> {}
+const RANKED_MODEL = t.object({ ...MODEL_FILE, rerank: RERANK_RESULT, elapsedMs: t.amount() });
+export interface RankedModel extends t.Content<typeof RANKED_MODEL> {}
 
-const RERANK_EVALUATION = object({
+const RERANK_EVALUATION = t.object({
   ...COMMON,
-  reference: optional(object({ path: name(), headerHash: text(), rerank: RERANK_RESULT })),
+  reference: t.optional(t.object({ path: t.name(), headerHash: t.text(), rerank: RERANK_RESULT })),
   rerankSet: RERANK_SET_SUMMARY,
-  models: list(RANKED_MODEL),
+  models: t.list(RANKED_MODEL),
 });
 /** An evaluation by ranking alone: of models whose next token says nothing, and wherever no text was asked for. */
-export interface RerankEvaluation extends Content<typeof RERANK_EVALUATION> {}
+export interface RerankEvaluation extends t.Content<typeof RERANK_EVALUATION> {}
 
 const has = (field: string) => ({ type: "object", properties: { [field]: {} }, required: [field] });
 

@@ -5,21 +5,7 @@
 import { CONSTRAINT, type Constraint } from "../allocate/problem.ts";
 import { IMATRIX_IDENTITY, MODEL_IDENTITY } from "../analyze/analysis.ts";
 import { defineDocument } from "../documents/document-kind.ts";
-import {
-  amount,
-  bytes,
-  type Content,
-  count,
-  exactly,
-  given,
-  list,
-  object,
-  oneOf,
-  optional,
-  some,
-  table,
-  text,
-} from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
 import { FILE_TYPE, TENSOR_TYPE } from "../ggml/type-fields.ts";
@@ -30,65 +16,65 @@ export type { Constraint };
 /** Tensors in one plan; the largest public models have a few thousand. */
 const MAX_TENSORS = 200_000;
 
-const REASON = oneOf(
+const REASON = t.oneOf(
   ["budget", "pin", "floor", "fallback", "tied", "ineligible", "edited", "recipe"],
   "budget: the allocator chose; ineligible: llama-quantize leaves it alone; edited: a person changed it.",
 );
-export type Reason = Content<typeof REASON>;
+export type Reason = t.Content<typeof REASON>;
 
-const STEP = object(
-  { type: TENSOR_TYPE, bytes: bytes(), loss: amount() },
+const STEP = t.object(
+  { type: TENSOR_TYPE, bytes: t.bytes(), loss: t.amount() },
   {
     description:
       "The next larger or smaller type worth having (none of at most its bytes is better): what it costs and brings.",
   },
 );
 /** One step up or down the tensor's own options. */
-export interface Step extends Content<typeof STEP> {}
+export interface Step extends t.Content<typeof STEP> {}
 
-const PLAN_TENSOR = object({
-  name: given(text("No control characters: names end up in scripts and on terminals."), {
+const PLAN_TENSOR = t.object({
+  name: t.given(t.text("No control characters: names end up in scripts and on terminals."), {
     minLength: 1,
     maxLength: 255,
     pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
   }),
-  class: text(),
-  layer: optional(count()),
-  shape: list(some(), { min: 1, max: 4 }),
-  elements: some(),
+  class: t.text(),
+  layer: t.optional(t.count()),
+  shape: t.list(t.some(), { min: 1, max: 4 }),
+  elements: t.some(),
   sourceType: TENSOR_TYPE,
   type: TENSOR_TYPE,
-  bytes: bytes("Bytes of the data in `type`, without padding."),
+  bytes: t.bytes("Bytes of the data in `type`, without padding."),
   reason: REASON,
-  note: optional(text("The pin, floor or fallback in words, where there is one.")),
-  importance: optional(
-    oneOf(["used", "missing", "mismatch"], "Whether the imatrix had values for it; absent without an imatrix."),
+  note: t.optional(t.text("The pin, floor or fallback in words, where there is one.")),
+  importance: t.optional(
+    t.oneOf(["used", "missing", "mismatch"], "Whether the imatrix had values for it; absent without an imatrix."),
   ),
-  sensitivity: optional(amount()),
-  distortion: optional(amount()),
-  lossShare: optional(amount("sensitivity × distortion ÷ the plan's whole.")),
-  options: optional(
-    table(amount(), {
+  sensitivity: t.optional(t.amount()),
+  distortion: t.optional(t.amount()),
+  lossShare: t.optional(t.amount("sensitivity × distortion ÷ the plan's whole.")),
+  options: t.optional(
+    t.table(t.amount(), {
       names: TENSOR_TYPE_NAMES,
       description: "Measured D per type that llama-quantize can store it in; constraints may have ruled some out.",
     }),
   ),
-  up: optional(STEP),
-  down: optional(STEP),
+  up: t.optional(STEP),
+  down: t.optional(STEP),
 });
-export interface PlanTensor extends Content<typeof PLAN_TENSOR> {}
+export interface PlanTensor extends t.Content<typeof PLAN_TENSOR> {}
 
-const BUDGET_ASKED = object(
+const BUDGET_ASKED = t.object(
   {
-    text: text('"--bpw 4", "--size 4.3GB", "--like Q3_K_M".'),
-    fileBytes: bytes("The limit on the whole file."),
-    tensorBytes: optional(
-      bytes("The limit on the data of all tensors without padding, where bits per weight were asked for."),
+    text: t.text('"--bpw 4", "--size 4.3GB", "--like Q3_K_M".'),
+    fileBytes: t.bytes("The limit on the whole file."),
+    tensorBytes: t.optional(
+      t.bytes("The limit on the data of all tensors without padding, where bits per weight were asked for."),
     ),
   },
   { description: "What was asked: exactly as the user put it, and what it means." },
 );
-export interface BudgetAsked extends Content<typeof BUDGET_ASKED> {}
+export interface BudgetAsked extends t.Content<typeof BUDGET_ASKED> {}
 
 export const PLAN = defineDocument({
   id: "prism.plan/1",
@@ -96,37 +82,37 @@ export const PLAN = defineDocument({
   remedy: "make it again with prism plan",
   description:
     "Which tensor of a GGUF model gets which type. `type` of a tensor may be edited; what follows from it is computed anew when the plan is read.",
-  schema: object({
-    schema: exactly("prism.plan/1"),
-    prismVersion: text(),
-    createdAt: text(),
+  schema: t.object({
+    schema: t.exactly("prism.plan/1"),
+    prismVersion: t.text(),
+    createdAt: t.text(),
     source: MODEL_IDENTITY,
     facts: MODEL_FACTS,
-    baseFileType: given(FILE_TYPE, {
+    baseFileType: t.given(FILE_TYPE, {
       description: "The preset named on the llama-quantize command line; every eligible tensor is overridden anyway.",
     }),
-    imatrix: optional(IMATRIX_IDENTITY),
+    imatrix: t.optional(IMATRIX_IDENTITY),
     budget: BUDGET_ASKED,
-    mode: oneOf(["tensor", "class", "recipe", "edited"]),
-    constraints: list(CONSTRAINT, { max: MAX_TENSORS }),
-    guardsOff: optional(
-      list(oneOf(YIELDING), {
+    mode: t.oneOf(["tensor", "class", "recipe", "edited"]),
+    constraints: t.list(CONSTRAINT, { max: MAX_TENSORS }),
+    guardsOff: t.optional(
+      t.list(t.oneOf(YIELDING), {
         max: YIELDING.length,
         description: "Guards that were switched off; absent where all are on.",
       }),
     ),
-    sensitivity: object({ mode: text(), version: text() }),
-    lossUnit: oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
-    predicted: object({
-      fileBytes: bytes(),
-      tensorBytes: bytes(),
-      bpw: amount(),
-      loss: amount(),
-      lowerBound: amount(),
-      gap: amount(),
+    sensitivity: t.object({ mode: t.text(), version: t.text() }),
+    lossUnit: t.oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
+    predicted: t.object({
+      fileBytes: t.bytes(),
+      tensorBytes: t.bytes(),
+      bpw: t.amount(),
+      loss: t.amount(),
+      lowerBound: t.amount(),
+      gap: t.amount(),
     }),
-    tensors: list(PLAN_TENSOR, { min: 1, max: MAX_TENSORS }),
-    warnings: list(text(), { max: 1000 }),
+    tensors: t.list(PLAN_TENSOR, { min: 1, max: MAX_TENSORS }),
+    warnings: t.list(t.text(), { max: 1000 }),
   }),
 });
-export interface Plan extends Content<typeof PLAN.schema> {}
+export interface Plan extends t.Content<typeof PLAN.schema> {}

@@ -3,7 +3,7 @@
  * Its patterns cover part of the tensors: the stock mix of the base type decides the rest.
  */
 import { defineDocument } from "../documents/document-kind.ts";
-import { amount, bytes, type Content, exactly, list, name, object, oneOf, some, text } from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
 import { FILE_TYPE_NAMES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
@@ -18,37 +18,37 @@ export const RECIPE = defineDocument({
   noun: "a published recipe",
   remedy: "take one of plans/*-prism-dq.json",
   description: "A llama-quantize command line that somebody published, and what llama-quantize makes of it now.",
-  schema: object({
-    schema: exactly("prism.recipe/1"),
-    name: name(),
-    model: name(),
-    arch: name("`general.architecture` of the model."),
-    author: name(),
-    license: name(),
-    url: text(),
-    provenance: list(text(), {
+  schema: t.object({
+    schema: t.exactly("prism.recipe/1"),
+    name: t.name(),
+    model: t.name(),
+    arch: t.name("`general.architecture` of the model."),
+    author: t.name(),
+    license: t.name(),
+    url: t.text(),
+    provenance: t.list(t.text(), {
       max: 100,
       description: "Where the tensor list and the hyperparameters are from, and what was derived.",
     }),
-    command: object(
+    command: t.object(
       {
-        baseFileType: oneOf(FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType))),
-        tensorTypes: list(object({ pattern: name(), type: TENSOR_TYPE }), { min: 1 }),
+        baseFileType: t.oneOf(FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType))),
+        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { min: 1 }),
       },
       { description: "The overrides in the order of the command line, and its preset." },
     ),
-    published: object(
-      { targetBpw: amount(), bpw: amount(), megabytes: amount(), ppl: amount(), pplOfQ3KM: amount() },
+    published: t.object(
+      { targetBpw: t.amount(), bpw: t.amount(), megabytes: t.amount(), ppl: t.amount(), pplOfQ3KM: t.amount() },
       {
         description: "What the author says the file has; it was made by another version. Megabytes are 10⁶ bytes.",
       },
     ),
-    today: object(
-      { llamaCpp: name(), tensorBytes: bytes(), elements: some(), bpw: amount() },
+    today: t.object(
+      { llamaCpp: t.name(), tensorBytes: t.bytes(), elements: t.some(), bpw: t.amount() },
       { description: "What the command gives under `llamaCpp`." },
     ),
-    tensors: list(
-      object({ name: name(), shape: list(some(), { min: 1, max: 4 }), type: TENSOR_TYPE, bytes: bytes() }),
+    tensors: t.list(
+      t.object({ name: t.name(), shape: t.list(t.some(), { min: 1, max: 4 }), type: TENSOR_TYPE, bytes: t.bytes() }),
       {
         min: 1,
         max: 200_000,
@@ -56,7 +56,7 @@ export const RECIPE = defineDocument({
     ),
   }),
 });
-export interface PublishedRecipe extends Content<typeof RECIPE.schema> {}
+export interface PublishedRecipe extends t.Content<typeof RECIPE.schema> {}
 
 /**
  * The type of every tensor under a preset with --tensor-type patterns as they were typed, in output order. The rules of

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { defineDocument } from "../documents/document-kind.ts";
-import { exactly, list, object } from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
 import { cacheKey } from "../evaluate/cache.ts";
@@ -23,7 +23,7 @@ export const PROBES = defineDocument({
   noun: "a store of probes",
   remedy: "delete it",
   description: "Probes of one model, text, engine and imatrix, kept so that every budget uses the same ones.",
-  schema: object({ schema: exactly("prism.probes/1"), probes: list(PROBE_MEASUREMENT) }),
+  schema: t.object({ schema: t.exactly("prism.probes/1"), probes: t.list(PROBE_MEASUREMENT) }),
 });
 
 export interface ProbeStore {

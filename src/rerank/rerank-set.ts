@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Type } from "@sinclair/typebox";
-import { type Content, list, object, optional, prose } from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { findViolation } from "../documents/violation.ts";
 import { FileError, FormatError } from "../errors.ts";
 
@@ -17,16 +17,16 @@ const MAX_GRADE = 30;
 const full = Type.String({ minLength: 1, pattern: "\\S" });
 
 /** A line of a set. */
-export const RERANK_QUERY = object(
+export const RERANK_QUERY = t.object(
   {
     query: full,
-    documents: list(full, { min: 1 }),
-    relevance: optional(
-      list(Type.Number({ minimum: 0, maximum: MAX_GRADE }), {
+    documents: t.list(full, { min: 1 }),
+    relevance: t.optional(
+      t.list(Type.Number({ minimum: 0, maximum: MAX_GRADE }), {
         description: "Graded relevance of each document, 0 for none.",
       }),
     ),
-    instruct: optional(prose()),
+    instruct: t.optional(t.prose()),
   },
   {
     $schema: "http://json-schema.org/draft-07/schema#",
@@ -35,7 +35,7 @@ export const RERANK_QUERY = object(
     description: "A line of the JSON Lines that rerankers are judged on.",
   },
 );
-export interface RerankQuery extends Content<typeof RERANK_QUERY> {}
+export interface RerankQuery extends t.Content<typeof RERANK_QUERY> {}
 
 export interface RerankSet {
   /** Absent: the set that comes with PRISM. */

@@ -2,64 +2,52 @@
 import { Type } from "@sinclair/typebox";
 import type { Analysis } from "../analyze/analysis.ts";
 import { defineDocument } from "../documents/document-kind.ts";
-import {
-  amount,
-  type Content,
-  count,
-  exactly,
-  given,
-  list,
-  name,
-  nats,
-  object,
-  oneOf,
-  optional,
-  table,
-  text,
-} from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
-export const PROBE_MEASUREMENT = object(
+export const PROBE_MEASUREMENT = t.object(
   {
-    group: text(),
-    tensors: list(name()),
-    type: given(TENSOR_TYPE, {
+    group: t.text(),
+    tensors: t.list(t.name()),
+    type: t.given(TENSOR_TYPE, {
       description: "Of each of these tensors, or of most where their rows don't fit it.",
     }),
-    kld: nats("Nats."),
-    se: amount(),
-    chunks: count(),
+    kld: t.nats("Nats."),
+    se: t.amount(),
+    chunks: t.count(),
   },
   { description: "The KL divergence that degrading some tensors, and nothing else, gives." },
 );
-export interface ProbeMeasurement extends Content<typeof PROBE_MEASUREMENT> {}
+export interface ProbeMeasurement extends t.Content<typeof PROBE_MEASUREMENT> {}
 
 export const DENSITIES = defineDocument({
   id: "prism.sensitivity/1",
   noun: "a file of densities",
   remedy: "see docs/documents.md, or probe the model again with prism run --refine",
   description: "Expected loss per weight and unit of D, by tensor name or by class, fitted or probed.",
-  schema: object({
-    schema: exactly("prism.sensitivity/1"),
-    version: text(),
-    lossUnit: oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
-    densities: table(Type.Number({ exclusiveMinimum: 0 }), {
+  schema: t.object({
+    schema: t.exactly("prism.sensitivity/1"),
+    version: t.text(),
+    lossUnit: t.oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
+    densities: t.table(Type.Number({ exclusiveMinimum: 0 }), {
       description: "Above 0, by tensor name or by class; the name wins.",
     }),
-    layers: optional(
-      count(
+    layers: t.optional(
+      t.count(
         "Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts.",
       ),
     ),
-    headMeasured: optional(text("Header hash of the model whose head was measured alone.")),
-    model: optional(object({ name: text(), arch: text(), headerHash: text() }, { description: "That was probed." })),
-    probes: optional(list(PROBE_MEASUREMENT, { description: "What the densities were fitted to." })),
+    headMeasured: t.optional(t.text("Header hash of the model whose head was measured alone.")),
+    model: t.optional(
+      t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, { description: "That was probed." }),
+    ),
+    probes: t.optional(t.list(PROBE_MEASUREMENT, { description: "What the densities were fitted to." })),
   }),
 });
-export interface DensityDocument extends Content<typeof DENSITIES.schema> {}
+export interface DensityDocument extends t.Content<typeof DENSITIES.schema> {}
 
 /** Read the text of a density file; `path` is for messages. Throws FormatError. */
 export function parseDensities(path: string, text: string): DensityDocument {

@@ -7,25 +7,14 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import { defineDocument } from "../documents/document-kind.ts";
-import {
-  type Content,
-  exactly,
-  given,
-  list,
-  number,
-  object,
-  optional,
-  prose,
-  table,
-  text,
-} from "../documents/fields.ts";
+import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { isHead, type TensorRole, tensorRole } from "../ggml/tensor-class.ts";
 import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 
 /** Effects on ln density. */
-const EFFECTS = table(number());
+const EFFECTS = t.table(t.number());
 
 export const PRIOR = defineDocument({
   id: "prism.prior/1",
@@ -33,24 +22,24 @@ export const PRIOR = defineDocument({
   remedy: "take plans/sensitivity-prior.json of the package, or fit one anew",
   description:
     "How much a weight of each kind of tensor matters, learned from KL divergences measured on other models.",
-  schema: object({
-    schema: exactly("prism.prior/1"),
-    version: text(),
-    credit: optional(prose("Whose measurements these are, and their license.")),
-    source: optional(object({ url: text(), commit: text(), models: list(text()) })),
-    sizeExponent: number("Density falls with this power of a tensor's elements."),
-    classes: given(EFFECTS, { description: "ln density of a class beyond its size." }),
-    roles: given(EFFECTS, {
+  schema: t.object({
+    schema: t.exactly("prism.prior/1"),
+    version: t.text(),
+    credit: t.optional(t.prose("Whose measurements these are, and their license.")),
+    source: t.optional(t.object({ url: t.text(), commit: t.text(), models: t.list(t.text()) })),
+    sizeExponent: t.number("Density falls with this power of a tensor's elements."),
+    classes: t.given(EFFECTS, { description: "ln density of a class beyond its size." }),
+    roles: t.given(EFFECTS, {
       description:
         "The mean of the classes of a tensor role, for a class that is not above; without one, size alone counts.",
     }),
-    places: given(EFFECTS, { description: 'What the first or last layer adds, by "first ROLE" or "last ROLE".' }),
-    architectures: table(EFFECTS, {
+    places: t.given(EFFECTS, { description: 'What the first or last layer adds, by "first ROLE" or "last ROLE".' }),
+    architectures: t.table(EFFECTS, {
       description: "What is added in an architecture that was measured, by the name of the kind.",
     }),
   }),
 });
-export interface Prior extends Content<typeof PRIOR.schema> {}
+export interface Prior extends t.Content<typeof PRIOR.schema> {}
 
 /** What the prior goes by. */
 export interface PriorKind {
