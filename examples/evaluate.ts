@@ -6,7 +6,8 @@ const bench = await openBench();
 try {
   const evaluation = await evaluate(models, { reference, chunks: 4, context: 64 }, bench);
   for (const model of evaluation.models) {
-    if ("kld" in model && model.kld !== undefined) console.log(`${model.path}: KLD ${model.kld.mean} ± ${model.kld.se}`);
+    if ("kld" in model && model.kld !== undefined)
+      console.log(`${model.path}: KLD ${model.kld.mean} ± ${model.kld.se}`);
   }
 } finally {
   await bench.close();

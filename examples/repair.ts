@@ -6,7 +6,9 @@ const bench = await openBench();
 try {
   const { plan, written } = await repair(model, { output, force: true }, bench);
   for (const change of plan.changes) console.log(change);
-  console.log(written === undefined ? "nothing to do: no file was written" : `${written.path}: SHA-256 ${written.sha256}`);
+  console.log(
+    written === undefined ? "nothing to do: no file was written" : `${written.path}: SHA-256 ${written.sha256}`,
+  );
 } finally {
   await bench.close();
 }

@@ -7,7 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { PRIOR_SCHEMA, type Prior } from "../src/sensitivity/sensitivity-prior.ts";
+import type { Prior } from "../src/sensitivity/sensitivity-prior.ts";
 import { measuredKinds } from "./measured-kinds.ts";
 import { readMeasuredModels } from "./measured-kld.ts";
 import { fitPrior } from "./prior-fit.ts";
@@ -23,7 +23,7 @@ if (values.data === undefined) throw new Error("give --data DIR, the folder of t
 const models = readMeasuredModels(values.data);
 const fit = fitPrior(models.flatMap(measuredKinds));
 const prior: Prior = {
-  schema: PRIOR_SCHEMA,
+  schema: "prism.prior/1",
   version: VERSION,
   credit: CREDIT,
   source: {

@@ -16,7 +16,7 @@ import { presetTypes } from "../src/plan/budget.ts";
 import { type GuardSwitches, YIELDING } from "../src/plan/guards.ts";
 import { candidatesOf, makePlan } from "../src/plan/make-plan.ts";
 import { fromDensity, type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
-import { PRIOR_SCHEMA, priorKind, sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
+import { priorKind, sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
 import { measuredKinds } from "./measured-kinds.ts";
 import { type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
@@ -134,7 +134,7 @@ function leftOut(name: string, of: (analysis: MeasuredModel["analysis"], prior: 
     (model) => {
       const rows = models.filter((other) => trainsOn(other, model)).flatMap((other) => kinds.get(other) ?? []);
       const source = { url: "", commit: "", models: [] };
-      const fit = { schema: PRIOR_SCHEMA, version: "left out", credit: "", source, ...fitPrior(rows) } as const;
+      const fit = { schema: "prism.prior/1", version: "left out", credit: "", source, ...fitPrior(rows) } as const;
       return of(model.analysis, sensitivityFromPrior(model.analysis, fit));
     };
   return {

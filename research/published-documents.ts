@@ -2,7 +2,7 @@
 import { ineligibleReason } from "../src/ggml/eligibility.ts";
 import { bpw, tensorBytesTotal } from "../src/ggml/file-bytes.ts";
 import { elementCount, tensorBytes } from "../src/ggml/tensor-types.ts";
-import { type PublishedRecipe, RECIPE_SCHEMA, resolveOverrides } from "../src/plan/published-recipe.ts";
+import { type PublishedRecipe, resolveOverrides } from "../src/plan/published-recipe.ts";
 import { PRISM_DQ, type PrismDq } from "./prism-dq.ts";
 import { QWEN35, qwen35Facts, qwen35Tensors } from "./qwen35-shapes.ts";
 
@@ -34,7 +34,7 @@ function publishedDocument({ model, tensorTypes, published }: PrismDq): Publishe
     return { name, shape, type, bytes: tensorBytes(type, shape) };
   });
   return {
-    schema: RECIPE_SCHEMA,
+    schema: "prism.recipe/1",
     name: `${model} PRISM-DQ`,
     model,
     arch: qwen35Facts(shapes).arch,

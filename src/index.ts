@@ -16,7 +16,7 @@ export type { Bench, BenchCache, Progress } from "./bench.ts";
 export { SILENT } from "./bench.ts";
 // models as they are opened
 export type { HttpOptions } from "./bytes/http-source.ts";
-// what is inside a bench
+export { DOCUMENT_KINDS } from "./document-kinds.ts";
 export type { Engine, EngineInfo, Library, Programs } from "./engine/engine.ts";
 export {
   BackendError,
@@ -29,6 +29,7 @@ export {
   UsageError,
 } from "./errors.ts";
 export type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "./evaluate/evaluation.ts";
+export { readEvaluation } from "./evaluate/read-evaluation.ts";
 export type { RerankResult } from "./evaluate/rerank-result.ts";
 export { type FileType, parseFileType } from "./ggml/file-types.ts";
 export type { ModelFacts } from "./ggml/model-facts.ts";
@@ -64,8 +65,9 @@ export { readPlan } from "./plan/read-plan.ts";
 export { type RecipeFile, renderRecipe } from "./plan/recipe.ts";
 export { recostPlan } from "./plan/recost.ts";
 export type { Finding } from "./preflight/finding-codes.ts";
-export type { Inspection } from "./preflight/inspect.ts";
+export type { Inspection } from "./preflight/inspection.ts";
 export type { Run, RunRow } from "./run/run-document.ts";
+export { parseRun } from "./run/run-state.ts";
 export { parseDensities, sensitivityFromDensities } from "./sensitivity/density-document.ts";
 export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./sensitivity/sensitivity.ts";
 export { parseSensitivity } from "./sensitivity/sensitivity-modes.ts";

@@ -3,7 +3,9 @@
  * min Σ loss(item, option) s.t. Σ bytes(item, option) ≤ budgetBytes, exactly one option per item, items of one group
  * taking the same choice. Pure; runs in a browser too.
  */
+import * as t from "../documents/fields.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 
 export interface Option {
   readonly type: TensorType;
@@ -39,13 +41,13 @@ export interface Assignment {
   readonly lambda: number;
 }
 
-/** What a user (or PRISM itself) demands of the tensors whose name matches. */
-export interface Constraint {
-  readonly kind: "pin" | "floor" | "ban" | "tie";
-  /** Regular expression on the tensor name (searched, case-sensitive). */
-  readonly pattern: string;
-  /** Absent for a tie. */
-  readonly type?: TensorType;
-  /** Set by PRISM itself rather than by the user. */
-  readonly builtIn?: boolean;
-}
+export const CONSTRAINT = t.object(
+  {
+    kind: t.oneOf(["pin", "floor", "ban", "tie"]),
+    pattern: t.text("Regular expression on the tensor name (searched, case-sensitive)."),
+    type: t.optional(t.given(TENSOR_TYPE, { description: "Absent for a tie." })),
+    builtIn: t.optional(t.flag({ description: "Set by PRISM itself rather than by the user." })),
+  },
+  { description: "What a user (or PRISM itself) demands of the tensors whose name matches." },
+);
+export interface Constraint extends t.Content<typeof CONSTRAINT> {}

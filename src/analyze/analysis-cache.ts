@@ -9,10 +9,13 @@ import { dirname, join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import * as t from "../documents/fields.ts";
+import { findViolation } from "../documents/violation.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
-import type { Analysis } from "./analysis.ts";
+import { type Analysis, TENSOR_ANALYSIS } from "./analysis.ts";
 import { readAnalysis } from "./analysis-document.ts";
 import { ANALYZE_DEFAULTS, type AnalyzeRequest, analyze, type CompleteAnalyzeRequest } from "./analyze.ts";
 import type { TensorMeasurement } from "./tensor-measurement.ts";
@@ -22,6 +25,9 @@ const METHOD = 2;
 
 /** Bytes of all entries: some 200 models of 400 tensors. */
 const LIMIT_BYTES = 200e6;
+
+/** A line of a journal. */
+const MEASUREMENT = t.object({ analysis: TENSOR_ANALYSIS, bytesRead: t.bytes(), sigmaMax: t.optional(t.amount()) });
 
 /** Analyze a model, or take up what the bench's cache holds of that. Throws as analyze() does. */
 export async function analyzeCached(file: OpenModel, request: AnalyzeRequest, bench: Bench): Promise<Analysis> {
@@ -71,7 +77,7 @@ async function keyOf({ model }: OpenModel, revision: string, request: AnalyzeReq
 
 /** The entry, saying where the model lies now. */
 async function readEntry(path: string, { model }: OpenModel): Promise<Analysis | undefined> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
+  const text = await readDocumentText(path).catch(() => undefined);
   if (text === undefined) return undefined;
   try {
     const analysis = readAnalysis(text, path);
@@ -126,9 +132,9 @@ async function readJournal(path: string): Promise<Map<string, TensorMeasurement>
 
 function parseMeasurement(line: string): TensorMeasurement | undefined {
   try {
-    const { analysis, bytesRead, sigmaMax } = JSON.parse(line) as TensorMeasurement;
-    const isWhole = typeof analysis.name === "string" && analysis.distortion !== undefined && bytesRead >= 0;
-    return isWhole ? { analysis, bytesRead, ...(sigmaMax === undefined ? {} : { sigmaMax }) } : undefined;
+    const measurement = JSON.parse(line) as TensorMeasurement;
+    const isWhole = findViolation(MEASUREMENT, measurement) === undefined;
+    return isWhole && measurement.analysis.distortion !== undefined ? measurement : undefined;
   } catch {
     return undefined;
   }

@@ -2,143 +2,178 @@
  * The Analysis document (`prism.analysis/1`): what analyze/ measured of a model, and all that plan/ needs to plan
  * without the model file. Plain JSON: a value that could not be computed is absent, never NaN or null.
  */
-import type { ModelFacts } from "../ggml/model-facts.ts";
-import type { TensorType } from "../ggml/tensor-types.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { MODEL_FACTS } from "../ggml/model-facts.ts";
+import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
+import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 
-export const ANALYSIS_SCHEMA = "prism.analysis/1";
+export const MODEL_IDENTITY = t.object(
+  {
+    path: t.name(),
+    shards: t.list(t.name(), { min: 1, max: 65_536 }),
+    arch: t.text(),
+    name: t.optional(t.text()),
+    tensorCount: t.count(),
+    elements: t.bytes(),
+    fileBytes: t.bytes(),
+    headerHash: t.text("SHA-256 over the header bytes of all shards."),
+  },
+  { description: "Which model it is, wherever the file lies." },
+);
+export interface ModelIdentity extends t.Content<typeof MODEL_IDENTITY> {}
 
-/** Which model it is, wherever the file lies. */
-export interface ModelIdentity {
-  readonly path: string;
-  readonly shards: readonly string[];
-  readonly arch: string;
-  readonly name?: string;
-  readonly tensorCount: number;
-  readonly elements: number;
-  readonly fileBytes: number;
-  /** SHA-256 over the header bytes of all shards. */
-  readonly headerHash: string;
-}
+export const IMATRIX_IDENTITY = t.object(
+  {
+    path: t.name(),
+    sha256: t.text(),
+    file: t.name("quantize.imatrix.file, as llama-quantize writes it; `dataset`, `entries` and `chunks` likewise."),
+    dataset: t.text(),
+    entries: t.count(),
+    chunks: t.count(),
+    unseenExperts: t.optional(
+      t.list(t.object({ class: t.text(), experts: t.count(), unseen: t.count() }), {
+        max: 1024,
+        description: "Classes with experts that no token of its text was routed to; absent where none.",
+      }),
+    ),
+  },
+  { description: "Which imatrix weighted the distortion, with the strings the quantized file will carry." },
+);
+export interface ImatrixIdentity extends t.Content<typeof IMATRIX_IDENTITY> {}
 
-/** Which imatrix weighted the distortion, with the strings the quantized file will carry. */
-export interface ImatrixIdentity {
-  readonly path: string;
-  readonly sha256: string;
-  /** `quantize.imatrix.file`, `.dataset`, `.entries_count`, `.chunks_count` as llama-quantize writes them. */
-  readonly file: string;
-  readonly dataset: string;
-  readonly entries: number;
-  readonly chunks: number;
-  /** Classes with experts that no token of its text was routed to; absent where none. */
-  readonly unseenExperts?: readonly { readonly class: string; readonly experts: number; readonly unseen: number }[];
-}
-
+/** `se` is 0 where every row was measured. */
 export interface Estimate {
   readonly value: number;
-  /** Standard error; 0 where every row was measured. */
   readonly se: number;
 }
 
+export const DISTORTION_ESTIMATE = t.object({
+  value: t.amount("D: relative squared error of the ggml round trip."),
+  se: t.amount("Standard error; 0 where every row was measured."),
+  ratioTo: t.optional(
+    t.given(TENSOR_TYPE, {
+      description: "Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too.",
+    }),
+  ),
+  dominatedBy: t.optional(
+    t.given(TENSOR_TYPE, {
+      description: "This type takes no more bytes and has clearly less error: sampling stopped early.",
+    }),
+  ),
+});
 /** D of a tensor in a type. */
-export interface DistortionEstimate extends Estimate {
-  /** Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too. */
-  readonly ratioTo?: TensorType;
-  /** This type takes no more bytes and has clearly less error: sampling stopped early. */
-  readonly dominatedBy?: TensorType;
-}
+export interface DistortionEstimate extends t.Content<typeof DISTORTION_ESTIMATE> {}
 
-export interface Metrics {
-  /** PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing. */
-  readonly alphaHill?: {
-    readonly value: number;
-    readonly tail: number;
-    readonly se: number;
-    readonly rankDeficient?: true;
-  };
-  /** ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁². */
-  readonly spectralDominance?: { readonly value: number; readonly stableRank: number };
-  /** Relative squared error of scale-optimal quantization in groups of 32. */
-  readonly osqe?: { readonly b2: number; readonly b3: number; readonly b4: number; readonly b6: number };
-  /** max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS. */
-  readonly imbalance?: {
-    readonly value: number;
-    readonly row: number;
-    readonly column: number;
-    readonly columnLogSpread: number;
-  };
-  /** ln(OSQE(2)/OSQE(4)), nats. */
-  readonly fragility?: number;
-  /** BD* = density near decision thresholds relative to uniform, minus 1. */
-  readonly boundaryDensity?: number;
-  /** (1−2u)² of the layer's position in spectral log-gain, 0 mid-network, 1 at the ends. */
-  readonly spectralPosition?: number;
-}
+const METRICS = t.object({
+  alphaHill: t.optional(
+    t.object(
+      { value: t.number(), tail: t.number(), se: t.number(), rankDeficient: t.optional(t.exactly(true)) },
+      {
+        description:
+          "PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing.",
+      },
+    ),
+  ),
+  spectralDominance: t.optional(
+    t.object(
+      { value: t.number(), stableRank: t.number() },
+      { description: "ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁²." },
+    ),
+  ),
+  osqe: t.optional(
+    t.object(
+      { b2: t.amount(), b3: t.amount(), b4: t.amount(), b6: t.amount() },
+      { description: "Relative squared error of scale-optimal quantization in groups of 32." },
+    ),
+  ),
+  imbalance: t.optional(
+    t.object(
+      { value: t.amount(), row: t.amount(), column: t.amount(), columnLogSpread: t.amount() },
+      {
+        description: "max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS.",
+      },
+    ),
+  ),
+  fragility: t.optional(t.number("ln(OSQE(2)/OSQE(4)), nats.")),
+  boundaryDensity: t.optional(t.number("BD*: density near decision thresholds relative to uniform, minus 1.")),
+  spectralPosition: t.optional(
+    t.number("(1−2u)² of the layer's position in spectral log-gain, 0 mid-network, 1 at the ends."),
+  ),
+});
+export interface Metrics extends t.Content<typeof METRICS> {}
 
 export type MetricName = keyof Metrics;
 
-export interface TensorAnalysis {
-  readonly name: string;
-  readonly class: string;
-  readonly layer?: number;
-  readonly shape: readonly number[];
-  readonly elements: number;
-  readonly sourceType: TensorType;
-  readonly eligible: boolean;
-  /** Why llama-quantize leaves it alone. */
-  readonly ineligibleReason?: string;
-  readonly metrics?: Metrics;
-  /** Why a metric is absent. */
-  readonly omitted?: Readonly<Partial<Record<MetricName, string>>>;
-  /** D of each candidate type (already after row-size fallback): relative squared error of the ggml round trip. */
-  readonly distortion?: Readonly<Partial<Record<TensorType, DistortionEstimate>>>;
-  /** Whether this tensor had importance values, and why not if an imatrix was given. */
-  readonly importance?: "used" | "missing" | "mismatch";
-  /** Every weight is zero (or weighs nothing): D is 0 for every type. */
-  readonly powerless?: boolean;
-  readonly rowsRead?: number;
-  readonly rows?: number;
-}
+export const TENSOR_ANALYSIS = t.object({
+  name: t.name(),
+  class: t.text(),
+  layer: t.optional(t.count()),
+  shape: t.list(t.some(), { min: 1, max: 4 }),
+  elements: t.bytes(),
+  sourceType: TENSOR_TYPE,
+  eligible: t.flag(),
+  ineligibleReason: t.optional(t.text("Why llama-quantize leaves it alone.")),
+  metrics: t.optional(METRICS),
+  omitted: t.optional(
+    // names of metrics that a later version adds are let through
+    t.table<ReturnType<typeof t.text>, MetricName>(t.text(), { description: "Why a metric is absent." }),
+  ),
+  distortion: t.optional(
+    t.table(DISTORTION_ESTIMATE, {
+      names: TENSOR_TYPE_NAMES,
+      description: "D of each candidate type (already after row-size fallback).",
+    }),
+  ),
+  importance: t.optional(
+    t.oneOf(
+      ["used", "missing", "mismatch"],
+      "Whether this tensor had importance values, and why not if an imatrix was given.",
+    ),
+  ),
+  powerless: t.optional(t.flag({ description: "Every weight is zero (or weighs nothing): D is 0 for every type." })),
+  rowsRead: t.optional(t.bytes()),
+  rows: t.optional(t.bytes()),
+});
+export interface TensorAnalysis extends t.Content<typeof TENSOR_ANALYSIS> {}
 
-/** Element-weighted means of a tensor class. */
-export interface ClassSummary {
-  readonly class: string;
-  readonly tensors: number;
-  readonly elements: number;
-  readonly metrics: Readonly<
-    Partial<
-      Record<
-        | "alphaHill"
-        | "spectralDominance"
-        | "osqe3"
-        | "imbalance"
-        | "fragility"
-        | "boundaryDensity"
-        | "spectralPosition",
-        number
-      >
-    >
-  >;
-}
+type SummarizedMetric = Exclude<MetricName, "osqe"> | "osqe3";
 
-export interface Analysis {
-  readonly schema: typeof ANALYSIS_SCHEMA;
-  readonly prismVersion: string;
-  readonly createdAt: string;
-  readonly model: ModelIdentity;
-  /** What the stock mixes and the exact file size depend on. */
-  readonly facts: ModelFacts;
-  readonly engine: { readonly version: string; readonly origin: string };
-  readonly backend: string;
-  readonly imatrix?: ImatrixIdentity;
-  readonly sampling: {
-    readonly exactMetrics: boolean;
-    readonly exactDistortion: boolean;
-    readonly seed: number;
-    /** Relative standard error of D that sampling stopped at. */
-    readonly targetRelativeSe: number;
-    readonly bytesRead: number;
-    readonly elapsedMs: number;
-  };
-  readonly tensors: readonly TensorAnalysis[];
-  readonly classes: readonly ClassSummary[];
-}
+const CLASS_SUMMARY = t.object(
+  {
+    class: t.text(),
+    tensors: t.count(),
+    elements: t.bytes(),
+    metrics: t.table<ReturnType<typeof t.number>, SummarizedMetric>(t.number()),
+  },
+  { description: "Element-weighted means of a tensor class." },
+);
+export interface ClassSummary extends t.Content<typeof CLASS_SUMMARY> {}
+
+export const ANALYSIS = defineDocument({
+  id: "prism.analysis/1",
+  noun: "an analysis",
+  remedy: "make it again with prism analyze",
+  description: "What was measured of every tensor of a GGUF model: all that planning needs without the model file.",
+  schema: t.object({
+    schema: t.exactly("prism.analysis/1"),
+    prismVersion: t.text(),
+    createdAt: t.text(),
+    model: MODEL_IDENTITY,
+    facts: MODEL_FACTS,
+    engine: t.object({ version: t.text(), origin: t.text() }),
+    backend: t.text(),
+    imatrix: t.optional(IMATRIX_IDENTITY),
+    sampling: t.object({
+      exactMetrics: t.flag(),
+      exactDistortion: t.flag(),
+      seed: t.number(),
+      targetRelativeSe: t.amount("Relative standard error of D that sampling stopped at."),
+      bytesRead: t.bytes(),
+      elapsedMs: t.amount(),
+    }),
+    tensors: t.list(TENSOR_ANALYSIS),
+    classes: t.list(CLASS_SUMMARY),
+  }),
+});
+export interface Analysis extends t.Content<typeof ANALYSIS.schema> {}

@@ -14,13 +14,7 @@ import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
-import {
-  ANALYSIS_SCHEMA,
-  type Analysis,
-  type ImatrixIdentity,
-  type ModelIdentity,
-  type TensorAnalysis,
-} from "./analysis.ts";
+import type { Analysis, ImatrixIdentity, ModelIdentity, TensorAnalysis } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
 import { createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
 import { type ResidualWriter, spectralPositionOf, spectralPositions } from "./spectral-position.ts";
@@ -90,7 +84,7 @@ export async function analyze(
   // every layer has a tensor; the count that a damaged file gives may be any
   const tensors = withPositions(measurements, Math.min(facts.layers, measurements.length));
   return {
-    schema: ANALYSIS_SCHEMA,
+    schema: "prism.analysis/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     model: identifyModel(open),

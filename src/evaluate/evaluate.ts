@@ -10,7 +10,7 @@ import { openLocalModel } from "../gguf/open.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { EVALUATE_DEFAULTS, type EvaluateRequest } from "./evaluate-options.ts";
-import { EVALUATION_SCHEMA, type Evaluation, type ModelEvaluation } from "./evaluation.ts";
+import type { Evaluation, ModelEvaluation } from "./evaluation.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
 
 /** Evaluate. Throws UsageError for a text that is too short, FormatError for a model of another vocabulary. */
@@ -45,7 +45,7 @@ export function assembleEvaluation(
   const { kind, version, origin, devices } = engine.info;
   const ppl = session.referencePpl();
   return {
-    schema: EVALUATION_SCHEMA,
+    schema: "prism.evaluation/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     engine: { kind, version, origin, devices },

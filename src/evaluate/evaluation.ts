@@ -2,89 +2,109 @@
  * The Evaluation document (`prism.evaluation/1`): perplexity and KL divergence of models against a reference on one
  * text; of rerankers, the scores of documents instead or as well. Values that could not be computed are absent.
  */
-import type { RerankResult, RerankSetSummary } from "./rerank-result.ts";
+import { type TUnsafe, Type } from "@sinclair/typebox";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { RERANK_RESULT, RERANK_SET_SUMMARY } from "./rerank-result.ts";
 
-export const EVALUATION_SCHEMA = "prism.evaluation/1";
+export const MEAN_SE = t.measured();
+export interface MeanSe extends t.Content<typeof MEAN_SE> {}
 
-export interface MeanSe {
-  readonly value: number;
-  readonly se: number;
-}
+export const PPL = t.measured(t.amount());
 
-export interface KldSummary {
-  /** Nats. */
-  readonly mean: number;
-  readonly se: number;
-  readonly median: number;
-  readonly p99: number;
-  readonly max: number;
-}
+export const KLD_SUMMARY = t.object(
+  {
+    mean: t.nats(),
+    se: t.amount(),
+    median: t.nats(),
+    p99: t.number(),
+    max: t.number(),
+  },
+  { description: "Nats per token." },
+);
+export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
-export interface ModelEvaluation {
-  readonly path: string;
-  readonly fileBytes: number;
-  readonly bpw: number;
-  readonly ppl: MeanSe;
-  /** ln(PPL(model) / PPL(reference)). */
-  readonly lnPplRatio?: MeanSe;
-  readonly kld?: KldSummary;
-  /** Percent of tokens whose most likely token is the reference's. */
-  readonly sameTop?: number;
-  readonly sameTopSe?: number;
-  readonly chunks: number;
-  readonly tokens: number;
-  /** Mean KLD and mean NLL per chunk: what paired comparisons between models are made of. */
-  readonly perChunk?: { readonly kld?: readonly number[]; readonly nll: readonly number[] };
-  /** Of a causal reranker that was asked to rank too: how it ranks the documents of `rerankSet`. */
-  readonly rerank?: RerankResult;
-  readonly elapsedMs: number;
-}
+const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount() };
 
-export interface Evaluation {
-  readonly schema: typeof EVALUATION_SCHEMA;
-  readonly prismVersion: string;
-  readonly createdAt: string;
-  readonly engine: {
-    readonly kind: string;
-    readonly version: string;
-    readonly origin: string;
-    readonly devices: readonly string[];
-  };
-  readonly reference?: {
-    readonly path: string;
-    readonly headerHash: string;
-    readonly ppl: MeanSe;
-    readonly rerank?: RerankResult;
-  };
-  readonly rerankSet?: RerankSetSummary;
-  readonly text: {
-    readonly source: "file" | "sampled";
-    readonly path?: string;
-    readonly sha256: string;
-    readonly seed?: number;
-    readonly context: number;
-    readonly chunks: number;
-    /** The chunks lie evenly over the whole text; absent where they are its first. */
-    readonly spread?: true;
-    /** Scored tokens. */
-    readonly tokens: number;
-  };
-  readonly models: readonly ModelEvaluation[];
-  readonly warnings: readonly string[];
-}
+const MODEL_EVALUATION = t.object({
+  ...MODEL_FILE,
+  ppl: PPL,
+  lnPplRatio: t.optional(t.measured(t.number(), "ln(PPL(model) / PPL(reference)).")),
+  kld: t.optional(KLD_SUMMARY),
+  sameTop: t.optional(t.percent("Percent of tokens whose most likely token is the reference's.")),
+  sameTopSe: t.optional(t.amount()),
+  chunks: t.count(),
+  tokens: t.count(),
+  perChunk: t.optional(
+    t.object(
+      { kld: t.optional(t.list(t.nats())), nll: t.list(t.number()) },
+      {
+        description: "Mean KLD and mean NLL per chunk: what paired comparisons between models are made of.",
+      },
+    ),
+  ),
+  rerank: t.optional(RERANK_RESULT),
+  elapsedMs: t.amount(),
+});
+export interface ModelEvaluation extends t.Content<typeof MODEL_EVALUATION> {}
 
-export interface RankedModel {
-  readonly path: string;
-  readonly fileBytes: number;
-  readonly bpw: number;
-  readonly rerank: RerankResult;
-  readonly elapsedMs: number;
-}
+export const SCORED_TEXT = t.object({
+  source: t.oneOf(["file", "sampled"]),
+  path: t.optional(t.name()),
+  sha256: t.text(),
+  seed: t.optional(t.number()),
+  context: t.count("Tokens of a chunk."),
+  chunks: t.count(),
+  spread: t.optional(t.exactly(true, { description: "Evenly over the whole text; absent where they are its first." })),
+  tokens: t.count("Scored."),
+});
 
+const COMMON = {
+  schema: t.exactly("prism.evaluation/1"),
+  prismVersion: t.text(),
+  createdAt: t.text(),
+  engine: t.object({ kind: t.text(), version: t.text(), origin: t.prose(), devices: t.list(t.prose()) }),
+  warnings: t.list(t.prose()),
+};
+
+const TEXT_EVALUATION = t.object({
+  ...COMMON,
+  reference: t.optional(
+    t.object({ path: t.name(), headerHash: t.text(), ppl: PPL, rerank: t.optional(RERANK_RESULT) }),
+  ),
+  rerankSet: t.optional(RERANK_SET_SUMMARY),
+  text: SCORED_TEXT,
+  models: t.list(MODEL_EVALUATION),
+});
+export interface Evaluation extends t.Content<typeof TEXT_EVALUATION> {}
+
+const RANKED_MODEL = t.object({ ...MODEL_FILE, rerank: RERANK_RESULT, elapsedMs: t.amount() });
+export interface RankedModel extends t.Content<typeof RANKED_MODEL> {}
+
+const RERANK_EVALUATION = t.object({
+  ...COMMON,
+  reference: t.optional(t.object({ path: t.name(), headerHash: t.text(), rerank: RERANK_RESULT })),
+  rerankSet: RERANK_SET_SUMMARY,
+  models: t.list(RANKED_MODEL),
+});
 /** An evaluation by ranking alone: of models whose next token says nothing, and wherever no text was asked for. */
-export interface RerankEvaluation
-  extends Pick<Evaluation, "schema" | "prismVersion" | "createdAt" | "engine" | "warnings"> {
-  readonly reference?: { readonly path: string; readonly headerHash: string; readonly rerank: RerankResult };
-  readonly rerankSet: RerankSetSummary;
-  readonly models: readonly RankedModel[];
-}
+export interface RerankEvaluation extends t.Content<typeof RERANK_EVALUATION> {}
+
+const has = (field: string) => ({ type: "object", properties: { [field]: {} }, required: [field] });
+
+/** By its set where it has one and no text; the rules of one branch, so that a message names the field. */
+const EITHER: TUnsafe<Evaluation | RerankEvaluation> = Type.Unsafe({
+  type: "object",
+  if: { not: has("text"), ...has("rerankSet") },
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  then: RERANK_EVALUATION,
+  else: TEXT_EVALUATION,
+});
+
+export const EVALUATION = defineDocument({
+  id: "prism.evaluation/1",
+  noun: "an evaluation",
+  remedy: "evaluate again",
+  description: "Perplexity and KL divergence of models against a reference on one text, or how they rank documents.",
+  schema: EITHER,
+});

@@ -2,27 +2,25 @@
  * The hyperparameters and header sizes that type decisions and file bytes depend on, read once from a Model so that
  * the rules stay pure.
  */
+import * as t from "../documents/fields.ts";
 
-export interface ModelFacts {
-  readonly arch: string;
-  /** hparams.n_layer_all: block_count, MTP blocks included. */
-  readonly layers: number;
-  /** Trailing MTP (nextn) blocks among `layers`. */
-  readonly nextnLayers: number;
-  /** head_count and head_count_kv of layer 0 (per-layer arrays: their first entry). */
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly experts: number;
-  /** Whether the file has output.weight; without it token_embd takes the output's type. */
-  readonly hasOutput: boolean;
-  /** Rank pooling (a reranker): `<arch>.pooling_type` = 4. */
-  readonly rankPooling: boolean;
-  readonly alignment: number;
-  readonly vocabSize: number;
-  readonly contextTrain: number;
-  /**
-   * Bytes of the header that llama-quantize writes for this model (magic, counts, key-values after its changes, tensor
-   * infos), without the final padding and without any quantize.imatrix.* keys.
-   */
-  readonly outputHeaderBytes: number;
-}
+export const MODEL_FACTS = t.object({
+  arch: t.text(),
+  layers: t.count("hparams.n_layer_all: block_count, MTP blocks included."),
+  nextnLayers: t.count("Trailing MTP (nextn) blocks among `layers`."),
+  heads: t.count("head_count of layer 0 (per-layer arrays: their first entry)."),
+  kvHeads: t.count("head_count_kv of layer 0."),
+  experts: t.count(),
+  hasOutput: t.flag({
+    description: "Whether the file has output.weight; without it token_embd takes the output's type.",
+  }),
+  rankPooling: t.flag({ description: "Rank pooling (a reranker): `<arch>.pooling_type` = 4." }),
+  alignment: t.given(t.count(), { minimum: 1 }),
+  vocabSize: t.count(),
+  contextTrain: t.count(),
+  outputHeaderBytes: t.bytes(
+    "Bytes of the header that llama-quantize writes for this model (magic, counts, key-values after its changes, tensor infos), without the final padding and without any quantize.imatrix.* keys.",
+  ),
+});
+
+export interface ModelFacts extends t.Content<typeof MODEL_FACTS> {}

@@ -13,7 +13,7 @@ import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts
 import { type Candidate, priceTensor } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
-import { PLAN_SCHEMA, type Plan, type PlanTensor } from "./plan.ts";
+import type { Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { reasonFor } from "./reason.ts";
 import { fixedBytes, type Solution, type SolveInput, solve } from "./solve.ts";
@@ -71,7 +71,7 @@ export function planCandidates(problem: PlanProblem): Plan {
   const priced = priceSolution(tensors, solution, kept);
   const prediction = predict(identity, priced, solution.assignment.lowerBound);
   return {
-    schema: PLAN_SCHEMA,
+    schema: "prism.plan/1",
     prismVersion,
     createdAt: problem.createdAt ?? new Date().toISOString(),
     source,

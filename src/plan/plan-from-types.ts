@@ -8,7 +8,7 @@ import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { baseFileType, isBaseFileType } from "./base-file-type.ts";
 import { priceTensor } from "./costing.ts";
 import { candidatesOf } from "./make-plan.ts";
-import { PLAN_SCHEMA, type Plan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import { planHeaderBytes, predict } from "./predict.ts";
 import { recostPlan } from "./recost.ts";
 
@@ -41,7 +41,7 @@ export function planFromTypes(options: TypesOptions): Plan {
   });
   const { baseFileType: asked } = options;
   return recostPlan({
-    schema: PLAN_SCHEMA,
+    schema: "prism.plan/1",
     prismVersion: analysis.prismVersion,
     createdAt: options.createdAt ?? new Date().toISOString(),
     source: analysis.model,

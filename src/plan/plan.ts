@@ -1,89 +1,118 @@
 /**
  * The Plan document (`prism.plan/1`): which tensor gets which type and why, what it costs and what it is predicted to
- * lose. JSON a person may edit (`type`) and re-cost. The schema is plans/plan.schema.json.
+ * lose. JSON a person may edit (`type`) and re-cost.
  */
-import type { Constraint } from "../allocate/problem.ts";
-import type { ImatrixIdentity, ModelIdentity } from "../analyze/analysis.ts";
-import type { FileType } from "../ggml/file-types.ts";
-import type { ModelFacts } from "../ggml/model-facts.ts";
-import type { TensorType } from "../ggml/tensor-types.ts";
-import type { Guard } from "./guards.ts";
+import { CONSTRAINT, type Constraint } from "../allocate/problem.ts";
+import { IMATRIX_IDENTITY, MODEL_IDENTITY } from "../analyze/analysis.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { MODEL_FACTS } from "../ggml/model-facts.ts";
+import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
+import { FILE_TYPE, TENSOR_TYPE } from "../ggml/type-fields.ts";
+import { YIELDING } from "./guards.ts";
 
 export type { Constraint };
 
-export const PLAN_SCHEMA = "prism.plan/1";
+/** Tensors in one plan; the largest public models have a few thousand. */
+const MAX_TENSORS = 200_000;
 
-/** `budget`: the allocator chose; `ineligible`: llama-quantize leaves it alone; `edited`: a person changed it. */
-export type Reason = "budget" | "pin" | "floor" | "fallback" | "tied" | "ineligible" | "edited" | "recipe";
+const REASON = t.oneOf(
+  ["budget", "pin", "floor", "fallback", "tied", "ineligible", "edited", "recipe"],
+  "budget: the allocator chose; ineligible: llama-quantize leaves it alone; edited: a person changed it.",
+);
+export type Reason = t.Content<typeof REASON>;
 
-/** One step up or down the tensor's own options: what it costs and what it brings. */
-export interface Step {
-  readonly type: TensorType;
-  readonly bytes: number;
-  readonly loss: number;
-}
+const STEP = t.object(
+  { type: TENSOR_TYPE, bytes: t.bytes(), loss: t.amount() },
+  {
+    description:
+      "The next larger or smaller type worth having (none of at most its bytes is better): what it costs and brings.",
+  },
+);
+/** One step up or down the tensor's own options. */
+export interface Step extends t.Content<typeof STEP> {}
 
-export interface PlanTensor {
-  readonly name: string;
-  readonly class: string;
-  readonly layer?: number;
-  readonly shape: readonly number[];
-  readonly elements: number;
-  readonly sourceType: TensorType;
-  readonly type: TensorType;
-  /** Bytes of the data in `type`, without padding. */
-  readonly bytes: number;
-  readonly reason: Reason;
-  /** The pin, floor or fallback in words, where there is one. */
-  readonly note?: string;
-  /** Whether the imatrix had values for it; absent without an imatrix. */
-  readonly importance?: "used" | "missing" | "mismatch";
-  readonly sensitivity?: number;
-  readonly distortion?: number;
-  /** sensitivity × distortion ÷ the plan's whole. */
-  readonly lossShare?: number;
-  /** Measured D per type that llama-quantize can store it in; constraints may have ruled some out. */
-  readonly options?: Readonly<Partial<Record<TensorType, number>>>;
-  /** The next larger and smaller type worth having: none of at most its bytes is better. */
-  readonly up?: Step;
-  readonly down?: Step;
-}
+const PLAN_TENSOR = t.object({
+  name: t.given(t.text("No control characters: names end up in scripts and on terminals."), {
+    minLength: 1,
+    maxLength: 255,
+    pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+  }),
+  class: t.text(),
+  layer: t.optional(t.count()),
+  shape: t.list(t.some(), { min: 1, max: 4 }),
+  elements: t.some(),
+  sourceType: TENSOR_TYPE,
+  type: TENSOR_TYPE,
+  bytes: t.bytes("Bytes of the data in `type`, without padding."),
+  reason: REASON,
+  note: t.optional(t.text("The pin, floor or fallback in words, where there is one.")),
+  importance: t.optional(
+    t.oneOf(["used", "missing", "mismatch"], "Whether the imatrix had values for it; absent without an imatrix."),
+  ),
+  sensitivity: t.optional(t.amount()),
+  distortion: t.optional(t.amount()),
+  lossShare: t.optional(t.amount("sensitivity × distortion ÷ the plan's whole.")),
+  options: t.optional(
+    t.table(t.amount(), {
+      names: TENSOR_TYPE_NAMES,
+      description: "Measured D per type that llama-quantize can store it in; constraints may have ruled some out.",
+    }),
+  ),
+  up: t.optional(STEP),
+  down: t.optional(STEP),
+});
+export interface PlanTensor extends t.Content<typeof PLAN_TENSOR> {}
 
-/** What was asked: exactly as the user put it, and what it means. */
-export interface BudgetAsked {
-  /** "--bpw 4", "--size 4.3GB", "--like Q3_K_M". */
-  readonly text: string;
-  /** The limit on the whole file. */
-  readonly fileBytes: number;
-  /** The limit on the data of all tensors without padding, where bits per weight were asked for. */
-  readonly tensorBytes?: number;
-}
+const BUDGET_ASKED = t.object(
+  {
+    text: t.text('"--bpw 4", "--size 4.3GB", "--like Q3_K_M".'),
+    fileBytes: t.bytes("The limit on the whole file."),
+    tensorBytes: t.optional(
+      t.bytes("The limit on the data of all tensors without padding, where bits per weight were asked for."),
+    ),
+  },
+  { description: "What was asked: exactly as the user put it, and what it means." },
+);
+export interface BudgetAsked extends t.Content<typeof BUDGET_ASKED> {}
 
-export interface Plan {
-  readonly schema: typeof PLAN_SCHEMA;
-  readonly prismVersion: string;
-  readonly createdAt: string;
-  readonly source: ModelIdentity;
-  readonly facts: ModelFacts;
-  /** The preset named on the llama-quantize command line; every eligible tensor is overridden anyway. */
-  readonly baseFileType: FileType;
-  readonly imatrix?: ImatrixIdentity;
-  readonly budget: BudgetAsked;
-  readonly mode: "tensor" | "class" | "recipe" | "edited";
-  readonly constraints: readonly Constraint[];
-  /** Guards that were switched off; absent where all are on. */
-  readonly guardsOff?: readonly Guard[];
-  readonly sensitivity: { readonly mode: string; readonly version: string };
-  /** "nats" when densities were measured or fitted. */
-  readonly lossUnit: "relative" | "nats";
-  readonly predicted: {
-    readonly fileBytes: number;
-    readonly tensorBytes: number;
-    readonly bpw: number;
-    readonly loss: number;
-    readonly lowerBound: number;
-    readonly gap: number;
-  };
-  readonly tensors: readonly PlanTensor[];
-  readonly warnings: readonly string[];
-}
+export const PLAN = defineDocument({
+  id: "prism.plan/1",
+  noun: "a plan",
+  remedy: "make it again with prism plan",
+  description:
+    "Which tensor of a GGUF model gets which type. `type` of a tensor may be edited; what follows from it is computed anew when the plan is read.",
+  schema: t.object({
+    schema: t.exactly("prism.plan/1"),
+    prismVersion: t.text(),
+    createdAt: t.text(),
+    source: MODEL_IDENTITY,
+    facts: MODEL_FACTS,
+    baseFileType: t.given(FILE_TYPE, {
+      description: "The preset named on the llama-quantize command line; every eligible tensor is overridden anyway.",
+    }),
+    imatrix: t.optional(IMATRIX_IDENTITY),
+    budget: BUDGET_ASKED,
+    mode: t.oneOf(["tensor", "class", "recipe", "edited"]),
+    constraints: t.list(CONSTRAINT, { max: MAX_TENSORS }),
+    guardsOff: t.optional(
+      t.list(t.oneOf(YIELDING), {
+        max: YIELDING.length,
+        description: "Guards that were switched off; absent where all are on.",
+      }),
+    ),
+    sensitivity: t.object({ mode: t.text(), version: t.text() }),
+    lossUnit: t.oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
+    predicted: t.object({
+      fileBytes: t.bytes(),
+      tensorBytes: t.bytes(),
+      bpw: t.amount(),
+      loss: t.amount(),
+      lowerBound: t.amount(),
+      gap: t.amount(),
+    }),
+    tensors: t.list(PLAN_TENSOR, { min: 1, max: MAX_TENSORS }),
+    warnings: t.list(t.text(), { max: 1000 }),
+  }),
+});
+export interface Plan extends t.Content<typeof PLAN.schema> {}

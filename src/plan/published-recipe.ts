@@ -2,51 +2,61 @@
  * A llama-quantize command line that somebody published, and what llama-quantize makes of it now (`prism.recipe/1`).
  * Its patterns cover part of the tensors: the stock mix of the base type decides the rest.
  */
-import { Ajv, type ValidateFunction } from "ajv";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
 import { FILE_TYPE_NAMES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { type RuleTensor, stockTypes } from "../ggml/stock-mix.ts";
-import { isQuantizedType, TENSOR_TYPE_NAMES, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { isQuantizedType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { assignByPatterns, type Override } from "./patterns.ts";
 
-export const RECIPE_SCHEMA = "prism.recipe/1";
-
-export interface PublishedRecipe {
-  readonly schema: typeof RECIPE_SCHEMA;
-  readonly name: string;
-  readonly model: string;
-  /** `general.architecture` of the model. */
-  readonly arch: string;
-  readonly author: string;
-  readonly license: string;
-  readonly url: string;
-  /** Where the tensor list and the hyperparameters are from, and what was derived. */
-  readonly provenance: readonly string[];
-  /** The overrides in the order of the command line, and its preset. */
-  readonly command: { readonly baseFileType: FileType; readonly tensorTypes: readonly Override[] };
-  /** What the author says the file has; it was made by another version. Megabytes are 10⁶ bytes. */
-  readonly published: {
-    readonly targetBpw: number;
-    readonly bpw: number;
-    readonly megabytes: number;
-    readonly ppl: number;
-    readonly pplOfQ3KM: number;
-  };
-  /** What the command gives under `llamaCpp`. */
-  readonly today: {
-    readonly llamaCpp: string;
-    readonly tensorBytes: number;
-    readonly elements: number;
-    readonly bpw: number;
-  };
-  readonly tensors: readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly type: TensorType;
-    readonly bytes: number;
-  }[];
-}
+export const RECIPE = defineDocument({
+  id: "prism.recipe/1",
+  noun: "a published recipe",
+  remedy: "take one of plans/*-prism-dq.json",
+  description: "A llama-quantize command line that somebody published, and what llama-quantize makes of it now.",
+  schema: t.object({
+    schema: t.exactly("prism.recipe/1"),
+    name: t.name(),
+    model: t.name(),
+    arch: t.name("`general.architecture` of the model."),
+    author: t.name(),
+    license: t.name(),
+    url: t.text(),
+    provenance: t.list(t.text(), {
+      max: 100,
+      description: "Where the tensor list and the hyperparameters are from, and what was derived.",
+    }),
+    command: t.object(
+      {
+        baseFileType: t.oneOf(FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType))),
+        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { min: 1 }),
+      },
+      { description: "The overrides in the order of the command line, and its preset." },
+    ),
+    published: t.object(
+      { targetBpw: t.amount(), bpw: t.amount(), megabytes: t.amount(), ppl: t.amount(), pplOfQ3KM: t.amount() },
+      {
+        description: "What the author says the file has; it was made by another version. Megabytes are 10⁶ bytes.",
+      },
+    ),
+    today: t.object(
+      { llamaCpp: t.name(), tensorBytes: t.bytes(), elements: t.some(), bpw: t.amount() },
+      { description: "What the command gives under `llamaCpp`." },
+    ),
+    tensors: t.list(
+      t.object({ name: t.name(), shape: t.list(t.some(), { min: 1, max: 4 }), type: TENSOR_TYPE, bytes: t.bytes() }),
+      {
+        min: 1,
+        max: 200_000,
+      },
+    ),
+  }),
+});
+export interface PublishedRecipe extends t.Content<typeof RECIPE.schema> {}
 
 /**
  * The type of every tensor under a preset with --tensor-type patterns as they were typed, in output order. The rules of
@@ -66,68 +76,9 @@ export function resolveOverrides(
   return stockTypes(facts, tensors, baseFileType, { ...options, overrides });
 }
 
-/** Characters of a name, a pattern or a line of provenance. */
-const MAX_TEXT = 1024;
-
-const name = { type: "string", minLength: 1, maxLength: 255 };
-const line = { type: "string", maxLength: MAX_TEXT };
-const type = { enum: TENSOR_TYPE_NAMES };
-const whole = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
-const amount = { type: "number", minimum: 0 };
-
-const object = (properties: Record<string, unknown>) => ({
-  type: "object",
-  properties,
-  required: Object.keys(properties),
-});
-
-const SCHEMA = object({
-  schema: { const: RECIPE_SCHEMA },
-  name,
-  model: name,
-  arch: name,
-  author: name,
-  license: name,
-  url: line,
-  provenance: { type: "array", items: line, maxItems: 100 },
-  command: object({
-    baseFileType: { enum: FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType)) },
-    tensorTypes: { type: "array", items: object({ pattern: { ...line, minLength: 1 }, type }), minItems: 1 },
-  }),
-  published: object({ targetBpw: amount, bpw: amount, megabytes: amount, ppl: amount, pplOfQ3KM: amount }),
-  today: object({ llamaCpp: name, tensorBytes: whole, elements: { ...whole, minimum: 1 }, bpw: amount }),
-  tensors: {
-    type: "array",
-    minItems: 1,
-    maxItems: 200_000,
-    items: object({
-      name,
-      type,
-      bytes: whole,
-      shape: { type: "array", items: { ...whole, minimum: 1 }, minItems: 1, maxItems: 4 },
-    }),
-  },
-});
-
-let compiled: ValidateFunction<PublishedRecipe> | undefined;
-
 /** Read a published recipe. Throws FormatError. */
 export function readRecipe(text: string, path: string): PublishedRecipe {
-  let recipe: unknown;
-  try {
-    recipe = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(path, `is not JSON: ${(error as Error).message}`, { cause: error });
-  }
-  compiled ??= new Ajv({ strict: true }).compile<PublishedRecipe>(SCHEMA);
-  const validate = compiled;
-  if (!validate(recipe)) {
-    const [first] = validate.errors ?? [];
-    throw new FormatError(
-      path,
-      `expected a ${RECIPE_SCHEMA} document: ${first?.instancePath || "it"} ${first?.message}`,
-    );
-  }
+  const recipe = readDocument(text, path, RECIPE);
   for (const { pattern } of recipe.command.tensorTypes) checkPattern(pattern, path);
   for (const tensor of recipe.tensors) checkBytes(tensor, path);
   return recipe;

@@ -12,54 +12,9 @@ import type { TensorType } from "../ggml/tensor-types.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
 import type { Finding } from "./finding-codes.ts";
+import type { InspectedClass, InspectedPreset, Inspection } from "./inspection.ts";
 import { headerFindings } from "./preflight.ts";
 import { presetTypes } from "./preset-types.ts";
-
-export const INSPECTION_SCHEMA = "prism.inspection/1";
-
-export interface InspectedClass {
-  readonly class: string;
-  readonly tensors: number;
-  readonly elements: number;
-  readonly bytes: number;
-  /** Tensors per source type. */
-  readonly types: Readonly<Partial<Record<TensorType, number>>>;
-  readonly eligible: boolean;
-  /** Why llama-quantize leaves the class alone. */
-  readonly ineligibleReason?: string;
-}
-
-export interface InspectedPreset {
-  readonly fileType: FileType;
-  readonly fileBytes: number;
-  readonly bpw: number;
-}
-
-export interface Inspection {
-  readonly schema: typeof INSPECTION_SCHEMA;
-  readonly path: string;
-  readonly shards: Model["shards"];
-  readonly arch: string;
-  readonly name?: string;
-  readonly ggufVersion: number;
-  readonly headerHash: string;
-  readonly tensors: number;
-  readonly elements: number;
-  readonly fileBytes: number;
-  readonly tensorBytes: number;
-  readonly bpw: number;
-  /** What general.file_type says. */
-  readonly fileType?: FileType;
-  readonly facts: ModelFacts;
-  /** The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings. */
-  readonly metadata: Readonly<Record<string, string | number | boolean>>;
-  readonly classes: readonly InspectedClass[];
-  /** Smallest first. Without those llama-quantize refuses; none for a file that is no language model. */
-  readonly presets: readonly InspectedPreset[];
-  readonly findings: readonly Finding[];
-  /** Whether the list of tensors was compared with what the architecture requires. */
-  readonly tensorsChecked: boolean;
-}
 
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
@@ -71,7 +26,7 @@ export function inspect(model: Model, findings: readonly Finding[] = headerFindi
   const fileType = Object.entries(FILE_TYPES).find(([, { id }]) => id === fileTypeId)?.[0] as FileType | undefined;
   const presets = presetSizes(model, facts);
   return {
-    schema: INSPECTION_SCHEMA,
+    schema: "prism.inspection/1",
     path: model.path,
     shards: model.shards,
     arch: model.arch,

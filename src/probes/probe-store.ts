@@ -2,28 +2,30 @@
  * Probes that were measured: kept in one JSON file per model, text, engine and imatrix, written after each, so that an
  * interrupted run goes on and every budget uses the same ones.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { readDocument } from "../documents/read-document.ts";
+import { FormatError } from "../errors.ts";
 import { cacheKey } from "../evaluate/cache.ts";
 import { hashIds } from "../evaluate/text.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { PROBE_MEASUREMENT, type ProbeMeasurement } from "../sensitivity/density-document.ts";
 import type { ProbeSite } from "./probe-site.ts";
 
-export const PROBES_SCHEMA = "prism.probes/1";
+export type { ProbeMeasurement };
 
-/** The KL divergence that degrading some tensors, and nothing else, gives. */
-export interface ProbeMeasurement {
-  readonly group: string;
-  readonly tensors: readonly string[];
-  /** The type of each of these tensors, or of most where their rows don't fit it. */
-  readonly type: TensorType;
-  /** Nats. */
-  readonly kld: number;
-  readonly se: number;
-  readonly chunks: number;
-}
+/** What it keeps: `prism.probes/1`. */
+export const PROBES = defineDocument({
+  id: "prism.probes/1",
+  noun: "a store of probes",
+  remedy: "delete it",
+  description: "Probes of one model, text, engine and imatrix, kept so that every budget uses the same ones.",
+  schema: t.object({ schema: t.exactly("prism.probes/1"), probes: t.list(PROBE_MEASUREMENT) }),
+});
 
 export interface ProbeStore {
   find(tensors: readonly string[], type: TensorType): ProbeMeasurement | undefined;
@@ -40,7 +42,7 @@ export function probeKey(
   const { version, devices } = engine.info;
   const { context, ids } = text.probes;
   return cacheKey([
-    PROBES_SCHEMA,
+    PROBES.id,
     fingerprint,
     version,
     devices.join(),
@@ -54,13 +56,13 @@ export function probeKey(
 /** Read what `folder` holds under `key`; a file that can't be read counts as none. */
 export async function openProbeStore(folder: string, key: string): Promise<ProbeStore> {
   const path = join(folder, `${key}.json`);
-  const found = parseProbes(await readFile(path, "utf8").catch(() => ""));
+  const found = parseProbes(await readDocumentText(path).catch(() => ""), path);
   const measured = new Map(found.map((probe) => [probeName(probe.tensors, probe.type), probe]));
   return {
     find: (tensors, type) => measured.get(probeName(tensors, type)),
     async add(measurement) {
       measured.set(probeName(measurement.tensors, measurement.type), measurement);
-      await writeFileAside(path, `${JSON.stringify({ schema: PROBES_SCHEMA, probes: [...measured.values()] })}\n`);
+      await writeFileAside(path, `${JSON.stringify({ schema: PROBES.id, probes: [...measured.values()] })}\n`);
     },
   };
 }
@@ -69,27 +71,12 @@ function probeName(tensors: readonly string[], type: TensorType): string {
   return `${type} ${tensors.join(" ")}`;
 }
 
-function parseProbes(text: string): ProbeMeasurement[] {
-  let document: unknown;
+/** None from a file that is damaged: they are measured again. */
+function parseProbes(text: string, path: string): readonly ProbeMeasurement[] {
   try {
-    document = JSON.parse(text);
-  } catch {
-    return [];
+    return readDocument(text, path, PROBES).probes;
+  } catch (error) {
+    if (error instanceof FormatError) return [];
+    throw error;
   }
-  const { schema, probes } = (typeof document === "object" && document !== null ? document : {}) as {
-    schema?: unknown;
-    probes?: unknown;
-  };
-  return schema === PROBES_SCHEMA && Array.isArray(probes) ? probes.filter(isMeasurement) : [];
-}
-
-function isMeasurement(value: unknown): value is ProbeMeasurement {
-  const { group, tensors, type, kld, se, chunks } = (value ?? {}) as Partial<ProbeMeasurement>;
-  return (
-    typeof group === "string" &&
-    Array.isArray(tensors) &&
-    tensors.every((name) => typeof name === "string") &&
-    typeof type === "string" &&
-    [kld, se, chunks].every(Number.isFinite)
-  );
 }

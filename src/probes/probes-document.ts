@@ -1,14 +1,10 @@
 /** Probed densities as a file that `--sensitivity` takes, for this model at any budget and for its siblings. */
 import type { Analysis } from "../analyze/analysis.ts";
-import { DENSITY_SCHEMA, type DensityDocument } from "../sensitivity/density-document.ts";
+import type { DensityDocument } from "../sensitivity/density-document.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import type { Probed } from "./probe-model.ts";
-import type { ProbeMeasurement } from "./probe-store.ts";
 
-export interface ProbesDocument extends DensityDocument {
-  readonly model: { readonly name: string; readonly arch: string; readonly headerHash: string };
-  readonly probes: readonly ProbeMeasurement[];
-}
+export type ProbesDocument = DensityDocument & Required<Pick<DensityDocument, "model" | "probes">>;
 
 /** Densities by tensor name, and of each class for models of other depth: the mean over its weights. */
 export function probesDocument(analysis: Analysis, { sensitivity, measurements, headProbed }: Probed): ProbesDocument {
@@ -23,7 +19,7 @@ export function probesDocument(analysis: Analysis, { sensitivity, measurements, 
     });
   }
   return {
-    schema: DENSITY_SCHEMA,
+    schema: "prism.sensitivity/1",
     version: sensitivity.version,
     lossUnit: "nats",
     layers: analysis.facts.layers,

@@ -7,13 +7,9 @@ import { hashFile } from "../disk/file-hash.ts";
 import { UsageError } from "../errors.ts";
 import type { Model } from "../gguf/model.ts";
 import { findProjectors } from "../preflight/projector-files.ts";
+import type { OutputFile } from "./output-file.ts";
 
-export interface OutputFile {
-  readonly path: string;
-  readonly fileBytes: number;
-  /** Hexadecimal digits, as sha256sum prints them. */
-  readonly sha256: string;
-}
+export type { OutputFile };
 
 export async function describeOutput(path: string): Promise<OutputFile> {
   return { path, fileBytes: (await stat(path)).size, sha256: await hashFile(path) };

@@ -6,16 +6,37 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { Type } from "@sinclair/typebox";
+import * as t from "../documents/fields.ts";
+import { findViolation } from "../documents/violation.ts";
 import { FileError, FormatError } from "../errors.ts";
 import { present } from "../present.ts";
 
-export interface RerankQuery {
-  readonly query: string;
-  readonly documents: readonly string[];
-  /** Graded relevance of each document, 0 for none. */
-  readonly relevance?: readonly number[] | undefined;
-  readonly instruct?: string | undefined;
-}
+/** Largest grade: gains are 2^grade − 1. */
+const MAX_GRADE = 30;
+
+const full = Type.String({ minLength: 1, pattern: "\\S" });
+
+/** A line of a set. */
+export const RERANK_QUERY = t.object(
+  {
+    query: full,
+    documents: t.list(full, { min: 1 }),
+    relevance: t.optional(
+      t.list(Type.Number({ minimum: 0, maximum: MAX_GRADE }), {
+        description: "Graded relevance of each document, 0 for none.",
+      }),
+    ),
+    instruct: t.optional(t.prose()),
+  },
+  {
+    $schema: "http://json-schema.org/draft-07/schema#",
+    $id: "urn:prism-gguf:rerank-query",
+    title: "PRISM rerank query",
+    description: "A line of the JSON Lines that rerankers are judged on.",
+  },
+);
+export interface RerankQuery extends t.Content<typeof RERANK_QUERY> {}
 
 export interface RerankSet {
   /** Absent: the set that comes with PRISM. */
@@ -77,34 +98,11 @@ function parseLine(line: string, wrong: Wrong): RerankQuery {
   } catch (error) {
     throw wrong(`not JSON (${(error as Error).message})`, error);
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw wrong(`expected an object with "query" and "documents"`);
+  const violation = findViolation(RERANK_QUERY, value);
+  if (violation !== undefined) throw wrong(violation);
+  const { query, documents, relevance, instruct } = value as RerankQuery;
+  if (relevance !== undefined && relevance.length !== documents.length) {
+    throw wrong(`relevance: expected a number per document, ${documents.length} of them, got ${relevance.length}`);
   }
-  const { query, documents, relevance, instruct } = value as Record<string, unknown>;
-  if (typeof query !== "string" || query.trim() === "") throw wrong(`"query" must be a text that is not empty`);
-  if (!Array.isArray(documents) || documents.length === 0) throw wrong(`"documents" must be an array of texts`);
-  const bad = documents.findIndex((document) => typeof document !== "string" || document.trim() === "");
-  if (bad >= 0) throw wrong(`document ${bad + 1} must be a text that is not empty`);
-  if (instruct !== undefined && typeof instruct !== "string") throw wrong(`"instruct" must be a text`);
-  return {
-    query,
-    documents: documents as string[],
-    ...present({
-      relevance: relevance === undefined ? undefined : parseRelevance(relevance, documents.length, wrong),
-      instruct,
-    }),
-  };
-}
-
-/** Largest grade: gains are 2^grade − 1. */
-const MAX_GRADE = 30;
-
-function parseRelevance(value: unknown, documents: number, wrong: Wrong): number[] {
-  if (!Array.isArray(value) || value.length !== documents) {
-    const got = Array.isArray(value) ? `${value.length}` : "no array";
-    throw wrong(`"relevance" must have one number per document, ${documents} of them, got ${got}`);
-  }
-  const bad = value.findIndex((grade) => typeof grade !== "number" || !(grade >= 0 && grade <= MAX_GRADE));
-  if (bad >= 0) throw wrong(`relevance ${bad + 1} must be a number from 0 to ${MAX_GRADE}`);
-  return value as number[];
+  return { query, documents, ...present({ relevance, instruct }) };
 }

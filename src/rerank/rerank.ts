@@ -4,7 +4,7 @@
  */
 import type { Bench } from "../bench.ts";
 import { UsageError } from "../errors.ts";
-import { EVALUATION_SCHEMA, type Evaluation, type RankedModel, type RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { Evaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel, openModel } from "../gguf/open.ts";
@@ -98,7 +98,7 @@ export function assembleRerankEvaluation(
 ): RerankEvaluation {
   const { kind, version, origin, devices } = engine.info;
   return {
-    schema: EVALUATION_SCHEMA,
+    schema: "prism.evaluation/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     engine: { kind, version, origin, devices },

@@ -2,6 +2,7 @@
  * Predicted against measured loss of plans of one model and one sensitivity: a monotone fit of measured KLD over
  * predicted loss (isotonic regression), and how far the two part. Pure.
  */
+import type { Calibration } from "./run-document.ts";
 
 export interface Measured {
   readonly label: string;
@@ -9,15 +10,6 @@ export interface Measured {
   /** Mean KLD and its standard error, nats. */
   readonly kld: number;
   readonly se: number;
-}
-
-export interface Calibration {
-  /** Measured KLD per unit of predicted loss, the geometric mean. */
-  readonly scale: number;
-  /** The fit, by predicted loss; KLD never falls along it. */
-  readonly fit: readonly { readonly predictedLoss: number; readonly kld: number }[];
-  /** Per point, measured KLD ÷ (scale × predicted loss): 1 where the prediction holds. */
-  readonly ratios: readonly { readonly label: string; readonly ratio: number }[];
 }
 
 /** A ratio beyond this, or under its inverse, is worth a warning: plans that differ less can be misordered. */

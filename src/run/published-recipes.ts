@@ -1,7 +1,8 @@
 /** The published recipes (plans/*-prism-dq.json) that were made for the shapes of a run's model: one more control each. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Analysis } from "../analyze/analysis.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { type PublishedRecipe, readRecipe } from "../plan/published-recipe.ts";
 
 /** Where the package keeps them, seen from src/loop and from dist/loop. */
@@ -13,7 +14,7 @@ export async function matchingRecipes(analysis: Pick<Analysis, "facts" | "tensor
   const recipes = await Promise.all(
     names.map(async (name) => {
       const path = fileURLToPath(new URL(name, RECIPES));
-      return readRecipe(await readFile(path, "utf8"), path);
+      return readRecipe(await readDocumentText(path), path);
     }),
   );
   return recipes.filter((recipe) => matches(recipe, analysis));

@@ -2,155 +2,213 @@
  * The Run document (`prism.run/1`), state.json of a run's directory: what was asked, what is done, and the rows of the
  * result. Written after every finished step, so that an interrupted run goes on where it was.
  */
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { KLD_SUMMARY, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
+import { FIDELITY } from "../evaluate/rerank-result.ts";
+import { OUTPUT_FILE } from "../quantize/output-file.ts";
+import { PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
-import type { Evaluation, KldSummary, MeanSe } from "../evaluate/evaluation.ts";
-import type { RerankFidelity } from "../evaluate/rerank-result.ts";
-import type { ProbeMeasurement } from "../probes/probe-store.ts";
-import type { OutputFile } from "../quantize/outputs.ts";
-import type { Calibration } from "./calibration.ts";
+const ROW_KIND = t.oneOf(
+  ["plan", "preset", "published", "uniform", "uniform-s", "shuffle", "reference"],
+  "uniform-s: the plan with s = elements, the control of any other sensitivity.",
+);
+export type RowKind = t.Content<typeof ROW_KIND>;
 
-export const RUN_SCHEMA = "prism.run/1";
-
-/** Files whose bytes differ by a smaller share are taken to be of one size. */
-export const SAME_SIZE = 0.005;
-
-/** `uniform-s`: the plan with s = elements, the control of any other sensitivity. */
-export type RowKind = "plan" | "preset" | "published" | "uniform" | "uniform-s" | "shuffle" | "reference";
-
-export interface RunRow {
-  readonly label: string;
-  readonly kind: RowKind;
-  readonly fileBytes: number;
-  readonly bpw: number;
-  readonly ppl?: MeanSe;
-  readonly lnPplRatio?: MeanSe;
-  readonly kld?: KldSummary;
-  /** Percent. */
-  readonly sameTop?: number;
-  readonly sameTopSe?: number;
-  /** Σ s·D of the row's types under the plan's sensitivity; absent where D of one was not measured. */
-  readonly predictedLoss?: number;
-  /** The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run. */
-  readonly verdict?: string;
-  /** KLD of this row minus the plan's, over the same chunks, with the standard error between chunks. */
-  readonly kldMinusPlan?: MeanSe;
-  /** Mean KLD per chunk, for comparisons between any two rows. */
-  readonly kldPerChunk?: readonly number[];
-  /** Of a reranker: how far its scores are from the reference's. The verdict goes by it where it is there. */
-  readonly rerank?: RerankFidelity & { readonly ndcg10?: MeanSe };
-  /** Mean |Δscore| of this row minus the plan's, over the same queries. */
-  readonly rerankMinusPlan?: MeanSe;
-}
-
-/** Everything that decides the result; a directory is resumed only with the same. */
-export interface RunAsked {
-  readonly model: string;
-  readonly fingerprint: string;
-  readonly budget: string;
-  /** Budgets of a sweep. */
-  readonly sweep?: readonly string[];
-  readonly mode: string;
-  readonly constraints: readonly string[];
-  /** The guards that were on (plan/guards.ts). */
-  readonly guards: readonly string[];
-  readonly sensitivity: string;
-  /** Probes asked for: a number, or "auto"; absent: none. */
-  readonly refine?: string;
-  readonly imatrix?: string;
-  readonly baselines: readonly string[];
-  /** SHA-256 of the text file, or "sampled". */
-  readonly text: string;
-  /** SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any. */
-  readonly rerankSet?: string;
-  readonly context?: number;
-  readonly chunks?: number;
-  readonly seed: number;
-  readonly exactMetrics: boolean;
-  readonly exactDistortion: boolean;
-  readonly gpuLayers: number;
-  readonly engine: string;
-  readonly prismVersion: string;
-}
-
-/** A plan of a sweep or of the search for a quality, measured like a row. */
-export type SweepPoint = Omit<RunRow, "kind" | "verdict" | "kldMinusPlan" | "kldPerChunk"> & {
-  /** The budget as it was asked. */
-  readonly budget: string;
-  /** Its plan, below the run's directory. */
-  readonly plan: string;
+/** Of anything that was measured: rows and points of a sweep. */
+const FIGURES = {
+  label: t.name(),
+  fileBytes: t.some(),
+  bpw: t.amount(),
+  ppl: t.optional(PPL),
+  lnPplRatio: t.optional(t.measured()),
+  kld: t.optional(KLD_SUMMARY),
+  sameTop: t.optional(t.percent("Percent.")),
+  sameTopSe: t.optional(t.amount()),
+  predictedLoss: t.optional(
+    t.amount("Σ s·D of its types under the plan's sensitivity; absent where D of one was not measured."),
+  ),
+  rerank: t.optional(
+    t.object(
+      { ...FIDELITY, ndcg10: t.optional(t.measured(t.amount())) },
+      {
+        description:
+          "Of a reranker: how far its scores are from the reference's. The verdict goes by it where it is there.",
+      },
+    ),
+  ),
+  rerankMinusPlan: t.optional(
+    t.measured(t.number(), "Mean |Δscore| of this row minus the plan's, over the same queries."),
+  ),
 };
 
-/** Size against KLD: plans at several budgets beside the presets of the rows. */
-export interface Sweep {
-  readonly points: readonly SweepPoint[];
-  /** Labels of the points, presets, published recipes and the plan that no other one of them beats, by size. */
-  readonly survivors: readonly string[];
-  /** The survivor beyond which a byte buys less than on average; absent where there is no bend. */
-  readonly knee?: string;
-  readonly calibration?: Calibration;
-}
+const RUN_ROW = t.object({
+  ...FIGURES,
+  kind: ROW_KIND,
+  verdict: t.optional(
+    t.prose("The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run."),
+  ),
+  kldMinusPlan: t.optional(
+    t.measured(
+      t.number(),
+      "KLD of this row minus the plan's, over the same chunks, with the standard error between chunks.",
+    ),
+  ),
+  kldPerChunk: t.optional(
+    t.list(t.nats(), { description: "Mean KLD per chunk, for comparisons between any two rows." }),
+  ),
+});
+export interface RunRow extends t.Content<typeof RUN_ROW> {}
 
-/** The quality that was asked, and the file that meets it: value + se ≤ limit. */
-export interface TargetResult {
-  readonly measure: "kld" | "pplRatio";
-  readonly limit: number;
-  readonly fileBytes: number;
-  readonly value: number;
-  readonly se: number;
-  /** Files that were made and measured to find it. */
-  readonly evaluations: number;
-}
+const RUN_ASKED = t.object(
+  {
+    model: t.name(),
+    fingerprint: t.text(),
+    budget: t.text(),
+    sweep: t.optional(t.list(t.text(), { description: "Budgets of a sweep." })),
+    mode: t.text(),
+    constraints: t.list(t.text()),
+    guards: t.list(t.text(), { description: "The guards that were on (docs/guards.md)." }),
+    sensitivity: t.text(),
+    refine: t.optional(t.text('Probes asked for: a number, or "auto"; absent: none.')),
+    imatrix: t.optional(t.text()),
+    baselines: t.list(t.text()),
+    text: t.text('SHA-256 of the text file, or "sampled".'),
+    rerankSet: t.optional(
+      t.text("SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any."),
+    ),
+    context: t.optional(t.count()),
+    chunks: t.optional(t.count()),
+    seed: t.number(),
+    exactMetrics: t.flag(),
+    exactDistortion: t.flag(),
+    gpuLayers: t.number(),
+    engine: t.text(),
+    prismVersion: t.text(),
+  },
+  { description: "Everything that decides the result; a directory is resumed only with the same." },
+);
+export interface RunAsked extends t.Content<typeof RUN_ASKED> {}
 
-/** What probes changed, and whether the plan keeps it. */
-export interface Refinement {
-  /** What regularised the fit: the sensitivity of the unrefined plan. */
-  readonly prior: string;
-  /** in-place: weights are degraded in a loaded model; file: every probe is a quantized file. */
-  readonly kind: "in-place" | "file";
-  /** Where the probes' tokens come from; none of them is the verdict's. */
-  readonly text: "file" | "sampled";
-  readonly context: number;
-  /** Chunks of the text that were left for the verdict; absent: all. */
-  readonly verdictChunks?: number;
-  readonly probes: readonly ProbeMeasurement[];
-  readonly elapsedMs: number;
-  /** Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same. */
-  readonly trial?: {
-    readonly chunks: number;
-    readonly unrefinedKld: number;
-    readonly refinedKld: number;
-    /** Refined minus unrefined. */
-    readonly difference: MeanSe;
-  };
-  readonly accepted: boolean;
-  /** In words. */
-  readonly outcome: string;
-}
+const SWEEP_POINT = t.object(
+  {
+    ...FIGURES,
+    budget: t.text("The budget as it was asked."),
+    plan: t.name("Its plan, below the run's directory."),
+  },
+  { description: "A plan of a sweep or of the search for a quality, measured like a row." },
+);
+export interface SweepPoint extends t.Content<typeof SWEEP_POINT> {}
 
-export interface GateResult {
-  readonly gate: string;
-  readonly value?: number;
-  readonly met: boolean;
-}
+const CALIBRATION = t.object({
+  scale: t.amount("Measured KLD per unit of predicted loss, the geometric mean."),
+  fit: t.list(t.object({ predictedLoss: t.amount(), kld: t.amount() }), {
+    description: "The fit, by predicted loss; KLD never falls along it.",
+  }),
+  ratios: t.list(t.object({ label: t.text(), ratio: t.amount() }), {
+    description: "Per point, measured KLD ÷ (scale × predicted loss): 1 where the prediction holds.",
+  }),
+});
+export interface Calibration extends t.Content<typeof CALIBRATION> {}
 
-export interface Run {
-  readonly schema: typeof RUN_SCHEMA;
-  readonly prismVersion: string;
-  readonly createdAt: string;
-  readonly finishedAt?: string;
-  readonly asked: RunAsked;
-  /** What probes did; absent where none were asked, or until they are done. */
-  readonly refinement?: Refinement;
-  /** What was scored; absent until the first model was. */
-  readonly text?: Evaluation["text"];
-  readonly rows: readonly RunRow[];
-  readonly sweep?: Sweep;
-  readonly target?: TargetResult;
-  readonly verdict?: string;
-  /** Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged. */
-  readonly creditsSensitivity?: boolean;
-  readonly gates: readonly GateResult[];
-  readonly warnings: readonly string[];
-  /** The files to take away, of a finished run: the models that are kept, projectors, plan and recipes. */
-  readonly outputs?: readonly OutputFile[];
-}
+const SWEEP = t.object(
+  {
+    points: t.list(SWEEP_POINT),
+    survivors: t.list(t.text(), {
+      description:
+        "Labels of the points, presets, published recipes and the plan that no other one of them beats, by size.",
+    }),
+    knee: t.optional(
+      t.text("The survivor beyond which a byte buys less than on average; absent where there is no bend."),
+    ),
+    calibration: t.optional(CALIBRATION),
+  },
+  { description: "Size against KLD: plans at several budgets beside the presets of the rows." },
+);
+export interface Sweep extends t.Content<typeof SWEEP> {}
+
+const TARGET_RESULT = t.object(
+  {
+    measure: t.oneOf(["kld", "pplRatio"]),
+    limit: t.amount(),
+    fileBytes: t.some(),
+    value: t.number(),
+    se: t.amount(),
+    evaluations: t.count("Files that were made and measured to find it."),
+  },
+  { description: "The quality that was asked, and the file that meets it: value + se ≤ limit." },
+);
+export interface TargetResult extends t.Content<typeof TARGET_RESULT> {}
+
+const REFINEMENT = t.object(
+  {
+    prior: t.text("What regularised the fit: the sensitivity of the unrefined plan."),
+    kind: t.oneOf(
+      ["in-place", "file"],
+      "in-place: weights are degraded in a loaded model; file: every probe is a quantized file.",
+    ),
+    text: t.oneOf(["file", "sampled"], "Where the probes' tokens come from; none of them is the verdict's."),
+    context: t.count(),
+    verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),
+    probes: t.list(PROBE_MEASUREMENT),
+    elapsedMs: t.amount(),
+    trial: t.optional(
+      t.object(
+        {
+          chunks: t.count(),
+          unrefinedKld: t.nats(),
+          refinedKld: t.nats(),
+          difference: t.measured(t.number(), "Refined minus unrefined."),
+        },
+        {
+          description:
+            "Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same.",
+        },
+      ),
+    ),
+    accepted: t.flag(),
+    outcome: t.prose("In words."),
+  },
+  { description: "What probes changed, and whether the plan keeps it." },
+);
+export interface Refinement extends t.Content<typeof REFINEMENT> {}
+
+const GATE_RESULT = t.object({ gate: t.text(), value: t.optional(t.number()), met: t.flag() });
+export interface GateResult extends t.Content<typeof GATE_RESULT> {}
+
+export const RUN = defineDocument({
+  id: "prism.run/1",
+  noun: "the state of a run",
+  remedy: "--force starts the run anew, or delete the file",
+  description: "What was asked of a run, what is done, and the rows of its result: state.json of its directory.",
+  schema: t.object({
+    schema: t.exactly("prism.run/1"),
+    prismVersion: t.text(),
+    createdAt: t.text(),
+    finishedAt: t.optional(t.text()),
+    asked: RUN_ASKED,
+    refinement: t.optional(
+      t.given(REFINEMENT, { description: "What probes did; absent where none were asked, or until they are done." }),
+    ),
+    text: t.optional(t.given(SCORED_TEXT, { description: "What was scored; absent until the first model was." })),
+    rows: t.list(RUN_ROW),
+    sweep: t.optional(SWEEP),
+    target: t.optional(TARGET_RESULT),
+    verdict: t.optional(t.prose()),
+    creditsSensitivity: t.optional(
+      t.flag({
+        description:
+          "Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged.",
+      }),
+    ),
+    gates: t.list(GATE_RESULT),
+    warnings: t.list(t.prose()),
+    outputs: t.optional(
+      t.list(OUTPUT_FILE, {
+        description:
+          "The files to take away, of a finished run: the models that are kept, projectors, plan and recipes.",
+      }),
+    ),
+  }),
+});
+export interface Run extends t.Content<typeof RUN.schema> {}

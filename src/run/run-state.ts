@@ -1,11 +1,13 @@
 /** The run's directory: state.json read, checked and written after every step; --force empties it of a run's files. */
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileExists, writeError, writeFileAside } from "../disk/aside-file.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import { readDocument } from "../documents/read-document.ts";
+import { UsageError } from "../errors.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { type Finished, firstDifference } from "./asked.ts";
-import { RUN_SCHEMA, type Run, type RunAsked } from "./run-document.ts";
+import { RUN, type Run, type RunAsked } from "./run-document.ts";
 
 export interface RunDirectory {
   readonly path: string;
@@ -55,7 +57,7 @@ export async function openRunState(directory: RunDirectory, asked: RunAsked, for
   const state: Run =
     found === undefined
       ? {
-          schema: RUN_SCHEMA,
+          schema: "prism.run/1",
           prismVersion: PRISM_VERSION,
           createdAt: new Date().toISOString(),
           asked,
@@ -69,11 +71,8 @@ export async function openRunState(directory: RunDirectory, asked: RunAsked, for
 }
 
 async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | undefined> {
-  const text = await readFile(directory.state, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw writeError(directory.state, error);
-  });
-  if (text === undefined) return undefined;
+  if (!(await fileExists(directory.state))) return undefined;
+  const text = await readDocumentText(directory.state, RUN.maxBytes);
   const found = parseRun(text, directory.state);
   const finished = finishedOf(found);
   const difference = firstDifference(found.asked, asked, finished);
@@ -118,36 +117,9 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
   }
 }
 
-const ANEW = "--force starts the run anew";
-
 /** Read a run document. Throws FormatError for another file, another version or a damaged one. */
 export function parseRun(text: string, path: string): Run {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(path, `is not JSON (${(error as Error).message}); ${ANEW}`, { cause: error });
-  }
-  const run = (typeof document === "object" && document !== null ? document : {}) as Partial<Run>;
-  if (run.schema !== RUN_SCHEMA) {
-    const got = run.schema === undefined ? "none" : JSON.stringify(run.schema);
-    throw new FormatError(path, `expected a document of schema "${RUN_SCHEMA}", got ${got}; ${ANEW}`);
-  }
-  if (!isWhole(run)) throw new FormatError(path, `the state of the run is damaged; ${ANEW}`);
-  return run;
-}
-
-function isWhole(run: Partial<Run>): run is Run {
-  const { asked, rows, gates, warnings, createdAt } = run;
-  return (
-    typeof asked === "object" &&
-    asked !== null &&
-    typeof createdAt === "string" &&
-    Array.isArray(gates) &&
-    Array.isArray(warnings) &&
-    Array.isArray(rows) &&
-    rows.every((row) => typeof row?.label === "string" && typeof row.kind === "string" && row.fileBytes > 0)
-  );
+  return readDocument(text, path, RUN);
 }
 
 export async function saveRun(directory: RunDirectory, run: Run): Promise<void> {

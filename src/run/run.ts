@@ -2,13 +2,14 @@
  * The loop: analyze → plan → quantize → evaluate, for the plan and for its controls, into one directory. Finished steps
  * are never repeated: each is on disk, and in state.json, before the next begins.
  */
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
 import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
@@ -104,7 +105,7 @@ async function refineOptions(
   const { refinement } = begun;
   if (refinement !== undefined) {
     if (!refinement.accepted) return { planOptions: unrefined, refinement };
-    const densities = parseDensities(directory.probes, await readFile(directory.probes, "utf8"));
+    const densities = parseDensities(directory.probes, await readDocumentText(directory.probes));
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
     return { planOptions: { ...unrefined, sensitivity }, refinement };
   }
@@ -123,7 +124,7 @@ async function analysisOf({ request, source, directory, bench }: OpenRun): Promi
   const { model, imatrix } = source;
   const { analysis: path } = directory;
   if (await fileExists(path)) {
-    const analysis = readAnalysis(await readFile(path, "utf8"), path);
+    const analysis = readAnalysis(await readDocumentText(path), path);
     const shards = model.model.shards.map((shard) => shard.path);
     return { ...analysis, model: { ...analysis.model, path: model.path, shards } };
   }

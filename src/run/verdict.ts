@@ -7,7 +7,8 @@ import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
 import { pairedDifference } from "../evaluate/statistics.ts";
 import { present } from "../present.ts";
-import { type RowKind, type RunRow, SAME_SIZE } from "./run-document.ts";
+import type { RowKind, RunRow } from "./run-document.ts";
+import { SAME_SIZE } from "./same-size.ts";
 
 /** Design decision 9. */
 export const TIE_STANDARD_ERRORS = 2;

@@ -1,63 +1,57 @@
 /** Densities from a JSON file: sensitivity per weight, by tensor name or by class, fitted or probed elsewhere. */
-
+import { Type } from "@sinclair/typebox";
 import type { Analysis } from "../analyze/analysis.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
+import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
-export const DENSITY_SCHEMA = "prism.sensitivity/1";
+export const PROBE_MEASUREMENT = t.object(
+  {
+    group: t.text(),
+    tensors: t.list(t.name()),
+    type: t.given(TENSOR_TYPE, {
+      description: "Of each of these tensors, or of most where their rows don't fit it.",
+    }),
+    kld: t.nats("Nats."),
+    se: t.amount(),
+    chunks: t.count(),
+  },
+  { description: "The KL divergence that degrading some tensors, and nothing else, gives." },
+);
+export interface ProbeMeasurement extends t.Content<typeof PROBE_MEASUREMENT> {}
 
-export interface DensityDocument {
-  readonly schema: typeof DENSITY_SCHEMA;
-  readonly version: string;
-  readonly lossUnit: Sensitivity["lossUnit"];
-  /** Above 0, by tensor name or by class; the name wins. */
-  readonly densities: Readonly<Record<string, number>>;
-  /** Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts. */
-  readonly layers?: number;
-  /** Header hash of the model whose head was measured alone. */
-  readonly headMeasured?: string;
-}
+export const DENSITIES = defineDocument({
+  id: "prism.sensitivity/1",
+  noun: "a file of densities",
+  remedy: "see docs/documents.md, or probe the model again with prism run --refine",
+  description: "Expected loss per weight and unit of D, by tensor name or by class, fitted or probed.",
+  schema: t.object({
+    schema: t.exactly("prism.sensitivity/1"),
+    version: t.text(),
+    lossUnit: t.oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
+    densities: t.table(Type.Number({ exclusiveMinimum: 0 }), {
+      description: "Above 0, by tensor name or by class; the name wins.",
+    }),
+    layers: t.optional(
+      t.count(
+        "Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts.",
+      ),
+    ),
+    headMeasured: t.optional(t.text("Header hash of the model whose head was measured alone.")),
+    model: t.optional(
+      t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, { description: "That was probed." }),
+    ),
+    probes: t.optional(t.list(PROBE_MEASUREMENT, { description: "What the densities were fitted to." })),
+  }),
+});
+export interface DensityDocument extends t.Content<typeof DENSITIES.schema> {}
 
 /** Read the text of a density file; `path` is for messages. Throws FormatError. */
 export function parseDensities(path: string, text: string): DensityDocument {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(path, `expected JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const document = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<string, unknown>>;
-  const { schema, version, lossUnit, densities } = document;
-  if (schema !== DENSITY_SCHEMA) {
-    throw new FormatError(path, `expected a document with schema "${DENSITY_SCHEMA}", got ${JSON.stringify(schema)}`);
-  }
-  if (typeof version !== "string") throw new FormatError(path, `expected version to be text, got ${typeof version}`);
-  if (lossUnit !== "relative" && lossUnit !== "nats") {
-    throw new FormatError(path, `expected lossUnit "relative" or "nats", got ${JSON.stringify(lossUnit)}`);
-  }
-  if (typeof densities !== "object" || densities === null || Array.isArray(densities)) {
-    throw new FormatError(path, `expected densities to be an object of numbers, got ${JSON.stringify(densities)}`);
-  }
-  for (const [name, density] of Object.entries(densities)) {
-    if (typeof density !== "number" || !(density > 0) || !Number.isFinite(density)) {
-      throw new FormatError(path, `expected the density of "${name}" above 0, got ${JSON.stringify(density)}`);
-    }
-  }
-  const { layers, headMeasured } = document;
-  if (layers !== undefined && !(Number.isSafeInteger(layers) && (layers as number) >= 0)) {
-    throw new FormatError(path, `expected layers to be a count, got ${JSON.stringify(layers)}`);
-  }
-  if (headMeasured !== undefined && typeof headMeasured !== "string") {
-    throw new FormatError(path, `expected headMeasured to be a header hash, got ${JSON.stringify(headMeasured)}`);
-  }
-  return {
-    schema,
-    version,
-    lossUnit,
-    densities: densities as Record<string, number>,
-    ...(layers === undefined ? {} : { layers: layers as number }),
-    ...(headMeasured === undefined ? {} : { headMeasured }),
-  };
+  return readDocument(text, path, DENSITIES);
 }
 
 /** Weigh every eligible tensor by its density. Throws FormatError where the document has none for a tensor. */

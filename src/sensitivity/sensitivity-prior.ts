@@ -6,30 +6,40 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
-import { FormatError } from "../errors.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { readDocument } from "../documents/read-document.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { isHead, type TensorRole, tensorRole } from "../ggml/tensor-class.ts";
 import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 
-export const PRIOR_SCHEMA = "prism.prior/1";
+/** Effects on ln density. */
+const EFFECTS = t.table(t.number());
 
-export interface Prior {
-  readonly schema: typeof PRIOR_SCHEMA;
-  readonly version: string;
-  /** Whose measurements these are, and their license. */
-  readonly credit: string;
-  readonly source: { readonly url: string; readonly commit: string; readonly models: readonly string[] };
-  /** Density falls with this power of a tensor's elements. */
-  readonly sizeExponent: number;
-  /** ln density of a class beyond its size. */
-  readonly classes: Readonly<Record<string, number>>;
-  /** The mean of the classes of a tensor role, for a class that is not above; without one, size alone counts. */
-  readonly roles: Readonly<Record<string, number>>;
-  /** What the first or last layer adds, by "first ROLE" or "last ROLE". */
-  readonly places: Readonly<Record<string, number>>;
-  /** What is added in an architecture that was measured, by the name of the kind. */
-  readonly architectures: Readonly<Record<string, Readonly<Record<string, number>>>>;
-}
+export const PRIOR = defineDocument({
+  id: "prism.prior/1",
+  noun: "a sensitivity prior",
+  remedy: "take plans/sensitivity-prior.json of the package, or fit one anew",
+  description:
+    "How much a weight of each kind of tensor matters, learned from KL divergences measured on other models.",
+  schema: t.object({
+    schema: t.exactly("prism.prior/1"),
+    version: t.text(),
+    credit: t.optional(t.prose("Whose measurements these are, and their license.")),
+    source: t.optional(t.object({ url: t.text(), commit: t.text(), models: t.list(t.text()) })),
+    sizeExponent: t.number("Density falls with this power of a tensor's elements."),
+    classes: t.given(EFFECTS, { description: "ln density of a class beyond its size." }),
+    roles: t.given(EFFECTS, {
+      description:
+        "The mean of the classes of a tensor role, for a class that is not above; without one, size alone counts.",
+    }),
+    places: t.given(EFFECTS, { description: 'What the first or last layer adds, by "first ROLE" or "last ROLE".' }),
+    architectures: t.table(EFFECTS, {
+      description: "What is added in an architecture that was measured, by the name of the kind.",
+    }),
+  }),
+});
+export interface Prior extends t.Content<typeof PRIOR.schema> {}
 
 /** What the prior goes by. */
 export interface PriorKind {
@@ -57,28 +67,7 @@ export function isPrior(text: string): boolean {
 
 /** Read the text of a prior; `path` is for messages. Throws FormatError. */
 export function parsePrior(path: string, text: string): Prior {
-  let prior: Partial<Prior> | undefined;
-  try {
-    prior = JSON.parse(text) as Partial<Prior>;
-  } catch (error) {
-    throw new FormatError(path, `expected JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  if (prior?.schema !== PRIOR_SCHEMA) {
-    throw new FormatError(
-      path,
-      `expected a document with schema "${PRIOR_SCHEMA}", got ${JSON.stringify(prior?.schema)}`,
-    );
-  }
-  const { sizeExponent, classes, roles, places, architectures } = prior;
-  const effects = [{ sizeExponent }, classes, roles, places, ...Object.values(architectures ?? { none: undefined })];
-  for (const effect of effects) {
-    for (const [name, value] of Object.entries(effect ?? { "every table of effects": undefined })) {
-      if (typeof value !== "number" || !Number.isFinite(value)) {
-        throw new FormatError(path, `expected ${name} to be a number, got ${JSON.stringify(value)}`);
-      }
-    }
-  }
-  return prior as Prior;
+  return readDocument(text, path, PRIOR);
 }
 
 /** Weigh every eligible tensor as a prior says. */

@@ -2,7 +2,8 @@
 import { type Desk, noteTraffic, openNamedModel } from "../intake/open-named-model.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
-import { type Inspection, inspect } from "../preflight/inspect.ts";
+import { inspect } from "../preflight/inspect.ts";
+import type { Inspection } from "../preflight/inspection.ts";
 import { planRepair } from "../repair/repair.ts";
 
 export interface InspectRequest {

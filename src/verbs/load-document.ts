@@ -1,14 +1,12 @@
 /** The JSON documents a command starts from, and telling them from models. */
-import { open, readFile } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import type { Analysis } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
-import { FileError, FormatError } from "../errors.ts";
-import { PLAN_SCHEMA, type Plan } from "../plan/plan.ts";
-import { type PublishedRecipe, RECIPE_SCHEMA, readRecipe } from "../plan/published-recipe.ts";
+import { readDocumentText, readError } from "../documents/document-file.ts";
+import { FormatError } from "../errors.ts";
+import { PLAN, type Plan } from "../plan/plan.ts";
+import { type PublishedRecipe, RECIPE, readRecipe } from "../plan/published-recipe.ts";
 import { readPlan } from "../plan/read-plan.ts";
-
-/** Bytes of the longest JSON document that is read. */
-const MAX_DOCUMENT_BYTES = 512 * 2 ** 20;
 
 /** Bytes in which a JSON document shows its first brace. */
 const HEAD_BYTES = 64;
@@ -16,30 +14,30 @@ const HEAD_BYTES = 64;
 /** Read a plan. Throws FileError, FormatError. */
 export async function loadPlan(path: string): Promise<Plan> {
   const document = await loadPlanOrRecipe(path);
-  if (document.schema === PLAN_SCHEMA) return document;
+  if (document.schema === "prism.plan/1") return document;
   throw new FormatError(path, `is a published recipe, expected a plan; prism plan MODEL --recipe ${path} makes one`);
 }
 
 /** Read a plan or a published recipe, whichever it is. Throws FileError, FormatError. */
 export async function loadPlanOrRecipe(path: string): Promise<Plan | PublishedRecipe> {
   await refuseModel(path, "a plan", "prism plan makes one from it");
-  const text = await readText(path);
-  return startsAs(text, RECIPE_SCHEMA) ? readRecipe(text, path) : readPlan(text, path);
+  const text = await readDocumentText(path);
+  return startsAs(text, RECIPE.id) ? readRecipe(text, path) : readPlan(text, path);
 }
 
 /** Read a published recipe. Throws FileError, FormatError. */
 export async function loadRecipe(path: string): Promise<PublishedRecipe> {
   await refuseModel(path, "a published recipe", "give one of plans/*-prism-dq.json");
-  return readRecipe(await readText(path), path);
+  return readRecipe(await readDocumentText(path), path);
 }
 
 /** Read an analysis. Throws FileError, FormatError. */
 export async function loadAnalysis(path: string): Promise<Analysis> {
-  const text = await readText(path);
-  if (startsAs(text, PLAN_SCHEMA)) {
+  const text = await readDocumentText(path);
+  if (startsAs(text, PLAN.id)) {
     throw new FormatError(path, `is a plan already; show it with prism show, or price it anew with --from ${path}`);
   }
-  if (startsAs(text, RECIPE_SCHEMA)) {
+  if (startsAs(text, RECIPE.id)) {
     throw new FormatError(path, `is a published recipe; apply it to a model with prism plan MODEL --recipe ${path}`);
   }
   return readAnalysis(text, path);
@@ -49,19 +47,6 @@ export async function loadAnalysis(path: string): Promise<Analysis> {
 export async function isJson(path: string): Promise<boolean> {
   const head = await readHead(path).catch(() => "");
   return head.trimStart().startsWith("{");
-}
-
-/** Read a text file. Throws FileError. */
-export async function readText(path: string): Promise<string> {
-  try {
-    const text = await readFile(path);
-    if (text.length > MAX_DOCUMENT_BYTES) {
-      throw new FileError(path, `has ${text.length} bytes, too many for a JSON document`);
-    }
-    return text.toString("utf8");
-  } catch (error) {
-    throw readError(path, error);
-  }
 }
 
 /** Whether a document names this schema at its beginning, where PRISM writes it. */
@@ -77,6 +62,8 @@ async function refuseModel(path: string, expected: string, remedy: string): Prom
 }
 
 async function readHead(path: string): Promise<string> {
+  // opening a pipe would wait for somebody to write
+  if (!(await stat(path)).isFile()) return "";
   const handle = await open(path, "r");
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
@@ -84,18 +71,4 @@ async function readHead(path: string): Promise<string> {
   } finally {
     await handle.close();
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file; check the path",
-  EISDIR: "is a folder; name a file in it",
-  EACCES: "no permission to read it",
-  EPERM: "no permission to read it",
-  ERR_FS_FILE_TOO_LARGE: "is too large for a JSON document",
-};
-
-function readError(path: string, error: unknown): unknown {
-  if (error instanceof FileError) return error;
-  const { code = "", message } = error as NodeJS.ErrnoException;
-  return new FileError(path, REASONS[code] ?? message, { cause: error });
 }

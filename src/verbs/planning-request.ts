@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { UsageError } from "../errors.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
 import type { SensitivityMode } from "../sensitivity/sensitivity.ts";
 import { DEFAULT_SENSITIVITY, parseSensitivity, parseSensitivityFile } from "../sensitivity/sensitivity-modes.ts";
-import { readText } from "./load-document.ts";
 
 /** One of them says how large the file may be. */
 export interface BudgetChoice {
@@ -86,7 +86,7 @@ export interface NamedSensitivity {
 /** Find a mode by its name, or read the file that holds one. Throws UsageError, FileError, FormatError. */
 export async function loadSensitivity(mode: string = DEFAULT_SENSITIVITY): Promise<NamedSensitivity> {
   if (!/[./\\]/.test(mode)) return { name: mode, of: parseSensitivity(mode) };
-  const text = await readText(mode);
+  const text = await readDocumentText(mode);
   const hash = createHash("sha256").update(text).digest("hex");
   return { name: `densities of SHA-256 ${hash}`, of: parseSensitivityFile(mode, text) };
 }

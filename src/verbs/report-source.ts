@@ -1,18 +1,19 @@
 /** The documents of a report, found from what a person names: a run's directory, a plan, or an analysis. */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ANALYSIS_SCHEMA } from "../analyze/analysis.ts";
+import { ANALYSIS } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import { schemaOf } from "../documents/read-document.ts";
 import { FormatError, UsageError } from "../errors.ts";
-import { PLAN_SCHEMA } from "../plan/plan.ts";
+import { PLAN } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { type Ranking, readRanking } from "../rerank/ranking-document.ts";
-import { RUN_SCHEMA } from "../run/run-document.ts";
+import { RUN } from "../run/run-document.ts";
 import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../run/run-state.ts";
-import { readText } from "./load-document.ts";
 
 /** Where `prism run` leaves the report of a run. */
 export const RUN_REPORT = "report.html";
@@ -27,12 +28,12 @@ export interface ReportSource {
 export async function loadReportSource(path: string): Promise<ReportSource> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) return loadRun(path);
-  const text = await readText(path);
+  const text = await readDocumentText(path);
   const schema = schemaOf(text, path);
-  if (schema === RUN_SCHEMA) return loadRun(dirname(path));
+  if (schema === RUN.id) return loadRun(dirname(path));
   const output = join(dirname(path), `${basename(path).replace(/(\.analysis)?\.json$/i, "")}.html`);
-  if (schema === PLAN_SCHEMA) return { documents: { plan: readPlan(text, path) }, output };
-  if (schema === ANALYSIS_SCHEMA) return { documents: { analysis: readAnalysis(text, path) }, output };
+  if (schema === PLAN.id) return { documents: { plan: readPlan(text, path) }, output };
+  if (schema === ANALYSIS.id) return { documents: { analysis: readAnalysis(text, path) }, output };
   throw new FormatError(
     path,
     `is neither a run, a plan nor an analysis of PRISM (schema ${JSON.stringify(schema ?? "none").slice(0, 80)})`,
@@ -47,7 +48,7 @@ async function loadRun(path: string): Promise<ReportSource> {
       `${path} is no directory of a run: it has no state.json; prism run MODEL --out ${path} makes one`,
     );
   }
-  const run = parseRun(await readText(directory.state), directory.state);
+  const run = parseRun(await readDocumentText(directory.state), directory.state);
   const plan = await readIfThere(directory.plan, readPlan);
   const analysis = await readIfThere(directory.analysis, readAnalysis);
   const ranking = run.rows.some(({ rerank }) => rerank !== undefined) ? await readRankings(directory) : undefined;
@@ -65,7 +66,7 @@ async function readRankings({ evaluations }: RunDirectory): Promise<Ranking | un
   const found: Ranking[] = [];
   for (const name of ordered) {
     const path = join(evaluations, name);
-    const ranking = readRanking(await readText(path), path);
+    const ranking = readRanking(await readDocumentText(path), path);
     if (ranking !== undefined) found.push(ranking);
   }
   const [first] = found;
@@ -83,14 +84,5 @@ async function readIfThere<Document>(
   path: string,
   read: (text: string, path: string) => Document,
 ): Promise<Document | undefined> {
-  return (await fileExists(path)) ? read(await readFile(path, "utf8"), path) : undefined;
-}
-
-function schemaOf(text: string, path: string): string | undefined {
-  try {
-    const { schema } = (JSON.parse(text) ?? {}) as { schema?: unknown };
-    return typeof schema === "string" ? schema : undefined;
-  } catch (error) {
-    throw new FormatError(path, `is not JSON: ${(error as Error).message}`, { cause: error });
-  }
+  return (await fileExists(path)) ? read(await readDocumentText(path), path) : undefined;
 }

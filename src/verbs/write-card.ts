@@ -1,10 +1,11 @@
 /** The card of runs as a folder to upload: README.md and its picture; the models stay where they are. */
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isRemote } from "../bytes/remote-name.ts";
 import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { BackendError, UsageError } from "../errors.ts";
-import type { Evaluation } from "../evaluate/evaluation.ts";
+import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
 import { describeOutput } from "../quantize/outputs.ts";
 import { type CardFile, type CardModel, cardName, publishedName } from "../report/card/card-model.ts";
@@ -114,8 +115,7 @@ async function readMetadata(paths: readonly string[]): Promise<HubMetadata | und
 
 async function readEngine(path: string): Promise<CardModel["engine"]> {
   if (!(await fileExists(path))) return undefined;
-  const { engine } = JSON.parse(await readFile(path, "utf8")) as Partial<Evaluation>;
-  return engine && { version: String(engine.version), devices: (engine.devices ?? []).map(String) };
+  return readEvaluation(await readDocumentText(path), path).engine;
 }
 
 async function projectorNames(folder: string): Promise<string[]> {

@@ -84,22 +84,30 @@ describe("refused, with the file's name and a remedy", () => {
     [
       "another document",
       read((d) => set(d, "schema", "prism.plan/1")),
-      /expected a document of schema "prism.analysis\/1", got "prism.plan\/1"/,
+      /expected an analysis \("schema": "prism.analysis\/1"\), got the text "prism.plan\/1"/,
     ],
-    ["another version", read((d) => set(d, "schema", "prism.analysis/9")), /another version of PRISM/],
-    ["JSON without a schema", () => readAnalysis("[1]", "a.json"), /one without a schema/],
-    ["a file cut short", () => readAnalysis(JSON.stringify(analysis).slice(0, 300), "a.json"), /not JSON/],
-    ["a missing part", read((d) => set(d, "facts", undefined)), /must have required property 'facts'/],
-    ["null for a number", read((d) => set(d.tensors[0], "elements", null)), /tensors\.0\.elements must be integer/],
+    [
+      "another version",
+      read((d) => set(d, "schema", "prism.analysis/9")),
+      /an analysis in a format of PRISM 0\.1\.0, the text "prism.analysis\/9"/,
+    ],
+    ["JSON without a schema", () => readAnalysis("{}", "a.json"), /one without a schema/],
+    ["a file cut short", () => readAnalysis(JSON.stringify(analysis).slice(0, 300), "a.json"), /cut off at byte 300/],
+    ["a missing part", read((d) => set(d, "facts", undefined)), /facts: expected an object, got nothing/],
+    [
+      "null for a number",
+      read((d) => set(d.tensors[0], "elements", null)),
+      /tensors\[0\]\.elements \("output\.weight"\): expected a whole number, got null/,
+    ],
     [
       "a negative distortion",
       read((d) => set(d.tensors[0]?.distortion?.Q8_0, "value", -1)),
-      /distortion\.Q8_0\.value must be >= 0/,
+      /distortion\.Q8_0\.value \("output\.weight"\): expected a number of at least 0, got -1/,
     ],
     [
       "an unknown type",
       read((d) => set(d.tensors[0]?.distortion, "Q9_X", { value: 1, se: 0 })),
-      /tensors\.0\.distortion must be equal to one of the allowed values/,
+      /tensors\[0\]\.distortion\.Q9_X \("output\.weight"\): no such name, expected one of .*Q4_K/,
     ],
     [
       "an eligible tensor without distortion",

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine, PerplexityJob, PerplexityReport, Programs } from "../../src/engine/engine.ts";
 import { UsageError } from "../../src/errors.ts";
 import { evaluate } from "../../src/evaluate/evaluate.ts";
-import { EVALUATION_SCHEMA } from "../../src/evaluate/evaluation.ts";
 import { testBench } from "../bench.ts";
 import { generateText } from "./generated-text.ts";
 
@@ -63,7 +62,7 @@ describe("an evaluation through llama.cpp's programs", () => {
       testBench(fakePrograms(jobs)),
     );
     expect(jobs.map((job) => job.text !== undefined)).toEqual([true, false, false]);
-    expect(evaluation.schema).toBe(EVALUATION_SCHEMA);
+    expect(evaluation.schema).toBe("prism.evaluation/1");
     expect(evaluation.reference?.ppl).toEqual(PPL);
     expect(evaluation.text).toMatchObject({ source: "file", path: text, context: 64, chunks: 30, tokens: 30 * 31 });
     expect(evaluation.models[1]).toMatchObject({

@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FormatError, UsageError } from "../../src/errors.ts";
 import { makePlan, type PlanOptions } from "../../src/plan/make-plan.ts";
 import type { Plan, PlanTensor } from "../../src/plan/plan.ts";
-import { PLAN_JSON_SCHEMA } from "../../src/plan/plan-schema.ts";
 import { readPlan } from "../../src/plan/read-plan.ts";
 import { recostPlan } from "../../src/plan/recost.ts";
 import { type Synthetic, syntheticAnalysis, uniformSensitivity } from "./synthetic-analysis.ts";
@@ -45,14 +43,14 @@ describe("readPlan", () => {
 
   it("says what is wrong, in which tensor, and what is allowed", () => {
     const made = plan();
-    expect(() => readPlan("{", "p.json")).toThrow(/^p\.json: is not JSON/);
+    expect(() => readPlan("{", "p.json")).toThrow(/^p\.json: a plan that is cut off at byte 1,/);
     expect(() => read({ schema: "prism.analysis/1" })).toThrow(/expected a plan.*prism\.analysis\/1/);
     expect(() => read([])).toThrow(/expected a plan/);
     expect(() => read(edit(made, "blk.1.ffn_up.weight", { type: "Q4_K_M" as never }))).toThrow(
-      /blk\.1\.ffn_up\.weight.*allowed values: .*Q4_K,/,
+      /tensors\[\d+\]\.type \("blk\.1\.ffn_up\.weight"\): expected one of .*Q4_K,.*got the text "Q4_K_M"/,
     );
     const { budget: _, ...noBudget } = made;
-    expect(() => read(noBudget)).toThrow(/required property 'budget'/);
+    expect(() => read(noBudget)).toThrow(/budget: expected an object, got nothing/);
     expect(() => read({ ...made, tensors: [...made.tensors, made.tensors[0]] })).toThrow(/listed twice/);
   });
 
@@ -149,12 +147,5 @@ describe("recostPlan", () => {
     expect(() => recostPlan(edited, { ...analysis, model: { ...analysis.model, headerHash: "cd" } })).toThrow(
       UsageError,
     );
-  });
-});
-
-describe("plans/plan.schema.json", () => {
-  it("is the schema of the program; if not, run npx tsx plans/make-schema.ts", () => {
-    const committed = JSON.parse(readFileSync(new URL("../../plans/plan.schema.json", import.meta.url), "utf8"));
-    expect(committed).toEqual(PLAN_JSON_SCHEMA);
   });
 });

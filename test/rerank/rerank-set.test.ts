@@ -19,19 +19,19 @@ describe("a rerank set", () => {
 
   it.each([
     ['{"query":"q","documents":["a"]}\n{"query":', /^set\.jsonl: line 2: not JSON/],
-    ["[1,2]", /line 1: expected an object/],
-    ["null", /line 1: expected an object/],
-    ['{"documents":["a"]}', /line 1: "query" must be a text/],
-    ['{"query":" ","documents":["a"]}', /"query" must be a text that is not empty/],
-    ['{"query":"q","documents":[]}', /"documents" must be an array/],
-    ['{"query":"q","documents":["a",3]}', /document 2 must be a text/],
+    ["[1,2]", /line 1: the document: expected an object, got a list/],
+    ["null", /line 1: the document: expected an object, got null/],
+    ['{"documents":["a"]}', /line 1: query: expected text, got nothing/],
+    ['{"query":" ","documents":["a"]}', /query: expected text that is not empty, got the text " "/],
+    ['{"query":"q","documents":[]}', /documents: expected a list of at least 1, got 0/],
+    ['{"query":"q","documents":["a",3]}', /documents\[1\]: expected text, got 3/],
     [
       '{"query":"q","documents":["a"],"relevance":[1,2]}',
-      /"relevance" must have one number per document, 1 of them, got 2/,
+      /relevance: expected a number per document, 1 of them, got 2/,
     ],
-    ['{"query":"q","documents":["a"],"relevance":"x"}', /got no array/],
-    ['{"query":"q","documents":["a"],"relevance":[-1]}', /relevance 1 must be a number from 0 to 30/],
-    ['{"query":"q","documents":["a"],"instruct":5}', /"instruct" must be a text/],
+    ['{"query":"q","documents":["a"],"relevance":"x"}', /relevance: expected a list, got the text "x"/],
+    ['{"query":"q","documents":["a"],"relevance":[-1]}', /relevance\[0\]: expected a number of at least 0, got -1/],
+    ['{"query":"q","documents":["a"],"instruct":5}', /instruct: expected text, got 5/],
     ["\n \n", /holds no query/],
   ])("says what is wrong with %s", (text, message) => {
     expect(() => parseRerankSet(text, "set.jsonl")).toThrow(message);

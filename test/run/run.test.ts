@@ -285,11 +285,17 @@ describe("an existing directory", () => {
   });
 
   const damaged: readonly (readonly [string, RegExp])[] = [
-    ["", /state\.json: is not JSON .*--force/],
-    ["null", /expected a document of schema "prism\.run\/1", got none; --force/],
-    ['{"schema":"prism.run/2"}', /expected a document of schema "prism\.run\/1", got "prism\.run\/2"; --force/],
-    ['{"schema":"prism.run/1","rows":[]}', /the state of the run is damaged; --force/],
-    ['{"schema":"prism.run/1","createdAt":"","asked":{},"gates":[],"warnings":[],"rows":[null]}', /damaged; --force/],
+    ["", /state\.json: the state of a run that is cut off at byte 0, where the file ends; --force/],
+    ["null", /expected the state of a run \("schema": "prism\.run\/1"\), got null; --force/],
+    [
+      '{"schema":"prism.run/2"}',
+      /in a format of another PRISM, the text "prism\.run\/2", expected "prism\.run\/1"; --force/,
+    ],
+    ['{"schema":"prism.run/1","rows":[]}', /damaged: prismVersion: expected text, got nothing; --force/],
+    [
+      '{"schema":"prism.run/1","createdAt":"","asked":{},"gates":[],"warnings":[],"rows":[null]}',
+      /damaged: prismVersion: expected text, got nothing; --force/,
+    ],
   ];
   it.each(damaged)("with the state %j is refused, and begun anew with force", async (content, message) => {
     await mkdir(out);

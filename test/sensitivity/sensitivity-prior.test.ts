@@ -28,7 +28,7 @@ describe("the fitted prior", () => {
   it("names whose measurements it comes from, and their license", () => {
     const { credit, source } = parsePrior("prior", TEXT);
     expect(credit).toMatch(/Thireus.*contributors.*GGUF Tool Suite.*MIT/);
-    expect(source.models.length).toBeGreaterThan(10);
+    expect(source?.models.length).toBeGreaterThan(10);
   });
 
   it("gives every eligible tensor of an architecture nobody measured a finite sensitivity above 0", () => {
@@ -91,11 +91,14 @@ describe("a prior's density", () => {
 
 describe("a file that is no prior", () => {
   it.each([
-    ["{", /expected JSON/],
-    ['{"schema":"prism.prior/2"}', /schema "prism.prior\/1"/],
-    ['{"schema":"prism.prior/1"}', /to be a number/],
-    [priorOf({}).replace('"sizeExponent":0', '"sizeExponent":null'), /sizeExponent to be a number, got null/],
-    [priorOf({ classes: { attn_q: "high" as never } }), /attn_q to be a number, got "high"/],
+    ["{", /cut off at byte 1,/],
+    [
+      '{"schema":"prism.prior/2"}',
+      /in a format of another PRISM, the text "prism.prior\/2", expected "prism.prior\/1"/,
+    ],
+    ['{"schema":"prism.prior/1"}', /version: expected text, got nothing/],
+    [priorOf({}).replace('"sizeExponent":0', '"sizeExponent":null'), /sizeExponent: expected a number, got null/],
+    [priorOf({ classes: { attn_q: "high" as never } }), /classes\.attn_q: expected a number, got the text "high"/],
   ])("is refused: %s", (text, message) => {
     expect(() => parsePrior("prior.json", text)).toThrow(FormatError);
     expect(() => parsePrior("prior.json", text)).toThrow(message);

@@ -199,11 +199,19 @@ describe("densities from a file", () => {
   });
 
   it.each([
-    ["no JSON", "{", /expected JSON/],
+    ["no JSON", "{", /cut off at byte 1,/],
     ["another schema", JSON.stringify({ ...document, schema: "prism.plan/1" }), /prism.sensitivity\/1/],
     ["an unknown unit", JSON.stringify({ ...document, lossUnit: "bits" }), /lossUnit/],
-    ["a negative density", JSON.stringify({ ...document, densities: { attn_q: -1 } }), /above 0/],
-    ["densities in a list", JSON.stringify({ ...document, densities: [1] }), /object of numbers/],
+    [
+      "a negative density",
+      JSON.stringify({ ...document, densities: { attn_q: -1 } }),
+      /densities\.attn_q: expected a number above 0, got -1/,
+    ],
+    [
+      "densities in a list",
+      JSON.stringify({ ...document, densities: [1] }),
+      /densities: expected an object, got a list/,
+    ],
     ["null", "null", /schema/],
   ])("refuse %s", (_, text, message) => {
     expect(() => parseDensities("d.json", text)).toThrow(FormatError);

@@ -4,7 +4,7 @@ import { DEFAULT_LOGITS_LIMIT_BYTES } from "../../bench.ts";
 import { isRemote, shownName } from "../../bytes/remote-name.ts";
 import { defaultCacheDir } from "../../disk/cache-dir.ts";
 import { openingFinding } from "../../preflight/examine-model.ts";
-import { INSPECTION_SCHEMA, type Inspection } from "../../preflight/inspect.ts";
+import type { Inspection } from "../../preflight/inspection.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import { inspectModel, requireCleanInspection } from "../../verbs/inspect.ts";
 import type { CommandContext } from "../context.ts";
@@ -50,7 +50,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
 function tellDamage(path: string, error: unknown, { json }: Options): void {
   const finding = openingFinding(error);
   if (finding === undefined || !json) return;
-  const document = { schema: INSPECTION_SCHEMA, path: shownName(path), findings: [finding] };
+  const document = { schema: "prism.inspection/1", path: shownName(path), findings: [finding] };
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 

@@ -9,8 +9,6 @@ import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withWorkplace } from "../with-bench.ts";
 
-const REPAIR_SCHEMA = "prism.repair/1";
-
 interface Options extends SharedOptions {
   readonly output?: string;
   readonly dryRun?: boolean;
@@ -45,7 +43,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   const { changes, refusals } = plan;
   output.result({
     document: {
-      schema: REPAIR_SCHEMA,
+      schema: "prism.repair/1",
       path,
       dryRun: options.dryRun ?? false,
       changes,

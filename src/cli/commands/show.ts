@@ -5,7 +5,7 @@ import { Command, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { diffPlans } from "../../plan/diff.ts";
 import { explainTensor } from "../../plan/explain.ts";
-import { PLAN_SCHEMA, type Plan } from "../../plan/plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
 import { mapTensors } from "../../report/charts/model-map.ts";
@@ -83,7 +83,7 @@ async function isFolder(path: string): Promise<boolean> {
 
 async function showPlan(path: string, { diff, explain }: ShowOptions): Promise<Result> {
   const plan = await loadPlanOrRecipe(path);
-  if (plan.schema !== PLAN_SCHEMA) return showRecipe(path, plan, diff ?? explain);
+  if (plan.schema !== "prism.plan/1") return showRecipe(path, plan, diff ?? explain);
   if (diff !== undefined) {
     const difference = diffPlans(plan, await loadPlan(diff));
     const text = () => renderDiffTable(difference);

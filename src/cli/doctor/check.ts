@@ -1,8 +1,27 @@
-/** One thing the doctor looked at. */
-export interface Check {
-  readonly name: string;
-  /** `missing`: PRISM can't work without it; `absent`: something optional is not there. */
-  readonly status: "ok" | "absent" | "missing";
-  readonly detail: string;
-  readonly remedy?: string;
-}
+/** One thing the doctor looked at, and the document of all of them (`prism.doctor/1`). */
+import { defineDocument } from "../../documents/document-kind.ts";
+import * as t from "../../documents/fields.ts";
+
+const CHECK = t.object({
+  name: t.text(),
+  status: t.oneOf(
+    ["ok", "absent", "missing"],
+    "missing: PRISM can't work without it; absent: something optional is not there.",
+  ),
+  detail: t.prose(),
+  remedy: t.optional(t.prose()),
+});
+export interface Check extends t.Content<typeof CHECK> {}
+
+export const DOCTOR = defineDocument({
+  id: "prism.doctor/1",
+  noun: "a doctor's report",
+  remedy: "run prism doctor again",
+  description: "What PRISM needs on a machine, tried rather than guessed.",
+  schema: t.object({
+    schema: t.exactly("prism.doctor/1"),
+    prismVersion: t.text(),
+    ok: t.flag(),
+    checks: t.list(CHECK),
+  }),
+});

@@ -1,7 +1,7 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
-
 import { formatAmount, formatInteger, formatSize } from "../../numbers.ts";
-import { type Run, type RunRow, SAME_SIZE } from "../../run/run-document.ts";
+import type { Run, RunRow } from "../../run/run-document.ts";
+import { SAME_SIZE } from "../../run/same-size.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";

@@ -2,7 +2,7 @@
 
 import { formatBytes, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import type { Inspection } from "../../preflight/inspect.ts";
+import type { Inspection } from "../../preflight/inspection.ts";
 import { renderFindings } from "./findings-text.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";

@@ -1,0 +1,82 @@
+/** The Inspection document (`prism.inspection/1`): what the header of a model alone says. */
+import { Type } from "@sinclair/typebox";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+import { MODEL_FACTS } from "../ggml/model-facts.ts";
+import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
+import { FILE_TYPE } from "../ggml/type-fields.ts";
+import { FINDING_CODES, type FindingCode } from "./finding-codes.ts";
+
+const FINDING = t.object({
+  code: t.oneOf(Object.keys(FINDING_CODES) as FindingCode[]),
+  severity: t.oneOf(
+    ["error", "warning", "info"],
+    "error: the result would be broken or refused; warning: something later will not work; info: good to know.",
+  ),
+  message: t.prose(),
+  remedy: t.prose(),
+});
+
+const INSPECTED_CLASS = t.object({
+  class: t.prose(),
+  tensors: t.count(),
+  elements: t.bytes(),
+  bytes: t.bytes(),
+  types: t.table(t.count(), { names: TENSOR_TYPE_NAMES, description: "Tensors per source type." }),
+  eligible: t.flag(),
+  ineligibleReason: t.optional(t.text("Why llama-quantize leaves the class alone.")),
+});
+export interface InspectedClass extends t.Content<typeof INSPECTED_CLASS> {}
+
+const INSPECTED_PRESET = t.object({ fileType: FILE_TYPE, fileBytes: t.bytes(), bpw: t.amount() });
+export interface InspectedPreset extends t.Content<typeof INSPECTED_PRESET> {}
+
+const INSPECTION_FIELDS = t.object({
+  schema: t.exactly("prism.inspection/1"),
+  path: t.name(),
+  shards: t.list(t.object({ path: t.name(), fileBytes: t.bytes() })),
+  arch: t.prose(),
+  name: t.optional(t.prose()),
+  ggufVersion: t.count(),
+  headerHash: t.text(),
+  tensors: t.count(),
+  elements: t.bytes(),
+  fileBytes: t.bytes(),
+  tensorBytes: t.bytes(),
+  bpw: t.amount(),
+  fileType: t.optional(t.given(FILE_TYPE, { description: "What general.file_type says." })),
+  facts: MODEL_FACTS,
+  metadata: t.table(Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
+    description: "The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings.",
+  }),
+  classes: t.list(INSPECTED_CLASS),
+  presets: t.list(INSPECTED_PRESET, {
+    description: "Smallest first. Without those llama-quantize refuses; none for a file that is no language model.",
+  }),
+  findings: t.list(FINDING),
+  tensorsChecked: t.flag({
+    description: "Whether the list of tensors was compared with what the architecture requires.",
+  }),
+});
+export interface Inspection extends t.Content<typeof INSPECTION_FIELDS> {}
+
+/** Of a file that can't be opened, findings alone. */
+const DAMAGED = t.object({
+  schema: t.exactly("prism.inspection/1"),
+  path: t.name(),
+  findings: t.list(FINDING, { min: 1 }),
+});
+
+export const INSPECTION = defineDocument({
+  id: "prism.inspection/1",
+  noun: "an inspection",
+  remedy: "inspect the model again",
+  description: "What the header of a GGUF model alone says; of a file that can't be opened, the findings alone.",
+  schema: Type.Unsafe<Inspection | t.Content<typeof DAMAGED>>({
+    type: "object",
+    if: { type: "object", properties: { arch: {} }, required: ["arch"] },
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+    then: INSPECTION_FIELDS,
+    else: DAMAGED,
+  }),
+});
