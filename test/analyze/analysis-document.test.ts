@@ -86,11 +86,19 @@ describe("refused, with the file's name and a remedy", () => {
       read((d) => set(d, "schema", "prism.plan/1")),
       /expected an analysis \("schema": "prism.analysis\/1"\), got the text "prism.plan\/1"/,
     ],
-    ["another version", read((d) => set(d, "schema", "prism.analysis/9")), /an analysis in a format of PRISM 0\.1\.0, the text "prism.analysis\/9"/],
+    [
+      "another version",
+      read((d) => set(d, "schema", "prism.analysis/9")),
+      /an analysis in a format of PRISM 0\.1\.0, the text "prism.analysis\/9"/,
+    ],
     ["JSON without a schema", () => readAnalysis("{}", "a.json"), /one without a schema/],
     ["a file cut short", () => readAnalysis(JSON.stringify(analysis).slice(0, 300), "a.json"), /cut off at byte 300/],
     ["a missing part", read((d) => set(d, "facts", undefined)), /facts: expected an object, got nothing/],
-    ["null for a number", read((d) => set(d.tensors[0], "elements", null)), /tensors\[0\]\.elements \("output\.weight"\): expected a whole number, got null/],
+    [
+      "null for a number",
+      read((d) => set(d.tensors[0], "elements", null)),
+      /tensors\[0\]\.elements \("output\.weight"\): expected a whole number, got null/,
+    ],
     [
       "a negative distortion",
       read((d) => set(d.tensors[0]?.distortion?.Q8_0, "value", -1)),

@@ -92,7 +92,10 @@ describe("a prior's density", () => {
 describe("a file that is no prior", () => {
   it.each([
     ["{", /cut off at byte 1,/],
-    ['{"schema":"prism.prior/2"}', /in a format of another PRISM, the text "prism.prior\/2", expected "prism.prior\/1"/],
+    [
+      '{"schema":"prism.prior/2"}',
+      /in a format of another PRISM, the text "prism.prior\/2", expected "prism.prior\/1"/,
+    ],
     ['{"schema":"prism.prior/1"}', /version: expected text, got nothing/],
     [priorOf({}).replace('"sizeExponent":0', '"sizeExponent":null'), /sizeExponent: expected a number, got null/],
     [priorOf({ classes: { attn_q: "high" as never } }), /classes\.attn_q: expected a number, got the text "high"/],

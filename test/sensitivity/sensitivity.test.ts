@@ -202,8 +202,16 @@ describe("densities from a file", () => {
     ["no JSON", "{", /cut off at byte 1,/],
     ["another schema", JSON.stringify({ ...document, schema: "prism.plan/1" }), /prism.sensitivity\/1/],
     ["an unknown unit", JSON.stringify({ ...document, lossUnit: "bits" }), /lossUnit/],
-    ["a negative density", JSON.stringify({ ...document, densities: { attn_q: -1 } }), /densities\.attn_q: expected a number above 0, got -1/],
-    ["densities in a list", JSON.stringify({ ...document, densities: [1] }), /densities: expected an object, got a list/],
+    [
+      "a negative density",
+      JSON.stringify({ ...document, densities: { attn_q: -1 } }),
+      /densities\.attn_q: expected a number above 0, got -1/,
+    ],
+    [
+      "densities in a list",
+      JSON.stringify({ ...document, densities: [1] }),
+      /densities: expected an object, got a list/,
+    ],
     ["null", "null", /schema/],
   ])("refuse %s", (_, text, message) => {
     expect(() => parseDensities("d.json", text)).toThrow(FormatError);
