@@ -45,9 +45,9 @@ export const CONSTRAINT = t.object(
   {
     kind: t.oneOf(["pin", "floor", "ban", "tie"]),
     pattern: t.text("Regular expression on the tensor name (searched, case-sensitive)."),
-    type: t.optional(t.given(TENSOR_TYPE, { description: "Absent for a tie." })),
-    builtIn: t.optional(t.flag({ description: "Set by PRISM itself rather than by the user." })),
+    type: t.optional(t.given(TENSOR_TYPE, "Absent for a tie.")),
+    builtIn: t.optional(t.flag("Set by PRISM itself rather than by the user.")),
   },
-  { description: "What a user (or PRISM itself) demands of the tensors whose name matches." },
+  "What a user (or PRISM itself) demands of the tensors whose name matches.",
 );
 export interface Constraint extends t.Content<typeof CONSTRAINT> {}

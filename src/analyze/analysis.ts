@@ -11,7 +11,7 @@ import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 export const MODEL_IDENTITY = t.object(
   {
     path: t.name(),
-    shards: t.list(t.name(), { min: 1, max: 65_536 }),
+    shards: t.list(t.name(), { minItems: 1, maxItems: 65_536 }),
     arch: t.text(),
     name: t.optional(t.text()),
     tensorCount: t.count(),
@@ -19,7 +19,7 @@ export const MODEL_IDENTITY = t.object(
     fileBytes: t.bytes(),
     headerHash: t.text("SHA-256 over the header bytes of all shards."),
   },
-  { description: "Which model it is, wherever the file lies." },
+  "Which model it is, wherever the file lies.",
 );
 export interface ModelIdentity extends t.Content<typeof MODEL_IDENTITY> {}
 
@@ -33,12 +33,12 @@ export const IMATRIX_IDENTITY = t.object(
     chunks: t.count(),
     unseenExperts: t.optional(
       t.list(t.object({ class: t.text(), experts: t.count(), unseen: t.count() }), {
-        max: 1024,
+        maxItems: 1024,
         description: "Classes with experts that no token of its text was routed to; absent where none.",
       }),
     ),
   },
-  { description: "Which imatrix weighted the distortion, with the strings the quantized file will carry." },
+  "Which imatrix weighted the distortion, with the strings the quantized file will carry.",
 );
 export interface ImatrixIdentity extends t.Content<typeof IMATRIX_IDENTITY> {}
 
@@ -52,14 +52,13 @@ export const DISTORTION_ESTIMATE = t.object({
   value: t.amount("D: relative squared error of the ggml round trip."),
   se: t.amount("Standard error; 0 where every row was measured."),
   ratioTo: t.optional(
-    t.given(TENSOR_TYPE, {
-      description: "Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too.",
-    }),
+    t.given(
+      TENSOR_TYPE,
+      "Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too.",
+    ),
   ),
   dominatedBy: t.optional(
-    t.given(TENSOR_TYPE, {
-      description: "This type takes no more bytes and has clearly less error: sampling stopped early.",
-    }),
+    t.given(TENSOR_TYPE, "This type takes no more bytes and has clearly less error: sampling stopped early."),
   ),
 });
 /** D of a tensor in a type. */
@@ -69,30 +68,25 @@ const METRICS = t.object({
   alphaHill: t.optional(
     t.object(
       { value: t.number(), tail: t.number(), se: t.number(), rankDeficient: t.optional(t.exactly(true)) },
-      {
-        description:
-          "PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing.",
-      },
+      "PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing.",
     ),
   ),
   spectralDominance: t.optional(
     t.object(
       { value: t.number(), stableRank: t.number() },
-      { description: "ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁²." },
+      "ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁².",
     ),
   ),
   osqe: t.optional(
     t.object(
       { b2: t.amount(), b3: t.amount(), b4: t.amount(), b6: t.amount() },
-      { description: "Relative squared error of scale-optimal quantization in groups of 32." },
+      "Relative squared error of scale-optimal quantization in groups of 32.",
     ),
   ),
   imbalance: t.optional(
     t.object(
       { value: t.amount(), row: t.amount(), column: t.amount(), columnLogSpread: t.amount() },
-      {
-        description: "max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS.",
-      },
+      "max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS.",
     ),
   ),
   fragility: t.optional(t.number("ln(OSQE(2)/OSQE(4)), nats.")),
@@ -109,7 +103,7 @@ export const TENSOR_ANALYSIS = t.object({
   name: t.name(),
   class: t.text(),
   layer: t.optional(t.count()),
-  shape: t.list(t.some(), { min: 1, max: 4 }),
+  shape: t.list(t.some(), { minItems: 1, maxItems: 4 }),
   elements: t.bytes(),
   sourceType: TENSOR_TYPE,
   eligible: t.flag(),
@@ -117,13 +111,10 @@ export const TENSOR_ANALYSIS = t.object({
   metrics: t.optional(METRICS),
   omitted: t.optional(
     // names of metrics that a later version adds are let through
-    t.table<ReturnType<typeof t.text>, MetricName>(t.text(), { description: "Why a metric is absent." }),
+    t.table<ReturnType<typeof t.text>, MetricName>(t.text(), "Why a metric is absent."),
   ),
   distortion: t.optional(
-    t.table(DISTORTION_ESTIMATE, {
-      names: TENSOR_TYPE_NAMES,
-      description: "D of each candidate type (already after row-size fallback).",
-    }),
+    t.table(DISTORTION_ESTIMATE, "D of each candidate type (already after row-size fallback).", TENSOR_TYPE_NAMES),
   ),
   importance: t.optional(
     t.oneOf(
@@ -131,7 +122,7 @@ export const TENSOR_ANALYSIS = t.object({
       "Whether this tensor had importance values, and why not if an imatrix was given.",
     ),
   ),
-  powerless: t.optional(t.flag({ description: "Every weight is zero (or weighs nothing): D is 0 for every type." })),
+  powerless: t.optional(t.flag("Every weight is zero (or weighs nothing): D is 0 for every type.")),
   rowsRead: t.optional(t.bytes()),
   rows: t.optional(t.bytes()),
 });
@@ -146,7 +137,7 @@ const CLASS_SUMMARY = t.object(
     elements: t.bytes(),
     metrics: t.table<ReturnType<typeof t.number>, SummarizedMetric>(t.number()),
   },
-  { description: "Element-weighted means of a tensor class." },
+  "Element-weighted means of a tensor class.",
 );
 export interface ClassSummary extends t.Content<typeof CLASS_SUMMARY> {}
 

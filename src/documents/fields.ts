@@ -2,7 +2,16 @@
  * The words document schemas are written in, beyond those of TypeBox. A document is defined once, as a JSON Schema
  * (draft-07); the type of its content follows from that. Runs in a browser too.
  */
-import { type SchemaOptions, type Static, type TSchema, type TUnsafe, Type } from "@sinclair/typebox";
+import {
+  type ArrayOptions,
+  type SchemaOptions,
+  type Static,
+  type TLiteralValue,
+  type TProperties,
+  type TSchema,
+  type TUnsafe,
+  Type,
+} from "@sinclair/typebox";
 
 /** What a schema accepts, to be read only. */
 export type Content<Schema extends TSchema> = Immutable<Static<Schema>>;
@@ -13,14 +22,24 @@ type Immutable<T> = T extends readonly (infer Item)[]
     ? { readonly [Key in keyof T]: Immutable<T[Key]> }
     : T;
 
-export const { Object: object, Optional: optional, Boolean: flag, Literal: exactly } = Type;
+export const { Optional: optional } = Type;
 
 /** Characters of a text: a regular expression, a note. */
 const MAX_TEXT = 4096;
 /** Entries of a list: documents of models have a few thousand. */
 const MAX_LIST = 1_000_000;
 
+/** Options of a schema; a text alone is its description. */
+type About<Options = SchemaOptions> = string | Options;
+
+const optionsOf = <Options>(about: About<Options>) => (typeof about === "string" ? { description: about } : about);
 const described = (description: string | undefined) => (description === undefined ? {} : { description });
+
+export const object = <Fields extends TProperties>(fields: Fields, about: About = {}) =>
+  Type.Object(fields, optionsOf(about));
+export const exactly = <Value extends TLiteralValue>(value: Value, about: About = {}) =>
+  Type.Literal(value, optionsOf(about));
+export const flag = (description?: string) => Type.Boolean(described(description));
 
 export const text = (description?: string) => Type.String({ maxLength: MAX_TEXT, ...described(description) });
 /** A text that is not empty. */
@@ -46,28 +65,27 @@ export const percent = (description?: string) => Type.Number({ minimum: 0, maxim
 export const nats = (description?: string) => Type.Number({ minimum: -1, maximum: 100, ...described(description) });
 
 /** The same with a description of its own, or other limits. */
-export const given = <Schema extends TSchema>(schema: Schema, options: SchemaOptions): Schema => ({
+export const given = <Schema extends TSchema>(schema: Schema, about: About): Schema => ({
   ...schema,
-  ...options,
+  ...optionsOf(about),
 });
 
 /** One of these texts. */
 export const oneOf = <const Text extends string>(texts: readonly Text[], description?: string): TUnsafe<Text> =>
   Type.Unsafe<Text>({ type: "string", enum: [...texts], ...described(description) });
 
-export const list = <Item extends TSchema>(
-  items: Item,
-  { description, min, max = MAX_LIST }: { description?: string; min?: number; max?: number } = {},
-) => Type.Array(items, { maxItems: max, ...(min === undefined ? {} : { minItems: min }), ...described(description) });
+export const list = <Item extends TSchema>(items: Item, about: About<ArrayOptions> = {}) =>
+  Type.Array(items, { maxItems: MAX_LIST, ...optionsOf(about) });
 
 /** Values by name; of these names only, where some are given. */
 export const table = <Value extends TSchema, const Name extends string = string>(
   values: Value,
-  { description, names }: { description?: string; names?: readonly Name[] } = {},
+  description?: string,
+  names?: readonly Name[],
 ): TUnsafe<string extends Name ? Record<string, Static<Value>> : Partial<Record<Name, Static<Value>>>> =>
   Type.Unsafe({
     type: "object",
-    ...(names === undefined ? {} : { propertyNames: { type: "string", enum: [...names] } }),
+    ...(names && { propertyNames: { type: "string", enum: [...names] } }),
     additionalProperties: values,
     ...described(description),
   });

@@ -20,7 +20,7 @@ export const KLD_SUMMARY = t.object(
     p99: t.number(),
     max: t.number(),
   },
-  { description: "Nats per token." },
+  "Nats per token.",
 );
 export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
@@ -38,9 +38,7 @@ const MODEL_EVALUATION = t.object({
   perChunk: t.optional(
     t.object(
       { kld: t.optional(t.list(t.nats())), nll: t.list(t.number()) },
-      {
-        description: "Mean KLD and mean NLL per chunk: what paired comparisons between models are made of.",
-      },
+      "Mean KLD and mean NLL per chunk: what paired comparisons between models are made of.",
     ),
   ),
   rerank: t.optional(RERANK_RESULT),
@@ -55,7 +53,7 @@ export const SCORED_TEXT = t.object({
   seed: t.optional(t.number()),
   context: t.count("Tokens of a chunk."),
   chunks: t.count(),
-  spread: t.optional(t.exactly(true, { description: "Evenly over the whole text; absent where they are its first." })),
+  spread: t.optional(t.exactly(true, "Evenly over the whole text; absent where they are its first.")),
   tokens: t.count("Scored."),
 });
 

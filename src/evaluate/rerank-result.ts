@@ -34,9 +34,7 @@ export const FIDELITY = {
   ),
   top1Agreement: t.percent("Percent of queries whose best document is the reference's."),
   moved: t.count("Documents that changed their place, of all."),
-  perQuery: t.list(t.amount(), {
-    description: "Mean |Δscore| per query: what paired comparisons between models are made of.",
-  }),
+  perQuery: t.list(t.amount(), "Mean |Δscore| per query: what paired comparisons between models are made of."),
 };
 const RERANK_FIDELITY = t.object(FIDELITY);
 export interface RerankFidelity extends t.Content<typeof RERANK_FIDELITY> {}
@@ -44,9 +42,7 @@ export interface RerankFidelity extends t.Content<typeof RERANK_FIDELITY> {}
 export const RERANK_RESULT = t.object({
   head: RERANK_HEAD,
   scoredBy: t.prose('"embedded", or the address of the llama-server that was asked.'),
-  scores: t.list(t.list(DOCUMENT_SCORE), {
-    description: "Per query, one entry per document in the order of the set.",
-  }),
+  scores: t.list(t.list(DOCUMENT_SCORE), "Per query, one entry per document in the order of the set."),
   spread: t.amount("Mean over queries of the largest minus the smallest score."),
   ndcg10: t.optional(t.measured(t.amount(), "nDCG@10 over the queries with graded relevance.")),
   fidelity: t.optional(RERANK_FIDELITY),
@@ -60,8 +56,9 @@ export const RERANK_SET_SUMMARY = t.object({
   source: t.oneOf(["file", "default"]),
   path: t.optional(t.name()),
   sha256: t.text(),
-  queries: t.list(t.object({ query: t.prose(), documents: t.list(t.prose()) }), {
-    description: "The beginning of every text: enough to know it by.",
-  }),
+  queries: t.list(
+    t.object({ query: t.prose(), documents: t.list(t.prose()) }),
+    "The beginning of every text: enough to know it by.",
+  ),
 });
 export interface RerankSetSummary extends t.Content<typeof RERANK_SET_SUMMARY> {}

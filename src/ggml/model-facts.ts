@@ -11,10 +11,8 @@ export const MODEL_FACTS = t.object({
   heads: t.count("head_count of layer 0 (per-layer arrays: their first entry)."),
   kvHeads: t.count("head_count_kv of layer 0."),
   experts: t.count(),
-  hasOutput: t.flag({
-    description: "Whether the file has output.weight; without it token_embd takes the output's type.",
-  }),
-  rankPooling: t.flag({ description: "Rank pooling (a reranker): `<arch>.pooling_type` = 4." }),
+  hasOutput: t.flag("Whether the file has output.weight; without it token_embd takes the output's type."),
+  rankPooling: t.flag("Rank pooling (a reranker): `<arch>.pooling_type` = 4."),
   alignment: t.given(t.count(), { minimum: 1 }),
   vocabSize: t.count(),
   contextTrain: t.count(),

@@ -24,10 +24,7 @@ export type Reason = t.Content<typeof REASON>;
 
 const STEP = t.object(
   { type: TENSOR_TYPE, bytes: t.bytes(), loss: t.amount() },
-  {
-    description:
-      "The next larger or smaller type worth having (none of at most its bytes is better): what it costs and brings.",
-  },
+  "The next larger or smaller type worth having (none of at most its bytes is better): what it costs and brings.",
 );
 /** One step up or down the tensor's own options. */
 export interface Step extends t.Content<typeof STEP> {}
@@ -40,7 +37,7 @@ const PLAN_TENSOR = t.object({
   }),
   class: t.text(),
   layer: t.optional(t.count()),
-  shape: t.list(t.some(), { min: 1, max: 4 }),
+  shape: t.list(t.some(), { minItems: 1, maxItems: 4 }),
   elements: t.some(),
   sourceType: TENSOR_TYPE,
   type: TENSOR_TYPE,
@@ -54,10 +51,11 @@ const PLAN_TENSOR = t.object({
   distortion: t.optional(t.amount()),
   lossShare: t.optional(t.amount("sensitivity × distortion ÷ the plan's whole.")),
   options: t.optional(
-    t.table(t.amount(), {
-      names: TENSOR_TYPE_NAMES,
-      description: "Measured D per type that llama-quantize can store it in; constraints may have ruled some out.",
-    }),
+    t.table(
+      t.amount(),
+      "Measured D per type that llama-quantize can store it in; constraints may have ruled some out.",
+      TENSOR_TYPE_NAMES,
+    ),
   ),
   up: t.optional(STEP),
   down: t.optional(STEP),
@@ -72,7 +70,7 @@ const BUDGET_ASKED = t.object(
       t.bytes("The limit on the data of all tensors without padding, where bits per weight were asked for."),
     ),
   },
-  { description: "What was asked: exactly as the user put it, and what it means." },
+  "What was asked: exactly as the user put it, and what it means.",
 );
 export interface BudgetAsked extends t.Content<typeof BUDGET_ASKED> {}
 
@@ -88,16 +86,17 @@ export const PLAN = defineDocument({
     createdAt: t.text(),
     source: MODEL_IDENTITY,
     facts: MODEL_FACTS,
-    baseFileType: t.given(FILE_TYPE, {
-      description: "The preset named on the llama-quantize command line; every eligible tensor is overridden anyway.",
-    }),
+    baseFileType: t.given(
+      FILE_TYPE,
+      "The preset named on the llama-quantize command line; every eligible tensor is overridden anyway.",
+    ),
     imatrix: t.optional(IMATRIX_IDENTITY),
     budget: BUDGET_ASKED,
     mode: t.oneOf(["tensor", "class", "recipe", "edited"]),
-    constraints: t.list(CONSTRAINT, { max: MAX_TENSORS }),
+    constraints: t.list(CONSTRAINT, { maxItems: MAX_TENSORS }),
     guardsOff: t.optional(
       t.list(t.oneOf(YIELDING), {
-        max: YIELDING.length,
+        maxItems: YIELDING.length,
         description: "Guards that were switched off; absent where all are on.",
       }),
     ),
@@ -111,8 +110,8 @@ export const PLAN = defineDocument({
       lowerBound: t.amount(),
       gap: t.amount(),
     }),
-    tensors: t.list(PLAN_TENSOR, { min: 1, max: MAX_TENSORS }),
-    warnings: t.list(t.text(), { max: 1000 }),
+    tensors: t.list(PLAN_TENSOR, { minItems: 1, maxItems: MAX_TENSORS }),
+    warnings: t.list(t.text(), { maxItems: 1000 }),
   }),
 });
 export interface Plan extends t.Content<typeof PLAN.schema> {}

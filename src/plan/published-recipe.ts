@@ -27,31 +27,34 @@ export const RECIPE = defineDocument({
     license: t.name(),
     url: t.text(),
     provenance: t.list(t.text(), {
-      max: 100,
+      maxItems: 100,
       description: "Where the tensor list and the hyperparameters are from, and what was derived.",
     }),
     command: t.object(
       {
         baseFileType: t.oneOf(FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType))),
-        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { min: 1 }),
+        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { minItems: 1 }),
       },
-      { description: "The overrides in the order of the command line, and its preset." },
+      "The overrides in the order of the command line, and its preset.",
     ),
     published: t.object(
       { targetBpw: t.amount(), bpw: t.amount(), megabytes: t.amount(), ppl: t.amount(), pplOfQ3KM: t.amount() },
-      {
-        description: "What the author says the file has; it was made by another version. Megabytes are 10⁶ bytes.",
-      },
+      "What the author says the file has; it was made by another version. Megabytes are 10⁶ bytes.",
     ),
     today: t.object(
       { llamaCpp: t.name(), tensorBytes: t.bytes(), elements: t.some(), bpw: t.amount() },
-      { description: "What the command gives under `llamaCpp`." },
+      "What the command gives under `llamaCpp`.",
     ),
     tensors: t.list(
-      t.object({ name: t.name(), shape: t.list(t.some(), { min: 1, max: 4 }), type: TENSOR_TYPE, bytes: t.bytes() }),
+      t.object({
+        name: t.name(),
+        shape: t.list(t.some(), { minItems: 1, maxItems: 4 }),
+        type: TENSOR_TYPE,
+        bytes: t.bytes(),
+      }),
       {
-        min: 1,
-        max: 200_000,
+        minItems: 1,
+        maxItems: 200_000,
       },
     ),
   }),

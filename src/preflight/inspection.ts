@@ -22,7 +22,7 @@ const INSPECTED_CLASS = t.object({
   tensors: t.count(),
   elements: t.bytes(),
   bytes: t.bytes(),
-  types: t.table(t.count(), { names: TENSOR_TYPE_NAMES, description: "Tensors per source type." }),
+  types: t.table(t.count(), "Tensors per source type.", TENSOR_TYPE_NAMES),
   eligible: t.flag(),
   ineligibleReason: t.optional(t.text("Why llama-quantize leaves the class alone.")),
 });
@@ -44,19 +44,19 @@ const INSPECTION_FIELDS = t.object({
   fileBytes: t.bytes(),
   tensorBytes: t.bytes(),
   bpw: t.amount(),
-  fileType: t.optional(t.given(FILE_TYPE, { description: "What general.file_type says." })),
+  fileType: t.optional(t.given(FILE_TYPE, "What general.file_type says.")),
   facts: MODEL_FACTS,
-  metadata: t.table(Type.Union([Type.String(), Type.Number(), Type.Boolean()]), {
-    description: "The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings.",
-  }),
+  metadata: t.table(
+    Type.Union([Type.String(), Type.Number(), Type.Boolean()]),
+    "The scalars of the header; long texts and arrays are left out. Integers beyond 2^53 are strings.",
+  ),
   classes: t.list(INSPECTED_CLASS),
-  presets: t.list(INSPECTED_PRESET, {
-    description: "Smallest first. Without those llama-quantize refuses; none for a file that is no language model.",
-  }),
+  presets: t.list(
+    INSPECTED_PRESET,
+    "Smallest first. Without those llama-quantize refuses; none for a file that is no language model.",
+  ),
   findings: t.list(FINDING),
-  tensorsChecked: t.flag({
-    description: "Whether the list of tensors was compared with what the architecture requires.",
-  }),
+  tensorsChecked: t.flag("Whether the list of tensors was compared with what the architecture requires."),
 });
 export interface Inspection extends t.Content<typeof INSPECTION_FIELDS> {}
 
@@ -64,7 +64,7 @@ export interface Inspection extends t.Content<typeof INSPECTION_FIELDS> {}
 const DAMAGED = t.object({
   schema: t.exactly("prism.inspection/1"),
   path: t.name(),
-  findings: t.list(FINDING, { min: 1 }),
+  findings: t.list(FINDING, { minItems: 1 }),
 });
 
 export const INSPECTION = defineDocument({

@@ -21,11 +21,9 @@ const full = Type.String({ minLength: 1, pattern: "\\S" });
 export const RERANK_QUERY = t.object(
   {
     query: full,
-    documents: t.list(full, { min: 1 }),
+    documents: t.list(full, { minItems: 1 }),
     relevance: t.optional(
-      t.list(Type.Number({ minimum: 0, maximum: MAX_GRADE }), {
-        description: "Graded relevance of each document, 0 for none.",
-      }),
+      t.list(Type.Number({ minimum: 0, maximum: MAX_GRADE }), "Graded relevance of each document, 0 for none."),
     ),
     instruct: t.optional(t.prose()),
   },

@@ -31,10 +31,7 @@ const FIGURES = {
   rerank: t.optional(
     t.object(
       { ...FIDELITY, ndcg10: t.optional(t.measured(t.amount())) },
-      {
-        description:
-          "Of a reranker: how far its scores are from the reference's. The verdict goes by it where it is there.",
-      },
+      "Of a reranker: how far its scores are from the reference's. The verdict goes by it where it is there.",
     ),
   ),
   rerankMinusPlan: t.optional(
@@ -54,9 +51,7 @@ const RUN_ROW = t.object({
       "KLD of this row minus the plan's, over the same chunks, with the standard error between chunks.",
     ),
   ),
-  kldPerChunk: t.optional(
-    t.list(t.nats(), { description: "Mean KLD per chunk, for comparisons between any two rows." }),
-  ),
+  kldPerChunk: t.optional(t.list(t.nats(), "Mean KLD per chunk, for comparisons between any two rows.")),
 });
 export interface RunRow extends t.Content<typeof RUN_ROW> {}
 
@@ -65,10 +60,10 @@ const RUN_ASKED = t.object(
     model: t.name(),
     fingerprint: t.text(),
     budget: t.text(),
-    sweep: t.optional(t.list(t.text(), { description: "Budgets of a sweep." })),
+    sweep: t.optional(t.list(t.text(), "Budgets of a sweep.")),
     mode: t.text(),
     constraints: t.list(t.text()),
-    guards: t.list(t.text(), { description: "The guards that were on (docs/guards.md)." }),
+    guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
     sensitivity: t.text(),
     refine: t.optional(t.text('Probes asked for: a number, or "auto"; absent: none.')),
     imatrix: t.optional(t.text()),
@@ -86,7 +81,7 @@ const RUN_ASKED = t.object(
     engine: t.text(),
     prismVersion: t.text(),
   },
-  { description: "Everything that decides the result; a directory is resumed only with the same." },
+  "Everything that decides the result; a directory is resumed only with the same.",
 );
 export interface RunAsked extends t.Content<typeof RUN_ASKED> {}
 
@@ -96,34 +91,36 @@ const SWEEP_POINT = t.object(
     budget: t.text("The budget as it was asked."),
     plan: t.name("Its plan, below the run's directory."),
   },
-  { description: "A plan of a sweep or of the search for a quality, measured like a row." },
+  "A plan of a sweep or of the search for a quality, measured like a row.",
 );
 export interface SweepPoint extends t.Content<typeof SWEEP_POINT> {}
 
 const CALIBRATION = t.object({
   scale: t.amount("Measured KLD per unit of predicted loss, the geometric mean."),
-  fit: t.list(t.object({ predictedLoss: t.amount(), kld: t.amount() }), {
-    description: "The fit, by predicted loss; KLD never falls along it.",
-  }),
-  ratios: t.list(t.object({ label: t.text(), ratio: t.amount() }), {
-    description: "Per point, measured KLD ÷ (scale × predicted loss): 1 where the prediction holds.",
-  }),
+  fit: t.list(
+    t.object({ predictedLoss: t.amount(), kld: t.amount() }),
+    "The fit, by predicted loss; KLD never falls along it.",
+  ),
+  ratios: t.list(
+    t.object({ label: t.text(), ratio: t.amount() }),
+    "Per point, measured KLD ÷ (scale × predicted loss): 1 where the prediction holds.",
+  ),
 });
 export interface Calibration extends t.Content<typeof CALIBRATION> {}
 
 const SWEEP = t.object(
   {
     points: t.list(SWEEP_POINT),
-    survivors: t.list(t.text(), {
-      description:
-        "Labels of the points, presets, published recipes and the plan that no other one of them beats, by size.",
-    }),
+    survivors: t.list(
+      t.text(),
+      "Labels of the points, presets, published recipes and the plan that no other one of them beats, by size.",
+    ),
     knee: t.optional(
       t.text("The survivor beyond which a byte buys less than on average; absent where there is no bend."),
     ),
     calibration: t.optional(CALIBRATION),
   },
-  { description: "Size against KLD: plans at several budgets beside the presets of the rows." },
+  "Size against KLD: plans at several budgets beside the presets of the rows.",
 );
 export interface Sweep extends t.Content<typeof SWEEP> {}
 
@@ -136,7 +133,7 @@ const TARGET_RESULT = t.object(
     se: t.amount(),
     evaluations: t.count("Files that were made and measured to find it."),
   },
-  { description: "The quality that was asked, and the file that meets it: value + se ≤ limit." },
+  "The quality that was asked, and the file that meets it: value + se ≤ limit.",
 );
 export interface TargetResult extends t.Content<typeof TARGET_RESULT> {}
 
@@ -160,16 +157,13 @@ const REFINEMENT = t.object(
           refinedKld: t.nats(),
           difference: t.measured(t.number(), "Refined minus unrefined."),
         },
-        {
-          description:
-            "Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same.",
-        },
+        "Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same.",
       ),
     ),
     accepted: t.flag(),
     outcome: t.prose("In words."),
   },
-  { description: "What probes changed, and whether the plan keeps it." },
+  "What probes changed, and whether the plan keeps it.",
 );
 export interface Refinement extends t.Content<typeof REFINEMENT> {}
 
@@ -188,26 +182,25 @@ export const RUN = defineDocument({
     finishedAt: t.optional(t.text()),
     asked: RUN_ASKED,
     refinement: t.optional(
-      t.given(REFINEMENT, { description: "What probes did; absent where none were asked, or until they are done." }),
+      t.given(REFINEMENT, "What probes did; absent where none were asked, or until they are done."),
     ),
-    text: t.optional(t.given(SCORED_TEXT, { description: "What was scored; absent until the first model was." })),
+    text: t.optional(t.given(SCORED_TEXT, "What was scored; absent until the first model was.")),
     rows: t.list(RUN_ROW),
     sweep: t.optional(SWEEP),
     target: t.optional(TARGET_RESULT),
     verdict: t.optional(t.prose()),
     creditsSensitivity: t.optional(
-      t.flag({
-        description:
-          "Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged.",
-      }),
+      t.flag(
+        "Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged.",
+      ),
     ),
     gates: t.list(GATE_RESULT),
     warnings: t.list(t.prose()),
     outputs: t.optional(
-      t.list(OUTPUT_FILE, {
-        description:
-          "The files to take away, of a finished run: the models that are kept, projectors, plan and recipes.",
-      }),
+      t.list(
+        OUTPUT_FILE,
+        "The files to take away, of a finished run: the models that are kept, projectors, plan and recipes.",
+      ),
     ),
   }),
 });

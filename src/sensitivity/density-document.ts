@@ -12,14 +12,12 @@ export const PROBE_MEASUREMENT = t.object(
   {
     group: t.text(),
     tensors: t.list(t.name()),
-    type: t.given(TENSOR_TYPE, {
-      description: "Of each of these tensors, or of most where their rows don't fit it.",
-    }),
+    type: t.given(TENSOR_TYPE, "Of each of these tensors, or of most where their rows don't fit it."),
     kld: t.nats("Nats."),
     se: t.amount(),
     chunks: t.count(),
   },
-  { description: "The KL divergence that degrading some tensors, and nothing else, gives." },
+  "The KL divergence that degrading some tensors, and nothing else, gives.",
 );
 export interface ProbeMeasurement extends t.Content<typeof PROBE_MEASUREMENT> {}
 
@@ -32,19 +30,15 @@ export const DENSITIES = defineDocument({
     schema: t.exactly("prism.sensitivity/1"),
     version: t.text(),
     lossUnit: t.oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
-    densities: t.table(Type.Number({ exclusiveMinimum: 0 }), {
-      description: "Above 0, by tensor name or by class; the name wins.",
-    }),
+    densities: t.table(Type.Number({ exclusiveMinimum: 0 }), "Above 0, by tensor name or by class; the name wins."),
     layers: t.optional(
       t.count(
         "Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts.",
       ),
     ),
     headMeasured: t.optional(t.text("Header hash of the model whose head was measured alone.")),
-    model: t.optional(
-      t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, { description: "That was probed." }),
-    ),
-    probes: t.optional(t.list(PROBE_MEASUREMENT, { description: "What the densities were fitted to." })),
+    model: t.optional(t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, "That was probed.")),
+    probes: t.optional(t.list(PROBE_MEASUREMENT, "What the densities were fitted to.")),
   }),
 });
 export interface DensityDocument extends t.Content<typeof DENSITIES.schema> {}

@@ -28,15 +28,13 @@ export const PRIOR = defineDocument({
     credit: t.optional(t.prose("Whose measurements these are, and their license.")),
     source: t.optional(t.object({ url: t.text(), commit: t.text(), models: t.list(t.text()) })),
     sizeExponent: t.number("Density falls with this power of a tensor's elements."),
-    classes: t.given(EFFECTS, { description: "ln density of a class beyond its size." }),
-    roles: t.given(EFFECTS, {
-      description:
-        "The mean of the classes of a tensor role, for a class that is not above; without one, size alone counts.",
-    }),
-    places: t.given(EFFECTS, { description: 'What the first or last layer adds, by "first ROLE" or "last ROLE".' }),
-    architectures: t.table(EFFECTS, {
-      description: "What is added in an architecture that was measured, by the name of the kind.",
-    }),
+    classes: t.given(EFFECTS, "ln density of a class beyond its size."),
+    roles: t.given(
+      EFFECTS,
+      "The mean of the classes of a tensor role, for a class that is not above; without one, size alone counts.",
+    ),
+    places: t.given(EFFECTS, 'What the first or last layer adds, by "first ROLE" or "last ROLE".'),
+    architectures: t.table(EFFECTS, "What is added in an architecture that was measured, by the name of the kind."),
   }),
 });
 export interface Prior extends t.Content<typeof PRIOR.schema> {}

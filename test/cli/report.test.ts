@@ -45,7 +45,7 @@ describe("prism report", () => {
   it.each([
     ["missing.json", /no such file/],
     ["other.json", /is neither a run, a plan nor an analysis/],
-    ["damaged.json", /is not JSON/],
+    ["damaged.json", /cut off at byte 24,/],
     [".", /is no directory of a run/],
   ])("says what is wrong with %s", async (source, message) => {
     writeFileSync(join(folder.path, "other.json"), '{"schema":"other/1"}');

@@ -8,7 +8,7 @@ import { parseRun } from "../../src/run/run-state.ts";
 import { KINDS } from "./kinds.ts";
 import { damage } from "./mutate.ts";
 
-const SEEDS = 300;
+const SEEDS = 150;
 
 const fixture = (name: string) => KINDS.find(([own]) => own === name)?.[1] ?? "";
 
