@@ -1,4 +1,5 @@
 /** Path of a model → Analysis: opens what analyze/ needs, shows progress, and closes everything again. */
+
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached, type CachedAnalyzeOptions } from "../analyze/analysis-cache.ts";
 import { defaultCacheDir } from "../disk/cache-dir.ts";
@@ -9,6 +10,7 @@ import { readFacts } from "../gguf/facts.ts";
 import type { Model, ModelFile } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { type Imatrix, readImatrix } from "../imatrix/imatrix.ts";
+import { compileMissingKernels } from "../kernels/compile-kernels.ts";
 import { printable } from "../plan/printable.ts";
 import type { FindingCode } from "../preflight/finding-codes.ts";
 import { preflight } from "../preflight/preflight.ts";
@@ -96,6 +98,7 @@ async function measure(
   output: Output,
 ): Promise<Analysis> {
   const { threads, seed, backend: backendName, imatrix: _, cache, strict: __, ...rest } = options;
+  await compileMissingKernels({ note: output.note, signal });
   const backend = await openBackend(backendName, threads);
   const noteChange = followDescription(backend);
   const engine = await orClose(backend, openEngine({ threads }));

@@ -1,4 +1,5 @@
 /** prism evaluate: perplexity, KL divergence against a reference, and how rerankers rank. */
+
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
 import { openEngine } from "../../engine/open-engine.ts";
@@ -6,6 +7,7 @@ import { UsageError } from "../../errors.ts";
 import { evaluate } from "../../evaluate/evaluate.ts";
 import type { Evaluation } from "../../evaluate/evaluation.ts";
 import { openLocalModel } from "../../gguf/open.ts";
+import { compileMissingKernels } from "../../kernels/compile-kernels.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
 import { joinRerank } from "../../rerank/rerank.ts";
@@ -65,6 +67,7 @@ async function run(models: string[], asked: Options, { signal }: CommandContext)
   const output = openOutput(asked);
   if (asked.output !== undefined) await checkOutputs([asked.output], asked.force ?? false);
   const options = await chooseMeasures(models, asked, signal, output);
+  await compileMissingKernels({ note: output.note, signal });
   const engine = await openEngine(options);
   const bars = progressBars(output);
   try {

@@ -1,4 +1,5 @@
 /** prism imatrix: the importance matrix of a model, from a text or from what the model itself writes. */
+
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { checkWritable, fileExists } from "../../disk/aside-file.ts";
@@ -8,6 +9,7 @@ import { makeImatrix } from "../../evaluate/make-imatrix.ts";
 import { openLocalModel } from "../../gguf/open.ts";
 import { describeHole, findHoles } from "../../imatrix/coverage.ts";
 import { readImatrix } from "../../imatrix/imatrix.ts";
+import { compileMissingKernels } from "../../kernels/compile-kernels.ts";
 import { printable } from "../../plan/printable.ts";
 import type { CommandContext } from "../context.ts";
 import {
@@ -69,6 +71,7 @@ async function run(model: string, options: Options, { signal }: CommandContext):
     throw new UsageError(`${path} exists; give --force to replace it, or another name with -o`);
   }
   await checkWritable(path);
+  await compileMissingKernels({ note: output.note, signal });
   const engine = await openEngine(options);
   const stages = followStages(output);
   try {

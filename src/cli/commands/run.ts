@@ -1,10 +1,12 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
+
 import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
 import { requireLocal } from "../../bytes/remote-name.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { GateError, UsageError } from "../../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../../ggml/file-types.ts";
+import { compileMissingKernels } from "../../kernels/compile-kernels.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import { parseGate } from "../../run/gates.ts";
 import { DEFAULT_PROBES } from "../../run/refine.ts";
@@ -138,6 +140,7 @@ async function runRun(model: string, options: Options, { signal }: CommandContex
   if (!budgetGiven && quality.target === undefined && quality.sweep === undefined) {
     output.note(`no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`);
   }
+  await compileMissingKernels({ note: output.note, signal });
   const backend = await openBackend(options.backend, options.threads);
   const noteChange = followDescription(backend);
   const engine = await orClose(backend, openEngine(options));

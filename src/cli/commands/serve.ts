@@ -1,4 +1,5 @@
 /** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's. */
+
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { Command, Option } from "commander";
@@ -6,6 +7,7 @@ import { parseSize } from "../../allocate/budget.ts";
 import { openEngine } from "../../engine/open-engine.ts";
 import { FileError, UsageError } from "../../errors.ts";
 import { openLocalModel } from "../../gguf/open.ts";
+import { compileMissingKernels } from "../../kernels/compile-kernels.ts";
 import { printable } from "../../plan/printable.ts";
 import { DEFAULT_RERANK_CONTEXT, openRerankScorer } from "../../rerank/rerank-scorer.ts";
 import { describeReranker } from "../../rerank/reranker.ts";
@@ -67,6 +69,7 @@ async function run(model: string, options: Options, { signal }: CommandContext):
   await file.close();
   const reranker = describeReranker(file.model);
   for (const warning of reranker.warnings) output.note(printable(`! ${warning}`));
+  await compileMissingKernels({ note: output.note, signal });
   const engine = await openEngine(options);
   try {
     // Not the signal: an interrupted engine call ends its process, and what is being scored shall be finished.
