@@ -6,6 +6,7 @@ import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, type Progress, SILENT } from ".
 import { defaultCacheDir } from "./disk/cache-dir.ts";
 import { openEngine } from "./engine/open-engine.ts";
 import type { Backend } from "./kernels/backend.ts";
+import { compileMissingKernels } from "./kernels/compile-kernels.ts";
 import { followDescription, openBackend } from "./kernels/open-backend.ts";
 import { withDefaults } from "./present.ts";
 
@@ -60,6 +61,7 @@ export async function openBench(options: BenchOptions = {}): Promise<OpenedBench
   // every piece of work listens to it
   setMaxListeners(0, signal);
   const backend = lazyBackend(asked.backend, threads, progress);
+  await compileMissingKernels({ note: progress.note, signal });
   if (asked.backend !== "auto") await backend.open();
   const engine = await openEngine({ threads, gpuLayers, llamaDir }).catch(async (error: unknown) => {
     await backend.close();

@@ -1,7 +1,8 @@
 /** The C ABI of native-kernels/src/abi.cpp as koffi declares it. Loaded once per process. */
 import { statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import koffi from "koffi";
+import { findLibrary } from "./find-library.ts";
+import { builtPath } from "./kernel-files.ts";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
 const ABI_VERSION = 3;
@@ -9,10 +10,7 @@ const ABI_VERSION = 3;
 /** What a function returns; the numbers are those of abi.cpp. */
 export const STATUS = { ok: 0, outOfMemory: 1, noConvergence: 2 } as const;
 
-const SUFFIXES: Readonly<Record<string, string>> = { win32: "dll", darwin: "dylib" };
-
-const REMEDY =
-  "compile them with a C++17 compiler (npm run build:native in a checkout, npm rebuild prism-gguf where it is installed), or use --backend reference";
+const REMEDY = "install a C++17 compiler and type prism doctor, which compiles them, or use --backend reference";
 
 /** An array, an address, or a number; null is the address of nothing. */
 export type Argument = NodeJS.TypedArray | bigint | number | null;
@@ -45,18 +43,26 @@ export type Loaded = NativeLibrary | string;
 
 /** In the environment it leaves the library alone, as where none was built; other values hold a processor back. */
 const SWITCHED_OFF = "none";
+const IS_OFF = "the native kernels are switched off; unset PRISM_ISA to use them";
 
 const loaded = new Map<string, Loaded>();
 
-/** Where build.mjs puts the library of this platform: beside the sources, from src/ as from dist/. */
+/** The library this process uses, or where a checkout would build it. */
 export function libraryPath(): string {
-  const file = `${process.platform}-${process.arch}/prism-kernels.${SUFFIXES[process.platform] ?? "so"}`;
-  return fileURLToPath(new URL(`../../native-kernels/build/${file}`, import.meta.url));
+  const found = findLibrary();
+  return typeof found === "string" ? builtPath() : found.path;
+}
+
+/** Load the library this process uses. Why it can't is returned, with what to do after a semicolon. */
+export function openLibrary(): Loaded {
+  if (process.env.PRISM_ISA === SWITCHED_OFF) return IS_OFF;
+  const found = findLibrary();
+  return typeof found === "string" ? `${found}; ${REMEDY}` : loadLibrary(found.path);
 }
 
 /** Load the library, once per path. A failure is returned, not thrown. */
 export function loadLibrary(path: string): Loaded {
-  if (process.env.PRISM_ISA === SWITCHED_OFF) return "the native kernels are switched off; unset PRISM_ISA to use them";
+  if (process.env.PRISM_ISA === SWITCHED_OFF) return IS_OFF;
   const known = loaded.get(path) ?? tryLoad(path);
   loaded.set(path, known);
   return known;

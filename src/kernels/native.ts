@@ -9,7 +9,7 @@ import type { Backend, Matrix, Moments, OsqeSums, ProcessorOptions } from "./bac
 import { BOUNDARY_DELTA } from "./backend.ts";
 import { checkMatrix, checkWindows } from "./check-arguments.ts";
 import { countWeights, type DecodableType } from "./decode.ts";
-import { type Argument, callAsync, libraryPath, loadLibrary, type NativeLibrary, STATUS } from "./native-library.ts";
+import { type Argument, callAsync, type NativeLibrary, openLibrary, STATUS } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
 import { ThreadBudget } from "./thread-budget.ts";
 
@@ -26,7 +26,7 @@ const MAX_THREADS = 128;
 
 /** Create the native backend. Throws BackendError, with the remedy, where the library can't be used. */
 export function nativeBackend(options: ProcessorOptions = {}): Backend {
-  const library = loadLibrary(libraryPath());
+  const library = openLibrary();
   const problem = typeof library === "string" ? library : selfCheckProblem(library);
   if (typeof library === "string" || problem !== undefined) throw new BackendError(`native backend: ${problem}`);
   return new NativeBackend(library, Math.max(1, Math.min(options.threads ?? availableParallelism(), MAX_THREADS)));
@@ -34,7 +34,7 @@ export function nativeBackend(options: ProcessorOptions = {}): Backend {
 
 /** Why there is no native backend here, or undefined where there is one. Loads and checks the library. */
 export function nativeBackendProblem(): string | undefined {
-  const library = loadLibrary(libraryPath());
+  const library = openLibrary();
   return typeof library === "string" ? library : selfCheckProblem(library);
 }
 

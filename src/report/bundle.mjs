@@ -3,7 +3,7 @@
  * echarts it uses (the package is 60 times larger), and the two faces of DejaVu Sans that letters of PNG files are drawn
  * with (the package has twenty more). Run by `npm run build`, after tsc.
  */
-import { copyFile, mkdir, rm } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -36,8 +36,6 @@ await build({
   platform: "browser",
   target: ["chrome109", "firefox115", "safari16"],
 });
-// tsc's, of the file that stood there
-await rm(resolve(root, "dist/report/charts/render-svg.js.map"), { force: true });
 
 const fonts = resolve(root, "dist/report/fonts");
 await mkdir(fonts, { recursive: true });

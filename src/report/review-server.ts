@@ -8,9 +8,11 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from "fastify";
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { FormatError, PrismError } from "../errors.ts";
+import { localServer, type NodeBindings, saysJson } from "../local-server.ts";
 import type { Plan } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
@@ -40,9 +42,11 @@ const TOKEN_BYTES = 24;
 /** Bytes of a request: a plan as long as readPlan takes. */
 const MOST_BYTES = 2 ** 28;
 
+type App = { Bindings: NodeBindings };
+
 /** Serve the plan at `path`. Throws what readPlan throws, and Node's error where the port is taken. */
 export async function startReview(options: ReviewOptions): Promise<ReviewServer> {
-  const app = fastify({ bodyLimit: MOST_BYTES });
+  const app = new Hono<App>();
   const secrets = {
     token: randomBytes(TOKEN_BYTES).toString("hex"),
     session: randomBytes(TOKEN_BYTES).toString("hex"),
@@ -51,43 +55,48 @@ export async function startReview(options: ReviewOptions): Promise<ReviewServer>
   let port = options.port;
   // browsers send the cookies of a host to all of its ports: two reviews must not take each other's
   const cookieName = () => `${COOKIE}-${port}`;
+  const knows = (context: Context<App>) => hasSession(context, cookieName(), secrets.session);
+  app.onError((error, context) => context.json({ message: error.message }, 500));
+  app.notFound((context) => context.json({ message: "There is nothing here." }, 404));
   guard(app, () => [`${HOST}:${port}`, `localhost:${port}`]);
   let spent = false;
-  app.get<{ Querystring: { token?: string } }>("/", async (request, reply) => {
-    const { token } = request.query;
+  app.get("/", async (context) => {
+    const token = context.req.query("token");
     if (token !== undefined && !spent && isSame(token, secrets.token)) {
       spent = true;
-      const cookie = `${cookieName()}=${secrets.session}; HttpOnly; SameSite=Strict; Path=/`;
-      return reply.header("set-cookie", cookie).redirect("/", 303);
+      context.header("set-cookie", `${cookieName()}=${secrets.session}; HttpOnly; SameSite=Strict; Path=/`);
+      return context.redirect("/", 303);
     }
-    if (!hasSession(request, cookieName(), secrets.session)) return refuse(reply, 403, NO_SESSION);
-    return reply.type("text/html; charset=utf-8").send(await file.page());
+    if (!knows(context)) return refuse(context, 403, NO_SESSION);
+    return context.html(await file.page());
   });
-  // the body stays text: readPlan checks it as it checks a file
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => done(null, body));
-  app.put("/plan", async (request, reply) => {
-    if (!hasSession(request, cookieName(), secrets.session)) return refuse(reply, 403, NO_SESSION);
-    const { origin } = request.headers;
-    if (origin !== `http://${request.headers.host}`) {
-      return refuse(reply, 403, "Not saved: the request is not from the page of prism review.");
+  const limit = bodyLimit({
+    maxSize: MOST_BYTES,
+    onError: (context) => refuse(context, 413, `Not saved: a plan has at most ${MOST_BYTES} bytes.`),
+  });
+  app.put("/plan", limit, async (context) => {
+    if (!knows(context)) return refuse(context, 403, NO_SESSION);
+    if (context.req.header("origin") !== `http://${context.req.header("host")}`) {
+      return refuse(context, 403, "Not saved: the request is not from the page of prism review.");
     }
+    if (!saysJson(context.req.header("content-type"))) return refuse(context, 415, "Not saved: the plan is not JSON.");
     try {
-      return await file.save(String(request.body), request.headers["if-match"]);
+      // the body stays text: readPlan checks it as it checks a file
+      return context.json(await file.save(await context.req.text(), context.req.header("if-match")));
     } catch (error) {
-      if (error instanceof PrismError) return refuse(reply, 409, `Not saved: ${showName(error.message, 600)}`);
+      if (error instanceof PrismError) return refuse(context, 409, `Not saved: ${showName(error.message, 600)}`);
       throw error;
     }
   });
-  await app.listen({ host: HOST, port });
-  const address = app.server.address();
-  if (typeof address === "object" && address !== null) port = address.port;
+  const server = localServer(app);
+  const url = await server.listen({ host: HOST, port });
+  port = Number(new URL(url).port);
   return {
-    url: `http://${HOST}:${port}/?token=${secrets.token}`,
+    url: `${url}/?token=${secrets.token}`,
     saves: file.saves,
-    close: async () => {
-      app.server.closeAllConnections();
-      await app.close();
+    close: () => {
+      server.cut();
+      return server.close();
     },
   };
 }
@@ -95,26 +104,29 @@ export async function startReview(options: ReviewOptions): Promise<ReviewServer>
 const NO_SESSION = "The address works once, in one browser; start prism review again for a new one.";
 
 /** Refuse every request under another name, and keep answers out of caches and frames. */
-function guard(app: FastifyInstance, hosts: () => readonly string[]): void {
-  app.addHook("onRequest", async (request, reply) => {
-    reply.headers({
-      "cache-control": "no-store",
-      "referrer-policy": "no-referrer",
-      "x-content-type-options": "nosniff",
-      "x-frame-options": "DENY",
-      "cross-origin-resource-policy": "same-origin",
-    });
-    if (!hosts().includes(request.headers.host ?? "")) return refuse(reply, 403, "Unknown host.");
-    return undefined;
+function guard(app: Hono<App>, hosts: () => readonly string[]): void {
+  app.use(async (context, next) => {
+    for (const [name, value] of Object.entries(PRIVATE)) context.header(name, value);
+    if (!hosts().includes(context.req.header("host") ?? "")) return refuse(context, 403, "Unknown host.");
+    return next();
   });
 }
 
-function refuse(reply: FastifyReply, status: number, message: string): FastifyReply {
-  return reply.code(status).send({ message });
+/** Headers of every answer. */
+const PRIVATE = {
+  "cache-control": "no-store",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+function refuse(context: Context, status: 403 | 409 | 413 | 415, message: string): Response {
+  return context.json({ message }, status);
 }
 
-function hasSession(request: FastifyRequest, name: string, session: string): boolean {
-  const cookies = (request.headers.cookie ?? "").split(/;\s*/);
+function hasSession(context: Context<App>, name: string, session: string): boolean {
+  const cookies = (context.req.header("cookie") ?? "").split(/;\s*/);
   return cookies.some((cookie) => isSame(cookie, `${name}=${session}`));
 }
 

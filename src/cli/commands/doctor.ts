@@ -7,6 +7,7 @@ import { backendChecks } from "../doctor/backend-checks.ts";
 import type { Check } from "../doctor/check.ts";
 import { renderChecks } from "../doctor/checks-text.ts";
 import { engineChecks } from "../doctor/engine-checks.ts";
+import { kernelChecks } from "../doctor/kernel-checks.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -27,6 +28,7 @@ async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Pr
   const output = openOutput(options);
   const stages: readonly (readonly [name: string, run: () => Promise<Check[]>])[] = [
     ["machine", machineChecks],
+    ["kernels", () => kernelChecks(output.note, signal)],
     ["engine", () => engineChecks({ threads, signal, llamaDir })],
     ["backends", () => backendChecks(threads)],
   ];

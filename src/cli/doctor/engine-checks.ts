@@ -2,7 +2,6 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { openEmbeddedEngine } from "../../engine/embedded.ts";
 import { type Engine, requireLibrary } from "../../engine/engine.ts";
 import { type OpenEngineOptions, openEngine } from "../../engine/open-engine.ts";
@@ -12,14 +11,14 @@ import { formatInteger } from "../../numbers.ts";
 import { inspect } from "../../preflight/inspect.ts";
 import { createRandom } from "../../random.ts";
 import type { Check } from "./check.ts";
+import { writeSmallModel } from "./small-model.ts";
 
 export interface EngineCheckOptions extends Pick<OpenEngineOptions, "threads" | "llamaDir"> {
   readonly signal: AbortSignal;
 }
 
-/** The demo model that comes with the package. */
-const DEMO_MODEL = new URL("../../../models/books-llama-8m-f16.gguf", import.meta.url);
-const DEMO_PRESET = "Q4_K_M";
+/** What the small model is quantized to. */
+const PRESET = "Q4_K_M";
 
 const ROW_ELEMENTS = 1024;
 const ROWS = 256;
@@ -126,23 +125,22 @@ async function tryRoundTrip(engine: Engine, threads: number): Promise<string> {
 }
 
 async function tryQuantize(engine: Engine, { threads, signal }: EngineCheckOptions): Promise<string> {
-  const source = fileURLToPath(DEMO_MODEL);
-  const file = await openModel(source);
-  await file.close();
-  const expected = inspect(file.model).presets.find(({ fileType }) => fileType === DEMO_PRESET)?.fileBytes;
   const folder = await mkdtemp(join(tmpdir(), "prism-doctor-"));
   try {
-    const output = join(folder, "demo.gguf");
+    const source = join(folder, "small.gguf");
+    await writeSmallModel(source);
+    const file = await openModel(source);
+    await file.close();
+    const expected = inspect(file.model).presets.find(({ fileType }) => fileType === PRESET)?.fileBytes;
+    const output = join(folder, "quantized.gguf");
     const started = performance.now();
-    await engine.quantize({ source, output, fileType: DEMO_PRESET, overrides: [], threads, signal });
+    await engine.quantize({ source, output, fileType: PRESET, overrides: [], threads, signal });
     const seconds = (performance.now() - started) / 1000;
     const { size } = await stat(output);
     if (size !== expected) {
-      throw new Error(
-        `the demo model has ${size} bytes as ${DEMO_PRESET}, predicted ${expected}; use llama.cpp v0.5.0`,
-      );
+      throw new Error(`a small model has ${size} bytes as ${PRESET}, predicted ${expected}; use llama.cpp v0.5.0`);
     }
-    return `demo model to ${DEMO_PRESET} in ${seconds.toFixed(1)} s, ${formatInteger(size)} bytes as predicted`;
+    return `a small model to ${PRESET} in ${seconds.toFixed(1)} s, ${formatInteger(size)} bytes as predicted`;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

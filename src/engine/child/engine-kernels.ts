@@ -3,7 +3,7 @@
  * with their TypeScript on this machine.
  */
 import koffi from "koffi";
-import { libraryPath, loadLibrary, type NativeLibrary } from "../../kernels/native-library.ts";
+import { type NativeLibrary, openLibrary } from "../../kernels/native-library.ts";
 import { createNormal, createRandom } from "../../random.ts";
 import type { RoundTripJob, RoundTripResult } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
@@ -23,7 +23,7 @@ const VOCABULARY = 131;
 
 /** The library, or why it can't be used. */
 export async function openEngineKernels(library: LlamaLibrary): Promise<NativeLibrary | string> {
-  const native = loadLibrary(libraryPath());
+  const native = openLibrary();
   if (typeof native === "string") return native;
   const wrong = (await roundTripsAgree(native, library)) ? (scoresAgree(native) ? undefined : "scores") : "round trips";
   if (wrong === undefined) return native;

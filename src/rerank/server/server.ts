@@ -3,8 +3,11 @@
  * scored at a time, a bounded number waits, and errors are JSON in the shape of llama-server's.
  */
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { UsageError } from "../../errors.ts";
+import { type LocalServer, localServer, type NodeBindings, saysJson } from "../../local-server.ts";
 import type { RerankScorer } from "../rerank-scorer.ts";
 import { BusyError, Queue } from "./queue.ts";
 import { parseRerankBody, rerankAnswer } from "./rerank-protocol.ts";
@@ -28,95 +31,101 @@ const CLIENT_GONE = 499;
 
 const RERANK_PATHS = ["/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking"];
 
+type App = { Bindings: NodeBindings };
+
 /** Build the server; its close() finishes what runs and refuses what waits. The scorer stays the caller's to close. */
-export function buildServer(options: ServeOptions): FastifyInstance {
-  const { scorer, modelName, bodyLimitBytes, apiKey } = options;
+export function buildServer(options: ServeOptions): LocalServer {
+  const { scorer, modelName, apiKey } = options;
   const queue = new Queue(options.queueLimit);
-  const server = fastify({
-    bodyLimit: bodyLimitBytes,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    forceCloseConnections: "idle",
-    // a stopping server answers 503 by its queue
-    return503OnClosing: true,
+  const app = new Hono<App>();
+  app.onError((error, context) => sendError(context, error));
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    return send(context, 404, "not_found_error", `no ${method} ${path} here; POST /v1/rerank ranks`);
   });
-  // A web page may send text anywhere without asking; JSON it may not.
-  server.removeContentTypeParser("text/plain");
-  server.setErrorHandler((error, _request, reply) => sendError(reply, error));
-  server.setNotFoundHandler((request, reply) =>
-    send(
-      reply,
-      404,
-      "not_found_error",
-      `no ${request.method} ${request.url.split("?")[0]} here; POST /v1/rerank ranks`,
-    ),
-  );
-  let closing = false;
-  server.addHook("preClose", async () => {
-    closing = true;
-    queue.close();
-  });
-  // An answered client would hold a stopping server until its connection is idle long enough.
-  server.addHook("onSend", async (_request, reply) => {
-    if (closing) reply.header("Connection", "close");
-  });
-  if (apiKey !== undefined) server.addHook("onRequest", (request, reply) => checkKey(request, reply, apiKey));
-  server.get("/health", async () => ({ status: "ok", waiting: queue.waiting }));
+  if (apiKey !== undefined) {
+    app.use(async (context, next) => {
+      if (context.req.path === "/health" || hasKey(context, apiKey)) return next();
+      return send(context, 401, "authentication_error", "give the API key as Authorization: Bearer KEY");
+    });
+  }
+  app.get("/health", (context) => context.json({ status: "ok", waiting: queue.waiting }));
   const models = { object: "list", data: [{ id: modelName, object: "model", owned_by: "prism" }] };
-  server.get("/v1/models", async () => models);
-  const rank = async (request: FastifyRequest, reply: FastifyReply) => {
-    const body = parseRerankBody(request.body, options.maxDocuments);
-    const gone = watchClient(reply);
-    const { query, documents, instruct } = body;
-    const work = { query, documents, instruct, signal: gone };
-    const scored = await queue.run(() => scorer.score(work), gone);
-    return rerankAnswer(body, scored, modelName, randomUUID());
+  app.get("/v1/models", (context) => context.json(models));
+  const limit = bodyLimit({ maxSize: options.bodyLimitBytes, onError: (context) => send(context, 413, ...TOO_LARGE) });
+  for (const path of RERANK_PATHS) {
+    app.post(path, limit, async (context) => {
+      const body = parseRerankBody(await readJson(context), options.maxDocuments);
+      const gone = watchClient(context.env.outgoing);
+      const { query, documents, instruct } = body;
+      const scored = await queue.run(() => scorer.score({ query, documents, instruct, signal: gone }), gone);
+      return context.json(rerankAnswer(body, scored, modelName, randomUUID()));
+    });
+  }
+  const server = localServer(app, { requestTimeoutMs: REQUEST_TIMEOUT_MS });
+  return {
+    ...server,
+    close: () => {
+      queue.close();
+      return server.close();
+    },
   };
-  for (const path of RERANK_PATHS) server.post(path, rank);
-  return server;
 }
 
 /** Aborts when the client hangs up before it is answered. */
-function watchClient(reply: FastifyReply): AbortSignal {
+function watchClient(outgoing: NodeBindings["outgoing"]): AbortSignal {
   const controller = new AbortController();
-  reply.raw.once("close", () => {
-    if (!reply.raw.writableFinished) controller.abort();
-  });
+  const left = () => {
+    if (!outgoing.writableFinished) controller.abort();
+  };
+  if (outgoing.destroyed) left();
+  else outgoing.once("close", left);
   return controller.signal;
 }
 
-async function checkKey(request: FastifyRequest, reply: FastifyReply, apiKey: string): Promise<void> {
-  if (request.url === "/health") return;
-  const [scheme = "", given = ""] = (request.headers.authorization ?? "").split(" ");
-  if (scheme.toLowerCase() === "bearer" && timingSafeEqual(digest(given), digest(apiKey))) return;
-  await send(reply, 401, "authentication_error", "give the API key as Authorization: Bearer KEY");
+function hasKey(context: Context<App>, apiKey: string): boolean {
+  const [scheme = "", given = ""] = (context.req.header("authorization") ?? "").split(" ");
+  return scheme.toLowerCase() === "bearer" && timingSafeEqual(digest(given), digest(apiKey));
 }
 
 function digest(text: string): Buffer {
   return createHash("sha256").update(text).digest();
 }
 
-/** HTTP statuses of fastify's own refusals, in words of ours. */
-const REFUSALS: Readonly<Record<number, string>> = {
-  413: "the request is too large; send fewer or shorter documents, or raise --max-body",
-  415: "send the request with Content-Type: application/json",
-};
+const TOO_LARGE = [
+  "invalid_request_error",
+  "the request is too large; send fewer or shorter documents, or raise --max-body",
+] as const;
 
-function sendError(reply: FastifyReply, error: unknown): FastifyReply {
-  if (error instanceof UsageError) return send(reply, 400, "invalid_request_error", error.message);
-  if (error instanceof BusyError) {
-    reply.header("Retry-After", String(error.retrySeconds));
-    const [status, type] = error.closing ? ([503, "unavailable_error"] as const) : ([429, "busy_error"] as const);
-    return send(reply, status, type, error.message);
+/** A request of another type than JSON. */
+class MediaTypeError extends UsageError {}
+
+/** The body's value. Throws MediaTypeError or UsageError. */
+async function readJson(context: Context<App>): Promise<unknown> {
+  if (!saysJson(context.req.header("content-type"))) {
+    throw new MediaTypeError("send the request with Content-Type: application/json");
   }
-  if ((error as Error).name === "AbortError")
-    return send(reply, CLIENT_GONE, "client_gone_error", "the client hung up");
-  const { statusCode, message } = error as { statusCode?: number; message: string };
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return send(reply, statusCode, "invalid_request_error", REFUSALS[statusCode] ?? message);
+  const text = await context.req.text();
+  if (text === "") throw new UsageError("the body is empty; send a JSON object");
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`the body is not valid JSON (${(error as Error).message})`, { cause: error });
   }
-  return send(reply, 500, "server_error", message);
 }
 
-function send(reply: FastifyReply, code: number, type: string, message: string): FastifyReply {
-  return reply.code(code).send({ error: { code, type, message } });
+function sendError(context: Context<App>, error: Error): Response {
+  if (error instanceof MediaTypeError) return send(context, 415, "invalid_request_error", error.message);
+  if (error instanceof UsageError) return send(context, 400, "invalid_request_error", error.message);
+  if (error instanceof BusyError) {
+    context.header("Retry-After", String(error.retrySeconds));
+    const [status, type] = error.closing ? ([503, "unavailable_error"] as const) : ([429, "busy_error"] as const);
+    return send(context, status, type, error.message);
+  }
+  if (error.name === "AbortError") return send(context, CLIENT_GONE, "client_gone_error", "the client hung up");
+  return send(context, 500, "server_error", error.message);
+}
+
+function send(context: Context<App>, code: number, type: string, message: string): Response {
+  return context.json({ error: { code, type, message } }, code as ContentfulStatusCode);
 }

@@ -1,13 +1,14 @@
 import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
-import type { FastifyInstance } from "fastify";
 import { afterEach, describe, expect, it } from "vitest";
 import { EngineError, UsageError } from "../../../src/errors.ts";
+import type { LocalServer } from "../../../src/local-server.ts";
 import type { RerankRequest, RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
 import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
 import { buildServer, type ServeOptions } from "../../../src/rerank/server/server.ts";
 
-let server: FastifyInstance | undefined;
+let server: LocalServer | undefined;
 afterEach(() => server?.close());
 
 const RERANKER = { path: "m.gguf", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 10, warnings: [] } as const;
@@ -201,6 +202,30 @@ describe("the rerank endpoint", () => {
     );
     socket.destroy();
     expect((await post(`${url.origin}/v1/rerank`, ASKED)).status).toBe(200);
+  });
+
+  it.each([
+    ["by its length", { "Content-Length": "200000000" }],
+    ["while it comes in pieces", {}],
+  ])("refuses a large body %s, before it is all sent", async (_what, length) => {
+    const url = await start(scorerOf());
+    const headers = { "Content-Type": "application/json", ...length };
+    const sending = request(`${url}/v1/rerank`, { method: "POST", headers });
+    sending.on("error", () => undefined);
+    let sent = 0;
+    const piece = Buffer.alloc(65_536, " ");
+    const send = () => {
+      while (sent < 200_000_000 && !sending.destroyed) {
+        sent += piece.length;
+        if (!sending.write(piece)) return void sending.once("drain", send);
+      }
+    };
+    send();
+    const [answer] = (await once(sending, "response")) as [IncomingMessage];
+    expect([answer.statusCode, answer.headers.connection]).toEqual([413, "close"]);
+    expect(sent).toBeLessThan(50_000_000);
+    sending.destroy();
+    await server?.close();
   });
 
   it("finishes what runs when it stops, and refuses what waits", async () => {
