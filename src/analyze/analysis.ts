@@ -7,6 +7,7 @@ import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
+import type { SummaryMetric } from "./metric-table.ts";
 
 export const MODEL_IDENTITY = t.object(
   {
@@ -128,14 +129,12 @@ export const TENSOR_ANALYSIS = t.object({
 });
 export interface TensorAnalysis extends t.Content<typeof TENSOR_ANALYSIS> {}
 
-type SummarizedMetric = Exclude<MetricName, "osqe"> | "osqe3";
-
 const CLASS_SUMMARY = t.object(
   {
     class: t.text(),
     tensors: t.count(),
     elements: t.bytes(),
-    metrics: t.table<ReturnType<typeof t.number>, SummarizedMetric>(t.number()),
+    metrics: t.table<ReturnType<typeof t.number>, SummaryMetric>(t.number()),
   },
   "Element-weighted means of a tensor class.",
 );

@@ -1,17 +1,6 @@
-import type { ClassSummary, Metrics, TensorAnalysis } from "./analysis.ts";
-
-export type SummaryMetric = keyof ClassSummary["metrics"];
-
-/** The one number of each metric that classes are compared by. */
-export const SUMMARY_METRICS: Readonly<Record<SummaryMetric, (metrics: Metrics) => number | undefined>> = {
-  alphaHill: (metrics) => metrics.alphaHill?.value,
-  spectralDominance: (metrics) => metrics.spectralDominance?.value,
-  osqe3: (metrics) => metrics.osqe?.b3,
-  imbalance: (metrics) => metrics.imbalance?.value,
-  fragility: (metrics) => metrics.fragility,
-  boundaryDensity: (metrics) => metrics.boundaryDensity,
-  spectralPosition: (metrics) => metrics.spectralPosition,
-};
+/** Metrics of a tensor class. */
+import type { ClassSummary, TensorAnalysis } from "./analysis.ts";
+import { METRIC_TABLE, type SummaryMetric } from "./metric-table.ts";
 
 /**
  * Average the metrics of the eligible tensors of each class, weighted by elements; a metric no tensor of the class has
@@ -35,16 +24,16 @@ export function summarizeClasses(tensors: readonly TensorAnalysis[]): ClassSumma
 
 function meanMetrics(members: readonly TensorAnalysis[]): ClassSummary["metrics"] {
   const means: Partial<Record<SummaryMetric, number>> = {};
-  for (const name of Object.keys(SUMMARY_METRICS) as SummaryMetric[]) {
+  for (const { summary, read } of METRIC_TABLE) {
     let sum = 0;
     let elements = 0;
     for (const tensor of members) {
-      const value = tensor.metrics === undefined ? undefined : SUMMARY_METRICS[name](tensor.metrics);
+      const value = tensor.metrics && read(tensor.metrics);
       if (value === undefined) continue;
       sum += tensor.elements * value;
       elements += tensor.elements;
     }
-    if (elements > 0) means[name] = sum / elements;
+    if (elements > 0) means[summary] = sum / elements;
   }
   return means;
 }

@@ -9,6 +9,7 @@ import type { MetricName, Metrics } from "./analysis.ts";
 import { boundaryDensity } from "./boundary-density.ts";
 import { fragility } from "./fragility.ts";
 import { type Imbalance, imbalance } from "./imbalance.ts";
+import { METRIC_TABLE } from "./metric-table.ts";
 import { addOsqeSums, osqe } from "./osqe.ts";
 import { type SpectralDominance, spectralDominance } from "./spectral-dominance.ts";
 
@@ -160,13 +161,8 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** Of all that are computed tensor by tensor. */
 function allOmitted(reason: string): Partial<Record<MetricName, string>> {
-  return {
-    alphaHill: reason,
-    spectralDominance: reason,
-    osqe: reason,
-    imbalance: reason,
-    fragility: reason,
-    boundaryDensity: reason,
-  };
+  const own = METRIC_TABLE.filter(({ name }) => name !== "spectralPosition");
+  return Object.fromEntries(own.map(({ name }) => [name, reason]));
 }

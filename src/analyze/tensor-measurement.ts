@@ -9,10 +9,11 @@ import { importanceOf } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { isDecodable } from "../kernels/decode.ts";
-import type { MetricName, TensorAnalysis } from "./analysis.ts";
+import type { TensorAnalysis } from "./analysis.ts";
 import { checkFinite, JOB_BYTES } from "./band-sums.ts";
 import { measureDistortion } from "./distortion.ts";
 import { aheadOf, sampleMatrices, wholeMatrices } from "./metric-sample.ts";
+import { METRIC_TABLE } from "./metric-table.ts";
 import { type MeasuredMetrics, measureMetrics } from "./metrics.ts";
 import { createRowReader, type RowReader } from "./row-reader.ts";
 import { type BandOrder, orderBands, rowLayout, SAMPLING_DESIGN, type SamplingDesign } from "./sampling.ts";
@@ -37,16 +38,6 @@ export interface TensorMeasurement {
   readonly sigmaMax?: number;
   readonly bytesRead: number;
 }
-
-const METRIC_NAMES: readonly MetricName[] = [
-  "alphaHill",
-  "spectralDominance",
-  "osqe",
-  "imbalance",
-  "fragility",
-  "boundaryDensity",
-  "spectralPosition",
-];
 
 /** What the header says of a tensor. */
 export function describeTensor({ name, shape, elements, type }: TensorInfo): TensorAnalysis {
@@ -121,5 +112,5 @@ async function metricsOf(
 
 function withoutMetrics(type: TensorType): MeasuredMetrics {
   const reason = isQuantizedType(type) ? "source is quantized" : `source is ${type}`;
-  return { metrics: {}, omitted: Object.fromEntries(METRIC_NAMES.map((name) => [name, reason])), nonFinite: 0 };
+  return { metrics: {}, omitted: Object.fromEntries(METRIC_TABLE.map(({ name }) => [name, reason])), nonFinite: 0 };
 }

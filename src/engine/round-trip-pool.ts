@@ -2,15 +2,12 @@
  * Spreads round trips over processes that do one at a time. Types whose quantizer first makes large tables (IQ1 and IQ2:
  * 3 to 20 s each, kept by ggml as long as the process lives) have a home among the processes, so that this is paid once.
  */
-import type { TensorType } from "../ggml/tensor-types.ts";
+import { TENSOR_TYPES, type TensorType } from "../ggml/tensor-types.ts";
 import type { RoundTripJob, RoundTripResult } from "./engine.ts";
 
 /** Called with the number of the process that has become free. */
 type Start = (worker: number) => void;
 type Perform = (job: RoundTripJob) => Promise<RoundTripResult>;
-
-/** Types with tables, the slowest to make first: the homes of the first ones are different processes. */
-const WITH_TABLES: readonly TensorType[] = ["IQ1_M", "IQ1_S", "IQ2_S", "IQ2_XS", "IQ2_XXS"];
 
 /** Create the pool over one function per process. */
 export function createRoundTripPool(workers: readonly Perform[]): { run(job: RoundTripJob): Promise<RoundTripResult> } {
@@ -50,8 +47,9 @@ export function createRoundTripPool(workers: readonly Perform[]): { run(job: Rou
 function byHome(types: readonly TensorType[], workers: number): Map<number | undefined, TensorType[]> {
   const parts = new Map<number | undefined, TensorType[]>();
   for (const type of types) {
-    const place = WITH_TABLES.indexOf(type);
-    const home = place < 0 || workers === 1 ? undefined : place % workers;
+    // the homes of the slowest are different processes
+    const { tables } = TENSOR_TYPES[type];
+    const home = tables === undefined || workers === 1 ? undefined : (tables - 1) % workers;
     parts.set(home, [...(parts.get(home) ?? []), type]);
   }
   if (parts.size === 0) parts.set(undefined, []);

@@ -3,7 +3,17 @@
  * Follows `type_traits` and `ggml_quantize_chunk` of ggml (llama.cpp v0.5.0).
  */
 
-export interface TensorTypeTraits {
+/** What PRISM itself does with a type. */
+interface Use {
+  /** In a cell of one character: the digit of the bits for the K types, a letter for others. Absent: "?". */
+  readonly mark?: string;
+  /** The planner may choose it where rows fit this block; "any": whatever they fit. */
+  readonly candidate?: 32 | 256 | "any";
+  /** Its quantizer first makes large tables (3 to 20 s, kept as long as a process lives): 1 is the slowest to make. */
+  readonly tables?: number;
+}
+
+export interface TensorTypeTraits extends Use {
   /** `enum ggml_type`. */
   readonly id: number;
   /** Elements that share a scale; a row must be a multiple of it. */
@@ -21,45 +31,46 @@ const traits = (
   blockBytes: number,
   target: boolean,
   importance: TensorTypeTraits["importance"] = "ignored",
-): TensorTypeTraits => ({ id, blockElements, blockBytes, target, importance });
+  use: Use = {},
+): TensorTypeTraits => ({ id, blockElements, blockBytes, target, importance, ...use });
 
 export const TENSOR_TYPES = {
-  F32: traits(0, 1, 4, true),
-  F16: traits(1, 1, 2, true),
-  Q4_0: traits(2, 32, 18, true, "used"),
-  Q4_1: traits(3, 32, 20, true, "used"),
-  Q5_0: traits(6, 32, 22, true, "used"),
-  Q5_1: traits(7, 32, 24, true, "used"),
-  Q8_0: traits(8, 32, 34, true),
+  F32: traits(0, 1, 4, true, "ignored", { mark: "F" }),
+  F16: traits(1, 1, 2, true, "ignored", { mark: "H", candidate: "any" }),
+  Q4_0: traits(2, 32, 18, true, "used", { mark: "o", candidate: 32 }),
+  Q4_1: traits(3, 32, 20, true, "used", { mark: "p", candidate: 32 }),
+  Q5_0: traits(6, 32, 22, true, "used", { mark: "q", candidate: 32 }),
+  Q5_1: traits(7, 32, 24, true, "used", { mark: "r", candidate: 32 }),
+  Q8_0: traits(8, 32, 34, true, "ignored", { mark: "8", candidate: "any" }),
   Q8_1: traits(9, 32, 36, false),
-  Q2_K: traits(10, 256, 84, true, "used"),
-  Q3_K: traits(11, 256, 110, true, "used"),
-  Q4_K: traits(12, 256, 144, true, "used"),
-  Q5_K: traits(13, 256, 176, true, "used"),
-  Q6_K: traits(14, 256, 210, true, "used"),
+  Q2_K: traits(10, 256, 84, true, "used", { mark: "2", candidate: 256 }),
+  Q3_K: traits(11, 256, 110, true, "used", { mark: "3", candidate: 256 }),
+  Q4_K: traits(12, 256, 144, true, "used", { mark: "4", candidate: 256 }),
+  Q5_K: traits(13, 256, 176, true, "used", { mark: "5", candidate: 256 }),
+  Q6_K: traits(14, 256, 210, true, "used", { mark: "6", candidate: 256 }),
   Q8_K: traits(15, 256, 292, false),
-  IQ2_XXS: traits(16, 256, 66, true, "required"),
-  IQ2_XS: traits(17, 256, 74, true, "required"),
-  IQ3_XXS: traits(18, 256, 98, true, "required"),
-  IQ1_S: traits(19, 256, 50, true, "required"),
-  IQ4_NL: traits(20, 32, 18, true, "used"),
-  IQ3_S: traits(21, 256, 110, true, "used"),
-  IQ2_S: traits(22, 256, 82, true, "required"),
-  IQ4_XS: traits(23, 256, 136, true, "used"),
+  IQ2_XXS: traits(16, 256, 66, true, "required", { mark: "e", candidate: 256, tables: 5 }),
+  IQ2_XS: traits(17, 256, 74, true, "required", { mark: "d", candidate: 256, tables: 4 }),
+  IQ3_XXS: traits(18, 256, 98, true, "required", { mark: "t", candidate: 256 }),
+  IQ1_S: traits(19, 256, 50, true, "required", { mark: "l", tables: 2 }),
+  IQ4_NL: traits(20, 32, 18, true, "used", { mark: "n", candidate: "any" }),
+  IQ3_S: traits(21, 256, 110, true, "used", { mark: "s", candidate: 256 }),
+  IQ2_S: traits(22, 256, 82, true, "required", { mark: "c", candidate: 256, tables: 3 }),
+  IQ4_XS: traits(23, 256, 136, true, "used", { mark: "x", candidate: 256 }),
   I8: traits(24, 1, 1, false),
   I16: traits(25, 1, 2, false),
   I32: traits(26, 1, 4, false),
   I64: traits(27, 1, 8, false),
   F64: traits(28, 1, 8, false),
-  IQ1_M: traits(29, 256, 56, true, "required"),
-  BF16: traits(30, 1, 2, true),
-  TQ1_0: traits(34, 256, 54, true),
-  TQ2_0: traits(35, 256, 66, true),
-  MXFP4: traits(39, 32, 17, true),
-  NVFP4: traits(40, 64, 36, true),
+  IQ1_M: traits(29, 256, 56, true, "required", { mark: "m", candidate: 256, tables: 1 }),
+  BF16: traits(30, 1, 2, true, "ignored", { mark: "B" }),
+  TQ1_0: traits(34, 256, 54, true, "ignored", { mark: "y" }),
+  TQ2_0: traits(35, 256, 66, true, "ignored", { mark: "z" }),
+  MXFP4: traits(39, 32, 17, true, "ignored", { mark: "v" }),
+  NVFP4: traits(40, 64, 36, true, "ignored", { mark: "w" }),
   Q1_0: traits(41, 128, 18, true),
   Q2_0: traits(42, 64, 18, true),
-} as const satisfies Record<string, TensorTypeTraits>;
+} satisfies Record<string, TensorTypeTraits>;
 
 export type TensorType = keyof typeof TENSOR_TYPES;
 

@@ -2,11 +2,12 @@
 
 import { formatCount } from "../bytes/source.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
-import type { TensorType } from "../ggml/tensor-types.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import { decodeRows } from "../kernels/decode.ts";
+import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
 import { findLattice, type Lattice } from "./weight-lattice.ts";
-import { readWeights, type SampleOptions } from "./weight-sample.ts";
+import { type FloatTensor, readWeights, type SampleOptions } from "./weight-sample.ts";
 
 /** Weights of a tensor that are looked at for a lattice. */
 const LATTICE_WEIGHTS = 1 << 16;
@@ -34,8 +35,8 @@ export async function weightFindings(file: ModelFile, options: SampleOptions): P
   return [...nonFiniteFindings(all), ...zeroFindings(all), ...latticeFindings(all)];
 }
 
-function look(tensor: TensorInfo, data: Uint8Array, before: Seen | undefined): Seen {
-  const values = decodeFloats(tensor.type, data);
+function look(tensor: FloatTensor, data: Uint8Array, before: Seen | undefined): Seen {
+  const values = decodeRows(tensor.type, data);
   let nonFinite = 0;
   let nonzero = 0;
   for (const value of values) {
@@ -52,33 +53,8 @@ function look(tensor: TensorInfo, data: Uint8Array, before: Seen | undefined): S
     weights: values.length + (before?.weights ?? 0),
     nonFinite: nonFinite + (before?.nonFinite ?? 0),
     nonzero: nonzero + (before?.nonzero ?? 0),
-    ...(lattice === undefined ? {} : { lattice }),
+    ...present({ lattice }),
   };
-}
-
-/** The value of every F16. */
-const HALVES = Float32Array.from({ length: 1 << 16 }, (_, half) => halfValue(half));
-
-/** Decode F16, BF16 or F32 data. */
-function decodeFloats(type: TensorType, data: Uint8Array): Float32Array {
-  const copy = data.slice();
-  if (type === "F32") return new Float32Array(copy.buffer);
-  const halves = new Uint16Array(copy.buffer);
-  if (type === "F16") {
-    const values = new Float32Array(halves.length);
-    for (let index = 0; index < values.length; index++) values[index] = HALVES[halves[index] as number] as number;
-    return values;
-  }
-  const bits = Uint32Array.from(halves, (half) => half << 16);
-  return new Float32Array(bits.buffer);
-}
-
-function halfValue(half: number): number {
-  const sign = half & 0x8000 ? -1 : 1;
-  const exponent = (half >> 10) & 0x1f;
-  const mantissa = half & 0x3ff;
-  if (exponent === 0x1f) return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15));
 }
 
 function nonFiniteFindings(all: readonly Seen[]): Finding[] {

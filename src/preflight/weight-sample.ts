@@ -1,6 +1,7 @@
 /** Reads float weights of a model in whole rows: a bounded sample spread over every tensor, or all of it. */
-import type { TensorType } from "../ggml/tensor-types.ts";
+import { TENSOR_TYPES } from "../ggml/tensor-types.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import { type DecodableType, isDecodable } from "../kernels/decode.ts";
 
 export interface SampleOptions {
   /** Bytes to read over all tensors; each gives at least one row. Absent: everything is read. */
@@ -14,16 +15,20 @@ const PIECES = 4;
 /** Bytes read at a time. */
 const PIECE_BYTES = 8 * 2 ** 20;
 
-/** Bytes of a weight of the float types that models are trained in. */
-const FLOAT_BYTES: Partial<Record<TensorType, number>> = { F32: 4, F16: 2, BF16: 2 };
+/** A tensor of one of the float types that models are trained in. */
+export type FloatTensor = TensorInfo & { readonly type: DecodableType };
+
+function isFloat(tensor: TensorInfo): tensor is FloatTensor {
+  return isDecodable(tensor.type);
+}
 
 /** Call `see` with pieces of whole rows of each float tensor of the model, tensor by tensor. */
 export async function readWeights(
   file: ModelFile,
   options: SampleOptions,
-  see: (tensor: TensorInfo, data: Uint8Array) => void,
+  see: (tensor: FloatTensor, data: Uint8Array) => void,
 ): Promise<void> {
-  const tensors = file.model.tensors.filter(({ type }) => FLOAT_BYTES[type] !== undefined);
+  const tensors = file.model.tensors.filter(isFloat);
   const share = (options.budgetBytes ?? Number.POSITIVE_INFINITY) / Math.max(1, tensors.length);
   for (const [index, tensor] of tensors.entries()) {
     for (const [start, bytes] of pieces(tensor, share)) {
@@ -36,7 +41,7 @@ export async function readWeights(
 
 /** Start and length of the pieces of a tensor that together have about `share` bytes. */
 function pieces({ bytes, shape, type }: TensorInfo, share: number): [start: number, bytes: number][] {
-  const rowBytes = (shape[0] ?? 1) * (FLOAT_BYTES[type] ?? 1);
+  const rowBytes = (shape[0] ?? 1) * TENSOR_TYPES[type].blockBytes;
   const rows = bytes / rowBytes;
   if (bytes <= share) {
     const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));

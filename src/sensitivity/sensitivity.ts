@@ -4,7 +4,8 @@
  * seven metrics. sensitivity-modes.ts knows them all by name.
  */
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
-import { type SummaryMetric, summarizeClasses } from "../analyze/class-summary.ts";
+import { summarizeClasses } from "../analyze/class-summary.ts";
+import { METRIC_TABLE } from "../analyze/metric-table.ts";
 import { rankNormalScores } from "./rank-normal.ts";
 
 export interface Sensitivity {
@@ -22,17 +23,6 @@ export type SensitivityMode = (analysis: Analysis) => Sensitivity;
 
 /** ln density per unit of score: the classes of LLaMA-7B differ by a log-sd of 0.68 (llama.cpp #1256, computed). */
 export const DENSITY_LOG_SD = 0.7;
-
-/** Which way each metric points: +1 where a high value calls for more bits. */
-const DIRECTION: Readonly<Record<SummaryMetric, 1 | -1>> = {
-  alphaHill: -1,
-  spectralDominance: 1,
-  osqe3: 1,
-  imbalance: 1,
-  fragility: 1,
-  boundaryDensity: 1,
-  spectralPosition: 1,
-};
 
 /** D(Q4_K) of Gaussian weights without an importance matrix (metrics.md); the bundled model's tensors are within 10 % of it. */
 const PLAIN_Q4_K = 5.09e-3;
@@ -69,14 +59,14 @@ export function prismSensitivity(analysis: Analysis): Sensitivity {
 export function compositeScores(tensors: readonly TensorAnalysis[]): Map<string, number> {
   const classes = summarizeClasses(tensors);
   const scores = new Map(classes.map((summary): [string, number[]] => [summary.class, []]));
-  for (const metric of Object.keys(DIRECTION) as SummaryMetric[]) {
+  for (const { summary: metric, direction } of METRIC_TABLE) {
     const having = classes.flatMap((summary) => {
       const value = summary.metrics[metric];
       return value === undefined ? [] : [{ class: summary.class, value }];
     });
     const normal = rankNormalScores(having.map(({ value }) => value));
     for (const [index, { class: name }] of having.entries()) {
-      scores.get(name)?.push(DIRECTION[metric] * (normal[index] ?? 0));
+      scores.get(name)?.push(direction * (normal[index] ?? 0));
     }
   }
   return new Map(

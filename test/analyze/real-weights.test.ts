@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { estimateRatio } from "../../src/analyze/ratio-estimate.ts";
 import { orderBands, rowLayout } from "../../src/analyze/sampling.ts";
 import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
-import type { Engine, RoundTripResult } from "../../src/engine/engine.ts";
+import type { RoundTripResult } from "../../src/engine/engine.ts";
 import type { TensorType } from "../../src/ggml/tensor-types.ts";
 import { openModel } from "../../src/gguf/open.ts";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
-import type { Engine, EvaluationTokens, ImportanceSums } from "../../src/engine/engine.ts";
+import type { EvaluationTokens, ImportanceSums } from "../../src/engine/engine.ts";
 import { imatrixArguments } from "../../src/engine/imatrix-program.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { createRandom } from "../../src/random.ts";

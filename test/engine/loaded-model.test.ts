@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
-import type { Engine, EvaluationTokens, LoadedModel, TokenScores } from "../../src/engine/engine.ts";
+import type { EvaluationTokens, LoadedModel, TokenScores } from "../../src/engine/engine.ts";
 import { chunkBytes, createLogitsFile, readLogitsFile, scoredTokens } from "../../src/engine/logits-file.ts";
 import { EngineError, FormatError } from "../../src/errors.ts";
 import { createRandom } from "../../src/random.ts";

@@ -11,7 +11,7 @@ import { nativeRoundTrip } from "../../src/engine/child/native-round-trip.ts";
 import { nativeScoreRows } from "../../src/engine/child/native-score-rows.ts";
 import { roundTrip } from "../../src/engine/child/round-trip.ts";
 import { type ScoreTask, scoreRows } from "../../src/engine/child/score-rows.ts";
-import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { RoundTripJob } from "../../src/engine/engine.ts";
 import { findEnginePackage } from "../../src/engine/package.ts";
 import { rowBytes } from "../../src/ggml/tensor-types.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
-import type { Engine, RoundTripJob } from "../../src/engine/engine.ts";
+import type { RoundTripJob } from "../../src/engine/engine.ts";
 import { EngineError } from "../../src/errors.ts";
 import { drawWeights, encodeFloats } from "../fixtures/weights.ts";
 

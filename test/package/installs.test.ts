@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -17,6 +18,7 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { generateText } from "../evaluate/generated-text.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -100,10 +102,12 @@ function expectWorking(path: string, node = process.execPath): void {
   expect(JSON.parse(inspected.stdout)).toHaveProperty("findings");
   writeFileSync(
     join(path, "use.mjs"),
-    `import { nativeBackend, openModel, PRISM_VERSION } from "prism-gguf";
+    `import { openBench, openModel, PRISM_VERSION } from "prism-gguf";
     const file = await openModel(process.argv[2]);
-    console.log(PRISM_VERSION, file.model.tensors.length > 0, nativeBackend({ threads: 1 }).name);
-    await file.close();`,
+    const bench = await openBench({ threads: 1 });
+    console.log(PRISM_VERSION, file.model.tensors.length > 0, (await bench.backend()).name);
+    await file.close();
+    await bench.close();`,
   );
   const used = run(node, ["use.mjs", model], path);
   expect([used.stdout, used.stderr]).toEqual(["0.1.0 true native\n", ""]);
@@ -155,6 +159,52 @@ describe("the package", () => {
     });
     expect([installed.status, installed.stderr]).toEqual([0, expect.not.stringContaining("error")]);
     expectWorking(path);
+  });
+
+  it("runs the examples, compiled under strict TypeScript", async (context) => {
+    if (noCompiler) context.skip(noCompiler);
+    const path = project("examples");
+    cpSync(join(ROOT, "examples"), path, { recursive: true });
+    const { devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const tools = ["typescript", "@types/node"].map((name) => `${name}@${devDependencies[name]}`);
+    const installed = run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", tarball, ...tools], path);
+    if (installed.status !== 0) context.skip(`TypeScript can't be installed: ${installed.stderr.slice(0, 200)}`);
+    const compiled = run("npx", ["tsc", "-p", "."], path);
+    expect([compiled.status, compiled.stdout]).toEqual([0, ""]);
+    const reranker = await writeRunnable("reranker", folder);
+    writeFileSync(join(path, "text.txt"), generateText(500));
+    const programs = {
+      inspect: [model],
+      repair: [model, "fixed.gguf"],
+      analyze: [model, "analysis.json"],
+      plan: ["analysis.json", "plan.json"],
+      quantize: ["plan.json", "planned.gguf"],
+      evaluate: [model, "planned.gguf"],
+      imatrix: [model, "text.txt", "imatrix.gguf"],
+      run: [model, "run"],
+      report: ["run"],
+      serve: [reranker],
+    };
+    const names = readdirSync(join(ROOT, "examples")).filter((name) => name.endsWith(".ts"));
+    expect(names.map((name) => name.replace(".ts", ""))).toEqual(Object.keys(programs).sort());
+    const says: Record<string, string> = {};
+    for (const [name, args] of Object.entries(programs)) {
+      const { status, stdout, stderr } = run(process.execPath, [join("out", `${name}.js`), ...args], path);
+      expect([name, status, status === 0 ? "" : stderr]).toEqual([name, 0, ""]);
+      says[name] = stdout;
+    }
+    expect(says).toMatchObject({
+      inspect: expect.stringContaining("as Q4_K_M: "),
+      repair: expect.stringContaining("nothing to do"),
+      analyze: expect.stringContaining("ffn_down: "),
+      plan: expect.stringMatching(/plan\.json: \d+ bytes/),
+      quantize: expect.stringMatching(/SHA-256 [0-9a-f]{64}/),
+      evaluate: expect.stringMatching(/planned\.gguf: KLD \d/),
+      imatrix: expect.stringMatching(/\d+ tensors over \d+ chunks/),
+      run: expect.stringMatching(/^plan \d+ /m),
+      report: expect.stringContaining("README.md"),
+      serve: expect.stringContaining("relevance_score"),
+    });
   });
 
   it("names a damaged library and goes on without it", ({ skip }) => {

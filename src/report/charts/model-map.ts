@@ -1,9 +1,10 @@
 /** Layers × tensor classes: the model as a grid, and what may be shown in its cells. */
 import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
-import { SUMMARY_METRICS, type SummaryMetric } from "../../analyze/class-summary.ts";
+import { METRIC_TABLE, type SummaryMetric } from "../../analyze/metric-table.ts";
 import type { TensorType } from "../../ggml/tensor-types.ts";
 import { formatAmount, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor, Reason } from "../../plan/plan.ts";
+import { present } from "../../present.ts";
 
 /** A tensor of the map, from a plan, an analysis, or both. */
 export interface MapTensor {
@@ -52,14 +53,6 @@ export interface MapLayer {
   readonly show: (value: number) => string;
 }
 
-const metric = (key: SummaryMetric, label: string, meaning: string): MapLayer => ({
-  key,
-  label,
-  meaning,
-  measure: ({ metrics }) => metrics?.[key],
-  show: formatAmount,
-});
-
 export const MAP_LAYERS: readonly MapLayer[] = [
   { key: "type", label: "chosen type", meaning: "The tensor type the plan chose.", show: formatAmount },
   {
@@ -94,13 +87,15 @@ export const MAP_LAYERS: readonly MapLayer[] = [
     log: true,
     show: formatAmount,
   },
-  metric("alphaHill", "PL-Alpha-Hill", "Exponent of the spectrum's tail; low values call for more bits."),
-  metric("spectralDominance", "spectral dominance", "Largest singular value above that of random weights, nats."),
-  metric("osqe3", "OSQE at 3 bits", "Error of scale-optimal quantization to 3 bits in groups of 32."),
-  metric("imbalance", "imbalance", "Spread of the sizes of rows or columns."),
-  metric("fragility", "fragility", "How fast the error falls from 2 to 4 bits, nats."),
-  metric("boundaryDensity", "boundary density", "How many weights lie near a decision threshold, against uniform."),
-  metric("spectralPosition", "spectral position", "0 amid the network, 1 at its ends."),
+  ...METRIC_TABLE.map(
+    ({ summary, label, meaning }): MapLayer => ({
+      key: summary,
+      label,
+      meaning,
+      measure: ({ metrics }) => metrics?.[summary],
+      show: formatAmount,
+    }),
+  ),
 ];
 
 /** The layers for which any tensor has a value. */
@@ -175,11 +170,7 @@ function fromPlan(tensor: PlanTensor, tensorBytes: number, metrics: TensorMetric
     type,
     reason,
     byteShare: tensor.bytes / Math.max(1, tensorBytes),
-    ...(layer === undefined ? {} : { layer }),
-    ...(lossShare === undefined ? {} : { lossShare }),
-    ...(sensitivity === undefined ? {} : { sensitivity }),
-    ...(distortion === undefined ? {} : { distortion }),
-    ...(metrics === undefined ? {} : { metrics }),
+    ...present({ layer, lossShare, sensitivity, distortion, metrics }),
   };
 }
 
@@ -192,16 +183,13 @@ function fromAnalysis(tensor: TensorAnalysis, metrics: TensorMetrics | undefined
     shape,
     elements,
     sourceType,
-    ...(layer === undefined ? {} : { layer }),
-    ...(distortion === undefined ? {} : { distortion: distortion.value }),
-    ...(metrics === undefined ? {} : { metrics }),
+    ...present({ layer, distortion: distortion?.value, metrics }),
   };
 }
 
 function summarize({ metrics }: TensorAnalysis): TensorMetrics {
   if (metrics === undefined) return {};
-  const entries = (Object.keys(SUMMARY_METRICS) as SummaryMetric[]).map((key) => [key, SUMMARY_METRICS[key](metrics)]);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  return present(Object.fromEntries(METRIC_TABLE.map(({ summary, read }) => [summary, read(metrics)])));
 }
 
 /**

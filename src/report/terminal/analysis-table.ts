@@ -1,30 +1,17 @@
 /** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. 80 to 100 columns. */
-import type { Analysis, ClassSummary, TensorAnalysis } from "../../analyze/analysis.ts";
+import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
+import { METRIC_TABLE } from "../../analyze/metric-table.ts";
 import { isFloatType, TENSOR_TYPE_NAMES, type TensorType } from "../../ggml/tensor-types.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatTable } from "./table.ts";
+import { formatTable, wrapWords } from "./table.ts";
 
 /** Characters of a class name before it is cut. */
 const CLASS_WIDTH = 20;
 const ABSENT = "-";
 
-const METRICS: readonly (readonly [metric: keyof ClassSummary["metrics"], header: string])[] = [
-  ["alphaHill", "alpha"],
-  ["spectralDominance", "domin."],
-  ["osqe3", "OSQE3"],
-  ["imbalance", "imbal."],
-  ["fragility", "fragil."],
-  ["boundaryDensity", "bound."],
-  ["spectralPosition", "pos."],
-];
-
-const LEGEND = [
-  "alpha: tail exponent of the spectrum, low is heavy; domin.: ln of the top singular value's",
-  "share over noise; OSQE3: best relative error in 3 bits; imbal.: spread of row and column",
-  "sizes; fragil.: ln OSQE2/OSQE4; bound.: weights near rounding thresholds against uniform;",
-  "pos.: 1 at both ends of the network, 0 mid-way",
-];
+/** Columns of the legend. */
+const LEGEND_WIDTH = 90;
 
 /** Types shown, as many as fit; those of 32-element blocks only where a class can't have the others. */
 const SUPER_BLOCK: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
@@ -32,7 +19,8 @@ const SMALL_BLOCK: readonly TensorType[] = ["Q4_0", "Q5_0"];
 
 /** Render an analysis. Ends with a line break. */
 export function renderAnalysisTable(analysis: Analysis): string {
-  const legend = [...LEGEND, ...whyAbsent(analysis)].join("\n");
+  const meanings = METRIC_TABLE.map(({ header, legend }) => `${header}: ${legend}`).join("; ");
+  const legend = [wrapWords(meanings, LEGEND_WIDTH), ...whyAbsent(analysis)].join("\n");
   const blocks = [heading(analysis), `${metricTable(analysis)}\n${legend}`, distortionTable(analysis)];
   return `${blocks.join("\n\n")}\n`;
 }
@@ -80,13 +68,13 @@ function metricTable({ classes }: Analysis): string {
       { header: "METRICS" },
       { header: "n", align: "right" },
       { header: "weights", align: "right" },
-      ...METRICS.map(([, header]) => ({ header, align: "right" as const })),
+      ...METRIC_TABLE.map(({ header }) => ({ header, align: "right" as const })),
     ],
     classes.map((summary) => [
       cut(summary.class),
       formatInteger(summary.tensors),
       formatInteger(summary.elements),
-      ...METRICS.map(([metric]) => summary.metrics[metric]?.toFixed(3) ?? ABSENT),
+      ...METRIC_TABLE.map((metric) => summary.metrics[metric.summary]?.toFixed(3) ?? ABSENT),
     ]),
   );
 }

@@ -1,5 +1,5 @@
 /** The map of the model in characters: layers across, tensor classes down, a cell for the type of each tensor. */
-import type { TensorType } from "../../ggml/tensor-types.ts";
+import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import { printable } from "../../plan/printable.ts";
 import { arrangeMap, type MapRow, type MapTensor } from "../charts/model-map.ts";
 import { showName } from "../charts/table.ts";
@@ -24,36 +24,6 @@ const GROUP = 10;
 const MOST_ROWS = 120;
 /** Lines of tensors of no layer. */
 const MOST_OTHERS = 12;
-
-/** For cells of one character: the digit of the bits for the K types, a letter for others. */
-const MARKS: Readonly<Partial<Record<TensorType, string>>> = {
-  Q2_K: "2",
-  Q3_K: "3",
-  Q4_K: "4",
-  Q5_K: "5",
-  Q6_K: "6",
-  Q8_0: "8",
-  IQ4_XS: "x",
-  IQ4_NL: "n",
-  IQ3_S: "s",
-  IQ3_XXS: "t",
-  IQ2_S: "c",
-  IQ2_XS: "d",
-  IQ2_XXS: "e",
-  IQ1_M: "m",
-  IQ1_S: "l",
-  Q4_0: "o",
-  Q4_1: "p",
-  Q5_0: "q",
-  Q5_1: "r",
-  MXFP4: "v",
-  NVFP4: "w",
-  TQ1_0: "y",
-  TQ2_0: "z",
-  BF16: "B",
-  F16: "H",
-  F32: "F",
-};
 
 /** What a cell holds of a type, and how wide cells are. */
 interface Cells {
@@ -90,7 +60,7 @@ function chooseCells(types: readonly TensorType[], layers: number, width: number
   const letters = Math.max(...types.map((type) => typeLetters(type).length));
   const cellWidth = Math.max(2, letters) + 1;
   if (layers * cellWidth <= width) return { width: cellWidth, group: 0, mark: typeLetters };
-  return { width: 1, group: GROUP, mark: (type) => MARKS[type] ?? "?" };
+  return { width: 1, group: GROUP, mark: (type) => TENSOR_TYPES[type].mark ?? "?" };
 }
 
 function cellsPerBlock({ width, group }: Cells, columns: number): number {
