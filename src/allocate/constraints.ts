@@ -6,8 +6,10 @@
  * tensor are one tie. A user's pin overrides what PRISM demands by itself (`builtIn`), and so do bans that a floor of
  * PRISM's would contradict; what the user demands may not contradict itself.
  */
+
 import { UsageError } from "../errors.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import { describeConstraint, matchNames } from "./patterns.ts";
 import type { Constraint, Item, Option } from "./problem.ts";
 
@@ -52,7 +54,7 @@ export function applyConstraints(
     const group = tieOf.get(name);
     const because = reason ?? (group === undefined ? undefined : { kind: "tied" as const, note: `tie ${group}` });
     if (because) reasons.set(name, because);
-    return { name, options, ...(group === undefined ? {} : { group }) };
+    return { name, options, ...present({ group }) };
   });
   checkTies(items);
   return { items, reasons };

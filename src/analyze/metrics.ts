@@ -3,7 +3,9 @@
  * A value that can't be computed is absent and `omitted` says why; nothing is ever NaN or infinite. The spectral
  * position needs the whole model and is added by the caller from `sigmaMax`.
  */
+
 import type { Backend, Matrix, Moments, OsqeSums } from "../kernels/backend.ts";
+import { present } from "../present.ts";
 import { type AlphaHill, fitAlphaHill, meanAlphaHill, tooSmallForAlpha, windowGrid } from "./alpha-hill.ts";
 import type { MetricName, Metrics } from "./analysis.ts";
 import { boundaryDensity } from "./boundary-density.ts";
@@ -74,7 +76,7 @@ async function measurePiece(backend: Backend, given: SampledMatrix, exact: boole
       : spectrumOf(backend, matrix, moments, exact),
   ]);
   const spread = imbalance(moments);
-  return { ...spectrum, osqe, nonFinite, ...(spread === undefined ? {} : { imbalance: spread }) };
+  return { ...spectrum, osqe, nonFinite, ...present({ imbalance: spread }) };
 }
 
 async function spectrumOf(

@@ -2,7 +2,9 @@
  * The names of models that are not on this machine: `https://host/file.gguf`, `http://…`, and
  * `hf:owner/repository/path/file.gguf[@revision]` on the Hugging Face Hub. Pure: recipes name them too.
  */
+
 import { UsageError } from "../errors.ts";
+import { present } from "../present.ts";
 
 export interface HubName {
   readonly repository: string;
@@ -29,7 +31,7 @@ export function parseHubName(name: string): HubName {
       `${name}: expected hf:owner/repository/file.gguf, with @revision after it for another than main`,
     );
   }
-  return { repository, file, ...(revision === undefined ? {} : { revision }) };
+  return { repository, file, ...present({ revision }) };
 }
 
 /** Parse a web address. Throws UsageError, which does not show what may be secret in it. */

@@ -1,5 +1,7 @@
 /** A model loaded in the embedded engine's child process, as the stages see it. */
+
 import { FormatError } from "../errors.ts";
+import { present } from "../present.ts";
 import type { LoadRequest } from "./child/loaded-model.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
@@ -94,7 +96,7 @@ async function scoreChunks(
   const referenceHandle = reference !== undefined && "loaded" in reference ? handles.get(reference.loaded) : undefined;
   const scores = await child.call<ScoreReply>(
     "score",
-    { handle, request, ...(referenceHandle === undefined ? {} : { reference: referenceHandle }) },
+    { handle, request, ...present({ reference: referenceHandle }) },
     { signal },
   );
   checkFinite(path, scores);

@@ -2,7 +2,9 @@
  * What llama-quantize says it did: the per-tensor lines and totals of its log, the same from the library and the
  * program (src/llama-quant.cpp at v0.5.0).
  */
+
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import type { QuantizeOutcome } from "./engine.ts";
 
 const TENSOR_LINE = /^\[\s*\d+\/\s*\d+\]\s+(\S|\S.*\S)\s+- \[.*?\], type =\s*(\w+),(.*)$/;
@@ -27,5 +29,5 @@ export function parseQuantizeLog(
     const type = typeOf(to?.[1] ?? to?.[2] ?? from);
     if (type !== undefined) tensors.push({ name, type });
   }
-  return { tensors, ...(bpw === undefined ? {} : { bpw }) };
+  return { tensors, ...present({ bpw }) };
 }

@@ -3,7 +3,9 @@
  * percentile of tools/perplexity/perplexity.cpp at v0.5.0): tokens count as independent, standard errors are
  * √(variance / (n − 1)).
  */
+
 import type { TokenScores } from "../engine/engine.ts";
+import { present } from "../present.ts";
 import type { KldSummary, MeanSe } from "./evaluation.ts";
 
 export function meanSe(values: ArrayLike<number>): MeanSe {
@@ -86,7 +88,7 @@ export function concatScores(parts: readonly TokenScores[]): TokenScores {
   const sameTop = Buffer.concat(parts.map((part) => part.sameTop ?? new Uint8Array()));
   return {
     nll: doubles((part) => part.nll) ?? new Float64Array(),
-    ...(referenceNll === undefined ? {} : { referenceNll }),
+    ...present({ referenceNll }),
     ...(kld === undefined ? {} : { kld, sameTop }),
   };
 }

@@ -2,8 +2,10 @@
  * What a tensor costs in each type: bytes exactly, loss = sensitivity × distortion. Everything a plan predicts is made
  * from these, when the plan is made and whenever it is read again.
  */
+
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { isFloatType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import type { PlanTensor, Reason, Step } from "./plan.ts";
 
 /** A tensor before its type is chosen. */
@@ -73,10 +75,7 @@ export function priceTensor(
     type,
     bytes,
     reason,
-    ...(note === undefined ? {} : { note }),
-    ...(distortion === undefined ? {} : { distortion }),
-    ...(up === undefined ? {} : { up }),
-    ...(down === undefined ? {} : { down }),
+    ...present({ note, distortion, up, down }),
   };
 }
 

@@ -1,5 +1,7 @@
 /** Two plans of one model → what changed, per tensor and per class. */
+
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import { lossOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
@@ -64,7 +66,7 @@ function changeOf(from: PlanTensor, to: PlanTensor, comparable: boolean): Tensor
   return {
     name: from.name,
     class: from.class,
-    ...(from.layer === undefined ? {} : { layer: from.layer }),
+    ...present({ layer: from.layer }),
     from: from.type,
     to: to.type,
     bytesDelta: to.bytes - from.bytes,

@@ -2,11 +2,13 @@
  * Analysis + sensitivity + budget → Plan: the type of every tensor and why, exact bytes, predicted loss with its bound.
  * Loss = Σ sensitivity × distortion over the eligible tensors; the rest keep the type of the source.
  */
+
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import type { Analysis } from "../analyze/analysis.ts";
 import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
@@ -102,12 +104,12 @@ export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): Cand
     const facts = {
       name,
       class: tensor.class,
-      ...(tensor.layer === undefined ? {} : { layer: tensor.layer }),
+      ...present({ layer: tensor.layer }),
       shape,
       elements: tensor.elements,
       sourceType,
       eligible,
-      ...(importance === undefined ? {} : { importance }),
+      ...present({ importance }),
     };
     if (!eligible) return facts;
     const value = sensitivity.values.get(name);

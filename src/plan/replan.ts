@@ -3,8 +3,10 @@
  * the same solver. What a browser does when a slider moves. The result is what `makePlan` gives for the analysis the
  * plan was made from.
  */
+
 import { UsageError } from "../errors.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import { type BudgetRequest, budgetFrom } from "./budget.ts";
 import { type Candidate, candidateFrom, paddedTensorBytes } from "./costing.ts";
 import { planCandidates } from "./make-plan.ts";
@@ -37,7 +39,7 @@ export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOpt
     mode: plan.mode === "class" ? "class" : "tensor",
     constraints: constraints ?? plan.constraints.filter(({ builtIn }) => builtIn !== true),
     guards: Object.fromEntries((plan.guardsOff ?? []).map((guard) => [guard, false])),
-    ...(createdAt === undefined ? {} : { createdAt }),
+    ...present({ createdAt }),
   });
 }
 

@@ -2,6 +2,7 @@
  * Model → Inspection: what the header alone says, as a plain document: identity, tensor classes, the exact size of the
  * file under each stock preset, and findings. Reads no weights.
  */
+
 import { hasTensorTable } from "../ggml/architecture-tensors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
@@ -11,6 +12,7 @@ import { tensorClass } from "../ggml/tensor-class.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
+import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
 import type { InspectedClass, InspectedPreset, Inspection } from "./inspection.ts";
 import { headerFindings } from "./preflight.ts";
@@ -30,7 +32,7 @@ export function inspect(model: Model, findings: readonly Finding[] = headerFindi
     path: model.path,
     shards: model.shards,
     arch: model.arch,
-    ...(model.name === undefined ? {} : { name: model.name }),
+    ...present({ name: model.name }),
     ggufVersion: model.ggufVersion,
     headerHash: model.headerHash,
     tensors: model.tensors.length,
@@ -38,7 +40,7 @@ export function inspect(model: Model, findings: readonly Finding[] = headerFindi
     fileBytes: sum(model.shards, (shard) => shard.fileBytes),
     tensorBytes: sum(model.tensors, ({ bytes }) => bytes),
     bpw: bpw(model.tensors),
-    ...(fileType === undefined ? {} : { fileType }),
+    ...present({ fileType }),
     facts,
     metadata: scalars(model.metadata),
     classes: classesOf(model.tensors),
@@ -83,7 +85,7 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
       bytes: sum(members, ({ bytes }) => bytes),
       types,
       eligible: reason === undefined,
-      ...(reason === undefined ? {} : { ineligibleReason: reason }),
+      ...present({ ineligibleReason: reason }),
     };
   });
 }

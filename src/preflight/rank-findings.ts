@@ -3,6 +3,7 @@
  * `cls` tensor and, for prompted rerankers, `tokenizer.chat_template.rerank`. llama.cpp loads a file without them and
  * gives near-constant scores (`build_pooling`, src/llama-graph.cpp, llama.cpp v0.5.0).
  */
+
 import { basename } from "node:path";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import {
@@ -12,6 +13,7 @@ import {
   rerankerRow,
 } from "../ggml/reranker-architectures.ts";
 import type { Model, TensorInfo } from "../gguf/model.ts";
+import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
 import { RERANK_TEMPLATE_KEY } from "./rerank-prompt.ts";
 
@@ -34,7 +36,7 @@ export function rankMarkers(model: Model, facts: ModelFacts): RankMarkers {
   return {
     pooling: facts.rankPooling,
     ...(Array.isArray(labels) ? { labels: labels.map(String) } : {}),
-    ...(head === undefined ? {} : { head }),
+    ...present({ head }),
     hasTemplate: isTemplate(model.metadata.get(RERANK_TEMPLATE_KEY)),
     named: /re-?rank/i.test(modelNames(model)),
   };

@@ -1,4 +1,5 @@
 /** The requests of one remote file: repeated where that may help, a few at a time, to where redirects ended before. */
+import { present } from "../../present.ts";
 import { ExpiredError } from "./failures.ts";
 import type { Lanes } from "./lanes.ts";
 import { type FileVersion, type HttpTarget, type RangeReply, requestRange } from "./range-request.ts";
@@ -82,7 +83,7 @@ export class HttpConnection {
       url,
       offset,
       bytes,
-      ...(this.#version === undefined ? {} : { version: this.#version }),
+      ...present({ version: this.#version }),
       signal: this.#stop.signal,
       stallMs,
       onBytes: (received) => onTransfer?.("network", received),

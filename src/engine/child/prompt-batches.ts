@@ -6,7 +6,9 @@
  * in another order for every batch, which moves the scores of a random model by up to 3e-3; one by one they depend on
  * nothing else and are llama-server's to the last digit.
  */
+
 import koffi from "koffi";
+import { present } from "../../present.ts";
 import { BATCH_TOKENS, type Batch, type Decoder, type Pooling } from "./decoder.ts";
 
 /** Contexts grow by powers of 2 from here, so that prompts of about the same length share one. */
@@ -64,7 +66,7 @@ function decodeBatches(
       sequences,
       length,
       batchTokens: sequences * length,
-      ...(pooling === undefined ? {} : { pooling }),
+      ...present({ pooling }),
     });
     results.push(...decode(joinPrompts(prompts.slice(first, first + sequences))));
   }

@@ -1,5 +1,7 @@
 /** The YAML head of a model card, as the Hub reads it (https://huggingface.co/docs/hub/model-cards). */
+
 import { stringify } from "yaml";
+import { present } from "../../present.ts";
 import type { CardModel } from "./card-model.ts";
 import type { HubMetadata } from "./hub-metadata.ts";
 
@@ -29,8 +31,7 @@ export function frontMatter(models: readonly CardModel[], options: CardOptions):
     ...licenseFields(known, models.length, options),
     ...(languages.length === 0 ? {} : { language: languages }),
     ...(datasets.length === 0 ? {} : { datasets }),
-    ...(pipelineTag === undefined ? {} : { pipeline_tag: pipelineTag }),
-    ...(options.quantizedBy === undefined ? {} : { quantized_by: options.quantizedBy }),
+    ...present({ pipeline_tag: pipelineTag, quantized_by: options.quantizedBy }),
     tags: [...new Set(["gguf", "quantized", "prism", ...union(({ tags }) => tags)])],
   };
 }
@@ -49,8 +50,7 @@ function licenseFields(known: readonly HubMetadata[], models: number, { license 
   if (!same) return {};
   return {
     license: first.license,
-    ...(first.licenseName === undefined ? {} : { license_name: first.licenseName }),
-    ...(first.licenseLink === undefined ? {} : { license_link: first.licenseLink }),
+    ...present({ license_name: first.licenseName, license_link: first.licenseLink }),
   };
 }
 

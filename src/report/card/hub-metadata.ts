@@ -2,7 +2,9 @@
  * What a source says of itself in its general.* keys (docs/gguf.md of ggml), as the Hub's model cards say it. Values come
  * from strangers: what doesn't look like a value of its kind is left out.
  */
+
 import type { MetadataValue } from "../../gguf/model.ts";
+import { present } from "../../present.ts";
 import { showName } from "../charts/table.ts";
 
 export interface HubMetadata {
@@ -52,7 +54,7 @@ export function readHubMetadata(metadata: Metadata): HubMetadata {
     languages: strings(metadata.get("general.languages")).filter((name) => /^[a-z]{2,3}(-[a-z0-9]{2,8})*$/i.test(name)),
     tags: tags.filter((tag) => tag !== pipelineTag),
     datasets: strings(metadata.get("general.datasets")).filter((name) => /^[\w.-]+(\/[\w.-]+)?$/.test(name)),
-    ...(pipelineTag === undefined ? {} : { pipelineTag }),
+    ...present({ pipelineTag }),
   };
 }
 

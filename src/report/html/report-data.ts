@@ -2,8 +2,10 @@
  * What a page of a report holds, as data in the page itself: the documents it was made of, less what it never shows
  * (values per chunk of a run, everything of an analysis but one number per metric).
  */
+
 import type { Analysis } from "../../analyze/analysis.ts";
 import type { Plan } from "../../plan/plan.ts";
+import { present } from "../../present.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import type { Run } from "../../run/run-document.ts";
 import { PRISM_VERSION } from "../../version.ts";
@@ -45,11 +47,11 @@ export function reportData({ run, plan, analysis }: ReportDocuments, review?: Re
   return {
     prismVersion: PRISM_VERSION,
     ...(run === undefined ? {} : { run: withoutChunks(run) }),
-    ...(plan === undefined ? {} : { plan }),
+    ...present({ plan }),
     ...(analysis === undefined ? {} : { analysis: describeAnalysis(analysis) }),
     metrics: plan === undefined ? [] : [...metricsByName(analysis)].map(([name, metrics]) => [name, short(metrics)]),
     ...(plan === undefined && analysis !== undefined ? { tensors: mapTensors(undefined, analysis) } : {}),
-    ...(review === undefined ? {} : { review }),
+    ...present({ review }),
   };
 }
 

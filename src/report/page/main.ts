@@ -1,6 +1,8 @@
 /** The program of a report page: reads the data the page holds, draws the charts and the map, and plans anew. */
+
 import type { Plan } from "../../plan/plan.ts";
 import { serializePlan } from "../../plan/serialize-plan.ts";
+import { present } from "../../present.ts";
 import { classBytesChart } from "../charts/class-bytes.ts";
 import { mapChart } from "../charts/map.ts";
 import { type MapTensor, planTensors } from "../charts/model-map.ts";
@@ -36,9 +38,7 @@ if (run !== undefined) mountRun(run);
 
 function mountRun(rows: NonNullable<ReportData["run"]>): void {
   let metric: ParetoMetric | undefined;
-  const pareto = mountFigure("pareto", theme, (settings) =>
-    paretoChart(rows, { ...settings, ...(metric === undefined ? {} : { metric }) }),
-  );
+  const pareto = mountFigure("pareto", theme, (settings) => paretoChart(rows, { ...settings, ...present({ metric }) }));
   if (pareto !== undefined) figures.push(pareto);
   for (const input of document.querySelectorAll<HTMLInputElement>('input[name="pareto-metric"]')) {
     input.addEventListener("change", () => {
