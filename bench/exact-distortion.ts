@@ -1,7 +1,6 @@
 /** What --exact=distortion costs beside the bare round trips of the same rows and types. Used by bench/analysis.ts. */
 import { analyze } from "../src/analyze/analyze.ts";
 import { JOB_BYTES } from "../src/analyze/band-sums.ts";
-import { createWorkQueue } from "../src/analyze/work-queue.ts";
 import type { Bench } from "../src/bench.ts";
 import { requireLibrary } from "../src/engine/engine.ts";
 import { candidateTypes } from "../src/ggml/candidates.ts";
@@ -11,6 +10,7 @@ import { rowBytes } from "../src/ggml/tensor-types.ts";
 import type { ModelFile, OpenModel, TensorInfo } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
 import { openBench } from "../src/open-bench.ts";
+import { createWorkQueue } from "../src/work-queue.ts";
 import { observe, type Usage } from "./processes.ts";
 
 /** Time both on the tensors of the first `layers` layers; the processes of the engine only, in which all of it is done. */

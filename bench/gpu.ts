@@ -11,7 +11,6 @@ import { aheadOf, wholeMatrices } from "../src/analyze/metric-sample.ts";
 import { type MeasuredMetrics, measureMetrics } from "../src/analyze/metrics.ts";
 import { createRowReader } from "../src/analyze/row-reader.ts";
 import { orderBands, rowLayout, SAMPLING_DESIGN } from "../src/analyze/sampling.ts";
-import { createWorkQueue } from "../src/analyze/work-queue.ts";
 import { ineligibleReason } from "../src/ggml/eligibility.ts";
 import type { ModelFile, TensorInfo } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
@@ -21,6 +20,7 @@ import { referenceBackend } from "../src/kernels/reference.ts";
 import { openDawn, openDevice } from "../src/kernels/webgpu/adapter.ts";
 import { GpuDevice } from "../src/kernels/webgpu/gpu-device.ts";
 import { openWebGpuBackend } from "../src/kernels/webgpu.ts";
+import { createWorkQueue } from "../src/work-queue.ts";
 import { machineName, recordResult } from "./results.ts";
 
 /** Bytes of one transfer, as a large f16 piece of a tensor has, and how often they go over. */

@@ -14,6 +14,7 @@ import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
+import { createWorkQueue } from "../work-queue.ts";
 import type { Analysis, ImatrixIdentity, ModelIdentity, TensorAnalysis } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
 import { createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
@@ -24,7 +25,6 @@ import {
   measureTensor,
   type TensorMeasurement,
 } from "./tensor-measurement.ts";
-import { createWorkQueue } from "./work-queue.ts";
 
 export interface AnalyzeRequest {
   readonly imatrix?: Imatrix | undefined;

@@ -5,10 +5,10 @@
 import type { Library, RoundTripResult } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import type { WorkQueue } from "../work-queue.ts";
 import type { StratumSample } from "./ratio-estimate.ts";
 import type { RowReader } from "./row-reader.ts";
 import { type Band, type BandOrder, bandAt, takeBands } from "./sampling.ts";
-import type { WorkQueue } from "./work-queue.ts";
 
 export interface BandSource {
   readonly library: Pick<Library, "roundTrip">;

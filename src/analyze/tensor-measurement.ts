@@ -9,6 +9,7 @@ import { importanceOf } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import type { Backend } from "../kernels/backend.ts";
 import { isDecodable } from "../kernels/decode.ts";
+import type { WorkQueue } from "../work-queue.ts";
 import type { TensorAnalysis } from "./analysis.ts";
 import { checkFinite, JOB_BYTES } from "./band-sums.ts";
 import { measureDistortion } from "./distortion.ts";
@@ -17,7 +18,6 @@ import { METRIC_TABLE } from "./metric-table.ts";
 import { type MeasuredMetrics, measureMetrics } from "./metrics.ts";
 import { createRowReader, type RowReader } from "./row-reader.ts";
 import { type BandOrder, orderBands, rowLayout, SAMPLING_DESIGN, type SamplingDesign } from "./sampling.ts";
-import type { WorkQueue } from "./work-queue.ts";
 
 export interface MeasurementOptions {
   readonly file: ModelFile;

@@ -7,8 +7,8 @@ import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import { createCacheBudget } from "../disk/cache-budget.ts";
 import { FormatError } from "../errors.ts";
+import { createWorkQueue } from "../work-queue.ts";
 import { type ConnectionOptions, HttpConnection } from "./http/connection.ts";
-import { createLanes } from "./http/lanes.ts";
 import { RangeCache } from "./http/range-cache.ts";
 import type { HttpTarget } from "./http/range-request.ts";
 import { BLOCK_BYTES } from "./http/region-file.ts";
@@ -47,12 +47,12 @@ export function createHttpSession(options: HttpOptions = {}): HttpSession {
   } = options;
   // every shard listens to it
   if (options.signal !== undefined) setMaxListeners(0, options.signal);
-  const lanes = createLanes(REQUESTS_AT_A_TIME);
+  const requests = createWorkQueue(REQUESTS_AT_A_TIME);
   const root = cacheDir === undefined ? undefined : join(cacheDir, "remote");
   const budget = root === undefined ? undefined : createCacheBudget(root, cacheLimitBytes);
   return {
     async open(target) {
-      const connection = new HttpConnection(target, lanes, options);
+      const connection = new HttpConnection(target, requests, options);
       const { totalBytes, validator, strong } = await connection.open();
       const key = `${unsigned(target.url)}\n${validator}`;
       // a weak validator may stay the same when bytes change

@@ -5,6 +5,7 @@
 
 import { UsageError } from "../errors.ts";
 import { present } from "../present.ts";
+import { quoteWord } from "../shell-quote.ts";
 
 export interface HubName {
   readonly repository: string;
@@ -63,12 +64,14 @@ export function downloadCommand(name: string): string {
   if (/^hf:/i.test(name)) {
     const { repository, file, revision } = parseHubName(name);
     const files =
-      count === undefined ? quote(file) : `--include ${quote(file.replace(SHARD_NUMBER, `-*-of-${count}.gguf`))}`;
-    const at = revision === undefined ? "" : ` --revision ${quote(revision)}`;
+      count === undefined
+        ? quoteWord(file)
+        : `--include ${quoteWord(file.replace(SHARD_NUMBER, `-*-of-${count}.gguf`))}`;
+    const at = revision === undefined ? "" : ` --revision ${quoteWord(revision)}`;
     return `hf download ${repository} ${files}${at} --local-dir .`;
   }
   const url = count === undefined ? shown : shown.replace(SHARD_NUMBER, `-[00001-${count}]-of-${count}.gguf`);
-  return `curl -fL -O ${quote(url)}`;
+  return `curl -fL -O ${quoteWord(url)}`;
 }
 
 /** Refuse a remote model where a local file is needed; `how` says what to type once it is here. Throws UsageError. */
@@ -77,8 +80,4 @@ export function requireLocal(name: string, how?: string): void {
   throw new UsageError(
     `${shownName(name)}: this needs the file itself, on this machine; download it (${downloadCommand(name)}) and ${how ?? `give ${localName(name)}`}`,
   );
-}
-
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

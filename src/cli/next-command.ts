@@ -1,6 +1,7 @@
 /** The command a person should type next, with the real file names. */
+import { quoteWord } from "../shell-quote.ts";
 
 /** Write a command line; words a shell would take apart are quoted. */
 export function nextCommand(...words: readonly string[]): string {
-  return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" ");
+  return words.map(quoteWord).join(" ");
 }

@@ -6,10 +6,11 @@ import { utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { makeFolder, writeAside } from "../disk/aside-file.ts";
+import { makeRoom } from "../disk/cache-budget.ts";
+import { cacheKey } from "../disk/cache-key.ts";
 import type { EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import { cacheKey, makeRoom } from "./cache.ts";
 
 /** What ScoreOptions.reference takes. */
 export type ReferenceLogits = NonNullable<ScoreOptions["reference"]>;

@@ -9,11 +9,11 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
+import { cacheKey } from "../disk/cache-key.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
-import { cacheKey } from "./cache.ts";
 
 export interface EvaluationText {
   readonly source: "file" | "sampled";

@@ -1,10 +1,10 @@
 /** evaluate.sh: proof with llama-perplexity: logits of the reference once, then PPL and KL divergence of each model. */
 import type { FileType } from "../ggml/file-types.ts";
+import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
 import { defaultOutput, quantizeFlagsSh, sourceArgument } from "./quantize-arguments.ts";
 import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
-import { pathArgument, quoteSh } from "./shell-quote.ts";
 
 export interface EvaluateScriptOptions extends RecipeOptions {
   /** Stock presets to compare with; those not there yet are quantized from the source. Default: the nearest in size. */

@@ -4,9 +4,9 @@ import { downloadCommand, isRemote, localName } from "../bytes/remote-name.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { FILE_TYPES } from "../ggml/file-types.ts";
 import { isQuantizedType } from "../ggml/tensor-types.ts";
+import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { pathArgument, quoteSh } from "./shell-quote.ts";
 
 /** llama-quantize keeps this many bytes of the strings it writes as quantize.imatrix.* (kv_override, 128 with NUL). */
 const KV_STRING_BYTES = 127;

@@ -1,9 +1,10 @@
 /** recipe.ps1: the same for PowerShell, through --tensor-type-file, because Windows caps a command line at 32 KiB. */
+
+import { pathArgument, quotePowerShell } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
 import { defaultOutput, downloadNote, quantizeFlags, sourceArgument, versionNote } from "./quantize-arguments.ts";
 import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
-import { pathArgument, quotePowerShell } from "./shell-quote.ts";
 import { renderTensorTypes } from "./tensor-types.ts";
 
 /** Render recipe.ps1: `./recipe.ps1 [IN [OUT]]`; LLAMA_QUANTIZE and THREADS come from the environment. */

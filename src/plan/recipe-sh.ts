@@ -1,8 +1,9 @@
 /** recipe.sh: a POSIX script that runs llama-quantize with everything the plan says. */
+
+import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
 import { defaultOutput, downloadNote, quantizeFlagsSh, sourceArgument, versionNote } from "./quantize-arguments.ts";
-import { pathArgument, quoteSh } from "./shell-quote.ts";
 import { overrideToken, planOverrides } from "./tensor-types.ts";
 
 /** Bytes of overrides on a command line before the script goes through a file (Linux: 128 KiB per argument, macOS: 1 MiB in all). */

@@ -5,12 +5,12 @@
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { writeFileAside } from "../disk/aside-file.ts";
+import { cacheKey } from "../disk/cache-key.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
-import { cacheKey } from "../evaluate/cache.ts";
 import { hashIds } from "../evaluate/text.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { PROBE_MEASUREMENT, type ProbeMeasurement } from "../sensitivity/density-document.ts";

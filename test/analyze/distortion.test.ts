@@ -4,10 +4,10 @@ import { measureDistortion } from "../../src/analyze/distortion.ts";
 import { createRowReader } from "../../src/analyze/row-reader.ts";
 import { bandsNeeded } from "../../src/analyze/sample-size.ts";
 import { orderBands, rowLayout } from "../../src/analyze/sampling.ts";
-import { createWorkQueue } from "../../src/analyze/work-queue.ts";
 import type { Library } from "../../src/engine/engine.ts";
 import { rowBytes, type TensorType } from "../../src/ggml/tensor-types.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
+import { createWorkQueue } from "../../src/work-queue.ts";
 import { f32Tensor, memoryModel } from "./model-in-memory.ts";
 
 const TYPES: readonly TensorType[] = ["Q3_K", "IQ3_S", "IQ4_XS", "IQ4_NL", "Q4_K", "Q8_0"];

@@ -31,7 +31,9 @@ const TOOLS = { pnpm: "12.21.0", bun: "1.4.5" } as const;
 
 function run(command: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}) {
   // nothing of the vitest or npm around this test counts
-  const clean = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_(?!EXTRA_CA_CERTS)|VITEST|VITE|TEST$)/i.test(name));
+  const clean = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|NODE_(?!EXTRA_CA_CERTS)|VITEST|VITE|TEST$)/i.test(name),
+  );
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
     encoding: "utf8",

@@ -9,8 +9,8 @@ import type { Plan } from "../../src/plan/plan.ts";
 import { renderRecipe } from "../../src/plan/recipe.ts";
 import { renderRecipePs1 } from "../../src/plan/recipe-ps1.ts";
 import { renderRecipeSh } from "../../src/plan/recipe-sh.ts";
-import { quotePowerShell, quoteSh } from "../../src/plan/shell-quote.ts";
 import { renderTensorTypes } from "../../src/plan/tensor-types.ts";
+import { quotePowerShell, quoteSh } from "../../src/shell-quote.ts";
 import { type Synthetic, syntheticAnalysis, uniformSensitivity } from "./synthetic-analysis.ts";
 
 function plan(synthetic: Synthetic = {}, options: Partial<PlanOptions> = {}): Plan {

@@ -1,7 +1,7 @@
 /** The requests of one remote file: repeated where that may help, a few at a time, to where redirects ended before. */
 import { present } from "../../present.ts";
+import type { WorkQueue } from "../../work-queue.ts";
 import { ExpiredError } from "./failures.ts";
-import type { Lanes } from "./lanes.ts";
 import { type FileVersion, type HttpTarget, type RangeReply, requestRange } from "./range-request.ts";
 import { RETRY, withRetries } from "./retry.ts";
 
@@ -21,16 +21,16 @@ const STALL_MS = 30_000;
 
 export class HttpConnection {
   readonly #target: HttpTarget;
-  readonly #lanes: Lanes;
+  readonly #requests: WorkQueue;
   readonly #options: ConnectionOptions;
   readonly #stop = new AbortController();
   readonly #onAbort = () => this.#stop.abort(this.#options.signal?.reason);
   #url: URL;
   #version: FileVersion | undefined;
 
-  constructor(target: HttpTarget, lanes: Lanes, options: ConnectionOptions) {
+  constructor(target: HttpTarget, requests: WorkQueue, options: ConnectionOptions) {
     this.#target = target;
-    this.#lanes = lanes;
+    this.#requests = requests;
     this.#options = options;
     this.#url = target.url;
     if (options.signal?.aborted) this.#stop.abort(options.signal.reason);
@@ -48,9 +48,9 @@ export class HttpConnection {
     }
   }
 
-  /** Fetch a range, once a lane is free. */
+  /** Fetch a range, once its turn has come. */
   async range(offset: number, bytes: number): Promise<Uint8Array> {
-    return this.#lanes.run(async () => (await this.#request(offset, bytes)).data);
+    return this.#requests.run(async () => (await this.#request(offset, bytes)).data);
   }
 
   /** End what is under way; its promises reject. */

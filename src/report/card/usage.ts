@@ -1,5 +1,5 @@
 /** How to get and run the files of a card with llama.cpp. */
-import { quoteSh } from "../../plan/shell-quote.ts";
+import { quoteSh } from "../../shell-quote.ts";
 import type { CardFile, CardModel } from "./card-model.ts";
 import { codeBlock } from "./markdown.ts";
 

@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from "node:f
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { makeRoom } from "../../src/disk/cache-budget.ts";
 import { defaultCacheDir } from "../../src/disk/cache-dir.ts";
-import { cacheKey, makeRoom } from "../../src/evaluate/cache.ts";
+import { cacheKey } from "../../src/disk/cache-key.ts";
 
 const HOUR_S = 3600;
 const NOW_S = 2_000_000_000;
