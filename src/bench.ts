@@ -43,3 +43,6 @@ export interface Bench {
 
 /** Bytes of reference logits kept on disk. */
 export const DEFAULT_LOGITS_LIMIT_BYTES = 16e9;
+
+/** Opens the bench when something first needs it: documents need none. */
+export type BenchOpener = () => Promise<Bench>;

@@ -45,10 +45,10 @@ export interface AnalysisJournal {
 }
 
 /** Distortions of neighbouring types differ by 15 % (Q4_K, IQ4_XS) and more: 2 % never confuses them. */
-export const TARGET_RELATIVE_SE = 0.02;
+export const DISTORTION_RELATIVE_SE = 0.02;
 
 export const ANALYZE_DEFAULTS = {
-  targetRelativeSe: TARGET_RELATIVE_SE,
+  targetRelativeSe: DISTORTION_RELATIVE_SE,
   exactMetrics: false,
   exactDistortion: false,
 } as const satisfies AnalyzeRequest;

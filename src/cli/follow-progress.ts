@@ -1,7 +1,7 @@
 /** Shows the progress of a command: a line for each note, and a bar for what counts its steps. */
 import type { Progress } from "../bench.ts";
 import { printable } from "../plan/printable.ts";
-import type { Progress as Bar, Output } from "./output.ts";
+import type { Bar, Output } from "./output.ts";
 
 /** The name and unit of steps that get a line of their own where there is no terminal; undefined for the others. */
 export type Announce = (what: string) => { readonly stage: string; readonly unit: string } | undefined;

@@ -10,7 +10,7 @@ export interface OutputOptions {
   readonly quiet?: boolean;
 }
 
-export interface Progress {
+export interface Bar {
   /** `done` of the total are ready; `label` says which was the last. */
   update(done: number, label?: string): void;
   end(): void;
@@ -31,12 +31,12 @@ export interface Output {
   /** Say something on stderr that is not the result. */
   note(text: string): void;
   /** Start a stage of `total` steps: a bar on a terminal, one line elsewhere. */
-  progress(stage: string, total: number, unit: string): Progress;
+  progress(stage: string, total: number, unit: string): Bar;
   /** The bar of a stage that was announced with note(): nothing where there is no terminal. */
-  bar(stage: string, total: number): Progress;
+  bar(stage: string, total: number): Bar;
 }
 
-const SILENT: Progress = { update: () => undefined, end: () => undefined };
+const SILENT: Bar = { update: () => undefined, end: () => undefined };
 
 /** Open the output of a command. */
 export function openOutput({ json = false, quiet = false }: OutputOptions): Output {

@@ -2,7 +2,7 @@
 
 import { FormatError } from "../errors.ts";
 import { present } from "../present.ts";
-import type { LoadRequest } from "./child/loaded-model.ts";
+import type { LoadCall } from "./child/loaded-model.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
 import type { ImportanceSums, LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
@@ -29,10 +29,10 @@ export function takeHandle(): number {
 }
 
 /** Load a model. Throws EngineError where llama.cpp can't. */
-export async function loadModel(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
+export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
   const { model, context, threads, gpuLayers, mapped = false } = options;
   const handle = takeHandle();
-  const request: LoadRequest & { context: number } = { handle, model, context, threads, gpuLayers, mapped };
+  const request: LoadCall & { context: number } = { handle, model, context, threads, gpuLayers, mapped };
   const reply = await child.call<LoadReply>("load", request, { signal: options.signal });
   const { generation } = child;
   let closed = false;

@@ -1,5 +1,5 @@
 /** A model loaded in the embedded engine's child process to say something after whole prompts. */
-import type { LoadRequest } from "./child/loaded-model.ts";
+import type { LoadCall } from "./child/loaded-model.ts";
 import type { EngineChild } from "./child-process.ts";
 import { type LoadReply, takeHandle } from "./embedded-model.ts";
 import type { JointTokens, LoadedRanker, ModelLoadOptions } from "./engine.ts";
@@ -13,7 +13,7 @@ export async function loadRanker(
   { model, threads, gpuLayers, signal }: Omit<ModelLoadOptions, "context">,
 ): Promise<LoadedRanker> {
   const handle = takeHandle();
-  const request: LoadRequest & { context: number } = { handle, model, context: NO_CHUNKS, threads, gpuLayers };
+  const request: LoadCall & { context: number } = { handle, model, context: NO_CHUNKS, threads, gpuLayers };
   const { vocabSize, contextTrain } = await child.call<LoadReply>("load", request, { signal });
   const joints = await child.call<JointTokens>("joints", handle, { signal });
   const { generation } = child;

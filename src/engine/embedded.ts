@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { EngineError } from "../errors.ts";
 import { parseTensorType } from "../ggml/tensor-types.ts";
 import type { Device } from "./child/main.ts";
-import type { QuantizeRequest } from "./child/quantize.ts";
+import type { QuantizeCall } from "./child/quantize.ts";
 import { EngineChild, LOG_TAIL_LINES } from "./child-process.ts";
-import { loadModel } from "./embedded-model.ts";
+import { loadEmbedded } from "./embedded-model.ts";
 import { loadRanker } from "./embedded-ranker.ts";
 import type {
   Engine,
@@ -62,7 +62,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
         const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
         await Promise.all(children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) })));
       },
-      load: (load) => loadModel(model, load),
+      load: (load) => loadEmbedded(model, load),
       loadRanker: (load) => loadRanker(model, load),
     },
     async close() {
@@ -126,7 +126,7 @@ async function openGpuChild(): Promise<OpenChild> {
 async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeOutcome> {
   const lines: string[] = [];
   const { source, fileType, overrides, threads, imatrix } = job;
-  const request: QuantizeRequest = {
+  const request: QuantizeCall = {
     ...{ source, fileType, overrides, threads, imatrix },
     // A dry run writes nothing, but the library still wants a name that is not the source's.
     output: job.dryRun ? join(tmpdir(), "prism-dry-run.gguf") : job.output,

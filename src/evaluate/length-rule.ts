@@ -10,7 +10,7 @@ import { chunkMeans, meanSe, summarizeKld } from "./statistics.ts";
 import { aboutSeconds, type EvaluationText, firstChunks } from "./text.ts";
 
 export const MIN_CHUNKS = 20;
-export const TARGET_RELATIVE_SE = 0.05;
+export const KLD_RELATIVE_SE = 0.05;
 /** More chunks than the pilot asks for: its error estimate is itself uncertain by about a tenth. */
 const PILOT_MARGIN = 1.2;
 
@@ -19,7 +19,7 @@ const MAX_SAMPLED_CHUNKS = 256;
 
 /** Chunks that bring a relative SE measured on `pilot` chunks down to the target. */
 export function chunksNeeded(relativeSe: number, pilot: number, available: number): number {
-  const wanted = Math.ceil(pilot * (relativeSe / TARGET_RELATIVE_SE) ** 2 * PILOT_MARGIN);
+  const wanted = Math.ceil(pilot * (relativeSe / KLD_RELATIVE_SE) ** 2 * PILOT_MARGIN);
   return Math.min(available, Math.max(MIN_CHUNKS, wanted));
 }
 

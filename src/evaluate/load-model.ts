@@ -3,7 +3,7 @@ import type { Bench } from "../bench.ts";
 import { type LoadedModel, requireLibrary } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 
-export interface LoadRequest {
+export interface LoadOptions {
   /** Tokens of a chunk. */
   readonly context: number;
   /** Tokens its vocabulary must have. */
@@ -16,7 +16,7 @@ export interface LoadRequest {
  */
 export async function loadModel(
   path: string,
-  { context, vocabSize }: LoadRequest,
+  { context, vocabSize }: LoadOptions,
   { engine, threads, gpuLayers, signal }: Bench,
 ): Promise<LoadedModel> {
   const layers = engine.programs === undefined ? gpuLayers : 0;

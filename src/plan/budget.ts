@@ -6,7 +6,7 @@ import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-type
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import type { Candidate } from "./costing.ts";
+import type { TensorChoice } from "./costing.ts";
 import type { BudgetAsked } from "./plan.ts";
 
 export type BudgetRequest = { readonly text?: string } & (
@@ -33,7 +33,7 @@ export interface SizeContext {
   /** The header llama-quantize writes, quantize.imatrix.* included, without padding. */
   readonly headerBytes: number;
   readonly imatrix: boolean;
-  readonly tensors: readonly Candidate[];
+  readonly tensors: readonly TensorChoice[];
 }
 
 /** Turn what was asked into a limit on the file. Throws UsageError for a number that is no size. */
@@ -90,7 +90,7 @@ export function presetTypes(
 }
 
 /** The most padding any choice of types could add, bytes: mostly 0, types end on the alignment. */
-function largestPadding(tensors: readonly Candidate[]): number {
+function largestPadding(tensors: readonly TensorChoice[]): number {
   return tensors.reduce((sum, { shape, sourceType, eligible, options }) => {
     const types = eligible ? (Object.keys(options ?? {}) as TensorType[]) : [sourceType];
     const paddings = types.map((type) => {

@@ -9,30 +9,30 @@ import { present } from "../present.ts";
 import type { PlanTensor, Reason, Step } from "./plan.ts";
 
 /** A tensor before its type is chosen. */
-export type Candidate = Pick<
+export type TensorChoice = Pick<
   PlanTensor,
   "name" | "class" | "layer" | "shape" | "elements" | "sourceType" | "sensitivity" | "options" | "importance"
 > & { readonly eligible: boolean };
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
-export function candidateFrom(tensor: PlanTensor, eligible: boolean): Candidate {
+export function candidateFrom(tensor: PlanTensor, eligible: boolean): TensorChoice {
   const { type: _type, bytes: _bytes, reason: _reason, note: _note, up: _up, down: _down, ...rest } = tensor;
   const { distortion: _distortion, lossShare: _lossShare, ...facts } = rest;
   return { ...facts, eligible };
 }
 
 /** D of a type: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */
-export function distortionOf(tensor: Pick<Candidate, "options">, type: TensorType): number | undefined {
+export function distortionOf(tensor: Pick<TensorChoice, "options">, type: TensorType): number | undefined {
   return tensor.options?.[type] ?? (isFloatType(type) ? 0 : undefined);
 }
 
 /** Bytes the data of a tensor adds to a file in this type. */
-export function paddedTensorBytes(tensor: Pick<Candidate, "shape">, type: TensorType): number {
+export function paddedTensorBytes(tensor: Pick<TensorChoice, "shape">, type: TensorType): number {
   return paddedBytes(tensorBytes(type, tensor.shape));
 }
 
 /** The measured types, smallest first; at equal bytes the least distortion first. */
-export function steps(tensor: Candidate): Step[] {
+export function steps(tensor: TensorChoice): Step[] {
   const sensitivity = tensor.sensitivity ?? 0;
   return (Object.entries(tensor.options ?? {}) as [TensorType, number][])
     .map(([type, distortion]) => ({
@@ -46,7 +46,7 @@ export function steps(tensor: Candidate): Step[] {
 }
 
 /** The steps that no smaller or equally large type matches or beats. */
-export function frontier(tensor: Candidate): Step[] {
+export function frontier(tensor: TensorChoice): Step[] {
   const kept: Step[] = [];
   let best = Number.POSITIVE_INFINITY;
   for (const step of steps(tensor)) {
@@ -60,7 +60,7 @@ export function frontier(tensor: Candidate): Step[] {
 
 /** Put a type on a tensor and price it. `lossShare` is left to the whole plan. */
 export function priceTensor(
-  { eligible: _, ...tensor }: Candidate,
+  { eligible: _, ...tensor }: TensorChoice,
   type: TensorType,
   reason: Reason,
   note?: string,

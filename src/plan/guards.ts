@@ -14,7 +14,7 @@ import type { FileType } from "../ggml/file-types.ts";
 import { isHead, tensorClass, tensorRole } from "../ggml/tensor-class.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import { presetFileBytes, presetTypes, type SizeContext } from "./budget.ts";
-import type { Candidate } from "./costing.ts";
+import type { TensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 
 /** The guards that can be switched off, in the order they are given up. */
@@ -80,8 +80,8 @@ export function builtInConstraints(context: SizeContext, limitBytes: number, swi
 }
 
 /** A floor for each tensor that has a type below 9 dB: its smallest type that is not. */
-function noiseFloors(tensors: readonly Candidate[]): BuiltIn[] {
-  const floors = new Map<string, Candidate[]>();
+function noiseFloors(tensors: readonly TensorChoice[]): BuiltIn[] {
+  const floors = new Map<string, TensorChoice[]>();
   for (const tensor of tensors) {
     const options = Object.entries(tensor.options ?? {}) as [TensorType, number][];
     const types = options.map(([type]) => type).sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b));
@@ -99,9 +99,9 @@ function noiseFloors(tensors: readonly Candidate[]): BuiltIn[] {
 }
 
 /** A floor for the classes with the fewest weights. */
-function smallFloors({ tensors }: SizeContext, eligible: readonly Candidate[]): BuiltIn[] {
+function smallFloors({ tensors }: SizeContext, eligible: readonly TensorChoice[]): BuiltIn[] {
   const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
-  const classes = new Map<string, Candidate[]>();
+  const classes = new Map<string, TensorChoice[]>();
   for (const tensor of eligible) classes.set(tensor.class, [...(classes.get(tensor.class) ?? []), tensor]);
   const sized = [...classes].map(([name, members]) => ({
     name,
@@ -119,7 +119,7 @@ function smallFloors({ tensors }: SizeContext, eligible: readonly Candidate[]): 
 }
 
 /** Matches exactly these tensors of a class; `whole`: all of it, in whatever layer. */
-function classPattern(members: readonly Candidate[], whole: boolean): string {
+function classPattern(members: readonly TensorChoice[], whole: boolean): string {
   const [first] = members;
   if (members.length === 1 || first === undefined) return exactName(first?.name ?? "");
   const layers = members.map(({ name }) => tensorClass(name).layer);

@@ -12,7 +12,7 @@ import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { type Candidate, priceTensor } from "./costing.ts";
+import { priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
@@ -39,7 +39,7 @@ export interface PlanOptions {
  */
 export function makePlan(options: PlanOptions): Plan {
   const { analysis, sensitivity } = options;
-  return planCandidates({
+  return solvePlan({
     ...options,
     source: analysis.model,
     facts: analysis.facts,
@@ -54,12 +54,12 @@ export function makePlan(options: PlanOptions): Plan {
 export interface PlanProblem
   extends Pick<PlanOptions, "budget" | "mode" | "constraints" | "guards" | "createdAt">,
     Pick<Plan, "source" | "facts" | "imatrix" | "prismVersion"> {
-  readonly tensors: readonly Candidate[];
+  readonly tensors: readonly TensorChoice[];
   readonly sensitivity: Pick<Sensitivity, "mode" | "version" | "lossUnit">;
 }
 
 /** Plan tensors whose distortion and sensitivity are known. Throws as makePlan does. */
-export function planCandidates(problem: PlanProblem): Plan {
+export function solvePlan(problem: PlanProblem): Plan {
   const { source, facts, imatrix, prismVersion, tensors, sensitivity } = problem;
   const { constraints = [], mode = "tensor", guards = {} } = problem;
   const guardsOff = YIELDING.filter((guard) => guards[guard] === false);
@@ -92,7 +92,7 @@ export function planCandidates(problem: PlanProblem): Plan {
 }
 
 /** What the planner knows of each tensor: its sensitivity, and the distortion in every type it could really take. */
-export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): Candidate[] {
+export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): TensorChoice[] {
   return analysis.tensors.map((tensor) => {
     const { name, shape, sourceType, eligible, importance } = tensor;
     if (elementCount(shape) !== tensor.elements) {
@@ -130,7 +130,7 @@ export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): Cand
 }
 
 function priceSolution(
-  tensors: readonly Candidate[],
+  tensors: readonly TensorChoice[],
   { assignment, constrained }: Solution,
   builtIns: readonly BuiltIn[],
 ): PlanTensor[] {

@@ -13,7 +13,7 @@ import { printable } from "./printable.ts";
 import { type PublishedRecipe, resolveOverrides } from "./published-recipe.ts";
 import { overrideToken } from "./tensor-types.ts";
 
-export interface RecipeOptions {
+export interface RecipePlanOptions {
   readonly analysis: Analysis;
   readonly sensitivity: Sensitivity;
   readonly recipe: PublishedRecipe;
@@ -27,7 +27,7 @@ export interface RecipeOptions {
  * Apply a recipe, mode and reason `recipe`. Throws UsageError for a model that the recipe's patterns don't fit, and for
  * types that need an imatrix where there is none.
  */
-export function planFromRecipe({ analysis, recipe, ...rest }: RecipeOptions): Plan {
+export function planFromRecipe({ analysis, recipe, ...rest }: RecipePlanOptions): Plan {
   checkFits(recipe, { arch: analysis.facts.arch, tensors: analysis.tensors });
   const { baseFileType, tensorTypes } = recipe.command;
   const tensors = analysis.tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));

@@ -3,7 +3,7 @@ import type { ConstraintReason } from "../allocate/constraints.ts";
 import type { Option } from "../allocate/problem.ts";
 import { fitsRows } from "../ggml/fallback.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import type { Candidate } from "./costing.ts";
+import type { TensorChoice } from "./costing.ts";
 import type { Reason } from "./plan.ts";
 
 /**
@@ -11,7 +11,7 @@ import type { Reason } from "./plan.ts";
  * to this tensor; a floor counts only where it is what keeps the type from being smaller.
  */
 export function reasonFor(
-  tensor: Candidate,
+  tensor: TensorChoice,
   type: TensorType,
   offered: readonly Option[],
   because?: ConstraintReason,

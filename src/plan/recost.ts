@@ -7,7 +7,7 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
-import { type Candidate, candidateFrom, distortionOf, priceTensor } from "./costing.ts";
+import { candidateFrom, distortionOf, priceTensor, type TensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
@@ -26,7 +26,7 @@ export function recostPlan(edited: Plan, analysis?: Analysis): Plan {
     );
   }
   const candidates = edited.tensors.map((tensor) => candidateOf(tensor, edited, analysis));
-  const priced = edited.tensors.map((tensor, index) => reprice(tensor, candidates[index] as Candidate));
+  const priced = edited.tensors.map((tensor, index) => reprice(tensor, candidates[index] as TensorChoice));
   const mode = priced.some(({ reason }) => reason === "edited") ? "edited" : edited.mode;
   const first = predict(edited, priced, 0);
   const lowerBound = boundOf({ ...edited, ...first, mode }, candidates);
@@ -35,7 +35,7 @@ export function recostPlan(edited: Plan, analysis?: Analysis): Plan {
   return { ...edited, mode, ...prediction, warnings: [...kept, ...planWarnings({ ...edited, ...prediction })] };
 }
 
-function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined): Candidate {
+function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined): TensorChoice {
   const candidate = candidateFrom(tensor, ineligibleReason(tensor) === undefined);
   if (!analysis) return candidate;
   if (analysis.model.headerHash !== plan.source.headerHash) {
@@ -52,7 +52,7 @@ function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefi
   return { ...candidate, options: { ...candidate.options, ...options } };
 }
 
-function reprice(tensor: PlanTensor, candidate: Candidate): PlanTensor {
+function reprice(tensor: PlanTensor, candidate: TensorChoice): PlanTensor {
   const { name, type, sourceType } = tensor;
   if (!candidate.eligible) {
     if (type !== sourceType) {
@@ -82,7 +82,7 @@ function wasEdited(tensor: PlanTensor): boolean {
 }
 
 /** The least loss the same problem allows; for types chosen by hand, any types at these bytes or the budget. */
-function boundOf(plan: Plan, tensors: readonly Candidate[]): number {
+function boundOf(plan: Plan, tensors: readonly TensorChoice[]): number {
   const { predicted, budget, mode } = plan;
   const limits = {
     fileBytes: Math.max(budget.fileBytes, predicted.fileBytes),

@@ -8,8 +8,8 @@ import { UsageError } from "../errors.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
 import { type BudgetRequest, budgetFrom } from "./budget.ts";
-import { type Candidate, candidateFrom, paddedTensorBytes } from "./costing.ts";
-import { planCandidates } from "./make-plan.ts";
+import { candidateFrom, paddedTensorBytes, type TensorChoice } from "./costing.ts";
+import { solvePlan } from "./make-plan.ts";
 import type { Constraint, Plan } from "./plan.ts";
 import { planHeaderBytes } from "./predict.ts";
 import { fixedBytes } from "./solve.ts";
@@ -23,12 +23,12 @@ export interface ReplanOptions {
 }
 
 /** The tensors of plans that were planned anew before. */
-const CANDIDATES = new WeakMap<Plan, readonly Candidate[]>();
+const CANDIDATES = new WeakMap<Plan, readonly TensorChoice[]>();
 
 /** Plan anew; faster again for the same plan. Throws UsageError and InfeasibleError as makePlan does. */
 export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOptions): Plan {
   const { source, facts, imatrix, prismVersion, sensitivity, lossUnit } = plan;
-  return planCandidates({
+  return solvePlan({
     source,
     facts,
     prismVersion,
@@ -44,7 +44,7 @@ export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOpt
 }
 
 /** What is known of each tensor of a plan, whatever its types are now. */
-export function candidatesFrom(plan: Plan): readonly Candidate[] {
+export function candidatesFrom(plan: Plan): readonly TensorChoice[] {
   const found =
     CANDIDATES.get(plan) ?? plan.tensors.map((tensor) => candidateFrom(tensor, tensor.reason !== "ineligible"));
   CANDIDATES.set(plan, found);

@@ -5,12 +5,12 @@ import type { Assignment, Constraint, Option } from "../allocate/problem.ts";
 import { allocateByClass } from "../allocate/refine.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import { type Candidate, distortionOf, paddedTensorBytes } from "./costing.ts";
+import { distortionOf, paddedTensorBytes, type TensorChoice } from "./costing.ts";
 import { typeProblem } from "./legal-type.ts";
 import type { BudgetAsked, Plan } from "./plan.ts";
 
 export interface SolveInput {
-  readonly tensors: readonly Candidate[];
+  readonly tensors: readonly TensorChoice[];
   readonly headerBytes: number;
   readonly constraints: readonly Constraint[];
   readonly budget: Pick<BudgetAsked, "fileBytes" | "tensorBytes">;
@@ -31,7 +31,7 @@ export function solve(input: SolveInput): Solution {
   const eligible = input.tensors.filter((tensor) => tensor.eligible);
   const byName = new Map(eligible.map((tensor) => [tensor.name, tensor]));
   const cost = costIn(input.budget);
-  const price = (tensor: Candidate, type: TensorType): Option => ({
+  const price = (tensor: TensorChoice, type: TensorType): Option => ({
     type,
     bytes: cost(tensor, type),
     loss: (tensor.sensitivity ?? 0) * (distortionOf(tensor, type) ?? 0),
@@ -66,7 +66,7 @@ export function fixedBytes({ budget, headerBytes, tensors }: Pick<SolveInput, "b
 }
 
 /** Bits per weight count bare data, a file counts padding: the allocator must count the same way. */
-function costIn(budget: SolveInput["budget"]): (tensor: Candidate, type: TensorType) => number {
+function costIn(budget: SolveInput["budget"]): (tensor: TensorChoice, type: TensorType) => number {
   if (budget.tensorBytes === undefined) return paddedTensorBytes;
   return ({ shape }, type) => tensorBytes(type, shape);
 }

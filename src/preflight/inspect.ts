@@ -16,7 +16,7 @@ import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
 import type { InspectedClass, InspectedPreset, Inspection } from "./inspection.ts";
 import { headerFindings } from "./preflight.ts";
-import { presetTypes } from "./preset-types.ts";
+import { typesUnderPreset } from "./preset-types.ts";
 
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
@@ -92,7 +92,7 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
 
 function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
   const sizes = COMMON_FILE_TYPES.flatMap((fileType): InspectedPreset[] => {
-    const types = presetTypes(model, facts, fileType);
+    const types = typesUnderPreset(model, facts, fileType);
     if (types === undefined) return [];
     const tensors = model.tensors.map(({ name, shape, type }) => ({ shape, type: types.get(name) ?? type }));
     return [{ fileType, fileBytes: fileBytes(facts.outputHeaderBytes, tensors), bpw: bpw(tensors) }];

@@ -11,7 +11,11 @@ import type { Model } from "../gguf/model.ts";
 const NO_MODELS: ReadonlySet<string> = new Set(["", "clip"]);
 
 /** Undefined where llama-quantize refuses the model under this preset, and for files that are no language models. */
-export function presetTypes(model: Model, facts: ModelFacts, fileType: FileType): Map<string, TensorType> | undefined {
+export function typesUnderPreset(
+  model: Model,
+  facts: ModelFacts,
+  fileType: FileType,
+): Map<string, TensorType> | undefined {
   if (NO_MODELS.has(model.arch) || model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
     return undefined;
   }

@@ -9,7 +9,7 @@ import { tensorClass } from "../ggml/tensor-class.ts";
 import { bitsPerWeight, TENSOR_TYPES, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import type { Model, TensorInfo } from "../gguf/model.ts";
 import type { Finding } from "./finding-codes.ts";
-import { presetTypes } from "./preset-types.ts";
+import { typesUnderPreset } from "./preset-types.ts";
 
 /** The preset whose size the findings are measured by. */
 const MEASURING_PRESET = "Q4_K_M";
@@ -21,7 +21,7 @@ const NOTABLE_SHARE = 0.01;
 
 /** Find tensors whose rows force fallback types, and weights that no preset makes smaller. */
 export function rowFindings(model: Model, facts: ModelFacts): Finding[] {
-  const types = presetTypes(model, facts, MEASURING_PRESET);
+  const types = typesUnderPreset(model, facts, MEASURING_PRESET);
   if (types === undefined) return [];
   const sized = model.tensors.map((tensor) => {
     const type = types.get(tensor.name) ?? tensor.type;

@@ -7,7 +7,7 @@ import type { ProbeSite, ProbeTypes } from "./probe-site.ts";
  * Relative standard error at which a probe ends. An error of ln density costs about half its square of the loss: 10 %
  * cost 0.5 %.
  */
-const TARGET_RELATIVE_SE = 0.1;
+const PROBE_RELATIVE_SE = 0.1;
 /** Fewer chunks say too little of their own spread. */
 const MIN_PROBE_CHUNKS = 8;
 
@@ -36,7 +36,7 @@ async function scoreUntilKnown(
     parts.push(await model.score({ tokens, first: chunks, count, reference, signal }));
     chunks += count;
     const { kld, se } = summarize(parts, chunks);
-    if (chunks >= MIN_PROBE_CHUNKS && se <= TARGET_RELATIVE_SE * kld) break;
+    if (chunks >= MIN_PROBE_CHUNKS && se <= PROBE_RELATIVE_SE * kld) break;
   }
   return { ...summarize(parts, chunks), chunks };
 }

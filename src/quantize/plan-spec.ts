@@ -10,7 +10,7 @@ import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
 import { presetTypes } from "../plan/budget.ts";
-import type { Candidate } from "../plan/costing.ts";
+import type { TensorChoice } from "../plan/costing.ts";
 import { overridesFor } from "../plan/patterns.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planHeaderBytes } from "../plan/predict.ts";
@@ -31,7 +31,7 @@ export function planSpec(plan: Plan, output: string, imatrix?: EngineImatrix): Q
 
 /** The stock preset on the model of a plan, as llama-quantize makes it without any override. */
 export function presetSpec(plan: Plan, fileType: FileType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
-  const tensors = planCandidates(plan);
+  const tensors = sizedTensors(plan);
   const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors });
   return {
     output,
@@ -84,7 +84,7 @@ export function typedFileBytes(plan: Plan, types: ReadonlyMap<string, TensorType
 }
 
 /** The tensors of a plan as its sizes are computed from. */
-export function planCandidates(plan: Pick<Plan, "tensors">): Candidate[] {
+export function sizedTensors(plan: Pick<Plan, "tensors">): TensorChoice[] {
   return plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Calibration } from "./run-document.ts";
 
-export interface Measured {
+export interface MeasuredLoss {
   readonly label: string;
   readonly predictedLoss: number;
   /** Mean KLD and its standard error, nats. */
@@ -17,7 +17,7 @@ const PARTED = 1.25;
 const STANDARD_ERRORS = 2;
 
 /** Fit the points. Undefined for fewer than two with a positive loss and KLD. */
-export function calibrate(points: readonly Measured[]): Calibration | undefined {
+export function calibrate(points: readonly MeasuredLoss[]): Calibration | undefined {
   const usable = points
     .filter(({ predictedLoss, kld }) => predictedLoss > 0 && kld > 0)
     .sort((a, b) => a.predictedLoss - b.predictedLoss);
@@ -33,7 +33,7 @@ export function calibrate(points: readonly Measured[]): Calibration | undefined 
 }
 
 /** Where prediction and measurement part, in words. */
-export function describeParting(points: readonly Measured[], { ratios }: Calibration): string[] {
+export function describeParting(points: readonly MeasuredLoss[], { ratios }: Calibration): string[] {
   const parted = ratios.filter(({ ratio }) => ratio > PARTED || ratio < 1 / PARTED);
   const sorted = [...points].sort((a, b) => a.predictedLoss - b.predictedLoss);
   const misordered = sorted.flatMap((point, index) => {

@@ -13,9 +13,9 @@ import type { Plan } from "../plan/plan.ts";
 import { planFromRecipe } from "../plan/plan-from-recipe.ts";
 import type { PublishedRecipe } from "../plan/published-recipe.ts";
 import {
-  planCandidates,
   planSpec,
   presetSpec,
+  sizedTensors,
   typedFileBytes,
   uniformSpec,
   uniformTypes,
@@ -121,7 +121,7 @@ export function nearestPreset(plan: Plan, imatrix: boolean): FileType | undefine
 }
 
 function sizedPresets(plan: Plan, imatrix: boolean): { name: FileType; bytes: number }[] {
-  const tensors = planCandidates(plan);
+  const tensors = sizedTensors(plan);
   return COMMON_FILE_TYPES.map((name) => ({
     name,
     bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),

@@ -12,12 +12,12 @@ import type { Run, RunRow } from "./run-document.ts";
 import { creditsSensitivity, judgeRows } from "./verdict.ts";
 
 /** What was measured of a model: one of both at least. */
-export interface Measured {
+export interface Measurements {
   readonly evaluation?: ModelEvaluation | undefined;
   readonly ranked?: RankedModel | undefined;
 }
 
-export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measured, plan: Plan): RunRow {
+export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measurements, plan: Plan): RunRow {
   const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
   return {

@@ -6,7 +6,7 @@ import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
-import { calibrate, describeParting, type Measured } from "./calibration.ts";
+import { calibrate, describeParting, type MeasuredLoss } from "./calibration.ts";
 import { type Candidate, nearestPreset, presetCandidate } from "./candidates.ts";
 import { type FrontPoint, knee, survivors } from "./front.ts";
 import { openPointMeasures, type PointMeasures } from "./measure-points.ts";
@@ -103,6 +103,6 @@ function frontPoint({ label, fileBytes, kld }: SweepPoint | RunRow): FrontPoint[
   return kld === undefined ? [] : [{ label, fileBytes, kld: kld.mean }];
 }
 
-function measuredOf({ label, predictedLoss, kld }: SweepPoint): Measured[] {
+function measuredOf({ label, predictedLoss, kld }: SweepPoint): MeasuredLoss[] {
   return kld === undefined || predictedLoss === undefined ? [] : [{ label, predictedLoss, kld: kld.mean, se: kld.se }];
 }

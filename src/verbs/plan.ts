@@ -1,6 +1,6 @@
 /** A model or its analysis + what is asked → Plan: solved, of a published recipe, or of types that a person edited. */
 import type { Analysis } from "../analyze/analysis.ts";
-import type { Bench } from "../bench.ts";
+import type { BenchOpener } from "../bench.ts";
 import { UsageError } from "../errors.ts";
 import { checkedModel } from "../intake/checked-model.ts";
 import { makePlan } from "../plan/make-plan.ts";
@@ -20,9 +20,6 @@ export interface PlanRequest extends PlanningRequest {
 
 /** What a plan is made of: the name of a model or of an analysis, or an analysis. */
 export type PlanSource = string | Analysis;
-
-/** Opens the bench that a model is measured at; documents need none. */
-export type BenchOpener = () => Promise<Bench>;
 
 /**
  * Make a plan. A request that is wrong in itself is refused before any file is looked at, and everything else that can be

@@ -1,5 +1,5 @@
 /** A model → a new file in which what preflight can mend is mended, and nothing else is touched. */
-import type { Bench } from "../bench.ts";
+import type { Bench, BenchOpener } from "../bench.ts";
 import { checkWritable, fileExists, writeAside } from "../disk/aside-file.ts";
 import { checkFreeSpace } from "../disk/free-space.ts";
 import { FormatError, PrismError, UsageError } from "../errors.ts";
@@ -27,9 +27,6 @@ export interface RepairedModel {
   /** Absent where nothing was written. */
   readonly written: OutputFile | undefined;
 }
-
-/** Opens the bench at which a repaired model is loaded; where nothing is written none is needed. */
-export type BenchOpener = () => Promise<Bench>;
 
 /** Repair. Throws FormatError for what can't be mended, PrismError (`verification`) where llama.cpp refuses the result. */
 export async function repairModel(path: string, request: RepairRequest, bench: BenchOpener): Promise<RepairedModel> {

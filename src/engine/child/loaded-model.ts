@@ -15,7 +15,7 @@ import type { DecodedRows } from "./score-rows.ts";
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
 const LOGITS_BYTES = 512 * 2 ** 20;
 
-export interface LoadRequest extends Pick<ModelLoadOptions, "model" | "threads" | "gpuLayers"> {
+export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "gpuLayers"> {
   /** The number the parent calls this model by. */
   readonly handle: number;
   /** See ModelLoadOptions. */
@@ -36,7 +36,7 @@ export class LoadedModelHandle {
   readonly #decoder: Decoder;
   readonly #prompts: PromptDecoder;
 
-  constructor(library: LlamaLibrary, request: LoadRequest) {
+  constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
     const params = library.modelDefaults();
     params.n_gpu_layers = request.gpuLayers;

@@ -12,10 +12,10 @@ import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { LoadedModelHandle, type LoadRequest } from "./loaded-model.ts";
+import { type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
-import { type QuantizeRequest, quantize } from "./quantize.ts";
+import { type QuantizeCall, quantize } from "./quantize.ts";
 import { rewrite } from "./rewrite.ts";
 import { roundTrip } from "./round-trip.ts";
 import { type ScoreReply, type ScoreRequest, scoreChunks } from "./score-chunks.ts";
@@ -82,12 +82,12 @@ const methods = {
     return typeof found === "string" ? roundTrip(library, job) : nativeRoundTrip(found, library, job);
   },
   rewrite: (job: RewriteJob) => rewrite(library, job),
-  quantize(request: QuantizeRequest): number {
+  quantize(request: QuantizeCall): number {
     watchParent();
     library.backendInit();
     return quantize(library, request);
   },
-  async load(request: LoadRequest & { context: number }) {
+  async load(request: LoadCall & { context: number }) {
     watchParent();
     loadBackends();
     const found = await kernels();

@@ -7,7 +7,7 @@ import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
 import type { QuantizeJob } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 
-export interface QuantizeRequest extends Pick<QuantizeJob, "source" | "output" | "fileType" | "overrides" | "threads"> {
+export interface QuantizeCall extends Pick<QuantizeJob, "source" | "output" | "fileType" | "overrides" | "threads"> {
   readonly dryRun: boolean;
   readonly allowRequantize: boolean;
   readonly fixAlignment: boolean;
@@ -28,7 +28,7 @@ const KV_STR = 3;
 const KV_STRING_BYTES = 128;
 
 /** Returns llama_model_quantize's code: 0 is success. */
-export function quantize(library: LlamaLibrary, request: QuantizeRequest): number {
+export function quantize(library: LlamaLibrary, request: QuantizeCall): number {
   const params = library.quantizeDefaults();
   params.nthread = request.threads;
   params.ftype = FILE_TYPES[request.fileType].id;
@@ -54,7 +54,7 @@ export function quantize(library: LlamaLibrary, request: QuantizeRequest): numbe
 }
 
 /** The keys tools/quantize/quantize.cpp adds when it has an imatrix, in its order. */
-function imatrixKeys({ imatrix }: QuantizeRequest) {
+function imatrixKeys({ imatrix }: QuantizeCall) {
   if (imatrix === undefined) return [];
   return [
     stringKey("quantize.imatrix.file", imatrix.file),

@@ -7,7 +7,7 @@ import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.t
 import {
   hasMetric,
   METRIC_NAMES,
-  type Measured,
+  type MeasuredRun,
   measuredRows,
   PARETO_METRICS,
   type ParetoMetric,
@@ -19,7 +19,7 @@ import { showName } from "./table.ts";
 
 export interface FamilyMember {
   readonly name: string;
-  readonly run: Measured;
+  readonly run: MeasuredRun;
 }
 
 interface FamilyPoint extends ScatterPoint {

@@ -49,10 +49,10 @@ export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; s
   return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
 }
 
-export type Measured = Pick<Run, "rows" | "sweep">;
+export type MeasuredRun = Pick<Run, "rows" | "sweep">;
 
 /** The rows of a run and the points of its sweep; a point of the plan's own size is the plan. */
-export function measuredRows({ rows, sweep }: Measured): RunRow[] {
+export function measuredRows({ rows, sweep }: MeasuredRun): RunRow[] {
   const plans = rows.filter(({ kind }) => kind === "plan").map(({ fileBytes }) => fileBytes);
   const points = sweep?.points.filter(({ fileBytes }) => !plans.includes(fileBytes)) ?? [];
   return [...rows, ...points.map(({ budget: _, plan: __, ...point }): RunRow => ({ ...point, kind: "plan" }))];
@@ -84,7 +84,7 @@ export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunR
 }
 
 /** Draw the rows of a run and the points of its sweep; undefined where none was measured. */
-export function paretoChart(run: Measured, settings: ParetoSettings = {}): Chart | undefined {
+export function paretoChart(run: MeasuredRun, settings: ParetoSettings = {}): Chart | undefined {
   const rows = measuredRows(run);
   const metric = settings.metric ?? preferredMetric(rows);
   if (metric === undefined || !hasMetric(rows, metric)) return undefined;

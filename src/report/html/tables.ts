@@ -3,7 +3,7 @@
 import { formatInteger } from "../../numbers.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import type { RunRow } from "../../run/run-document.ts";
-import { type Measured, measuredRows } from "../charts/pareto.ts";
+import { type MeasuredRun, measuredRows } from "../charts/pareto.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
 import { allRanked, scoreTables } from "../score-tables.ts";
 import { formatChange, rankingCells, sortRows } from "../terminal/evaluation-table.ts";
@@ -37,7 +37,7 @@ function renderCell(column: TableColumn = { header: "" }, value: string | number
 const SHOWN_QUERIES = 12;
 
 /** The rows of a run and the points of its sweep: what each costs, how good it is, and the plan against it. */
-export function renderRunTable(run: Measured): Markup {
+export function renderRunTable(run: MeasuredRun): Markup {
   const rows = measuredRows(run);
   const ranked = rows.some(({ rerank }) => rerank !== undefined);
   const scored = !ranked || rows.some(({ kld }) => kld !== undefined);

@@ -5,7 +5,7 @@ import type { RunRow } from "../../run/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
 import {
   METRIC_NAMES,
-  type Measured,
+  type MeasuredRun,
   measuredRows,
   type ParetoMetric,
   paretoFront,
@@ -36,7 +36,7 @@ const LABEL_WIDTH = 30;
 const MOST_SHIFT = 3;
 
 /** Render the rows of a run and the points of its sweep; undefined where none was measured. Ends without a line break. */
-export function renderParetoText(run: Measured, options: TextPictureOptions = {}): string | undefined {
+export function renderParetoText(run: MeasuredRun, options: TextPictureOptions = {}): string | undefined {
   const { paint = plain, width = DEFAULT_WIDTH } = options;
   const rows = measuredRows(run);
   const metric = preferredMetric(rows);
@@ -66,7 +66,7 @@ export function renderParetoText(run: Measured, options: TextPictureOptions = {}
 }
 
 /** The plan is P; the others are lettered from the smallest file on. */
-function markRows(run: Measured, metric: ParetoMetric): Mark[] {
+function markRows(run: MeasuredRun, metric: ParetoMetric): Mark[] {
   const rows = measuredRows(run);
   const front = new Set(paretoFront(rows, metric));
   const measured = rows.flatMap((row) => {
