@@ -11,7 +11,7 @@ import { type Candidate, nearestPreset, presetCandidate } from "./candidates.ts"
 import { type FrontPoint, knee, survivors } from "./front.ts";
 import { openPointMeasures, type PointMeasures } from "./measure-points.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { RowKind, Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
+import type { Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
 import { searchTarget } from "./search-target.ts";
 
 export interface Settled {
@@ -69,9 +69,6 @@ async function measurePreset(points: PointMeasures, plan: Plan, { directory, sou
   if (preset !== undefined) await points.measurePreset(presetCandidate(plan, preset, directory.model, imatrix), plan);
 }
 
-/** Rows that are files somebody would take, beside the points. */
-const ON_FRONT: ReadonlySet<RowKind> = new Set<RowKind>(["plan", "preset", "published"]);
-
 /** The front again, when the rows of the plan and its controls are there; the knee that was chosen stays. */
 export function refreshSweep(run: Run): Run {
   if (run.sweep === undefined) return run;
@@ -80,10 +77,10 @@ export function refreshSweep(run: Run): Run {
   return { ...run, sweep: { ...sweep, ...present({ knee: chosen }) } };
 }
 
-/** The front of all points and the files beside them, its knee, and the calibration of the points. */
+/** The front of all points and the files beside them but the reference, its knee, and the calibration of the points. */
 export function describeSweep({ rows, sweep }: Pick<Run, "rows" | "sweep">): { sweep: Sweep; warnings: string[] } {
   const points = sweep?.points ?? [];
-  const files = rows.filter(({ kind }) => ON_FRONT.has(kind));
+  const files = rows.filter(({ kind }) => kind !== "reference");
   const front = survivors([...points, ...files].flatMap(frontPoint));
   const measured = points.flatMap(measuredOf);
   const calibration = calibrate(measured);
@@ -99,8 +96,8 @@ export function describeSweep({ rows, sweep }: Pick<Run, "rows" | "sweep">): { s
   };
 }
 
-function frontPoint({ label, fileBytes, kld }: SweepPoint | RunRow): FrontPoint[] {
-  return kld === undefined ? [] : [{ label, fileBytes, kld: kld.mean }];
+function frontPoint({ label, fileBytes, kld }: SweepPoint | RunRow): (FrontPoint & { readonly label: string })[] {
+  return kld === undefined ? [] : [{ label, fileBytes, value: kld.mean }];
 }
 
 function measuredOf({ label, predictedLoss, kld }: SweepPoint): MeasuredLoss[] {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { calibrate, describeParting } from "../../src/run/calibration.ts";
 import { knee, survivors } from "../../src/run/front.ts";
 
-const point = (label: string, fileBytes: number, kld: number) => ({ label, fileBytes, kld });
+const point = (label: string, fileBytes: number, value: number) => ({ label, fileBytes, value });
 
 describe("the front", () => {
   it("keeps what no other point beats, by size", () => {
@@ -10,6 +10,12 @@ describe("the front", () => {
     expect(survivors(points).map(({ label }) => label)).toEqual(["a", "b", "d"]);
     const alike = [point("x", 100, 0.2), point("y", 100, 0.1), point("z", 120, 0.1)];
     expect(survivors(alike).map(({ label }) => label)).toEqual(["y"]);
+  });
+
+  it("takes sizes within half a percent for one, and keeps the first of equal points", () => {
+    const near = [point("a", 1000, 0.2), point("b", 1004, 0.1), point("c", 2000, 0.05), point("d", 2011, 0.04)];
+    expect(survivors(near).map(({ label }) => label)).toEqual(["b", "c", "d"]);
+    expect(survivors([point("x", 100, 0.1), point("y", 100, 0.1)]).map(({ label }) => label)).toEqual(["x"]);
   });
 
   it("has its knee where the gain per byte falls most", () => {

@@ -1,7 +1,7 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
 import { formatAmount, formatInteger, formatSize } from "../../numbers.ts";
+import { survivors } from "../../run/front.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
-import { SAME_SIZE } from "../../run/same-size.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
@@ -68,19 +68,13 @@ export function preferredMetric(rows: readonly RunRow[]): ParetoMetric | undefin
   return PARETO_METRICS.find((metric) => hasMetric(rows, metric));
 }
 
-/**
- * The rows than which no other is better at no more bytes, sizes within half a percent being one size as in a verdict.
- * Smallest first.
- */
+/** The rows but the reference that no other one beats in this metric (run/front.ts), smallest first. */
 export function paretoFront(rows: readonly RunRow[], metric: ParetoMetric): RunRow[] {
   const measured = rows.flatMap((row) => {
     const quality = row.kind === "reference" ? undefined : qualityOf(row, metric);
-    return quality === undefined ? [] : [{ row, value: quality.value }];
+    return quality === undefined ? [] : [{ row, fileBytes: row.fileBytes, value: quality.value }];
   });
-  const isBeaten = (own: (typeof measured)[number]) =>
-    measured.some(({ row, value }) => value < own.value && row.fileBytes <= own.row.fileBytes * (1 + SAME_SIZE));
-  const front = measured.filter((own) => !isBeaten(own)).map(({ row }) => row);
-  return front.sort((a, b) => a.fileBytes - b.fileBytes);
+  return survivors(measured).map(({ row }) => row);
 }
 
 /** Draw the rows of a run and the points of its sweep; undefined where none was measured. */
