@@ -1,13 +1,12 @@
 /** Every picture of a report and every table, by the name of the file that it becomes. */
 
 import type { Plan } from "../plan/plan.ts";
+import { present } from "../present.ts";
 import type { Run, RunRow } from "../run/run-document.ts";
 import type { Chart } from "./charts/chart.ts";
-import { classBytesChart } from "./charts/class-bytes.ts";
-import { mapChart } from "./charts/map.ts";
-import { availableLayers, mapTensors } from "./charts/model-map.ts";
-import { hasMetric, measuredRows, PARETO_METRICS, paretoChart } from "./charts/pareto.ts";
-import { predictedMeasuredChart } from "./charts/predicted-measured.ts";
+import { mapTensors } from "./charts/model-map.ts";
+import { measuredRows } from "./charts/pareto.ts";
+import { CHARTS } from "./charts/registry.ts";
 import type { ChartTable, TableColumn } from "./charts/table.ts";
 import type { ChartTheme } from "./charts/theme.ts";
 import type { ReportDocuments } from "./html/report-data.ts";
@@ -18,19 +17,15 @@ export type Named<Content> = readonly [name: string, content: Content];
 
 /** The pictures that the documents have data for. */
 export function reportCharts({ run, plan, analysis }: ReportDocuments, theme?: ChartTheme): Named<Chart>[] {
-  const settings = theme === undefined ? {} : { theme };
-  const charts: Named<Chart | undefined>[] = [];
-  if (run !== undefined) {
-    for (const metric of PARETO_METRICS) {
-      if (hasMetric(run.rows, metric)) charts.push([`pareto-${metric}`, paretoChart(run, { ...settings, metric })]);
-    }
-    if (plan !== undefined) charts.push(["predicted-measured", predictedMeasuredChart(run, plan, settings)]);
-  }
-  if (plan !== undefined) charts.push(["classes", classBytesChart(plan, settings)]);
-  const tensors = mapTensors(plan, analysis);
-  for (const { key } of availableLayers(tensors))
-    charts.push([`map-${key}`, mapChart(tensors, { ...settings, layer: key })]);
-  return charts.flatMap(([name, chart]) => (chart === undefined ? [] : [[name, chart] as const]));
+  const source = { run, plan, tensors: mapTensors(plan, analysis) };
+  const settings = present({ theme });
+  return CHARTS.flatMap(({ file, variants, draw }): Named<Chart>[] => {
+    const names = variants === undefined ? [undefined] : variants(source);
+    return names.flatMap((variant) => {
+      const chart = draw(source, settings, variant);
+      return chart === undefined ? [] : [[variant === undefined ? file : `${file}-${variant}`, chart] as const];
+    });
+  });
 }
 
 /** The tables: those behind the pictures, the rows of a run, and the tensors of a plan. */

@@ -14,7 +14,7 @@ import { type HubMetadata, readHubMetadata } from "../report/card/hub-metadata.t
 import { type CardPicture, renderCard } from "../report/card/render-card.ts";
 import type { Chart } from "../report/charts/chart.ts";
 import { familyParetoChart } from "../report/charts/family-pareto.ts";
-import { paretoChart } from "../report/charts/pareto.ts";
+import { chartEntry } from "../report/charts/registry.ts";
 import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
@@ -75,7 +75,7 @@ export async function writeCard(
 
 function cardChart(models: readonly CardModel[]): Chart | undefined {
   const [only] = models;
-  if (models.length === 1 && only !== undefined) return paretoChart(only.run);
+  if (models.length === 1 && only !== undefined) return chartEntry("pareto").draw({ run: only.run }, {});
   return familyParetoChart(models.map((model) => ({ name: cardName(model), run: model.run })));
 }
 

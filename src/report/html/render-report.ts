@@ -8,9 +8,8 @@ import { cpus, type } from "node:os";
 import { entryPoint } from "../../entry.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { Chart } from "../charts/chart.ts";
-import { classBytesChart } from "../charts/class-bytes.ts";
-import { hasMetric, METRIC_NAMES, PARETO_METRICS, paretoChart } from "../charts/pareto.ts";
-import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
+import { hasMetric, METRIC_NAMES, PARETO_METRICS } from "../charts/pareto.ts";
+import { CHARTS, chartEntry } from "../charts/registry.ts";
 import { renderSvg } from "../charts/render-svg.ts";
 import { modelName, renderHeading } from "./heading.ts";
 import { embedJson, html, type Markup } from "./markup.ts";
@@ -58,16 +57,18 @@ ${
 
 function renderBody(documents: ReportDocuments, data: ReportData): Markup {
   const { run, plan, analysis, ranking } = documents;
-  const predicted = run && plan ? predictedMeasuredChart(run, plan) : undefined;
+  const own = CHARTS.flatMap((entry) => {
+    const chart = entry.section?.own ? entry.draw(documents, {}) : undefined;
+    return chart === undefined ? [] : [{ ...entry, chart }];
+  });
   const planned = plan !== undefined;
-  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${ranking ? link("scores", "Scores") : undefined}${planned || analysis ? link("map", "Map") : undefined}${planned ? [link("classes", "Bytes and loss"), link("recipe", "Recipe")] : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
+  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${ranking ? link("scores", "Scores") : undefined}${planned || analysis ? link("map", "Map") : undefined}${own.flatMap(({ id, section }) => (section?.link === undefined ? [] : [link(id, section.link)]))}${planned ? link("recipe", "Recipe") : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
 <main>
 ${renderHeading(documents)}
 ${run ? renderResults(run) : undefined}
 ${ranking ? renderScores(ranking) : undefined}
 ${planned || analysis ? renderWorkbench({ planned, ...data.review }) : undefined}
-${plan ? renderFigureSection("classes", classBytesChart(plan)) : undefined}
-${predicted ? renderFigureSection("predicted", predicted) : undefined}
+${own.map(({ id, chart }) => renderFigureSection(id, chart))}
 ${plan ? renderRecipeSection(renderRecipeSh(plan)) : undefined}
 ${renderProvenance(data, ranking?.rerankSet, `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`)}
 </main>`;
@@ -78,7 +79,8 @@ function link(id: string, label: string): Markup {
 }
 
 function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
-  const chart = paretoChart(run);
+  const { id, draw } = chartEntry("pareto");
+  const chart = draw({ run }, {});
   const metrics = PARETO_METRICS.filter((metric) => hasMetric(run.rows, metric));
   const inputs = metrics.map((metric, index) => {
     const checked = index === 0 ? html` checked` : undefined;
@@ -92,7 +94,7 @@ function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
   return html`<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
 ${renderRunTable(run)}
 ${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}
-${chart ? html`${metrics.length > 1 ? choice : undefined}${renderFigure("pareto", chart)}` : undefined}</section>`;
+${chart ? html`${metrics.length > 1 ? choice : undefined}${renderFigure(id, chart)}` : undefined}</section>`;
 }
 
 function renderFigureSection(key: string, chart: Chart): Markup {

@@ -2,12 +2,9 @@
 
 import type { Plan } from "../../plan/plan.ts";
 import { serializePlan } from "../../plan/serialize-plan.ts";
-import { present } from "../../present.ts";
-import { classBytesChart } from "../charts/class-bytes.ts";
 import { mapChart } from "../charts/map.ts";
 import { type MapTensor, planTensors } from "../charts/model-map.ts";
-import { type ParetoMetric, paretoChart } from "../charts/pareto.ts";
-import { predictedMeasuredChart } from "../charts/predicted-measured.ts";
+import { CHARTS, type ChartSource } from "../charts/registry.ts";
 import { type ChartTable, tableCsv } from "../charts/table.ts";
 import { html, type Markup } from "../html/markup.ts";
 import type { ReportData } from "../html/report-data.ts";
@@ -32,23 +29,31 @@ const theme = followTheme(() => {
 });
 
 const { plan: opened, run, tensors } = data;
+// what the slider and the pins made of it
+let replanned = opened;
+let metric: string | undefined;
+const liveFigures = mountCharts(
+  () => ({ run, plan: replanned }),
+  (id) => (id === "pareto" ? metric : undefined),
+);
+for (const input of document.querySelectorAll<HTMLInputElement>('input[name="pareto-metric"]')) {
+  input.addEventListener("change", () => {
+    metric = input.value;
+    for (const figure of figures) figure.redraw();
+  });
+}
 if (opened !== undefined) mountPlan(opened);
 else if (tensors !== undefined) mountAnalysis(tensors);
-if (run !== undefined) mountRun(run);
 
-function mountRun(rows: NonNullable<ReportData["run"]>): void {
-  let metric: ParetoMetric | undefined;
-  const pareto = mountFigure("pareto", theme, (settings) => paretoChart(rows, { ...settings, ...present({ metric }) }));
-  if (pareto !== undefined) figures.push(pareto);
-  for (const input of document.querySelectorAll<HTMLInputElement>('input[name="pareto-metric"]')) {
-    input.addEventListener("change", () => {
-      metric = input.value === "ppl" ? "ppl" : "kld";
-      pareto?.redraw();
-    });
-  }
-  const predicted =
-    opened && mountFigure("predicted", theme, (settings) => predictedMeasuredChart(rows, opened, settings));
-  if (predicted !== undefined) figures.push(predicted);
+/** Bring the pictures to life that the page has; returns those that follow a plan made here. */
+function mountCharts(source: () => ChartSource, variantOf: (id: string) => string | undefined): Figure[] {
+  return CHARTS.flatMap(({ id, live = false, draw }) => {
+    const drawn = () => (live ? source() : { ...source(), plan: opened });
+    const figure = mountFigure(id, theme, (settings) => draw(drawn(), settings, variantOf(id)));
+    if (figure === undefined) return [];
+    figures.push(figure);
+    return live ? [figure] : [];
+  });
 }
 
 function mountAnalysis(measured: readonly MapTensor[]): void {
@@ -77,8 +82,6 @@ function mountPlan(first: Plan): void {
     if (byKey) byId("pin-type").focus();
     else if (!isBeside(byId("explain"))) byId("explain").scrollIntoView({ block: "nearest" });
   });
-  const classes = mountFigure("classes", theme, (settings) => classBytesChart(plan, settings));
-  if (classes !== undefined) figures.push(classes);
   const recipe = mountRecipe(first);
   const tensorTable = mountTensorTable(() => tableOf(plan));
   const changeTable = fillWhenOpen("changes", "change-table", () => {
@@ -86,11 +89,12 @@ function mountPlan(first: Plan): void {
     return renderTable(table, `Changed tensors: ${names.size}`);
   });
   const atRest = whenAtRest(() => {
-    classes?.redraw();
+    for (const figure of liveFigures) figure.redraw();
     recipe.show(plan, plan !== first);
   });
   const whatIf = mountWhatIf(first, (next) => {
     plan = next;
+    replanned = next;
     shown = planTensors(plan, metrics);
     const changes = changedTensors(first, plan);
     grid?.show({ tensors: shown, changed: changes.names, pinned: pinnedNames(plan) });
