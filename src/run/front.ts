@@ -8,17 +8,17 @@ export interface FrontPoint {
 }
 
 /**
- * The points that no other one beats, by size: none is better at no more bytes, sizes within half a percent being one
- * size as in a verdict, and none as good is smaller. Of equal points the first stays.
+ * The points that no other of them beats, by size: none is better at no more bytes, sizes within half a percent being
+ * one size as in a verdict, and none as good is smaller. Of equal points the first stays. One that is beaten beats none,
+ * or a row of nearly equal sizes would lose all but its largest.
  */
 export function survivors<Point extends FrontPoint>(points: readonly Point[]): Point[] {
-  const kept = points.filter((own, at) => !points.some((other, index) => beats(other, own, index < at)));
+  const kept: Point[] = [];
+  for (const point of [...points].sort((a, b) => a.value - b.value || a.fileBytes - b.fileBytes)) {
+    const room = (value: number) => point.fileBytes * (value < point.value ? 1 + SAME_SIZE : 1);
+    if (!kept.some(({ fileBytes, value }) => fileBytes <= room(value))) kept.push(point);
+  }
   return kept.sort((a, b) => a.fileBytes - b.fileBytes);
-}
-
-function beats(other: FrontPoint, own: FrontPoint, isEarlier: boolean): boolean {
-  if (other.value !== own.value) return other.value < own.value && other.fileBytes <= own.fileBytes * (1 + SAME_SIZE);
-  return other.fileBytes < own.fileBytes || (isEarlier && other.fileBytes === own.fileBytes);
 }
 
 /** Survivors that a knee is sought among at least: the ends of the front are none. */

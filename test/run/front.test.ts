@@ -18,6 +18,11 @@ describe("the front", () => {
     expect(survivors([point("x", 100, 0.1), point("y", 100, 0.1)]).map(({ label }) => label)).toEqual(["x"]);
   });
 
+  it("keeps the ends of a row of sizes that are one size each to the next", () => {
+    const row = [point("a", 1000, 0.4), point("b", 1004, 0.3), point("c", 1008, 0.2), point("d", 1012, 0.1)];
+    expect(survivors(row).map(({ label }) => label)).toEqual(["b", "d"]);
+  });
+
   it("has its knee where the gain per byte falls most", () => {
     const front = [point("a", 100, 1), point("b", 130, 0.1), point("c", 200, 0.05), point("d", 400, 0.03)];
     expect(knee(front)?.label).toBe("b");
