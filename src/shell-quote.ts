@@ -7,7 +7,7 @@ export function quoteSh(text: string): string {
 
 /** A word for a person to type: as it is where every shell takes it for one, else quoted for POSIX sh. */
 export function quoteWord(word: string): string {
-  return /^[\w@%+=:,./\\-]+$/.test(word) ? word : quoteSh(word);
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : quoteSh(word);
 }
 
 /** One literal string of PowerShell, which takes typographic single quotes for single quotes. */

@@ -19,6 +19,8 @@ it("writes durations in two units", () => {
 it("quotes in the next command what a shell would take apart", () => {
   expect(nextCommand("prism", "plan", "a.json")).toBe("prism plan a.json");
   expect(nextCommand("prism", "plan", "my model's $f.gguf")).toBe("prism plan 'my model'\\''s $f.gguf'");
+  const path = "C:\\models\\a.gguf";
+  expect(nextCommand("prism", "plan", path)).toBe(`prism plan ${process.platform === "win32" ? path : `'${path}'`}`);
 });
 
 it("names outputs after the model and the plan", () => {
