@@ -14,7 +14,7 @@ import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { TensorType } from "../src/ggml/tensor-types.ts";
 import { presetTypes } from "../src/plan/budget.ts";
 import { type GuardSwitches, YIELDING } from "../src/plan/guards.ts";
-import { candidatesOf, makePlan } from "../src/plan/make-plan.ts";
+import { analyzedChoices, makePlan } from "../src/plan/make-plan.ts";
 import { fromDensity, type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
 import { priorKind, sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
@@ -83,7 +83,7 @@ type Scores = ReadonlyMap<string, readonly Score[]>;
 function judge(model: MeasuredModel): { guarded: Scores; unguarded: Scores } {
   const { analysis } = model;
   const truth = measured(model);
-  const tensors = candidatesOf(analysis, truth);
+  const tensors = analyzedChoices(analysis, truth);
   const stock = presets.map((fileType) =>
     lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors })),
   );

@@ -15,7 +15,7 @@ export type TensorChoice = Pick<
 > & { readonly eligible: boolean };
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
-export function candidateFrom(tensor: PlanTensor, eligible: boolean): TensorChoice {
+export function tensorChoice(tensor: PlanTensor, eligible: boolean): TensorChoice {
   const { type: _type, bytes: _bytes, reason: _reason, note: _note, up: _up, down: _down, ...rest } = tensor;
   const { distortion: _distortion, lossShare: _lossShare, ...facts } = rest;
   return { ...facts, eligible };

@@ -29,13 +29,13 @@ export function explainTensor(plan: Plan, name: string): Explanation {
     const near = nearestNames(plan, name);
     throw new UsageError(`the plan has no tensor ${JSON.stringify(name)}; did you mean ${near.join(", ")}?`);
   }
-  const candidate = { ...tensor, eligible: tensor.reason !== "ineligible" };
-  const efficient = new Set(frontier(candidate).map(({ type }) => type));
+  const choice = { ...tensor, eligible: tensor.reason !== "ineligible" };
+  const efficient = new Set(frontier(choice).map(({ type }) => type));
   return {
     tensor,
     byteShare: plan.predicted.tensorBytes === 0 ? 0 : tensor.bytes / plan.predicted.tensorBytes,
     constraints: plan.constraints.filter(({ pattern }) => new RegExp(pattern).test(name)),
-    options: steps(candidate).map((step) => ({
+    options: steps(choice).map((step) => ({
       ...step,
       bitsPerWeight: bitsPerWeight(step.type),
       distortion: tensor.options?.[step.type] ?? 0,

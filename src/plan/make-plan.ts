@@ -45,7 +45,7 @@ export function makePlan(options: PlanOptions): Plan {
     facts: analysis.facts,
     prismVersion: analysis.prismVersion,
     ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
-    tensors: candidatesOf(analysis, sensitivity),
+    tensors: analyzedChoices(analysis, sensitivity),
     guards: { ...options.guards, ...(sensitivity.headMeasured ? { head: false } : {}) },
   });
 }
@@ -92,7 +92,7 @@ export function solvePlan(problem: PlanProblem): Plan {
 }
 
 /** What the planner knows of each tensor: its sensitivity, and the distortion in every type it could really take. */
-export function candidatesOf(analysis: Analysis, sensitivity: Sensitivity): TensorChoice[] {
+export function analyzedChoices(analysis: Analysis, sensitivity: Sensitivity): TensorChoice[] {
   return analysis.tensors.map((tensor) => {
     const { name, shape, sourceType, eligible, importance } = tensor;
     if (elementCount(shape) !== tensor.elements) {

@@ -7,7 +7,7 @@ import type { TensorType } from "../ggml/tensor-types.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { baseFileType, isBaseFileType } from "./base-file-type.ts";
 import { priceTensor } from "./costing.ts";
-import { candidatesOf } from "./make-plan.ts";
+import { analyzedChoices } from "./make-plan.ts";
 import type { Plan } from "./plan.ts";
 import { planHeaderBytes, predict } from "./predict.ts";
 import { recostPlan } from "./recost.ts";
@@ -34,10 +34,10 @@ export interface TypesOptions {
 export function planFromTypes(options: TypesOptions): Plan {
   const { analysis, sensitivity, types, notes } = options;
   const identity = { facts: analysis.facts, ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}) };
-  const tensors = candidatesOf(analysis, sensitivity).map((candidate) => {
-    if (!candidate.eligible) return priceTensor(candidate, candidate.sourceType, "ineligible");
-    const type = fallbackType(types.get(candidate.name) ?? candidate.sourceType, candidate.shape[0] ?? 1);
-    return priceTensor(candidate, type, "recipe", notes?.get(candidate.name));
+  const tensors = analyzedChoices(analysis, sensitivity).map((tensor) => {
+    if (!tensor.eligible) return priceTensor(tensor, tensor.sourceType, "ineligible");
+    const type = fallbackType(types.get(tensor.name) ?? tensor.sourceType, tensor.shape[0] ?? 1);
+    return priceTensor(tensor, type, "recipe", notes?.get(tensor.name));
   });
   const { baseFileType: asked } = options;
   return recostPlan({

@@ -7,7 +7,7 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
-import { candidateFrom, distortionOf, priceTensor, type TensorChoice } from "./costing.ts";
+import { distortionOf, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
@@ -25,19 +25,19 @@ export function recostPlan(edited: Plan, analysis?: Analysis): Plan {
       `baseFileType ${edited.baseFileType} can't carry overrides; use one whose own type is quantized and needs no imatrix, such as Q4_K_M`,
     );
   }
-  const candidates = edited.tensors.map((tensor) => candidateOf(tensor, edited, analysis));
-  const priced = edited.tensors.map((tensor, index) => reprice(tensor, candidates[index] as TensorChoice));
+  const choices = edited.tensors.map((tensor) => choiceOf(tensor, edited, analysis));
+  const priced = edited.tensors.map((tensor, index) => reprice(tensor, choices[index] as TensorChoice));
   const mode = priced.some(({ reason }) => reason === "edited") ? "edited" : edited.mode;
   const first = predict(edited, priced, 0);
-  const lowerBound = boundOf({ ...edited, ...first, mode }, candidates);
+  const lowerBound = boundOf({ ...edited, ...first, mode }, choices);
   const prediction = predict(edited, priced, lowerBound);
   const kept = edited.warnings.filter((warning) => warning.startsWith(GIVEN_UP));
   return { ...edited, mode, ...prediction, warnings: [...kept, ...planWarnings({ ...edited, ...prediction })] };
 }
 
-function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined): TensorChoice {
-  const candidate = candidateFrom(tensor, ineligibleReason(tensor) === undefined);
-  if (!analysis) return candidate;
+function choiceOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined): TensorChoice {
+  const choice = tensorChoice(tensor, ineligibleReason(tensor) === undefined);
+  if (!analysis) return choice;
   if (analysis.model.headerHash !== plan.source.headerHash) {
     throw new UsageError(
       `the analysis is of ${analysis.model.path} (header ${analysis.model.headerHash.slice(0, 12)}), ` +
@@ -45,21 +45,21 @@ function candidateOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefi
     );
   }
   const measured = analysis.tensors.find(({ name }) => name === tensor.name);
-  if (!measured?.distortion) return candidate;
+  if (!measured?.distortion) return choice;
   const legal = new Set(legalTypes({ ...tensor, importance: measured.importance === "used" }));
   const found = Object.entries(measured.distortion).map(([type, estimate]) => [type, estimate.value] as const);
   const options = Object.fromEntries(found.filter(([type]) => (legal as Set<string>).has(type)));
-  return { ...candidate, options: { ...candidate.options, ...options } };
+  return { ...choice, options: { ...choice.options, ...options } };
 }
 
-function reprice(tensor: PlanTensor, candidate: TensorChoice): PlanTensor {
+function reprice(tensor: PlanTensor, choice: TensorChoice): PlanTensor {
   const { name, type, sourceType } = tensor;
-  if (!candidate.eligible) {
+  if (!choice.eligible) {
     if (type !== sourceType) {
       const why = ineligibleReason(tensor);
       throw new UsageError(`${name}: ${type} was asked for, but llama-quantize leaves it as ${sourceType} (${why})`);
     }
-    return priceTensor(candidate, sourceType, "ineligible");
+    return priceTensor(choice, sourceType, "ineligible");
   }
   const context = { ...tensor, importance: tensor.importance === "used" };
   const problem = typeProblem(context, type);
@@ -69,8 +69,8 @@ function reprice(tensor: PlanTensor, candidate: TensorChoice): PlanTensor {
     );
   }
   return wasEdited(tensor)
-    ? priceTensor(candidate, type, "edited")
-    : priceTensor(candidate, type, tensor.reason, tensor.note);
+    ? priceTensor(choice, type, "edited")
+    : priceTensor(choice, type, tensor.reason, tensor.note);
 }
 
 /** Whether the type no longer fits the numbers recorded with it. */

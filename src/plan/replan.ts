@@ -8,7 +8,7 @@ import { UsageError } from "../errors.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
 import { type BudgetRequest, budgetFrom } from "./budget.ts";
-import { candidateFrom, paddedTensorBytes, type TensorChoice } from "./costing.ts";
+import { paddedTensorBytes, type TensorChoice, tensorChoice } from "./costing.ts";
 import { solvePlan } from "./make-plan.ts";
 import type { Constraint, Plan } from "./plan.ts";
 import { planHeaderBytes } from "./predict.ts";
@@ -23,7 +23,7 @@ export interface ReplanOptions {
 }
 
 /** The tensors of plans that were planned anew before. */
-const CANDIDATES = new WeakMap<Plan, readonly TensorChoice[]>();
+const CHOICES = new WeakMap<Plan, readonly TensorChoice[]>();
 
 /** Plan anew; faster again for the same plan. Throws UsageError and InfeasibleError as makePlan does. */
 export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOptions): Plan {
@@ -33,7 +33,7 @@ export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOpt
     facts,
     prismVersion,
     ...(imatrix ? { imatrix } : {}),
-    tensors: candidatesFrom(plan),
+    tensors: tensorChoices(plan),
     sensitivity: { ...sensitivity, lossUnit },
     budget,
     mode: plan.mode === "class" ? "class" : "tensor",
@@ -44,10 +44,9 @@ export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOpt
 }
 
 /** What is known of each tensor of a plan, whatever its types are now. */
-export function candidatesFrom(plan: Plan): readonly TensorChoice[] {
-  const found =
-    CANDIDATES.get(plan) ?? plan.tensors.map((tensor) => candidateFrom(tensor, tensor.reason !== "ineligible"));
-  CANDIDATES.set(plan, found);
+export function tensorChoices(plan: Plan): readonly TensorChoice[] {
+  const found = CHOICES.get(plan) ?? plan.tensors.map((tensor) => tensorChoice(tensor, tensor.reason !== "ineligible"));
+  CHOICES.set(plan, found);
   return found;
 }
 
@@ -64,7 +63,7 @@ export function askedBudget({ budget: { text, fileBytes } }: Pick<Plan, "budget"
 
 /** The smallest and the largest quantized file without constraints: where a budget makes a difference. */
 export function budgetRange(plan: Plan): { readonly minBytes: number; readonly maxBytes: number } {
-  const tensors = candidatesFrom(plan);
+  const tensors = tensorChoices(plan);
   const headerBytes = planHeaderBytes(plan);
   const fixed = fixedBytes({ tensors, headerBytes, budget: { fileBytes: 0 } });
   let [minBytes, maxBytes] = [fixed, fixed];

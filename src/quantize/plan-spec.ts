@@ -1,4 +1,5 @@
 /** What quantizes a plan, a stock preset or a uniform type: file type, overrides and what must come out. */
+
 import type { EngineImatrix } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { fallbackType } from "../ggml/fallback.ts";
@@ -10,10 +11,10 @@ import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
 import { presetTypes } from "../plan/budget.ts";
-import type { TensorChoice } from "../plan/costing.ts";
 import { overridesFor } from "../plan/patterns.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planHeaderBytes } from "../plan/predict.ts";
+import { tensorChoices } from "../plan/replan.ts";
 import { planOverrides } from "../plan/tensor-types.ts";
 import type { QuantizeSpec } from "./quantize.ts";
 
@@ -31,7 +32,7 @@ export function planSpec(plan: Plan, output: string, imatrix?: EngineImatrix): Q
 
 /** The stock preset on the model of a plan, as llama-quantize makes it without any override. */
 export function presetSpec(plan: Plan, fileType: FileType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
-  const tensors = sizedTensors(plan);
+  const tensors = tensorChoices(plan);
   const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors });
   return {
     output,
@@ -81,11 +82,6 @@ export function typedFileBytes(plan: Plan, types: ReadonlyMap<string, TensorType
     planHeaderBytes(plan),
     plan.tensors.map(({ name, shape, sourceType }) => ({ shape, type: types.get(name) ?? sourceType })),
   );
-}
-
-/** The tensors of a plan as its sizes are computed from. */
-export function sizedTensors(plan: Pick<Plan, "tensors">): TensorChoice[] {
-  return plan.tensors.map((tensor) => ({ ...tensor, eligible: tensor.reason !== "ineligible" }));
 }
 
 /**

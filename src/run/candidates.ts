@@ -3,6 +3,7 @@
  * recipes for this very model, the plan with s = elements where another sensitivity was used, and shuffles of equal
  * bytes. Pure choice; run.ts does the work.
  */
+
 import type { Analysis } from "../analyze/analysis.ts";
 import type { EngineImatrix } from "../engine/engine.ts";
 import { COMMON_FILE_TYPES, type FileType } from "../ggml/file-types.ts";
@@ -12,14 +13,8 @@ import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planFromRecipe } from "../plan/plan-from-recipe.ts";
 import type { PublishedRecipe } from "../plan/published-recipe.ts";
-import {
-  planSpec,
-  presetSpec,
-  sizedTensors,
-  typedFileBytes,
-  uniformSpec,
-  uniformTypes,
-} from "../quantize/plan-spec.ts";
+import { tensorChoices } from "../plan/replan.ts";
+import { planSpec, presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import { type Sensitivity, uniformSensitivity } from "../sensitivity/sensitivity.ts";
 import { shuffleSensitivity } from "../sensitivity/shuffle.ts";
@@ -121,7 +116,7 @@ export function nearestPreset(plan: Plan, imatrix: boolean): FileType | undefine
 }
 
 function sizedPresets(plan: Plan, imatrix: boolean): { name: FileType; bytes: number }[] {
-  const tensors = sizedTensors(plan);
+  const tensors = tensorChoices(plan);
   return COMMON_FILE_TYPES.map((name) => ({
     name,
     bytes: typedFileBytes(plan, presetTypes(name, { facts: plan.facts, imatrix, tensors })),

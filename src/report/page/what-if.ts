@@ -8,7 +8,7 @@ import { type BudgetRequest, budgetFrom, presetFileBytes } from "../../plan/budg
 import { diffPlans } from "../../plan/diff.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { planHeaderBytes } from "../../plan/predict.ts";
-import { askedBudget, budgetRange, candidatesFrom, replan } from "../../plan/replan.ts";
+import { askedBudget, budgetRange, replan, tensorChoices } from "../../plan/replan.ts";
 import { type ChartTable, showName } from "../charts/table.ts";
 import { html, type Markup } from "../html/markup.ts";
 import { byId, fill, onPress } from "./dom.ts";
@@ -131,7 +131,7 @@ function renderPresets(plan: Plan, minBytes: number, maxBytes: number): Markup {
     facts: plan.facts,
     headerBytes: planHeaderBytes(plan),
     imatrix: plan.imatrix !== undefined,
-    tensors: candidatesFrom(plan),
+    tensors: tensorChoices(plan),
   };
   const sized = COMMON_FILE_TYPES.map((name) => ({ name, bytes: presetFileBytes(name, context) }))
     .filter(({ bytes }) => bytes >= minBytes && bytes <= maxBytes)
