@@ -1,5 +1,6 @@
 /** The llama-quantize flags of a plan besides the overrides; recipes and docs must agree on them. */
 
+import { baseName } from "../base-name.ts";
 import { downloadCommand, isRemote, localName } from "../bytes/remote-name.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { FILE_TYPES } from "../ggml/file-types.ts";
@@ -53,8 +54,7 @@ export function downloadNote({ source }: Pick<Plan, "source">): string | undefin
 
 /** Where a recipe writes by default: beside the source, named after it and the bits per weight. */
 export function defaultOutput(plan: Plan): string {
-  const stem = localName(plan.source.path)
-    .replace(/^.*[/\\]/, "")
+  const stem = baseName(localName(plan.source.path))
     .replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "")
     .replace(/[-_.](f16|bf16|f32)$/i, "");
   return pathArgument(`${stem || "model"}-prism-${plan.predicted.bpw.toFixed(2)}bpw.gguf`);

@@ -1,5 +1,7 @@
 /** Probed densities as a file that `--sensitivity` takes, for this model at any budget and for its siblings. */
+
 import type { Analysis } from "../analyze/analysis.ts";
+import { baseName } from "../base-name.ts";
 import type { DensityDocument } from "../sensitivity/density-document.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import type { Probed } from "./probe-model.ts";
@@ -30,7 +32,7 @@ export function probesDocument(analysis: Analysis, { sensitivity, measurements, 
         eligible.map((tensor) => [tensor.name, lossPerDistortion(sensitivity, tensor.name) / tensor.elements]),
       ),
     },
-    model: { name: name ?? path.replace(/^.*[/\\]/, ""), arch, headerHash },
+    model: { name: name ?? baseName(path), arch, headerHash },
     probes: measurements,
   };
 }

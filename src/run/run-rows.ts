@@ -1,4 +1,5 @@
 /** Rows of a run from what was evaluated; every new row has all of them judged anew. */
+import { baseName } from "../base-name.ts";
 import type { ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
@@ -39,7 +40,7 @@ function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
 export function referenceRow({ source, tensors }: Plan, session: EvaluationSession | undefined): RunRow {
   const ppl = session?.referencePpl();
   return {
-    label: source.path.replace(/^.*[/\\]/, ""),
+    label: baseName(source.path),
     kind: "reference",
     fileBytes: source.fileBytes,
     bpw: bpw(tensors.map(({ shape, sourceType }) => ({ shape, type: sourceType }))),

@@ -1,5 +1,6 @@
 /** A run as its card needs it: nothing in it that is of its maker's machine alone. */
 
+import { baseName } from "../../base-name.ts";
 import { localName } from "../../bytes/remote-name.ts";
 import type { ModelEvaluation } from "../../evaluate/evaluation.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -51,10 +52,6 @@ export function withoutFolders(plan: Plan): Plan {
 /** Names on the network stay whole; of others the file's name does. */
 function publicPath(path: string): string {
   return localName(path) === path ? baseName(path) : path;
-}
-
-export function baseName(path: string): string {
-  return path.replace(/^.*[/\\]/, "");
 }
 
 /** The row of the plan; undefined where it was not measured yet. */

@@ -1,8 +1,9 @@
 /** How the files of a card were made and measured, and what was not: only what the documents say. */
+import { baseName } from "../../base-name.ts";
 import { shownName } from "../../bytes/remote-name.ts";
 import { formatInteger } from "../../numbers.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
-import { baseName, type CardModel, withoutFolders } from "./card-model.ts";
+import { type CardModel, withoutFolders } from "./card-model.ts";
 import { code, text } from "./markdown.ts";
 
 /** Two standard errors of a difference decide; a run with fewer chunks judges nothing (run/verdict.ts). */

@@ -1,5 +1,6 @@
 /** The head of a report: which model, what was asked, what came out, in one look. */
 
+import { baseName } from "../../base-name.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { RunRow } from "../../run/run-document.ts";
@@ -17,7 +18,7 @@ interface Fact {
 /** What the report is of, for the title of the window. */
 export function modelName({ run, plan, analysis }: ReportDocuments): string {
   const source = plan?.source ?? analysis?.model;
-  return showName(source?.name ?? (source?.path ?? run?.asked.model ?? "model").replace(/^.*[/\\]/, ""));
+  return showName(source?.name ?? baseName(source?.path ?? run?.asked.model ?? "model"));
 }
 
 /** The head of the page: name, verdict in a sentence, the numbers that matter. */

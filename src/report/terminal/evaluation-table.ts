@@ -1,4 +1,5 @@
 /** Evaluations and runs as text: one line per model, figures with their standard errors. */
+import { baseName } from "../../base-name.ts";
 import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
 import { formatInteger, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
@@ -42,7 +43,7 @@ export function renderEvaluation(evaluation: Evaluation): string {
 
 function evaluationCells(model: ModelEvaluation, compared: boolean): string[] {
   return [
-    baseName(model.path),
+    shownFile(model.path),
     formatInteger(model.fileBytes),
     model.bpw.toFixed(3),
     formatMeanSe(model.ppl),
@@ -54,7 +55,7 @@ function evaluationCells(model: ModelEvaluation, compared: boolean): string[] {
 
 function referenceLine({ reference }: Evaluation): string[] {
   if (reference === undefined) return [];
-  return [`reference: ${baseName(reference.path)}, PPL ${formatMeanSe(reference.ppl)}`];
+  return [`reference: ${shownFile(reference.path)}, PPL ${formatMeanSe(reference.ppl)}`];
 }
 
 /** What was scored, in a line. */
@@ -162,6 +163,6 @@ export function warningLines(warnings: readonly string[]): string[] {
   return warnings.map((warning) => wrapWords(`! ${printable(warning)}`, WIDTH));
 }
 
-export function baseName(path: string): string {
-  return printable(path.replace(/^.*[/\\]/, ""));
+export function shownFile(path: string): string {
+  return printable(baseName(path));
 }

@@ -7,7 +7,7 @@ import type { RerankResult, RerankSetSummary } from "../../evaluate/rerank-resul
 import { printable } from "../../plan/printable.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import { allRanked, type Ranked, type ScoreTable, scoreTables } from "../score-tables.ts";
-import { baseName, warningLines } from "./evaluation-table.ts";
+import { shownFile, warningLines } from "./evaluation-table.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { type Column, formatTable, wrapWords } from "./table.ts";
 
@@ -51,7 +51,7 @@ function figuresTable(models: readonly Ranked[]): string {
       right("spread"),
       ...(graded ? [right("nDCG@10")] : []),
     ],
-    models.map(({ path, rerank }) => [baseName(path), ...figures(rerank, graded)]),
+    models.map(({ path, rerank }) => [shownFile(path), ...figures(rerank, graded)]),
   );
 }
 
@@ -90,7 +90,7 @@ function formatScores({ query, documents }: ScoreTable, models: readonly Ranked[
 
 /** A file's name without .gguf: its format is at the end, so the end is what stays of a long one. */
 export function formatName(path: string): string {
-  return baseName(path).replace(/\.gguf$/, "");
+  return shownFile(path).replace(/\.gguf$/, "");
 }
 
 function shorten(text: string, width: number): string {
@@ -100,8 +100,8 @@ function shorten(text: string, width: number): string {
 
 function flagLines({ path, rerank: { flags, truncated } }: Ranked): string[] {
   const lines = flags.map(
-    ({ code, message, remedy }) => `! ${baseName(path)} is ${code}: ${printable(message)}; ${remedy}`,
+    ({ code, message, remedy }) => `! ${shownFile(path)} is ${code}: ${printable(message)}; ${remedy}`,
   );
-  const cut = `! ${baseName(path)}: ${truncated} documents were cut to fit the context`;
+  const cut = `! ${shownFile(path)}: ${truncated} documents were cut to fit the context`;
   return [...lines, ...(truncated === 0 ? [] : [cut])].map((line) => wrapWords(line, WIDTH));
 }
