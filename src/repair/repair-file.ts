@@ -5,6 +5,7 @@ import { FormatError } from "../errors.ts";
 import type { RawKeyValue } from "../gguf/header-bytes.ts";
 import type { KeyValueRange, ModelFile } from "../gguf/model.ts";
 import { type NewKeyValue, type StreamedTensor, writeGgufAt } from "../gguf/writer.ts";
+import { decodeRows } from "../kernels/decode.ts";
 import type { RepairPlan } from "./repair.ts";
 import type { KeyChange, RepairedTensor } from "./repair-draft.ts";
 
@@ -73,16 +74,6 @@ async function* dataOf(file: ModelFile, { from, rows, type }: RepairedTensor): A
   const rowBytes = from.bytes / (from.elements / (from.shape[0] ?? 1));
   for (const row of rows) {
     const data = await file.read(from, row * rowBytes, rowBytes);
-    yield from.type === "BF16" && type === "F32" ? widenBf16(data) : data;
+    yield from.type === "BF16" && type === "F32" ? new Uint8Array(decodeRows("BF16", data).buffer) : data;
   }
-}
-
-/** BF16 is the upper half of an F32. */
-function widenBf16(data: Uint8Array): Uint8Array {
-  const wide = new Uint8Array(2 * data.length);
-  for (let at = 0; at < data.length; at += 2) {
-    wide[2 * at + 2] = data[at] as number;
-    wide[2 * at + 3] = data[at + 1] as number;
-  }
-  return wide;
 }
