@@ -1,19 +1,21 @@
 /** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
 import { matchNames } from "../../allocate/patterns.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
-import { formatAmount, formatBytes, formatInteger, formatPercent } from "../../numbers.ts";
+import { formatAmount, formatBytes, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
+import { classTable } from "./class-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
-
-/** Columns for the list of types: 80 less the other five and their gaps. */
-const TYPES_WIDTH = 22;
-/** Characters of a class name before it is wrapped away from the numbers. */
-const CLASS_WIDTH = 20;
 
 /** Render a plan. Ends with a line break. */
 export function renderPlanTable(plan: Plan): string {
-  const blocks = [planHeading(plan), classTable(plan)];
+  const blocks = [
+    planHeading(plan),
+    classTable(
+      plan.tensors.map((tensor) => ({ ...tensor, isPlanned: isPlanned(tensor) })),
+      { loss: true },
+    ),
+  ];
   if (plan.warnings.length > 0) {
     blocks.push(plan.warnings.map((warning) => indent(wrapWords(`! ${printable(warning)}`, 78))).join("\n"));
   }
@@ -74,57 +76,8 @@ function countTensors({ size }: ReadonlySet<string>): string {
   return size === 1 ? "1 tensor" : `${size} tensors`;
 }
 
-function classTable(plan: Plan): string {
-  const classes = [...new Set(plan.tensors.filter(isPlanned).map((tensor) => tensor.class))];
-  const rows = classes.map((name) => {
-    const members = plan.tensors.filter((tensor) => isPlanned(tensor) && tensor.class === name);
-    return classRow(plan, wrapName(name), members, typeCounts(members));
-  });
-  const left = plan.tensors.filter((tensor) => !isPlanned(tensor));
-  if (left.length > 0) rows.push(classRow(plan, "(not quantized)", left, typeCounts(left)));
-  rows.push(classRow(plan, "total", plan.tensors, ""));
-  return formatTable(
-    [
-      { header: "class" },
-      { header: "n", align: "right" },
-      { header: "types" },
-      { header: "bytes", align: "right" },
-      { header: "bytes %", align: "right" },
-      { header: "loss %", align: "right" },
-    ],
-    rows,
-  );
-}
-
-function classRow(plan: Plan, label: string, members: readonly PlanTensor[], types: string): string[] {
-  const bytes = members.reduce((sum, tensor) => sum + tensor.bytes, 0);
-  const shares = members.flatMap(({ lossShare }) => (lossShare === undefined ? [] : [lossShare]));
-  const loss = shares.reduce((sum, share) => sum + share, 0);
-  return [
-    label,
-    formatInteger(members.length),
-    types,
-    formatInteger(bytes),
-    (100 * (bytes / Math.max(1, plan.predicted.tensorBytes))).toFixed(1),
-    shares.length === 0 ? "" : (100 * loss).toFixed(1),
-  ];
-}
-
-/** `6xQ4_K 2xQ5_K`, most used first, in lines of 22 characters; of a single tensor the type alone. */
-export function typeCounts(members: readonly Pick<PlanTensor, "type">[]): string {
-  const counts = new Map<string, number>();
-  for (const { type } of members) counts.set(type, (counts.get(type) ?? 0) + 1);
-  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  return wrapWords(sorted.map(([type, n]) => (members.length === 1 ? type : `${n}x${type}`)).join(" "), TYPES_WIDTH);
-}
-
 function isPlanned(tensor: PlanTensor): boolean {
   return tensor.reason !== "ineligible";
-}
-
-function wrapName(name: string): string {
-  const clean = printable(name);
-  return clean.length <= CLASS_WIDTH ? clean : `${clean.slice(0, CLASS_WIDTH - 3)}...`;
 }
 
 function indent(text: string): string {

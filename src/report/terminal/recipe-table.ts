@@ -5,7 +5,7 @@ import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
 import { overrideToken } from "../../plan/tensor-types.ts";
-import { typeCounts } from "./plan-table.ts";
+import { type ClassMember, classTable } from "./class-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
 /** Columns for a fact beside its label. */
@@ -14,7 +14,7 @@ const FACT_WIDTH = 68;
 /** Render a recipe in 80 columns. Ends with a line break. */
 export function renderRecipeTable(recipe: PublishedRecipe): string {
   const notes = recipe.provenance.map((line) => `- ${wrapWords(printable(line), 76).replaceAll("\n", "\n  ")}`);
-  return `${[heading(recipe), figures(recipe), classTable(recipe), notes.join("\n")].join("\n\n")}\n`;
+  return `${[heading(recipe), figures(recipe), classTable(recipe.tensors.map(classMember)), notes.join("\n")].join("\n\n")}\n`;
 }
 
 function heading({ name, arch, author, license, url, command }: PublishedRecipe): string {
@@ -47,36 +47,6 @@ function figures({ published, today }: PublishedRecipe): string {
   );
 }
 
-type Tensors = PublishedRecipe["tensors"];
-
-function classTable({ tensors }: PublishedRecipe): string {
-  const planned = tensors.filter((tensor) => ineligibleReason(tensor) === undefined);
-  const left = tensors.filter((tensor) => ineligibleReason(tensor) !== undefined);
-  const total = bytesOf(tensors);
-  const row = (label: string, members: Tensors, types: string) => {
-    const bytes = bytesOf(members);
-    const share = (100 * (bytes / Math.max(1, total))).toFixed(1);
-    return [label, formatInteger(members.length), types, formatInteger(bytes), share];
-  };
-  const classOf = ({ name }: Tensors[number]) => tensorClass(name).class;
-  const rows = [...new Set(planned.map(classOf))].map((name) => {
-    const members = planned.filter((tensor) => classOf(tensor) === name);
-    return row(printable(name), members, typeCounts(members));
-  });
-  if (left.length > 0) rows.push(row("(not quantized)", left, typeCounts(left)));
-  rows.push(row("total", tensors, ""));
-  return formatTable(
-    [
-      { header: "class" },
-      { header: "n", align: "right" },
-      { header: "types" },
-      { header: "bytes", align: "right" },
-      { header: "bytes %", align: "right" },
-    ],
-    rows,
-  );
-}
-
-function bytesOf(tensors: Tensors): number {
-  return tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+function classMember({ name, ...tensor }: PublishedRecipe["tensors"][number]): ClassMember {
+  return { ...tensor, class: tensorClass(name).class, isPlanned: ineligibleReason({ ...tensor, name }) === undefined };
 }
