@@ -4,6 +4,7 @@
  * appends the figures to bench/results/. Shapes are real or
  * made up; distortions and metrics are formulas: what counts here is how many there are.
  */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,10 +12,11 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { QWEN35, qwen35Tensors } from "../research/qwen35-shapes.ts";
-import type { Analysis, Metrics } from "../src/analyze/analysis.ts";
+import type { Analysis } from "../src/analyze/analysis.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import { renderReport } from "../src/report/html/render-report.ts";
 import { uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
+import { metricsAt } from "../test/analyze/made-up-metrics.ts";
 import { syntheticAnalysis } from "../test/plan/synthetic-analysis.ts";
 import { runOf } from "../test/report/charts/run-in-memory.ts";
 import { launch, noBrowser, visit } from "../test/report/page/browser.ts";
@@ -143,15 +145,7 @@ async function switchLayer(page: Page): Promise<number> {
 }
 
 function withMetrics(analysis: Analysis): Analysis {
-  const metrics = (index: number): Metrics => ({
-    alphaHill: { value: 2 + Math.sin(index), tail: 100, se: 0.1 },
-    spectralDominance: { value: 1 + Math.cos(index), stableRank: 40 },
-    osqe: { b2: 0.15, b3: 0.04 + 0.001 * Math.sin(index), b4: 0.01, b6: 0.001 },
-    imbalance: { value: 0.2 + 0.01 * Math.cos(index), row: 0.1, column: 0.2, columnLogSpread: 0.1 },
-    fragility: 2.5 + 0.1 * Math.sin(index),
-    boundaryDensity: 0.1 * Math.cos(index),
-    spectralPosition: Math.abs(Math.sin(index)),
-  });
+  const metrics = (index: number) => metricsAt(0.5 + 0.5 * Math.sin(index));
   return { ...analysis, tensors: analysis.tensors.map((tensor, index) => ({ ...tensor, metrics: metrics(index) })) };
 }
 

@@ -4,6 +4,7 @@
  * type), so that what a metric merely knows of the distortion is taken out.
  */
 import type { Analysis, Metrics, TensorAnalysis } from "../src/analyze/analysis.ts";
+import { METRIC_TABLE } from "../src/analyze/metric-table.ts";
 import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
 
 /** Of research/probe-tensors.ts. */
@@ -22,16 +23,17 @@ export interface ProbedModel {
 /** Classes of fewer tensors say nothing of what varies within them. */
 const LEAST_CLASS = 4;
 
-/** The seven metrics, in the order of docs/metrics.md. */
-export const WITHIN_CLASS: Readonly<Record<string, (metrics: Metrics) => number | undefined>> = {
-  "PL-Alpha-Hill": ({ alphaHill }) => alphaHill?.value,
-  "spectral dominance": ({ spectralDominance }) => spectralDominance?.value,
-  "ln OSQE(3)": ({ osqe }) => osqe && Math.log(osqe.b3),
-  imbalance: ({ imbalance }) => imbalance?.value,
-  fragility: ({ fragility }) => fragility,
-  "boundary density": ({ boundaryDensity }) => boundaryDensity,
-  "spectral position": ({ spectralPosition }) => spectralPosition,
-};
+/** The metrics, in the order of docs/metrics.md; errors as logarithms. */
+export const WITHIN_CLASS: Readonly<Record<string, (metrics: Metrics) => number | undefined>> = Object.fromEntries(
+  METRIC_TABLE.map(({ name, label, read }) => (name === "osqe" ? ["ln OSQE(3)", logOf(read)] : [label, read])),
+);
+
+function logOf(read: (metrics: Metrics) => number | undefined): typeof read {
+  return (metrics) => {
+    const value = read(metrics);
+    return value === undefined ? undefined : Math.log(value);
+  };
+}
 
 /** By metric: tensor → z within its class; classes with fewer than four tensors, or equal values, are left out. */
 export function withinClass(analysis: Analysis): Map<string, Map<string, number>> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Analysis, Metrics, TensorAnalysis } from "../../src/analyze/analysis.ts";
 import { summarizeClasses } from "../../src/analyze/class-summary.ts";
+import { METRIC_TABLE } from "../../src/analyze/metric-table.ts";
 import { FormatError, UsageError } from "../../src/errors.ts";
 import { parseDensities, sensitivityFromDensities } from "../../src/sensitivity/density-document.ts";
 import { rankNormalScores } from "../../src/sensitivity/rank-normal.ts";
@@ -13,18 +14,7 @@ import {
 } from "../../src/sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../../src/sensitivity/sensitivity-modes.ts";
 import { shuffleSensitivity } from "../../src/sensitivity/shuffle.ts";
-
-function metricsOf(level: number): Metrics {
-  return {
-    alphaHill: { value: 2 + level, tail: 100, se: 0.1 },
-    spectralDominance: { value: level, stableRank: 10 },
-    osqe: { b2: 0.1 + level, b3: 0.03 + level, b4: 0.008 + level, b6: 0.0004 + level },
-    imbalance: { value: level, row: 0, column: level, columnLogSpread: 0 },
-    fragility: 2 + level,
-    boundaryDensity: -0.3 + level,
-    spectralPosition: level,
-  };
-}
+import { metricsAt } from "../analyze/made-up-metrics.ts";
 
 function tensor(tensorClass: string, layer: number, elements: number, metrics: Metrics): TensorAnalysis {
   return {
@@ -41,12 +31,12 @@ function tensor(tensorClass: string, layer: number, elements: number, metrics: M
 
 /** Three classes of two layers; every metric orders them attn_q < attn_v < ffn_down. */
 const TENSORS: readonly TensorAnalysis[] = [
-  tensor("attn_q", 0, 1024, metricsOf(0.01)),
-  tensor("attn_q", 1, 1024, metricsOf(0.03)),
-  tensor("attn_v", 0, 512, metricsOf(0.04)),
-  tensor("attn_v", 1, 512, metricsOf(0.06)),
-  tensor("ffn_down", 0, 4096, metricsOf(0.07)),
-  tensor("ffn_down", 1, 2048, metricsOf(0.1)),
+  tensor("attn_q", 0, 1024, metricsAt(0.01)),
+  tensor("attn_q", 1, 1024, metricsAt(0.03)),
+  tensor("attn_v", 0, 512, metricsAt(0.04)),
+  tensor("attn_v", 1, 512, metricsAt(0.06)),
+  tensor("ffn_down", 0, 4096, metricsAt(0.07)),
+  tensor("ffn_down", 1, 2048, metricsAt(0.1)),
   { name: "output_norm.weight", class: "output_norm", shape: [32], elements: 32, sourceType: "F32", eligible: false },
 ];
 
@@ -63,7 +53,7 @@ function densities({ values }: Sensitivity): number[] {
 
 describe("importanceScale", () => {
   const measured = {
-    ...tensor("ffn_down", 0, 4096, metricsOf(0)),
+    ...tensor("ffn_down", 0, 4096, metricsAt(0)),
     distortion: { Q4_K: { value: 1.018e-3, se: 1e-5 } },
   };
 
@@ -150,15 +140,9 @@ describe("sensitivity", () => {
     expect(values.get("blk.1.ffn_down.weight")).toBeCloseTo(2048 * Math.exp((0.7 * 5 * z) / 7), 4);
   });
 
-  it.each([
-    ["alphaHill", { alphaHill: { value: 9, tail: 100, se: 0.1 } }, -1],
-    ["spectralDominance", { spectralDominance: { value: 9, stableRank: 1 } }, 1],
-    ["osqe", { osqe: { b2: 1, b3: 0.9, b4: 0.8, b6: 0.7 } }, 1],
-    ["imbalance", { imbalance: { value: 9, row: 0, column: 9, columnLogSpread: 0 } }, 1],
-    ["fragility", { fragility: 9 }, 1],
-    ["boundaryDensity", { boundaryDensity: 4 }, 1],
-    ["spectralPosition", { spectralPosition: 1 }, 1],
-  ])("prism follows a change of %s alone", (_, change, direction) => {
+  it.each(METRIC_TABLE)("prism follows a change of $name alone, against it for the spectrum's tail", ({ name }) => {
+    const change = { [name]: metricsAt(9)[name] };
+    const direction = name === "alphaHill" ? -1 : 1;
     const changed = TENSORS.map((t) => (t.class === "attn_q" ? { ...t, metrics: { ...t.metrics, ...change } } : t));
     const before = compositeScores(TENSORS).get("attn_q") ?? Number.NaN;
     const after = compositeScores(changed).get("attn_q") ?? Number.NaN;
