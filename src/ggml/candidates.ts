@@ -18,6 +18,9 @@ function candidatesOf(block: 32 | 256): TensorType[] {
 const SUPER_BLOCK = candidatesOf(256);
 const SMALL_BLOCK = candidatesOf(32);
 
+/** Those that people know and that need no imatrix, smallest first: for tables, and for models of one type. */
+export const COMMON_TYPES: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
+
 /** The candidate types of a tensor, smallest first; `importance`: the tensor has importance values. */
 export function candidateTypes(
   tensor: { readonly name: string; readonly shape: readonly number[] },

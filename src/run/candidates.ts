@@ -6,6 +6,7 @@
 
 import type { Analysis } from "../analyze/analysis.ts";
 import type { EngineImatrix } from "../engine/engine.ts";
+import { COMMON_TYPES } from "../ggml/candidates.ts";
 import { COMMON_FILE_TYPES, type FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { presetTypes } from "../plan/budget.ts";
@@ -30,9 +31,6 @@ export interface Candidate {
 
 /** Design: at least three seeds. */
 const SHUFFLE_SEEDS = [1, 2, 3] as const;
-
-/** Types among which the uniform controls are found, in order of size. */
-const UNIFORM_TYPES: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
 
 export interface CandidateOptions {
   readonly plan: Plan;
@@ -125,7 +123,7 @@ function sizedPresets(plan: Plan, imatrix: boolean): { name: FileType; bytes: nu
 
 /** The same of the uniform types. */
 export function neighbourTypes(plan: Plan): TensorType[] {
-  const sized = UNIFORM_TYPES.map((name) => ({ name, bytes: typedFileBytes(plan, uniformTypes(plan, name)) }));
+  const sized = COMMON_TYPES.map((name) => ({ name, bytes: typedFileBytes(plan, uniformTypes(plan, name)) }));
   return neighbours(sized, plan.predicted.fileBytes);
 }
 

@@ -1,6 +1,8 @@
 /** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. 80 to 100 columns. */
+
 import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
 import { METRIC_TABLE } from "../../analyze/metric-table.ts";
+import { COMMON_TYPES } from "../../ggml/candidates.ts";
 import { isFloatType, TENSOR_TYPE_NAMES, type TensorType } from "../../ggml/tensor-types.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
@@ -14,7 +16,6 @@ const ABSENT = "-";
 const LEGEND_WIDTH = 90;
 
 /** Types shown, as many as fit; those of 32-element blocks only where a class can't have the others. */
-const SUPER_BLOCK: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
 const SMALL_BLOCK: readonly TensorType[] = ["Q4_0", "Q5_0"];
 
 /** Render an analysis. Ends with a line break. */
@@ -125,7 +126,7 @@ function meanDistortion(members: readonly TensorAnalysis[]): Map<TensorType, num
 
 function shownTypes(classes: readonly ReadonlyMap<TensorType, number>[]): TensorType[] {
   const someWithout = classes.some((means) => !means.has("Q4_K"));
-  const wanted = someWithout ? [...SUPER_BLOCK.filter((type) => type !== "IQ4_XS"), ...SMALL_BLOCK] : SUPER_BLOCK;
+  const wanted = someWithout ? [...COMMON_TYPES.filter((type) => type !== "IQ4_XS"), ...SMALL_BLOCK] : COMMON_TYPES;
   return wanted.filter((type) => classes.some((means) => means.has(type)));
 }
 
