@@ -10,7 +10,7 @@ import { CHARTS } from "./charts/registry.ts";
 import type { ChartTable, TableColumn } from "./charts/table.ts";
 import type { ChartTheme } from "./charts/theme.ts";
 import type { ReportDocuments } from "./html/report-data.ts";
-import { sortRows } from "./terminal/evaluation-table.ts";
+import { type CsvField, RUN_COLUMNS, sortRows } from "./run-columns.ts";
 
 /** Under a name that is fit for a file, without extension. */
 export type Named<Content> = readonly [name: string, content: Content];
@@ -38,39 +38,12 @@ export function reportTables(documents: ReportDocuments): Named<ChartTable>[] {
   ];
 }
 
-type Cell = string | number | undefined;
-type Field<Row> = readonly [column: TableColumn, value: (row: Row) => Cell];
-
 const number = (header: string): TableColumn => ({ header, kind: "number" });
 
-const RUN_FIELDS: readonly Field<RunRow>[] = [
+const RUN_FIELDS: readonly CsvField<RunRow>[] = [
   [{ header: "model" }, ({ label }) => label],
   [{ header: "kind" }, ({ kind }) => kind],
-  [{ header: "file bytes", kind: "bytes" }, ({ fileBytes }) => fileBytes],
-  [number("bpw"), ({ bpw }) => bpw],
-  [number("ppl"), ({ ppl }) => ppl?.value],
-  [number("ppl se"), ({ ppl }) => ppl?.se],
-  [number("ln ppl ratio"), ({ lnPplRatio }) => lnPplRatio?.value],
-  [number("ln ppl ratio se"), ({ lnPplRatio }) => lnPplRatio?.se],
-  [number("kld mean"), ({ kld }) => kld?.mean],
-  [number("kld se"), ({ kld }) => kld?.se],
-  [number("kld median"), ({ kld }) => kld?.median],
-  [number("kld p99"), ({ kld }) => kld?.p99],
-  [number("kld max"), ({ kld }) => kld?.max],
-  [number("same top %"), ({ sameTop }) => sameTop],
-  [number("same top se"), ({ sameTopSe }) => sameTopSe],
-  [number("mean |Δscore|"), ({ rerank }) => rerank?.meanAbsDelta.value],
-  [number("mean |Δscore| se"), ({ rerank }) => rerank?.meanAbsDelta.se],
-  [number("max |Δscore|"), ({ rerank }) => rerank?.maxAbsDelta],
-  [number("Kendall's τ"), ({ rerank }) => rerank?.kendallTau?.value],
-  [number("same best %"), ({ rerank }) => rerank?.top1Agreement],
-  [number("nDCG@10"), ({ rerank }) => rerank?.ndcg10?.value],
-  [number("|Δscore| minus plan"), ({ rerankMinusPlan }) => rerankMinusPlan?.value],
-  [number("|Δscore| minus plan se"), ({ rerankMinusPlan }) => rerankMinusPlan?.se],
-  [number("kld minus plan"), ({ kldMinusPlan }) => kldMinusPlan?.value],
-  [number("kld minus plan se"), ({ kldMinusPlan }) => kldMinusPlan?.se],
-  [number("predicted loss"), ({ predictedLoss }) => predictedLoss],
-  [{ header: "plan against it" }, ({ verdict, kind }) => (kind === "plan" ? undefined : verdict)],
+  ...RUN_COLUMNS.flatMap(({ csv }) => csv),
 ];
 
 /** The rows of a run and of its sweep with all that was measured of them; columns without a value are left out. */
@@ -78,7 +51,7 @@ function resultsTable(run: Run): ChartTable {
   return tableOf(RUN_FIELDS, sortRows(measuredRows(run)));
 }
 
-const TENSOR_FIELDS: readonly Field<Plan["tensors"][number]>[] = [
+const TENSOR_FIELDS: readonly CsvField<Plan["tensors"][number]>[] = [
   [{ header: "tensor" }, ({ name }) => name],
   [{ header: "class" }, (tensor) => tensor.class],
   [number("layer"), ({ layer }) => layer],
@@ -98,7 +71,7 @@ function tensorsTable({ tensors }: Plan): ChartTable {
   return tableOf(TENSOR_FIELDS, tensors);
 }
 
-function tableOf<Row>(fields: readonly Field<Row>[], rows: readonly Row[]): ChartTable {
+function tableOf<Row>(fields: readonly CsvField<Row>[], rows: readonly Row[]): ChartTable {
   const used = fields.filter(([, value]) => rows.some((row) => value(row) !== undefined));
   return { columns: used.map(([column]) => column), rows: rows.map((row) => used.map(([, value]) => value(row))) };
 }

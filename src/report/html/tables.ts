@@ -1,13 +1,11 @@
 /** Tables of a report as HTML. */
 
-import { formatInteger } from "../../numbers.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { type MeasuredRun, measuredRows } from "../charts/pareto.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
+import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { allRanked, scoreTables } from "../score-tables.ts";
-import { formatChange, rankingCells, sortRows } from "../terminal/evaluation-table.ts";
-import { formatMeanSe } from "../terminal/mean-se.ts";
 import { formatName } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
 
@@ -25,7 +23,7 @@ export function renderTable({ columns, rows }: ChartTable, caption: string): Mar
 }
 
 function alignment({ kind = "text" }: TableColumn): Markup | undefined {
-  return kind === "text" ? undefined : html` class="number"`;
+  return numeric(kind === "text");
 }
 
 function renderCell(column: TableColumn = { header: "" }, value: string | number | undefined, index: number): Markup {
@@ -39,42 +37,25 @@ const SHOWN_QUERIES = 12;
 /** The rows of a run and the points of its sweep: what each costs, how good it is, and the plan against it. */
 export function renderRunTable(run: MeasuredRun): Markup {
   const rows = measuredRows(run);
-  const ranked = rows.some(({ rerank }) => rerank !== undefined);
-  const scored = !ranked || rows.some(({ kld }) => kld !== undefined);
-  const headers = [
-    "size, bytes",
-    "bpw",
-    ...(scored ? ["perplexity", "KLD, nats", "KLD p99", "same top"] : []),
-    ...(ranked ? ["mean |Δscore|", "max |Δscore|", "Kendall τ", "same best", "nDCG@10"] : []),
-  ];
+  const shown = shownOf(rows);
+  const { scored, ranked } = shown;
+  const columns = runColumns("page", shown);
   const judged = [...(scored ? ["text"] : []), ...(ranked ? ["documents"] : [])].join(" and ");
   return html`<div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
 <caption>Every model of the run on the same ${judged}, ± one standard error.</caption>
-<thead><tr><th scope="col">model</th>${headers.map((header) => html`<th scope="col" class="number">${header}</th>`)}<th scope="col">the plan against it</th></tr></thead>
-<tbody>${sortRows(rows).map((row) => renderRunRow(row, scored, ranked))}</tbody>
+<thead><tr><th scope="col">model</th>${columns.map(({ headers, isText }) => html`<th scope="col"${numeric(isText)}>${headers.page}</th>`)}</tr></thead>
+<tbody>${sortRows(rows).map((row) => renderRunRow(row, columns, shown))}</tbody>
 </table></div>`;
 }
 
-function renderRunRow(row: RunRow, scored: boolean, ranked: boolean): Markup {
-  const { kind } = row;
-  const change = ranked ? "" : formatChange(row);
-  const against = kind === "plan" || kind === "reference" ? "" : `${row.verdict ?? ""}${change}`;
-  const cells = [
-    formatInteger(row.fileBytes),
-    row.bpw.toFixed(3),
-    ...(scored ? scoredCells(row) : []),
-    ...(ranked ? rankingCells(row) : []).map((cell) => (cell === "-" ? "–" : cell)),
-  ];
-  return html`<tr class="${kind}"><th scope="row">${showName(row.label)}${kind === "reference" ? html` <small>source</small>` : undefined}</th>${cells.map((cell) => html`<td class="number">${cell}</td>`)}<td>${against}</td></tr>`;
+function renderRunRow(row: RunRow, columns: readonly RunColumn[], shown: RunShown): Markup {
+  const { kind, label } = row;
+  const cells = columns.map(({ text, isText }) => html`<td${numeric(isText)}>${text(row, "page", shown) ?? "–"}</td>`);
+  return html`<tr class="${kind}"><th scope="row">${showName(label)}${kind === "reference" ? html` <small>source</small>` : undefined}</th>${cells}</tr>`;
 }
 
-function scoredCells({ ppl, kld, sameTop }: RunRow): string[] {
-  return [
-    ppl ? formatMeanSe(ppl) : "–",
-    kld ? formatMeanSe({ value: kld.mean, se: kld.se }) : "–",
-    kld ? kld.p99.toPrecision(3) : "–",
-    sameTop === undefined ? "–" : `${sameTop.toFixed(1)} %`,
-  ];
+function numeric(isText = false): Markup | undefined {
+  return isText ? undefined : html` class="number"`;
 }
 
 /** The scores of documents by format, a table for each of the queries that moved most. */

@@ -1,9 +1,10 @@
 /** Evaluations and runs as text: one line per model, figures with their standard errors. */
 import { baseName } from "../../base-name.ts";
 import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
-import { formatInteger, formatSize } from "../../numbers.ts";
+import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow } from "../../run/run-document.ts";
+import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { renderSweep } from "./sweep-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
@@ -66,30 +67,17 @@ export function textLine(text: Evaluation["text"]): string {
 
 /** Render a run: the table of its rows and the verdict. Ends with a line break. */
 export function renderRun(run: Run): string {
-  const ranked = run.rows.some(({ rerank }) => rerank !== undefined);
-  const scored = !ranked || run.rows.some(({ kld }) => kld !== undefined);
-  const right = (header: string) => ({ header, align: "right" as const });
-  const ranks = ["mean |Δ|", "max |Δ|", "τ", "same best", "nDCG@10"].map(right);
+  const shown = shownOf(run.rows);
+  const both = shown.scored && shown.ranked;
   const rows = sortRows(run.rows);
-  const table = formatTable(
-    [
-      { header: "" },
-      right("size"),
-      right("bpw"),
-      ...(scored ? [right("PPL"), right("KLD (nats)"), right("same top")] : ranks),
-      { header: "plan against it" },
-    ],
-    rows.map((row) => runCells(row, scored, ranked)),
-  );
-  const ranking = formatTable(
-    [{ header: "scores of documents" }, ...ranks],
-    rows.map((row) => [rowName(row), ...rankingCells(row)]),
-  );
+  const results = runColumns("terminal", both ? { scored: true, ranked: false } : shown);
+  const ranking = runColumns("terminal", { scored: false, ranked: true }).filter(({ group }) => group === "documents");
+  const table = runTable("", results, rows, shown);
   const lines = [
     ...(run.text === undefined ? [] : [textLine(run.text)]),
     ...refinementLines(run.refinement),
     table,
-    ...(scored && ranked ? ["", ranking] : []),
+    ...(both ? ["", runTable("scores of documents", ranking, rows, shown)] : []),
   ];
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
@@ -109,54 +97,19 @@ function refinementLines(refinement: Refinement | undefined): string[] {
   return [wrapWords(line.replaceAll(" %", "\u00a0%"), WIDTH)];
 }
 
-/** Reference first, then by size, the plan before a control of its size. */
-export function sortRows(rows: readonly RunRow[]): RunRow[] {
-  const rank = ({ kind }: RunRow) => (kind === "reference" ? 0 : kind === "plan" ? 1 : 2);
-  return [...rows].sort((a, b) => {
-    if (a.kind === "reference" || b.kind === "reference") return rank(a) - rank(b);
-    return b.fileBytes - a.fileBytes || rank(a) - rank(b);
-  });
-}
-
-function runCells(row: RunRow, scored: boolean, ranked: boolean): string[] {
-  return [
-    rowName(row),
-    formatSize(row.fileBytes),
-    row.bpw.toFixed(3),
-    ...(scored
-      ? [
-          row.ppl === undefined ? "-" : formatMeanSe(row.ppl),
-          row.kind === "reference" ? "0" : formatKld(row.kld),
-          formatPercentValue(row.sameTop),
-        ]
-      : rankingCells(row)),
-    row.kind === "plan" ? "" : `${row.verdict ?? ""}${ranked ? "" : formatChange(row)}`,
-  ];
+function runTable(heading: string, columns: readonly RunColumn[], rows: readonly RunRow[], shown: RunShown): string {
+  const heads = columns.map(({ headers, isText }) => ({
+    header: headers.terminal ?? "",
+    align: isText ? ("left" as const) : ("right" as const),
+  }));
+  return formatTable(
+    [{ header: heading }, ...heads],
+    rows.map((row) => [rowName(row), ...columns.map(({ text }) => text(row, "terminal", shown) ?? "-")]),
+  );
 }
 
 function rowName({ kind, label }: RunRow): string {
   return kind === "plan" ? "> plan" : `  ${kind === "reference" ? "reference" : printable(label)}`;
-}
-
-/** Mean and largest |Δscore|, τ, same best, nDCG@10. */
-export function rankingCells({ kind, rerank }: RunRow): string[] {
-  if (rerank === undefined) return [kind === "reference" ? "0" : "-", "-", "-", "-", "-"];
-  const { meanAbsDelta, maxAbsDelta, kendallTau, top1Agreement, ndcg10 } = rerank;
-  return [
-    formatMeanSe(meanAbsDelta),
-    maxAbsDelta.toPrecision(3),
-    kendallTau?.value.toFixed(3) ?? "-",
-    formatPercentValue(top1Agreement),
-    ndcg10?.value.toFixed(3) ?? "-",
-  ];
-}
-
-/** The row's KLD against the plan's: " (KLD +12 %)". */
-export function formatChange({ kld, kldMinusPlan }: RunRow): string {
-  const plan = kld === undefined || kldMinusPlan === undefined ? 0 : kld.mean - kldMinusPlan.value;
-  if (kldMinusPlan === undefined || !(plan > 0)) return "";
-  const percent = (100 * kldMinusPlan.value) / plan;
-  return ` (KLD ${percent < 0 ? "" : "+"}${percent.toFixed(Math.abs(percent) < 10 ? 1 : 0)} %)`;
 }
 
 export function warningLines(warnings: readonly string[]): string[] {

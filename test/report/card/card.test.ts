@@ -96,8 +96,8 @@ describe("the results", () => {
     const card = renderCard([model]);
     for (const row of run.rows.filter(({ kind }) => kind !== "reference")) {
       const cells = rowOf(card, row.kind === "plan" ? "**PRISM**" : row.label) ?? [];
-      expect(cells.slice(1, 4)).toEqual([
-        row.bpw.toFixed(2),
+      expect(cells.slice(2, 5)).toEqual([
+        row.bpw.toFixed(3),
         row.ppl && formatMeanSe(row.ppl),
         row.kld && formatMeanSe({ value: row.kld.mean, se: row.kld.se }),
       ]);
@@ -141,7 +141,7 @@ describe("the results", () => {
     const { metadata: _, ...unknown } = model;
     const card = renderCard([{ ...unknown, run: { ...run, rows } }]);
     expect(head(card).pipeline_tag).toBe("text-ranking");
-    expect(rowOf(card, "Q3_K_M")?.slice(2, 4)).toEqual(["0.0200 ± 0.0010", "95.0 %"]);
+    expect(rowOf(card, "Q3_K_M")?.slice(3, 5)).toEqual(["0.0200 ± 0.0010", "95.0 %"]);
     expect(card).not.toMatch(/PPL|llama-cli/);
     expect(card).toContain("prism serve");
   });

@@ -1,0 +1,181 @@
+/**
+ * What a row of a run has, column by column: the tables of the terminal, the report, the card and the CSV all come from
+ * here, each with the columns that have a header for it.
+ */
+
+import { formatInteger, formatSize } from "../numbers.ts";
+import type { RunRow } from "../run/run-document.ts";
+import type { TableColumn } from "./charts/table.ts";
+import { formatMeanSe } from "./terminal/mean-se.ts";
+
+/** Where a table stands: a line of the terminal has little room, a page has more. */
+export type RunTable = "terminal" | "page" | "card";
+
+/** A value in full, as a spreadsheet gets it. */
+export type CsvField<Row> = readonly [column: TableColumn, value: (row: Row) => string | number | undefined];
+
+export interface RunColumn {
+  /** What the column judges by; those of what was not measured are left out of a table. */
+  readonly group: "row" | "text" | "documents";
+  /** Of each table that has the column. */
+  readonly headers: Readonly<Partial<Record<RunTable, string>>>;
+  /** Words, not figures. */
+  readonly isText?: true;
+  /** Undefined for what was not measured of the row. */
+  readonly text: (row: RunRow, table: RunTable, shown: RunShown) => string | undefined;
+  readonly csv: readonly CsvField<RunRow>[];
+}
+
+/** By what the models of a run were judged. */
+export interface RunShown {
+  /** By the text. */
+  readonly scored: boolean;
+  /** By scores of documents. */
+  readonly ranked: boolean;
+}
+
+const number = (header: string): TableColumn => ({ header, kind: "number" });
+const percent = (value: number | undefined) => (value === undefined ? undefined : `${value.toFixed(1)} %`);
+/** Only the terminal has no room for the error. */
+const rounded = (estimate: { value: number; se: number } | undefined, table: RunTable) =>
+  estimate && (table === "terminal" ? estimate.value.toFixed(3) : formatMeanSe(estimate));
+
+export const RUN_COLUMNS: readonly RunColumn[] = [
+  {
+    group: "row",
+    headers: { terminal: "size", page: "size, bytes", card: "Size" },
+    text: ({ fileBytes }, table) => (table === "page" ? formatInteger(fileBytes) : formatSize(fileBytes)),
+    csv: [[{ header: "file bytes", kind: "bytes" }, ({ fileBytes }) => fileBytes]],
+  },
+  {
+    group: "row",
+    headers: { terminal: "bpw", page: "bpw", card: "BPW" },
+    text: ({ bpw }) => bpw.toFixed(3),
+    csv: [[number("bpw"), ({ bpw }) => bpw]],
+  },
+  {
+    group: "text",
+    headers: { terminal: "PPL", page: "perplexity", card: "PPL" },
+    text: ({ ppl }) => ppl && formatMeanSe(ppl),
+    csv: [
+      [number("ppl"), ({ ppl }) => ppl?.value],
+      [number("ppl se"), ({ ppl }) => ppl?.se],
+      [number("ln ppl ratio"), ({ lnPplRatio }) => lnPplRatio?.value],
+      [number("ln ppl ratio se"), ({ lnPplRatio }) => lnPplRatio?.se],
+    ],
+  },
+  {
+    group: "text",
+    headers: { terminal: "KLD (nats)", page: "KLD, nats", card: "KLD, nats" },
+    text: ({ kind, kld }) => (kld === undefined ? zeroOf(kind) : formatMeanSe({ value: kld.mean, se: kld.se })),
+    csv: [
+      [number("kld mean"), ({ kld }) => kld?.mean],
+      [number("kld se"), ({ kld }) => kld?.se],
+      [number("kld median"), ({ kld }) => kld?.median],
+    ],
+  },
+  {
+    group: "text",
+    headers: { page: "KLD p99" },
+    text: ({ kld }) => kld?.p99.toPrecision(3),
+    csv: [
+      [number("kld p99"), ({ kld }) => kld?.p99],
+      [number("kld max"), ({ kld }) => kld?.max],
+    ],
+  },
+  {
+    group: "text",
+    headers: { terminal: "same top", page: "same top", card: "Same top token" },
+    text: ({ sameTop }) => percent(sameTop),
+    csv: [
+      [number("same top %"), ({ sameTop }) => sameTop],
+      [number("same top se"), ({ sameTopSe }) => sameTopSe],
+    ],
+  },
+  {
+    group: "documents",
+    headers: { terminal: "mean |Δ|", page: "mean |Δscore|", card: "Mean |Δscore|" },
+    text: ({ kind, rerank }) => (rerank === undefined ? zeroOf(kind) : formatMeanSe(rerank.meanAbsDelta)),
+    csv: [
+      [number("mean |Δscore|"), ({ rerank }) => rerank?.meanAbsDelta.value],
+      [number("mean |Δscore| se"), ({ rerank }) => rerank?.meanAbsDelta.se],
+    ],
+  },
+  {
+    group: "documents",
+    headers: { terminal: "max |Δ|", page: "max |Δscore|" },
+    text: ({ rerank }) => rerank?.maxAbsDelta.toPrecision(3),
+    csv: [[number("max |Δscore|"), ({ rerank }) => rerank?.maxAbsDelta]],
+  },
+  {
+    group: "documents",
+    headers: { terminal: "τ", page: "Kendall's τ", card: "Kendall's τ" },
+    text: ({ rerank }, table) => rounded(rerank?.kendallTau, table),
+    csv: [[number("Kendall's τ"), ({ rerank }) => rerank?.kendallTau?.value]],
+  },
+  {
+    group: "documents",
+    headers: { terminal: "same best", page: "same best", card: "Same best document" },
+    text: ({ rerank }) => percent(rerank?.top1Agreement),
+    csv: [[number("same best %"), ({ rerank }) => rerank?.top1Agreement]],
+  },
+  {
+    group: "documents",
+    headers: { terminal: "nDCG@10", page: "nDCG@10" },
+    text: ({ rerank }, table) => rounded(rerank?.ndcg10, table),
+    csv: [
+      [number("nDCG@10"), ({ rerank }) => rerank?.ndcg10?.value],
+      [number("|Δscore| minus plan"), ({ rerankMinusPlan }) => rerankMinusPlan?.value],
+      [number("|Δscore| minus plan se"), ({ rerankMinusPlan }) => rerankMinusPlan?.se],
+    ],
+  },
+  {
+    group: "row",
+    headers: { terminal: "plan against it", page: "the plan against it", card: "PRISM against it" },
+    isText: true,
+    text: (row, _, { ranked }) => {
+      const isOwn = row.kind === "plan" || row.kind === "reference";
+      return isOwn || row.verdict === undefined ? "" : `${row.verdict}${ranked ? "" : formatChange(row)}`;
+    },
+    csv: [
+      [number("kld minus plan"), ({ kldMinusPlan }) => kldMinusPlan?.value],
+      [number("kld minus plan se"), ({ kldMinusPlan }) => kldMinusPlan?.se],
+      [number("predicted loss"), ({ predictedLoss }) => predictedLoss],
+      [{ header: "plan against it" }, ({ verdict, kind }) => (kind === "plan" ? undefined : verdict)],
+    ],
+  },
+];
+
+/** The reference's distance from itself. */
+function zeroOf(kind: RunRow["kind"]): string | undefined {
+  return kind === "reference" ? "0" : undefined;
+}
+
+/** What the rows were measured by; text where nothing was ranked, even if that was not measured either. */
+export function shownOf(rows: readonly RunRow[]): RunShown {
+  const ranked = rows.some(({ rerank }) => rerank !== undefined);
+  return { ranked, scored: !ranked || rows.some(({ kld }) => kld !== undefined) };
+}
+
+/** The columns of a table, by what its rows were measured by. */
+export function runColumns(table: RunTable, { scored, ranked }: RunShown): RunColumn[] {
+  const groups = { row: true, text: scored, documents: ranked };
+  return RUN_COLUMNS.filter(({ headers, group }) => headers[table] !== undefined && groups[group]);
+}
+
+/** Reference first, then by size, the plan before a control of its size. */
+export function sortRows(rows: readonly RunRow[]): RunRow[] {
+  const rank = ({ kind }: RunRow) => (kind === "reference" ? 0 : kind === "plan" ? 1 : 2);
+  return [...rows].sort((a, b) => {
+    if (a.kind === "reference" || b.kind === "reference") return rank(a) - rank(b);
+    return b.fileBytes - a.fileBytes || rank(a) - rank(b);
+  });
+}
+
+/** The row's KLD against the plan's: " (KLD +12 %)". */
+function formatChange({ kld, kldMinusPlan }: RunRow): string {
+  const plan = kld === undefined || kldMinusPlan === undefined ? 0 : kld.mean - kldMinusPlan.value;
+  if (kldMinusPlan === undefined || !(plan > 0)) return "";
+  const percentage = (100 * kldMinusPlan.value) / plan;
+  return ` (KLD ${percentage < 0 ? "" : "+"}${percentage.toFixed(Math.abs(percentage) < 10 ? 1 : 0)} %)`;
+}
