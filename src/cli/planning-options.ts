@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { shownName } from "../bytes/remote-name.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
 import { printable } from "../plan/printable.ts";
-import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import { DEFAULT_SENSITIVITY, SENSITIVITY_CHOICES } from "../sensitivity/sensitivity-modes.ts";
 import type { PlanningRequest } from "../verbs/planning-request.ts";
 import type { Announce } from "./follow-progress.ts";
 import { collect } from "./options.ts";
@@ -17,7 +17,7 @@ export function addPlanningOptions(command: Command): Command {
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      "what a weight's error costs: auto (blend from 0.5e9 weights, else stock), uniform, stock, prior, blend (of prior and stock), prism, or a JSON file",
+      `what a weight's error costs: ${SENSITIVITY_CHOICES}, or a JSON file`,
       DEFAULT_SENSITIVITY,
     )
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)

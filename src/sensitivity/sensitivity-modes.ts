@@ -16,14 +16,23 @@ export const DEFAULT_SENSITIVITY = "auto";
  */
 const PRIOR_FROM_ELEMENTS = 0.5e9;
 
-const MODES: ReadonlyMap<string, SensitivityMode> = new Map<string, SensitivityMode>([
-  ["auto", autoSensitivity],
-  ["uniform", uniformSensitivity],
-  ["stock", (analysis) => stockSensitivity(analysis)],
-  ["prior", priorSensitivity],
-  ["blend", (analysis) => blendSensitivity(analysis)],
-  ["prism", prismSensitivity],
+interface NamedMode {
+  readonly weigh: SensitivityMode;
+  /** Beside its name where a person chooses. */
+  readonly hint?: string;
+}
+
+const MODES: ReadonlyMap<string, NamedMode> = new Map<string, NamedMode>([
+  ["auto", { weigh: autoSensitivity, hint: `blend from ${PRIOR_FROM_ELEMENTS / 1e9}e9 weights, else stock` }],
+  ["uniform", { weigh: uniformSensitivity }],
+  ["stock", { weigh: (analysis) => stockSensitivity(analysis) }],
+  ["prior", { weigh: priorSensitivity }],
+  ["blend", { weigh: (analysis) => blendSensitivity(analysis), hint: "of prior and stock" }],
+  ["prism", { weigh: prismSensitivity }],
 ]);
+
+/** The modes as a person is told of them: "auto (…), uniform, …". */
+export const SENSITIVITY_CHOICES = [...MODES].map(([name, { hint }]) => (hint ? `${name} (${hint})` : name)).join(", ");
 
 /** Weigh by prior and presets where the model is of a size the prior was validated on, else by the presets alone. */
 export function autoSensitivity(analysis: Analysis): Sensitivity {
@@ -38,7 +47,7 @@ export function parseSensitivity(mode: string): SensitivityMode {
       `sensitivity: expected ${[...MODES.keys()].join(", ")}, or a JSON file of densities or a prior, got "${mode}"`,
     );
   }
-  return found;
+  return found.weigh;
 }
 
 /** Read the text of a sensitivity file: densities, or a prior. `path` is for messages. Throws FormatError. */
