@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { compileFailure, failureFile, findLibrary } from "./find-library.ts";
+import { compileFailure, failureFile, findLibrary, libraryProblem } from "./find-library.ts";
 import { compiledPath, kernelSources, THIS_PLATFORM } from "./kernel-files.ts";
 
 const FLAGS = [
@@ -116,10 +116,18 @@ export async function compileMissingKernels(options: {
   const output = compiledPath();
   if (!options.again && compileFailure(output) !== undefined) return;
   options.note("compiling the native kernels, once for this version of PRISM (about a minute)…");
-  const problem = await compileInto(output, options.signal);
+  const problem = (await compileInto(output, options.signal)) ?? triedProblem(output);
   findLibrary({ again: true });
   if (problem !== undefined)
     options.note(`! no native kernels: ${problem}; PRISM goes on in TypeScript, which is slower`);
+}
+
+/** What is wrong with what was compiled (a cache that is mounted noexec, say), kept so that it isn't compiled again. */
+function triedProblem(output: string): string | undefined {
+  const problem = libraryProblem(output);
+  if (problem === undefined) rmSync(failureFile(output), { force: true });
+  else writeFileSync(failureFile(output), problem);
+  return problem;
 }
 
 /** The problem, which is kept beside where the library would be; undefined where it is there now. */

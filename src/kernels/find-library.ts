@@ -44,7 +44,8 @@ function lookForLibrary(): FoundLibrary | string {
     problems.push(problem);
   }
   const failure = compileFailure(compiledPath());
-  if (failure !== undefined) problems.push(`compiling the native kernels failed: ${failure}`);
+  if (failure !== undefined && !problems.includes(failure))
+    problems.push(`compiling the native kernels failed: ${failure}`);
   return problems.length === 0 ? "the native kernels are not built" : problems.join(", ");
 }
 

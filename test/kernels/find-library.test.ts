@@ -105,6 +105,21 @@ describe("the first use of a package without a library that fits", () => {
     expect(use(env)).toEqual({ notes: [], found: first.found });
   });
 
+  it("does not compile again what failed its try", () => {
+    const compiler = join(folder, "writes-nonsense");
+    const script = 'for a; do [ "$p" = -o ] && echo nonsense > "$a"; p=$a; done';
+    writeFileSync(compiler, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const env = { ...process.env, CXX: compiler, PRISM_CACHE_DIR: join(folder, "nonsense") };
+    expect(use(env).notes).toEqual([
+      expect.stringMatching(/^compiling/),
+      expect.stringMatching(/^! no native kernels: .* can't be loaded: /),
+    ]);
+    const { notes, found } = use(env);
+    expect(notes).toEqual([]);
+    expect(found).toMatch(/^\S+ can't be loaded: /);
+    expect(found).not.toContain("compiling the native kernels failed");
+  });
+
   it("goes on without where the compiler fails, and does not call it again", () => {
     const env = { PATH: folder, CXX: process.execPath, PRISM_CACHE_DIR: join(folder, "failing") };
     const first = use(env);

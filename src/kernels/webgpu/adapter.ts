@@ -5,6 +5,8 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 import { BackendError } from "../../errors.ts";
 
 /** Milliseconds that finding an adapter may take. */
@@ -31,7 +33,7 @@ export const openDawn: OpenGpu = async () => (await import("webgpu")).create([])
 export async function findAdapter(): Promise<AdapterFound | string> {
   let dawn: string;
   try {
-    dawn = import.meta.resolve("webgpu");
+    dawn = pathToFileURL(createRequire(import.meta.url).resolve("webgpu")).href;
   } catch {
     return "the package webgpu is not installed; npm install webgpu where prism is installed";
   }
