@@ -6,9 +6,19 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 const ROOT = resolve(import.meta.dirname, "..");
@@ -21,6 +31,9 @@ const TARGETS = {
   "darwin-x64": "x86_64-macos.12.0",
   "win32-x64": "x86_64-windows-gnu",
 };
+
+/** What a library starts with: ELF, Mach-O of 64 bits, PE. */
+const MAGIC = { linux: /^\x7fELF/, darwin: /^\xcf\xfa\xed\xfe/, win32: /^MZ/ };
 
 /** What is built and packed; package.json's `files` chooses from it. */
 const PARTS = [
@@ -48,8 +61,14 @@ try {
     const name = prebuiltName(platform);
     const output = join(PREBUILT.folder, name);
     const compiler = [...options.zig.split(" "), "c++", "-target", TARGETS[platform], "-s"];
-    const compiled = await compileKernels({ output, platform, ...(options.local ? {} : { compiler }) });
+    // zig links its own libraries into what it makes for Windows, and makes an archive where it is told to (-static)
+    const zig = { compiler, ...(platform.startsWith("win32") ? { link: [] } : {}) };
+    const compiled = await compileKernels({ output, platform, ...(options.local ? {} : zig) });
     if (!compiled.ok) throw new Error(`${platform}: ${compiled.problem}`);
+    const start = readFileSync(output).subarray(0, 4).toString("latin1");
+    if (!MAGIC[platform.split("-")[0]].test(start)) throw new Error(`${platform}: the compiler made no shared library`);
+    // a Windows linker leaves an import library beside
+    for (const file of readdirSync(dirname(output))) if (!name.endsWith(file)) rmSync(join(dirname(output), file));
     checksums[name] = createHash("sha256").update(readFileSync(output)).digest("hex");
     process.stderr.write(`${name}: ${statSync(output).size} bytes, SHA-256 ${checksums[name]}\n`);
   }

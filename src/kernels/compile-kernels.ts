@@ -31,6 +31,8 @@ export interface CompileOptions {
   readonly compiler?: readonly string[];
   /** "linux-arm64"; default: this one. */
   readonly platform?: string;
+  /** What the compiler links a library of this platform with; default: as GCC and Clang need it. */
+  readonly link?: readonly string[];
   readonly sources?: readonly string[];
   readonly signal?: AbortSignal;
 }
@@ -47,12 +49,12 @@ export async function compileKernels(options: CompileOptions): Promise<Compiled>
   const { output, platform = THIS_PLATFORM, sources = kernelSources() } = options;
   const compilers = options.compiler ? [options.compiler] : localCompilers();
   const units = sources.filter((path) => path.endsWith(".cpp"));
-  const system = platform.startsWith("win32") ? ["-static"] : ["-fPIC", "-pthread"];
+  const link = options.link ?? (platform.startsWith("win32") ? ["-static"] : ["-fPIC", "-pthread"]);
   mkdirSync(dirname(output), { recursive: true });
   const aside = `${output}.${process.pid}`;
   try {
     for (const [command = "", ...first] of compilers) {
-      const run = await runCompiler(command, [...first, ...FLAGS, ...system, ...units, "-o", aside], options.signal);
+      const run = await runCompiler(command, [...first, ...FLAGS, ...link, ...units, "-o", aside], options.signal);
       if (run === undefined) continue;
       if (run.code === 0) {
         renameSync(aside, output);
