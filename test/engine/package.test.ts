@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
+import lock from "../../package-lock.json" with { type: "json" };
 import { checkAbi } from "../../src/engine/child/check-abi.ts";
 import { findEnginePackage, inspectPackage, PACKAGE_VERSION, platformPackages } from "../../src/engine/package.ts";
 import { TENSOR_TYPES, type TensorType, tensorTypeFromId } from "../../src/ggml/tensor-types.ts";
@@ -46,6 +47,17 @@ describe("the package of a platform", () => {
     expect(platformPackages("win32", "x64")?.gpu).toEqual(["win-x64-cuda", "win-x64-vulkan"]);
     expect(platformPackages("darwin", "arm64")?.gpu).toEqual(["mac-arm64-metal"]);
     expect(platformPackages("linux", "arm64")?.gpu).toEqual([]);
+  });
+
+  it("is installed in a checkout on its own processors only, whatever else the package claims to be for", () => {
+    // @node-llama-cpp/linux-arm64 and linux-armv7l list x64 too; npm goes by the lockfile, where that is mended
+    for (const [name, cpu] of [
+      ["linux-arm64", "arm64"],
+      ["linux-armv7l", "arm"],
+      ["linux-x64", "x64"],
+    ] as const) {
+      expect(lock.packages[`node_modules/@node-llama-cpp/${name}`].cpu).toEqual([cpu]);
+    }
   });
 
   it("is none on other systems", () => {
