@@ -18,3 +18,12 @@ export function addTextOptions(command: Command, text: string, chunks: string): 
     )
     .addOption(new Option("--chunks <n>", chunks).argParser((value) => parseInteger("--chunks", value, 1, 1e6)));
 }
+
+/** The same for a text that models are judged on. */
+export function addJudgingTextOptions(command: Command): Command {
+  return addTextOptions(
+    command,
+    "text to judge on; default: sampled from the reference",
+    "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
+  );
+}

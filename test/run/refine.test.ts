@@ -1,47 +1,17 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
+import { describe, expect, it } from "vitest";
+import { DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
 import { divideText } from "../../src/probes/probe-text.ts";
 import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
-import { run } from "../../src/run/run.ts";
 import type { Refinement, Run } from "../../src/run/run-document.ts";
-import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseDensities } from "../../src/sensitivity/density-document.ts";
-import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
-import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
-import { writePaperSource } from "./paper-source.ts";
+import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
+import { paperPlace } from "./paper-place.ts";
 
 const CONTEXT = 16;
-let dir: string;
-let model: string;
-let text: string;
-let out: string;
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "prism-refine-"));
-  model = await writePaperSource(join(dir, "model.gguf"));
-  text = join(dir, "text.txt");
-  await writeFile(text, "The quick brown fox jumps over the lazy dog. ".repeat(60));
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-beforeEach(async () => {
-  out = join(await mkdtemp(join(dir, "case-")), "run");
-});
-
-const request = (more: Partial<RunRequest> = {}): RunRequest => ({
-  out,
-  budget: { kind: "like", fileType: "Q4_K_M" },
-  sensitivity: { name: "uniform", of: uniformSensitivity },
-  refine: { probes: 12 },
-  text,
-  context: CONTEXT,
-  ...more,
-});
-
-const runOn = (engine: PaperEngine, more: Partial<RunRequest> = {}, bench: Partial<Bench> = {}) =>
-  run(model, request(more), paperBench(engine, bench));
+const place = paperPlace(60, { refine: { probes: 12 }, context: CONTEXT });
+const { runOn } = place;
 
 function refinementOf(result: Run): Refinement {
   if (result.refinement === undefined) throw new Error("the run has no refinement");
@@ -70,7 +40,7 @@ describe("a refined run", () => {
 
   it("keeps the verdict, the trial and the probes on different parts of the text", async () => {
     const { refinement, text: scored } = await runOn(paperEngine());
-    const chunks = Math.floor((await readFile(text, "utf8")).trimEnd().length / CONTEXT);
+    const chunks = Math.floor((await readFile(place.text, "utf8")).trimEnd().length / CONTEXT);
     const shares = divideText(chunks);
     expect(refinement).toMatchObject({ text: "file", verdictChunks: shares?.verdict, context: CONTEXT });
     expect(scored?.chunks).toBeLessThanOrEqual(shares?.verdict ?? 0);
@@ -78,7 +48,7 @@ describe("a refined run", () => {
   });
 
   it("samples what it probes on where the text is too short to be divided", async () => {
-    const short = join(dir, "short.txt");
+    const short = join(place.dir, "short.txt");
     await writeFile(short, "The quick brown fox. ".repeat(40));
     const { refinement } = await runOn(paperEngine(), { text: short });
     expect(refinement).toMatchObject({ text: "sampled" });
@@ -87,12 +57,12 @@ describe("a refined run", () => {
 
   it("leaves densities that --sensitivity takes, the head's guard lifted on this model only", async () => {
     await runOn(paperEngine());
-    const path = join(out, "probes.json");
+    const path = join(place.out, "probes.json");
     const { densities, layers, headMeasured, lossUnit } = parseDensities(path, await readFile(path, "utf8"));
     expect(Object.keys(densities)).toEqual(expect.arrayContaining(["ffn_down", "blk.1.ffn_down.weight", "output"]));
     expect({ layers, lossUnit }).toEqual({ layers: 2, lossUnit: "nats" });
     expect(headMeasured).toMatch(/^[0-9a-f]{64}$/);
-    expect((await readdir(out)).filter((name) => /scratch/.test(name))).toEqual([]);
+    expect((await readdir(place.out)).filter((name) => /scratch/.test(name))).toEqual([]);
   });
 
   it("goes on after an interrupt without measuring a probe twice, and does nothing when it is finished", async () => {
@@ -110,10 +80,10 @@ describe("a refined run", () => {
   });
 
   it("uses the probes of another budget", async () => {
-    const cache = { dir: join(dir, "cache"), logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES };
+    const cache = { dir: join(place.dir, "cache"), logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES };
     const first = paperEngine();
     await runOn(first, {}, { cache });
-    out = `${out}-smaller`;
+    place.out = `${place.out}-smaller`;
     const second = paperEngine();
     await runOn(second, { budget: { kind: "like", fileType: "Q3_K_M" } }, { cache });
     expect(first.calls.filter(probing).length).toBeGreaterThan(8);
@@ -144,7 +114,7 @@ describe("a refined run", () => {
       if (text.startsWith("planned for")) throw interruption();
     };
     await expect(runOn(paperEngine(), {}, { progress: { ...SILENT, note } })).rejects.toMatchObject(INTERRUPTED);
-    const state = JSON.parse(await readFile(join(out, "state.json"), "utf8")) as Run;
+    const state = JSON.parse(await readFile(join(place.out, "state.json"), "utf8")) as Run;
     expect({ refined: state.refinement !== undefined, rows: state.rows.length }).toEqual({ refined: true, rows: 0 });
     const smaller = runOn(paperEngine(), { budget: { kind: "like", fileType: "Q3_K_M" } });
     await expect(smaller).rejects.toThrow(/asked something else: the budget was/);

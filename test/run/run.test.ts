@@ -1,52 +1,20 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Bench } from "../../src/bench.ts";
 import { PrismError, UsageError } from "../../src/errors.ts";
 import { parseGate } from "../../src/run/gates.ts";
-import { run } from "../../src/run/run.ts";
 import type { Run } from "../../src/run/run-document.ts";
 import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseRun } from "../../src/run/run-state.ts";
 import { prismSensitivity, uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
 import { shuffleSensitivity } from "../../src/sensitivity/shuffle.ts";
-import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
+import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
+import { paperPlace } from "./paper-place.ts";
 import { writePaperSource } from "./paper-source.ts";
 
-let dir: string;
-let model: string;
-let text: string;
-let out: string;
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "prism-run-"));
-  model = await writePaperSource(join(dir, "model.gguf"));
-  text = join(dir, "text.txt");
-  await writeFile(text, "The quick brown fox jumps over the lazy dog. ".repeat(20));
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-beforeEach(async () => {
-  out = join(await mkdtemp(join(dir, "case-")), "run");
-});
-
-const request = (more: Partial<RunRequest> = {}): RunRequest => ({
-  out,
-  budget: { kind: "like", fileType: "Q4_K_M" },
-  sensitivity: { name: "uniform", of: uniformSensitivity },
-  refine: "none",
-  text,
-  context: 16,
-  chunks: 24,
-  ...more,
-});
-
-/** Run `source`, by default the model, on a paper bench. */
-const runOn = (
-  engine: PaperEngine,
-  more: Partial<RunRequest> = {},
-  { source = model, ...bench }: { source?: string } & Partial<Bench> = {},
-) => run(source, request(more), paperBench(engine, bench));
+const place = paperPlace(20, { refine: "none", chunks: 24 });
+const { runOn } = place;
 
 /** Paths of all files below the run, none hidden from it. */
 const filesOf = async (path: string) => (await readdir(path, { recursive: true })).sort();
@@ -91,12 +59,12 @@ describe("a run", () => {
       expect(Math.max(...bytes(kind))).toBeGreaterThanOrEqual(plan);
     }
     expect(result.text).toMatchObject({ context: 16, chunks: 24, source: "file" });
-    expect(parseRun(await readFile(join(out, "state.json"), "utf8"), out)).toEqual(result);
+    expect(parseRun(await readFile(join(place.out, "state.json"), "utf8"), place.out)).toEqual(result);
   });
 
   it("leaves the plan's model, an evaluation of every row, the recipes, and nothing else", async () => {
     const result = await runOn(paperEngine());
-    const files = await filesOf(out);
+    const files = await filesOf(place.out);
     expect(files.filter((path) => path.startsWith("models"))).toEqual(["models", join("models", "plan.gguf")]);
     expect(files.filter((path) => path.startsWith("evaluations"))).toHaveLength(result.rows.length);
     expect(files).toContain(join("plans", "recipe.sh"));
@@ -109,7 +77,7 @@ describe("a run", () => {
     await runOn(engine, { keepModels: true });
     expect(engine.calls.every((call) => call.startsWith("quantize "))).toBe(true);
     expect(engine.calls).toHaveLength(7);
-    expect(await readdir(join(out, "models"))).toHaveLength(8);
+    expect(await readdir(join(place.out, "models"))).toHaveLength(8);
     await runOn(engine, { keepModels: true });
     expect(engine.calls).toHaveLength(7);
   });
@@ -142,34 +110,34 @@ describe("a run", () => {
 describe("a finished run", () => {
   it("is told again without any work, and judged by the gates given now", async () => {
     const first = await runOn(paperEngine(), { chunks: 12 });
-    const before = await filesOf(out);
+    const before = await filesOf(place.out);
     const engine = paperEngine();
     const again = await runOn(engine, { chunks: 12, gates: [parseGate("bpw<2"), parseGate("bpw>2")] });
     expect(engine.calls).toEqual([]);
     expect(shown({ ...again, gates: [] })).toEqual(shown(first));
     expect(again.finishedAt).toBe(first.finishedAt);
     expect(again.gates.map(({ met }) => met)).toEqual([false, true]);
-    expect(await filesOf(out)).toEqual(before);
+    expect(await filesOf(place.out)).toEqual(before);
   });
 
   it("makes only the plan's model again when that was deleted", async () => {
     await runOn(paperEngine());
-    await rm(join(out, "models", "plan.gguf"));
+    await rm(join(place.out, "models", "plan.gguf"));
     const engine = paperEngine();
     await runOn(engine);
     expect(engine.calls).toEqual(["quantize plan.gguf"]);
   });
 
   it("goes on when its model was moved, and refuses another model under the old name", async () => {
-    const moved = join(dir, "moved.gguf");
-    const lies = join(dir, "lies.gguf");
-    await copyFile(model, lies);
+    const moved = join(place.dir, "moved.gguf");
+    const lies = join(place.dir, "lies.gguf");
+    await copyFile(place.model, lies);
     const first = await runOn(paperEngine(), {}, { source: lies });
     await rename(lies, moved);
-    await rm(join(out, "models", "plan.gguf"));
+    await rm(join(place.out, "models", "plan.gguf"));
     const again = await runOn(paperEngine(), {}, { source: moved });
     expect(again.rows).toEqual(first.rows);
-    expect(JSON.parse(await readFile(join(out, "plans", "plan.json"), "utf8")).source.path).toBe(moved);
+    expect(JSON.parse(await readFile(join(place.out, "plans", "plan.json"), "utf8")).source.path).toBe(moved);
     await writePaperSource(lies, 2);
     const error = await failure(runOn(paperEngine(), {}, { source: lies }));
     expect(error.message).toMatch(/asked something else: the model was SHA-256 .*--force/);
@@ -180,7 +148,7 @@ describe("an interrupted run", () => {
   it("goes on from any call without repeating finished work, leaves no half file, and ends the same", async () => {
     const whole = paperEngine();
     const expected = await runOn(whole);
-    const expectedFiles = await filesOf(out);
+    const expectedFiles = await filesOf(place.out);
     const number = (pattern: RegExp) => whole.calls.findIndex((call) => pattern.test(call)) + 1;
     const moments = [/^quantize plan/, /^load model/, /^tokenize/, /^score model/, /^score plan/, /^score plan.* 16/];
     const controls = [/^quantize preset/, /^load preset/, /^score preset.* 8/];
@@ -188,16 +156,16 @@ describe("an interrupted run", () => {
     const stops = [analyzed, ...[...moments, ...controls].map(number), whole.calls.length];
     expect(stops).not.toContain(0);
     for (const stop of stops) {
-      out = join(await mkdtemp(join(dir, "case-")), "run");
+      place.out = await place.newOut();
       const first = paperEngine((_, number) => {
         if (number === stop) throw interruption();
       });
       await expect(runOn(first)).rejects.toMatchObject(INTERRUPTED);
-      expect((await filesOf(out)).filter((path) => /part|scratch/.test(path))).toEqual([]);
+      expect((await filesOf(place.out)).filter((path) => /part|scratch/.test(path))).toEqual([]);
       const then = paperEngine();
       const result = await runOn(then);
       expect(shown(result)).toEqual(shown(expected));
-      expect(await filesOf(out)).toEqual(expectedFiles);
+      expect(await filesOf(place.out)).toEqual(expectedFiles);
       const quantized = [...first.calls.slice(0, -1), ...then.calls].filter((call) => call.startsWith("quantize"));
       expect(new Set(quantized).size).toBe(quantized.length);
       const rows = (calls: readonly string[]) => calls.filter((call) => /^score .* 16$/.test(call));
@@ -212,7 +180,7 @@ describe("an interrupted run", () => {
       if (call.startsWith("quantize preset")) throw interruption();
     });
     await expect(runOn(stopped, { chunks: undefined })).rejects.toMatchObject(INTERRUPTED);
-    const scored = parseRun(await readFile(join(out, "state.json"), "utf8"), out).text?.chunks;
+    const scored = parseRun(await readFile(join(place.out, "state.json"), "utf8"), place.out).text?.chunks;
     const result = await runOn(paperEngine(), { chunks: undefined });
     expect(scored).toBeGreaterThanOrEqual(20);
     expect(new Set(result.rows.map(({ kldPerChunk }) => kldPerChunk?.length))).toEqual(new Set([undefined, scored]));
@@ -234,15 +202,15 @@ describe("an existing directory", () => {
   ];
   it("refuses any option that would change the result, and stays as it was", async () => {
     await runOn(paperEngine());
-    const before = await readFile(join(out, "state.json"), "utf8");
+    const before = await readFile(join(place.out, "state.json"), "utf8");
     for (const [words, change, bench] of changes) {
       const error = await failure(runOn(paperEngine(), change, bench));
       expect({ message: error.message, exitCode: error.exitCode }).toEqual({
-        message: `${out} holds a run that was asked something else: ${words}; give another --out, or --force to replace it`,
+        message: `${place.out} holds a run that was asked something else: ${words}; give another --out, or --force to replace it`,
         exitCode: 2,
       });
     }
-    expect(await readFile(join(out, "state.json"), "utf8")).toBe(before);
+    expect(await readFile(join(place.out, "state.json"), "utf8")).toBe(before);
   });
 
   it("keeps its analysis while no row is finished, whatever else is asked", async () => {
@@ -259,29 +227,29 @@ describe("an existing directory", () => {
 
   it("starts anew with force: no row, analysis, model or evaluation of the former run stays", async () => {
     await runOn(paperEngine(), { keepModels: true, baselines: ["Q6_K"] });
-    await writeFile(join(out, "models", "mine.gguf"), "somebody else's");
+    await writeFile(join(place.out, "models", "mine.gguf"), "somebody else's");
     const engine = paperEngine();
     const result = await runOn(engine, { force: true, budget: { kind: "like", fileType: "Q3_K_M" } });
     expect(engine.calls).toContain("roundTrip");
     expect(engine.calls.filter(isWork).length).toBeGreaterThan(10);
     expect(result.rows.map(({ label }) => label)).not.toContain("Q6_K");
-    expect(await readdir(join(out, "models"))).toEqual(["mine.gguf", "plan.gguf"]);
-    expect(await readdir(join(out, "evaluations"))).not.toContain("preset-Q6_K.json");
+    expect(await readdir(join(place.out, "models"))).toEqual(["mine.gguf", "plan.gguf"]);
+    expect(await readdir(join(place.out, "evaluations"))).not.toContain("preset-Q6_K.json");
   });
 
   it("is not touched where it holds a run's files without a state", async () => {
     await runOn(paperEngine());
-    await rm(join(out, "state.json"));
+    await rm(join(place.out, "state.json"));
     const error = await failure(runOn(paperEngine()));
     expect(error.message).toMatch(/analysis\.json is there but .*state\.json is not.*--force/);
-    expect((await stat(join(out, "models", "plan.gguf"))).size).toBeGreaterThan(0);
+    expect((await stat(join(place.out, "models", "plan.gguf"))).size).toBeGreaterThan(0);
   });
 
   it("keeps what else lies in it", async () => {
-    await mkdir(join(out, "cache"), { recursive: true });
-    await writeFile(join(out, "cache", "mine"), "");
+    await mkdir(join(place.out, "cache"), { recursive: true });
+    await writeFile(join(place.out, "cache", "mine"), "");
     await runOn(paperEngine(), { force: true });
-    expect(await readdir(join(out, "cache"))).toEqual(["mine"]);
+    expect(await readdir(join(place.out, "cache"))).toEqual(["mine"]);
   });
 
   const damaged: readonly (readonly [string, RegExp])[] = [
@@ -298,12 +266,12 @@ describe("an existing directory", () => {
     ],
   ];
   it.each(damaged)("with the state %j is refused, and begun anew with force", async (content, message) => {
-    await mkdir(out);
-    await writeFile(join(out, "state.json"), content);
+    await mkdir(place.out);
+    await writeFile(join(place.out, "state.json"), content);
     const error = await failure(runOn(paperEngine()));
     expect(error.message).toMatch(message);
     expect(error.exitCode).toBe(1);
-    expect(await readFile(join(out, "state.json"), "utf8")).toBe(content);
+    expect(await readFile(join(place.out, "state.json"), "utf8")).toBe(content);
     expect((await runOn(paperEngine(), { force: true })).rows.length).toBeGreaterThan(5);
   });
 });
@@ -323,23 +291,23 @@ describe("before any work", () => {
     const error = await failure(runOn(engine, change, on));
     expect(error.message).toMatch(message);
     expect(engine.calls).toEqual([]);
-    await expect(stat(out)).rejects.toThrow();
+    await expect(stat(place.out)).rejects.toThrow();
   });
 
   it("a text shorter than two contexts is refused", async () => {
     const engine = paperEngine();
-    const short = join(dir, "short.txt");
+    const short = join(place.dir, "short.txt");
     await writeFile(short, "x".repeat(31));
     const error = await failure(runOn(engine, { text: short }));
     expect(error).toBeInstanceOf(UsageError);
     expect(error.message).toMatch(/short\.txt has 31 tokens, .* needs at least 32; give a longer --text/);
     expect(engine.calls.filter(isWork)).toEqual([]);
-    expect(await filesOf(out)).toEqual(["state.json"]);
+    expect(await filesOf(place.out)).toEqual(["state.json"]);
   });
 
   it("a model without a tokenizer is refused: it can't be evaluated", async () => {
     const engine = paperEngine();
-    const bare = await writePaperSource(join(dir, "bare.gguf"), 1, false);
+    const bare = await writePaperSource(join(place.dir, "bare.gguf"), 1, false);
     const error = await failure(runOn(engine, {}, { source: bare }));
     expect(error.message).toMatch(/bare\.gguf: the file has no tokenizer .* to plan and quantize only: prism plan/);
     expect(engine.calls).toEqual([]);
@@ -347,20 +315,20 @@ describe("before any work", () => {
 
   it("an architecture that llama.cpp does not know is refused", async () => {
     const engine = paperEngine();
-    const unknown = await writePaperSource(join(dir, "unknown.gguf"), 1, true, "zzz");
+    const unknown = await writePaperSource(join(place.dir, "unknown.gguf"), 1, true, "zzz");
     const error = await failure(runOn(engine, {}, { source: unknown }));
     expect(error.message).toMatch(
       /unknown\.gguf: llama\.cpp paper does not know the architecture "zzz"; .*--llama-dir/,
     );
     expect(engine.calls).toEqual([]);
-    await expect(stat(out)).rejects.toThrow();
+    await expect(stat(place.out)).rejects.toThrow();
   });
 
   it("a quantized source is refused, and taken with allowRequantize", async () => {
     await runOn(paperEngine());
-    const quantized = join(dir, "quantized.gguf");
-    await copyFile(join(out, "models", "plan.gguf"), quantized);
-    out = `${out}-again`;
+    const quantized = join(place.dir, "quantized.gguf");
+    await copyFile(join(place.out, "models", "plan.gguf"), quantized);
+    place.out = `${place.out}-again`;
     const engine = paperEngine();
     const asked: Partial<RunRequest> = { budget: { kind: "like", fileType: "Q2_K" } };
     expect((await failure(runOn(engine, asked, { source: quantized }))).message).toMatch(

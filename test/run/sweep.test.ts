@@ -1,43 +1,13 @@
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { InfeasibleError } from "../../src/errors.ts";
 import { measuredRows, paretoFront } from "../../src/report/charts/pareto.ts";
-import { run } from "../../src/run/run.ts";
-import type { RunRequest } from "../../src/run/run-request.ts";
-import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
-import { INTERRUPTED, interruption, type PaperEngine, paperBench, paperEngine } from "./paper-engine.ts";
-import { writePaperSource } from "./paper-source.ts";
+import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
+import { paperPlace } from "./paper-place.ts";
 
-let dir: string;
-let model: string;
-let text: string;
-let out: string;
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), "prism-sweep-"));
-  model = await writePaperSource(join(dir, "model.gguf"));
-  text = join(dir, "text.txt");
-  await writeFile(text, "The quick brown fox jumps over the lazy dog. ".repeat(20));
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-beforeEach(async () => {
-  out = join(await mkdtemp(join(dir, "case-")), "run");
-});
-
-const request = (more: Partial<RunRequest> = {}): RunRequest => ({
-  out,
-  budget: { kind: "like", fileType: "Q4_K_M" },
-  sensitivity: { name: "uniform", of: uniformSensitivity },
-  refine: "none",
-  text,
-  context: 16,
-  chunks: 24,
-  ...more,
-});
-
-const runOn = (engine: PaperEngine, more: Partial<RunRequest> = {}) => run(model, request(more), paperBench(engine));
+const place = paperPlace(20, { refine: "none", chunks: 24 });
+const { runOn } = place;
 
 const isWork = (call: string) => /^(quantize|score|roundTrip)/.test(call);
 
@@ -55,7 +25,7 @@ describe("a quality", () => {
     expect(result.target?.evaluations).toBeLessThanOrEqual(6);
     expect(result.rows.filter(({ kind }) => kind === "shuffle")).toHaveLength(3);
     for (const { plan: path } of result.sweep?.points ?? [])
-      expect((await stat(join(out, path))).size).toBeGreaterThan(0);
+      expect((await stat(join(place.out, path))).size).toBeGreaterThan(0);
   });
 
   it("is found again without any work, and after an interruption without repeating any", async () => {
@@ -63,7 +33,7 @@ describe("a quality", () => {
     const again = paperEngine();
     expect((await runOn(again, { target })).target).toEqual(whole.target);
     expect(again.calls.filter(isWork)).toEqual([]);
-    await rm(out, { recursive: true });
+    await rm(place.out, { recursive: true });
     let scored = 0;
     const dying = paperEngine((call) => {
       if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
@@ -81,7 +51,7 @@ describe("a quality", () => {
       if (call.startsWith("score") && ++scored > 12) throw new Error("killed");
     });
     await expect(runOn(dying, { target })).rejects.toThrow("killed");
-    const other = join(dir, "other.txt");
+    const other = join(place.dir, "other.txt");
     await writeFile(other, "Pack my box with five dozen liquor jugs. ".repeat(20));
     const refused = runOn(paperEngine(), { target, text: other });
     await expect(refused).rejects.toThrow(/asked something else: --text was SHA-256/);

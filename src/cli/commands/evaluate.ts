@@ -9,7 +9,7 @@ import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { addTextOptions, type TextOptions } from "../text-options.ts";
+import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions, TextOptions {
@@ -35,11 +35,7 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file");
-  addTextOptions(
-    command,
-    "text to judge on; default: sampled from the reference",
-    "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
-  );
+  addJudgingTextOptions(command);
   return addSharedOptions(
     command,
     "gpu-layers",

@@ -12,7 +12,7 @@ import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
-import { addTextOptions, type TextOptions } from "../text-options.ts";
+import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRequest {
@@ -64,11 +64,7 @@ export function runCommand(context: CommandContext): Command {
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
-  addTextOptions(
-    command,
-    "text to judge on; default: sampled from the reference",
-    "score this many, or as many as the text has; default: until SE(KLD) is 5 % of KLD, at least 20",
-  );
+  addJudgingTextOptions(command);
   return addSharedOptions(
     command,
     "gpu-layers",
