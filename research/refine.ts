@@ -107,7 +107,7 @@ async function fitAll(source: OpenModel, analysis: Analysis) {
   };
   const site = await openProbeSite(source, request, told);
   try {
-    const store = await openProbeStore(join(work, "probes"), basename(source.path));
+    const store = await openProbeStore(join(work, "probes"), basename(source.path), bench);
     const prior = uniformSensitivity(analysis);
     const probe = async (count: number) => {
       const started = performance.now();

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { FileError, FormatError } from "../errors.ts";
+import { type FileChange, type FileRevision, fileChange, fileRevision, revisionText } from "./file-revision.ts";
 
 export interface ByteSource {
   readonly path: string;
@@ -12,6 +13,10 @@ export interface ByteSource {
   readonly revision?: string;
   /** Exactly `bytes` bytes from `offset`. Throws FormatError where the source ends before them. */
   read(offset: number, bytes: number): Promise<Uint8Array>;
+  /** What became of a file of this machine since it was opened; undefined: nothing. A server is asked for one version. */
+  change?(): Promise<FileChange | undefined>;
+  /** Take the file as it is now for the one that was opened: its content is known to be the same. */
+  settle?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -22,10 +27,11 @@ const MAX_READ_BYTES = 1 << 30;
 export async function openFileSource(path: string): Promise<ByteSource> {
   try {
     // Before opening: opening a pipe would wait for a writer.
-    const status = await stat(path);
+    const status = await stat(path, { bigint: true });
     if (status.isDirectory()) throw new FileError(path, "is a directory; name the .gguf file in it");
     if (!status.isFile()) throw new FileError(path, "is not a regular file; name a .gguf file on disk");
-    return new FileSource(path, status.size, `modified ${status.mtimeMs}`, await open(path, "r"));
+    const handle = await open(path, "r");
+    return new FileSource(path, fileRevision(await handle.stat({ bigint: true })), handle);
   } catch (error) {
     throw error instanceof FileError ? error : readError(path, error as NodeJS.ErrnoException);
   }
@@ -36,11 +42,13 @@ class FileSource implements ByteSource {
   readonly byteLength: number;
   readonly revision: string;
   readonly #handle: FileHandle;
+  #opened: FileRevision;
 
-  constructor(path: string, byteLength: number, revision: string, handle: FileHandle) {
+  constructor(path: string, opened: FileRevision, handle: FileHandle) {
     this.path = path;
-    this.byteLength = byteLength;
-    this.revision = revision;
+    this.byteLength = Number(opened.size);
+    this.revision = revisionText(opened);
+    this.#opened = opened;
     this.#handle = handle;
   }
 
@@ -59,8 +67,22 @@ class FileSource implements ByteSource {
     return new Uint8Array(data.buffer, data.byteOffset, bytes);
   }
 
+  /** By its name, which is what the engine opens. */
+  async change(): Promise<FileChange | undefined> {
+    return fileChange(this.path, this.#opened, await this.#look());
+  }
+
+  async settle(): Promise<void> {
+    this.#opened = (await this.#look()) ?? this.#opened;
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
+  }
+
+  async #look(): Promise<FileRevision | undefined> {
+    const found = await stat(this.path, { bigint: true }).catch(() => undefined);
+    return found && fileRevision(found);
   }
 
   #shortRead(offset: number, bytes: number, got: number | undefined): FormatError {

@@ -2,15 +2,17 @@
  * The reference side of a comparison. Its logits are kept in a file of llama.cpp's own format where that fits, so that
  * every further model costs one pass; otherwise reference and model are decoded chunk by chunk side by side.
  */
-import { utimes } from "node:fs/promises";
+import { stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { makeFolder, writeAside } from "../disk/aside-file.ts";
 import { makeRoom } from "../disk/cache-budget.ts";
 import { cacheKey } from "../disk/cache-key.ts";
 import type { EvaluationTokens, LoadedModel, ScoreOptions } from "../engine/engine.ts";
-import { createLogitsFile, logitsFileBytes, readLogitsFile } from "../engine/logits-file.ts";
+import { createLogitsFile, logitsFileBytes } from "../engine/logits-file.ts";
+import { identityOf, requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
+import { areWholeLogits, sealLogits, sealOfLogits } from "./logits-seal.ts";
 
 /** What ScoreOptions.reference takes. */
 export type ReferenceLogits = NonNullable<ScoreOptions["reference"]>;
@@ -19,15 +21,15 @@ export type ReferenceLogits = NonNullable<ScoreOptions["reference"]>;
 export async function referenceLogits(
   loaded: LoadedModel,
   tokens: EvaluationTokens,
-  reference: Pick<OpenModel, "fingerprint">,
+  reference: OpenModel,
   bench: Bench,
 ): Promise<ReferenceLogits> {
   const { cache, signal, progress } = bench;
   if (cache.dir === undefined) return { loaded };
   const dir = join(cache.dir, "logits");
   await makeFolder(dir);
-  const path = join(dir, `${logitsKey(tokens, await reference.fingerprint(), bench)}.logits`);
-  if (await isComplete(path, tokens, loaded.vocabSize)) return { logits: path };
+  const path = join(dir, `${logitsKey(tokens, await identityOf(reference, bench), bench)}.logits`);
+  if (await areWholeLogits(path, tokens, loaded.vocabSize, bench)) return { logits: path };
   const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });
   if (!(await makeRoom(dir, bytes, cache.logitsLimitBytes))) return { loaded };
   await writeAside(path, async (aside) => {
@@ -37,6 +39,8 @@ export async function referenceLogits(
       await loaded.score({ tokens, first, count, writeLogits: aside, signal });
       progress.steps("reference", first + count, tokens.chunks);
     }
+    await requireUnchanged(reference, bench);
+    await sealLogits(path, aside, signal);
   });
   return { logits: path };
 }
@@ -46,9 +50,12 @@ const TOUCH_EVERY_MS = 60_000;
 /** Mark a logits file as used until the returned function is called, so that no other evaluation deletes it. */
 export function keepInUse(path: string): () => void {
   const touch = () => {
-    const now = new Date();
-    // Deleted all the same (by hand): reading it says so.
-    utimes(path, now, now).catch(() => undefined);
+    for (const file of [path, sealOfLogits(path)]) {
+      // Not the time of writing, by which a change is known. Deleted all the same (by hand): reading it says so.
+      stat(file)
+        .then(({ mtime }) => utimes(file, new Date(), mtime))
+        .catch(() => undefined);
+    }
   };
   touch();
   const timer = setInterval(touch, TOUCH_EVERY_MS);
@@ -56,15 +63,8 @@ export function keepInUse(path: string): () => void {
   return () => clearInterval(timer);
 }
 
-function logitsKey(tokens: EvaluationTokens, fingerprint: string, { engine, gpuLayers }: Bench): string {
+function logitsKey(tokens: EvaluationTokens, identity: string, { engine, gpuLayers }: Bench): string {
   const { version, devices } = engine.info;
   const ids = Buffer.from(tokens.ids.buffer, tokens.ids.byteOffset, tokens.ids.byteLength).toString("base64");
-  return cacheKey(["logits/1", fingerprint, version, devices.join(), gpuLayers, tokens.context, tokens.chunks, ids]);
-}
-
-async function isComplete(path: string, tokens: EvaluationTokens, vocabSize: number): Promise<boolean> {
-  const found = await readLogitsFile(path).catch(() => undefined);
-  return (
-    found?.vocabSize === vocabSize && found.tokens.chunks === tokens.chunks && found.tokens.context === tokens.context
-  );
+  return cacheKey(["logits/2", identity, version, devices.join(), gpuLayers, tokens.context, tokens.chunks, ids]);
 }

@@ -5,13 +5,14 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
-import { writeAside } from "../disk/aside-file.ts";
 import { cacheKey } from "../disk/cache-key.ts";
+import { readSealed, writeSealed } from "../disk/sealed-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../errors.ts";
+import { identityOf, requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
 
@@ -104,7 +105,7 @@ export interface SampleRequest {
  */
 export async function sampleText(
   model: LoadedModel,
-  source: Pick<OpenModel, "fingerprint">,
+  source: OpenModel,
   { context, chunks, seed: asked }: SampleRequest,
   bench: Bench,
 ): Promise<EvaluationText> {
@@ -112,12 +113,12 @@ export async function sampleText(
   const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
   const sampled = new Int32Array(batches * SAMPLED_SEQUENCES * context);
   const folder = bench.cache.dir;
-  const fingerprint = folder === undefined ? "" : await source.fingerprint();
+  const identity = folder === undefined ? "" : await identityOf(source, bench);
   let estimated = false;
   for (let batch = 0; batch < batches; batch++) {
-    const key = cacheKey(["sampled-text/1", fingerprint, context, seed, batch]);
+    const key = cacheKey(["sampled-text/2", identity, context, seed, batch]);
     const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
-    let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize);
+    let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
     if (ids === undefined) {
       if (!estimated) bench.progress.note(await describeWork(model, context, seed, batches - batch));
       estimated = true;
@@ -128,7 +129,8 @@ export async function sampleText(
         signal: bench.signal,
         onProgress: (done, total) => bench.progress.steps("sampling text", batch * total + done, batches * total),
       });
-      if (path !== undefined) await writeIds(path, ids);
+      await requireUnchanged(source, bench);
+      if (path !== undefined) await writeSealed(path, new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
     }
     sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
   }
@@ -157,13 +159,14 @@ async function describeWork(model: LoadedModel, context: number, seed: number, b
   return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 
-async function readIds(path: string, count: number, vocabSize: number): Promise<Int32Array | undefined> {
-  const bytes = await readFile(path).catch(() => undefined);
+async function readIds(
+  path: string,
+  count: number,
+  vocabSize: number,
+  { progress }: Bench,
+): Promise<Int32Array | undefined> {
+  const bytes = await readSealed(path, progress.note);
   if (bytes === undefined || bytes.length !== count * 4) return undefined;
   const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
   return ids.every((id) => id >= 0 && id < vocabSize) ? ids : undefined;
-}
-
-async function writeIds(path: string, ids: Int32Array): Promise<void> {
-  await writeAside(path, (aside) => writeFile(aside, new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength)));
 }

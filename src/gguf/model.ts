@@ -2,6 +2,7 @@
  * A model as its GGUF header describes it, over all shards. Plain data: nothing here holds a file open.
  * Everything was checked when it was read (see header.ts); later stages trust it.
  */
+import type { FileChange } from "../bytes/file-revision.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
@@ -78,6 +79,8 @@ export interface OpenModel extends ModelFile {
   readonly fileBytes: number;
   /** Bits per weight, as llama.cpp counts them. */
   readonly bpw: number;
-  /** Which model this is, by content (fingerprint.ts); read once. */
-  fingerprint(): Promise<string>;
+  /** What became of its files since they were opened: the first change; undefined where there is none. */
+  change(): Promise<FileChange | undefined>;
+  /** Take the files as they are now for those that were opened: their content is known to be the same (identity.ts). */
+  settle(): Promise<void>;
 }

@@ -3,6 +3,7 @@
  * comes an OpenModel whose `model` was checked and whose data is read at positions; only headers are ever held in memory.
  */
 import { createHash } from "node:crypto";
+import type { FileChange } from "../bytes/file-revision.ts";
 import { createHttpSession, type HttpOptions } from "../bytes/http-source.ts";
 import { type Location, locate } from "../bytes/location.ts";
 import { readAhead } from "../bytes/read-ahead.ts";
@@ -12,7 +13,6 @@ import { FileError, FormatError } from "../errors.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { readFacts } from "./facts.ts";
-import { fingerprint } from "./fingerprint.ts";
 import { type Header, hashHeader, readHeader } from "./header.ts";
 import type { Model, OpenModel, TensorInfo } from "./model.ts";
 import { checkShard, parseShardName, shardCount, shardPath, splitNumber } from "./shards.ts";
@@ -142,7 +142,6 @@ class ModelSources implements OpenModel {
   readonly revision: string | undefined;
   readonly #sources: readonly ByteSource[];
   #facts: ModelFacts | undefined;
-  #fingerprint: Promise<string> | undefined;
   #closed = false;
 
   constructor(model: Model, sources: readonly ByteSource[]) {
@@ -163,9 +162,13 @@ class ModelSources implements OpenModel {
     return bpw(this.model.tensors);
   }
 
-  fingerprint(): Promise<string> {
-    this.#fingerprint ??= fingerprint(this);
-    return this.#fingerprint;
+  async change(): Promise<FileChange | undefined> {
+    const changes = (await Promise.all(this.#sources.map((source) => source.change?.()))).filter((found) => found);
+    return changes.find((found) => found?.isCertain) ?? changes[0];
+  }
+
+  async settle(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.settle?.()));
   }
 
   async read(tensor: TensorInfo, start: number, bytes: number): Promise<Uint8Array> {

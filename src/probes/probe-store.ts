@@ -4,9 +4,8 @@
  */
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
-import { writeFileAside } from "../disk/aside-file.ts";
 import { cacheKey } from "../disk/cache-key.ts";
-import { readDocumentText } from "../documents/document-file.ts";
+import { readSealed, writeSealed } from "../disk/sealed-file.ts";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
@@ -36,14 +35,14 @@ export interface ProbeStore {
 export function probeKey(
   { engine }: Pick<Bench, "engine">,
   { kind, text }: Pick<ProbeSite, "kind" | "text">,
-  fingerprint: string,
+  identity: string,
   imatrixHash: string | undefined,
 ): string {
   const { version, devices } = engine.info;
   const { context, ids } = text.probes;
   return cacheKey([
     PROBES.id,
-    fingerprint,
+    identity,
     version,
     devices.join(),
     kind,
@@ -53,16 +52,21 @@ export function probeKey(
   ]);
 }
 
-/** Read what `folder` holds under `key`; a file that can't be read counts as none. */
-export async function openProbeStore(folder: string, key: string): Promise<ProbeStore> {
+/** Read what `folder` holds under `key`; a file that is damaged counts as none, and is said. */
+export async function openProbeStore(
+  folder: string,
+  key: string,
+  { progress }: Pick<Bench, "progress">,
+): Promise<ProbeStore> {
   const path = join(folder, `${key}.json`);
-  const found = parseProbes(await readDocumentText(path).catch(() => ""), path);
+  const text = await readSealed(path, progress.note);
+  const found = text === undefined ? [] : parseProbes(text.toString("utf8"), path);
   const measured = new Map(found.map((probe) => [probeName(probe.tensors, probe.type), probe]));
   return {
     find: (tensors, type) => measured.get(probeName(tensors, type)),
     async add(measurement) {
       measured.set(probeName(measurement.tensors, measurement.type), measurement);
-      await writeFileAside(path, `${JSON.stringify({ schema: PROBES.id, probes: [...measured.values()] })}\n`);
+      await writeSealed(path, `${JSON.stringify({ schema: PROBES.id, probes: [...measured.values()] })}\n`);
     },
   };
 }

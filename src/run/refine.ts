@@ -40,7 +40,7 @@ export async function refinePlan(run: OpenRun, planOptions: PlanOptions): Promis
   try {
     const key = probeKey(bench, site, source.asked.fingerprint, source.asked.imatrix);
     const { dir } = bench.cache;
-    const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key);
+    const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key, bench);
     const probed = await probeModel({ analysis, prior: planOptions.sensitivity, site, store, count }, bench);
     await writeFileAside(directory.probes, `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`);
     const tried = await tryRefined(run, planOptions, site, probed);

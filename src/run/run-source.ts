@@ -1,6 +1,7 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { Bench } from "../bench.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
+import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
@@ -32,7 +33,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     return {
       model: open,
       imatrix,
-      asked: await describeAsked(path, request, await open.fingerprint(), imatrix?.sha256, bench),
+      asked: await describeAsked(path, request, await identityOf(open, bench), imatrix?.sha256, bench),
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       warnings: [...warnings, ...(measures.warnings ?? [])],

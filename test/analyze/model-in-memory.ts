@@ -51,7 +51,8 @@ export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = 
     facts,
     fileBytes,
     bpw: bpw(infos),
-    fingerprint: async () => "00",
+    change: async () => undefined,
+    settle: async () => undefined,
     model: {
       path: "memory.gguf",
       shards: [{ path: "memory.gguf", fileBytes }],
