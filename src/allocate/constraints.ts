@@ -10,6 +10,7 @@
 import { UsageError } from "../errors.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
+import { openWork } from "./compile-pattern.ts";
 import { describeConstraint, matchNames } from "./patterns.ts";
 import type { Constraint, Item, Option } from "./problem.ts";
 
@@ -44,7 +45,8 @@ export function applyConstraints(
   optionFor: OptionFor = () => undefined,
 ): Constrained {
   const names = candidates.map(({ name }) => name);
-  const matches = constraints.map((constraint) => ({ constraint, matched: matchNames(constraint, names) }));
+  const work = openWork();
+  const matches = constraints.map((constraint) => ({ constraint, matched: matchNames(constraint, names, work) }));
   const tieOf = joinTies(matches);
   const reasons = new Map<string, ConstraintReason>();
   const items = candidates.map((candidate): Item => {

@@ -1,6 +1,7 @@
 /** Constraints in the words of the user: read from text, and matched against tensor names. */
 import { UsageError } from "../errors.ts";
 import { parseTensorType, TENSOR_TYPES } from "../ggml/tensor-types.ts";
+import { compilePattern, type Pattern, type Work } from "./compile-pattern.ts";
 import type { Constraint } from "./problem.ts";
 
 /** Write a constraint as the user would: `pin attn_v=Q6_K`, `tie attn_q|attn_k`. */
@@ -15,7 +16,7 @@ export function describeConstraint({ kind, pattern, type }: Constraint): string 
 export function parseConstraint(kind: Constraint["kind"], text: string): Constraint {
   if (kind === "tie") {
     const tie = { kind, pattern: text } as const;
-    compilePattern(tie);
+    constraintPattern(tie);
     return tie;
   }
   const split = text.lastIndexOf("=");
@@ -32,14 +33,14 @@ export function parseConstraint(kind: Constraint["kind"], text: string): Constra
     throw new UsageError(`${kind} "${text}": "${typeName}" ${what}; give one like Q4_K, Q6_K, IQ4_XS, Q8_0 or F16`);
   }
   const constraint = { kind, pattern, type } as const;
-  compilePattern(constraint);
+  constraintPattern(constraint);
   return constraint;
 }
 
 /** Names that match, searched unanchored and case-sensitive. Throws UsageError when a user's pattern matches none. */
-export function matchNames(constraint: Constraint, names: readonly string[]): Set<string> {
-  const regex = compilePattern(constraint);
-  const matched = new Set(names.filter((name) => regex.test(name)));
+export function matchNames(constraint: Constraint, names: readonly string[], work: Work): Set<string> {
+  const pattern = constraintPattern(constraint, work);
+  const matched = new Set(names.filter((name) => pattern.test(name)));
   if (matched.size === 0 && constraint.builtIn !== true) {
     const examples = names.slice(0, 3).join(", ");
     throw new UsageError(
@@ -50,14 +51,15 @@ export function matchNames(constraint: Constraint, names: readonly string[]): Se
   return matched;
 }
 
-function compilePattern(constraint: Constraint): RegExp {
+/** The pattern of a constraint. Throws UsageError for one that is empty, wrong, or has what patterns can't have. */
+export function constraintPattern(constraint: Constraint, work?: Work): Pattern {
   if (constraint.pattern === "") {
     throw new UsageError(`${constraint.kind}: the pattern is empty; "." matches every tensor`);
   }
   try {
-    return new RegExp(constraint.pattern);
+    return compilePattern(constraint.pattern, work);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new UsageError(`${describeConstraint(constraint)}: not a valid regular expression: ${why}`, { cause });
+    if (!(cause instanceof UsageError)) throw cause;
+    throw new UsageError(`${describeConstraint(constraint)}: ${cause.message}`, { cause });
   }
 }

@@ -1,4 +1,6 @@
 /** Why one tensor of a plan has its type, and what every other type would have cost. */
+import { openWork } from "../allocate/compile-pattern.ts";
+import { constraintPattern } from "../allocate/patterns.ts";
 import { UsageError } from "../errors.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
 import { frontier, steps } from "./costing.ts";
@@ -29,12 +31,13 @@ export function explainTensor(plan: Plan, name: string): Explanation {
     const near = nearestNames(plan, name);
     throw new UsageError(`the plan has no tensor ${JSON.stringify(name)}; did you mean ${near.join(", ")}?`);
   }
+  const work = openWork();
   const choice = { ...tensor, eligible: tensor.reason !== "ineligible" };
   const efficient = new Set(frontier(choice).map(({ type }) => type));
   return {
     tensor,
     byteShare: plan.predicted.tensorBytes === 0 ? 0 : tensor.bytes / plan.predicted.tensorBytes,
-    constraints: plan.constraints.filter(({ pattern }) => new RegExp(pattern).test(name)),
+    constraints: plan.constraints.filter((constraint) => constraintPattern(constraint, work).test(name)),
     options: steps(choice).map((step) => ({
       ...step,
       bitsPerWeight: bitsPerWeight(step.type),

@@ -4,6 +4,7 @@
  * llama-quantize lower-cases a pattern, compiles it as an ECMAScript std::regex and searches it in the name; the first
  * match wins (tools/quantize/quantize.cpp and src/llama-quant.cpp, v0.5.0). The result is checked by doing the same.
  */
+import { compilePattern, openWork, type Pattern, type Work } from "../allocate/compile-pattern.ts";
 import { EXIT, PrismError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
@@ -74,13 +75,22 @@ function byteString(text: string): string {
   return [...new TextEncoder().encode(text)].map((byte) => String.fromCharCode(byte)).join("");
 }
 
+/** The pattern of an override as llama-quantize reads it: ASCII capitals are small letters. Throws UsageError. */
+export function overridePattern(pattern: string, work?: Work): Pattern {
+  return compilePattern(
+    pattern.replace(/[A-Z]/g, (letter) => letter.toLowerCase()),
+    work,
+  );
+}
+
 /** The override that llama-quantize applies to each name: the first that matches. Unmatched names are absent. */
 export function matchPatterns(names: readonly string[], overrides: readonly Override[]): Map<string, Override> {
-  const compiled = overrides.map((override) => ({ regex: new RegExp(override.pattern.toLowerCase()), override }));
+  const work = openWork();
+  const compiled = overrides.map((override) => ({ pattern: overridePattern(override.pattern, work), override }));
   const matched = new Map<string, Override>();
   for (const name of names) {
-    const bytes = byteString(name);
-    const match = compiled.find(({ regex }) => regex.test(bytes));
+    const bytes = new TextEncoder().encode(name);
+    const match = compiled.find(({ pattern }) => pattern.testBytes(bytes));
     if (match) matched.set(name, match.override);
   }
   return matched;

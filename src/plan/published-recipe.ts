@@ -11,7 +11,7 @@ import type { ModelFacts } from "../ggml/model-facts.ts";
 import { type RuleTensor, stockTypes } from "../ggml/stock-mix.ts";
 import { isQuantizedType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
-import { assignByPatterns, type Override } from "./patterns.ts";
+import { assignByPatterns, type Override, overridePattern } from "./patterns.ts";
 
 export const RECIPE = defineDocument({
   id: "prism.recipe/1",
@@ -33,7 +33,7 @@ export const RECIPE = defineDocument({
     command: t.object(
       {
         baseFileType: t.oneOf(FILE_TYPE_NAMES.filter((fileType) => isQuantizedType(FILE_TYPES[fileType].defaultType))),
-        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { minItems: 1 }),
+        tensorTypes: t.list(t.object({ pattern: t.name(), type: TENSOR_TYPE }), { minItems: 1, maxItems: 10_000 }),
       },
       "The overrides in the order of the command line, and its preset.",
     ),
@@ -89,7 +89,7 @@ export function readRecipe(text: string, path: string): PublishedRecipe {
 
 function checkPattern(pattern: string, path: string): void {
   try {
-    new RegExp(pattern.toLowerCase());
+    overridePattern(pattern);
   } catch (error) {
     throw new FormatError(path, `pattern ${JSON.stringify(pattern)}: ${(error as Error).message}`, { cause: error });
   }

@@ -67,6 +67,16 @@ describe("overridesFor", () => {
 });
 
 describe("assignByPatterns", () => {
+  it("ends where backtracking would not", () => {
+    const names = Array.from({ length: 100 }, (_, index) => `${"a".repeat(60)}.${index}`);
+    expect(assignByPatterns(names, [{ pattern: "^(a+)+$", type: "Q4_K" }]).size).toBe(0);
+  });
+
+  it("makes small letters of ASCII capitals only, as llama-quantize does to bytes", () => {
+    const overrides = [{ pattern: "^COUCHÉ$", type: "Q4_K" }] as const;
+    expect([...assignByPatterns(["couché", "couchÉ"], overrides).keys()]).toEqual(["couchÉ"]);
+  });
+
   it("searches unanchored, first match wins, and lower-cases the pattern", () => {
     const overrides = [
       { pattern: "attn_k", type: "Q3_K" },

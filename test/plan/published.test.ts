@@ -63,4 +63,15 @@ describe("readRecipe", () => {
     expect(() => readRecipe("{}", "x.json")).toThrow(FormatError);
     expect(() => readRecipe("nope", "x.json")).toThrow(/x\.json: is not JSON/);
   });
+
+  it("refuses what std::regex might read in another way, by name", () => {
+    const [recipe] = documents.values();
+    const withPattern = (pattern: string) =>
+      JSON.stringify({ ...recipe, command: { ...recipe?.command, tensorTypes: [{ pattern, type: "Q4_K" }] } });
+    expect(() => readRecipe(withPattern("attn_(?=k)"), "x.json")).toThrow(
+      /x\.json: pattern "attn_\(\?=k\)": a lookahead/,
+    );
+    expect(() => readRecipe(withPattern("attn_(?=k)"), "x.json")).toThrow(FormatError);
+    expect(readRecipe(withPattern("(a+)+$"), "x.json").command.tensorTypes).toHaveLength(1);
+  });
 });

@@ -1,4 +1,5 @@
 /** Pins as constraints of the plan: on one tensor, or on every tensor of a class. */
+import { compilePattern } from "../../allocate/compile-pattern.ts";
 import type { Constraint } from "../../allocate/problem.ts";
 import type { TensorType } from "../../ggml/tensor-types.ts";
 import { exactName } from "../../plan/exact-name.ts";
@@ -28,8 +29,8 @@ function classPattern({ tensors }: Pick<Plan, "tensors">, name: string): string 
   const own = eligible.find((tensor) => tensor.name === name)?.class;
   const members = eligible.filter((tensor) => tensor.class === own).map((tensor) => tensor.name);
   const short = exactName(name).replace(/^\^blk\\\.\d+\\\./, "^blk\\.\\d+\\.");
-  const regex = new RegExp(short);
-  const matched = eligible.filter((tensor) => regex.test(tensor.name));
+  const pattern = compilePattern(short);
+  const matched = eligible.filter((tensor) => pattern.test(tensor.name));
   const same = matched.length === members.length && matched.every((tensor) => tensor.class === own);
   return same ? short : members.map(exactName).join("|");
 }

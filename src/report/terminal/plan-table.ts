@@ -1,4 +1,5 @@
 /** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
+import { openWork, type Work } from "../../allocate/compile-pattern.ts";
 import { matchNames } from "../../allocate/patterns.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
 import { formatAmount, formatBytes, formatPercent } from "../../numbers.ts";
@@ -49,22 +50,23 @@ function isMeasured({ tensors }: Plan): boolean {
 /** A pattern may hold more tensors than it was meant to: say how many. */
 function constraintRows({ constraints, tensors }: Plan): string[][] {
   const names = tensors.filter(isPlanned).map(({ name }) => name);
+  const work = openWork();
   const asked = constraints.filter(({ builtIn }) => builtIn !== true);
   const rows = asked.map((constraint) => {
     const what = `${constraint.pattern}${constraint.type === undefined ? "" : `=${constraint.type}`}`;
-    return [constraint.kind, `${printable(what)}: ${countTensors(matchNames(constraint, names))}`];
+    return [constraint.kind, `${printable(what)}: ${countTensors(matchNames(constraint, names, work))}`];
   });
-  return [...rows, ...guardRows(constraints, names)];
+  return [...rows, ...guardRows(constraints, names, work)];
 }
 
 /** What PRISM demands by itself, one line for a type: the floors of a guard are many. */
-function guardRows(constraints: Plan["constraints"], names: readonly string[]): string[][] {
+function guardRows(constraints: Plan["constraints"], names: readonly string[], work: Work): string[][] {
   const held = new Map<string, { kind: string; names: Set<string> }>();
   for (const constraint of constraints) {
     if (constraint.builtIn !== true || constraint.type === undefined) continue;
     const key = `${constraint.kind} ${constraint.type}`;
     const sofar = held.get(key)?.names ?? [];
-    held.set(key, { kind: constraint.kind, names: new Set([...sofar, ...matchNames(constraint, names)]) });
+    held.set(key, { kind: constraint.kind, names: new Set([...sofar, ...matchNames(constraint, names, work)]) });
   }
   return [...held].map(([key, { kind, names }]) => {
     const classes = [...new Set([...names].map((name) => tensorClass(name).class))].join(", ");
