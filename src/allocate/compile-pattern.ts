@@ -8,7 +8,14 @@ import { type PatternNode, parsePattern } from "./pattern-syntax.ts";
 export interface Pattern {
   /** Whether the pattern is found anywhere in the UTF-8 bytes of a text. */
   test(text: string): boolean;
-  testBytes(bytes: Uint8Array): boolean;
+  /** The same of what `byteString()` made. */
+  testBytes(bytes: string): boolean;
+}
+
+/** The UTF-8 bytes of a text as characters. */
+export function byteString(text: string): string {
+  if (/^[\0-\x7f]*$/.test(text)) return text;
+  return [...new TextEncoder().encode(text)].map((byte) => String.fromCharCode(byte)).join("");
 }
 
 /** What may still be done for patterns that came together: of a recipe, say. */
@@ -16,9 +23,10 @@ export interface Work {
   left: number;
 }
 
-/** Bytes looked at in names: some ten seconds of them. A state visited to make a set costs several times as much. */
+/** Bytes looked at in names: some seconds of them. A set costs memory too, and every state visited to make it time. */
 const MOST_WORK = 2e9;
-const VISIT_WORK = 20;
+const SET_WORK = 2000;
+const VISIT_WORK = 100;
 /** States of an NFA: std::regex gives up at as many. */
 const MOST_STATES = 100_000;
 
@@ -28,11 +36,33 @@ export function openWork(): Work {
 
 /** Compile a pattern. Throws UsageError for what is wrong or not supported; its `test()` where the work is used up. */
 export function compilePattern(source: string, work: Work = openWork()): Pattern {
+  const node = parsePattern(source);
   const program = new Program();
-  const first = program.emit(parsePattern(source), MATCH);
+  const first = program.emit(node, MATCH);
+  const literal = longestLiteral(node);
   const matcher = new Matcher(source, program, first, work);
-  const testBytes = (bytes: Uint8Array) => matcher.find(bytes);
-  return { testBytes, test: (text) => testBytes(new TextEncoder().encode(text)) };
+  const testBytes = (bytes: string) => {
+    matcher.spend(bytes.length >> 3);
+    return bytes.includes(literal) && matcher.find(bytes);
+  };
+  return { testBytes, test: (text) => testBytes(byteString(text)) };
+}
+
+/** Bytes of a literal that are looked for: most patterns fail by theirs, at a fraction of the work. */
+const LONGEST_LITERAL = 64;
+
+/** The longest run of bytes that every match holds, its beginning at least. */
+function longestLiteral(node: PatternNode): string {
+  let [run, longest] = ["", ""];
+  const walk = (part: PatternNode): void => {
+    if (part.kind === "sequence") part.parts.forEach(walk);
+    else if (part.kind === "byte") {
+      if (run.length < LONGEST_LITERAL) run += String.fromCharCode(part.byte);
+      if (run.length > longest.length) longest = run;
+    } else if (part.kind !== "start" && part.kind !== "end") run = "";
+  };
+  walk(node);
+  return longest;
 }
 
 /** The state that is reached where all is matched. */
@@ -104,22 +134,22 @@ class Matcher {
   readonly #first: number;
   readonly #work: Work;
   readonly #sets = new Map<string, StateSet>();
-  readonly #begin: StateSet;
+  #begin: StateSet | undefined;
 
   constructor(source: string, { steps }: Program, first: number, work: Work) {
     this.#source = source;
     this.#steps = steps;
     this.#first = first;
     this.#work = work;
-    this.#begin = this.#setOf([first], true);
   }
 
-  find(bytes: Uint8Array): boolean {
+  find(bytes: string): boolean {
+    this.#begin ??= this.#setOf([this.#first], true);
     let set = this.#begin;
     let at = 0;
     // nothing waits, and the end alone does not match: nothing can any more
     while (!set.matched && at < bytes.length && (set.waiting.length > 0 || set.matchedAtEnd)) {
-      const byte = bytes[at++] as number;
+      const byte = bytes.charCodeAt(at++);
       let next = set.next.get(byte);
       if (next === undefined) {
         next = this.#after(set, byte);
@@ -127,12 +157,12 @@ class Matcher {
       }
       set = next;
     }
-    this.#spend(at);
+    this.spend(at);
     return set.matched || (at === bytes.length && set.matchedAtEnd);
   }
 
   #after({ waiting }: StateSet, byte: number): StateSet {
-    this.#spend(VISIT_WORK * waiting.length);
+    this.spend(VISIT_WORK * waiting.length);
     const reached = waiting.flatMap((index) => {
       const step = this.#steps[index];
       const takes = step?.kind === "byte" ? step.byte === byte : step?.kind === "class" && step.members.has(byte);
@@ -163,11 +193,11 @@ class Matcher {
       else if (step.kind === "split") seen.add(step.to).add(step.or);
       else if ((step.kind === "start" && atStart) || (step.kind === "end" && atEnd)) seen.add(step.to);
     }
-    this.#spend(VISIT_WORK * seen.size);
+    this.spend(SET_WORK + VISIT_WORK * seen.size);
     return { waiting, matched: seen.has(MATCH) };
   }
 
-  #spend(amount: number): void {
+  spend(amount: number): void {
     this.#work.left -= amount;
     if (this.#work.left >= 0) return;
     throw new UsageError(

@@ -4,7 +4,7 @@
  * llama-quantize lower-cases a pattern, compiles it as an ECMAScript std::regex and searches it in the name; the first
  * match wins (tools/quantize/quantize.cpp and src/llama-quant.cpp, v0.5.0). The result is checked by doing the same.
  */
-import { compilePattern, openWork, type Pattern, type Work } from "../allocate/compile-pattern.ts";
+import { byteString, compilePattern, openWork, type Pattern, type Work } from "../allocate/compile-pattern.ts";
 import { EXIT, PrismError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
@@ -54,7 +54,10 @@ function anchoredPattern(prefix: string, layers: readonly string[], suffix: stri
   return `^blk\\.${choice}\\.${literal(suffix)}$`;
 }
 
-/** Spell a name as a lower-case pattern. Whatever a pattern, a shell or a token list could misread is a wildcard. */
+/**
+ * Spell a name as a lower-case pattern. Whatever a pattern, a shell or a token list could misread is a wildcard; several
+ * for a letter outside ASCII, since std::regex sees bytes.
+ */
 function literal(name: string): string {
   return [...byteString(name)]
     .map((char) => {
@@ -68,11 +71,6 @@ function literal(name: string): string {
 
 function wildcardCount(name: string): number {
   return byteString(name).replace(/[a-z0-9_.-]/g, "").length;
-}
-
-/** The UTF-8 bytes as characters: std::regex sees bytes, so a letter outside ASCII takes several wildcards. */
-function byteString(text: string): string {
-  return [...new TextEncoder().encode(text)].map((byte) => String.fromCharCode(byte)).join("");
 }
 
 /** The pattern of an override as llama-quantize reads it: ASCII capitals are small letters. Throws UsageError. */
@@ -89,7 +87,7 @@ export function matchPatterns(names: readonly string[], overrides: readonly Over
   const compiled = overrides.map((override) => ({ pattern: overridePattern(override.pattern, work), override }));
   const matched = new Map<string, Override>();
   for (const name of names) {
-    const bytes = new TextEncoder().encode(name);
+    const bytes = byteString(name);
     const match = compiled.find(({ pattern }) => pattern.testBytes(bytes));
     if (match) matched.set(name, match.override);
   }

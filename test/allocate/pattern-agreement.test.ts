@@ -50,7 +50,7 @@ function choice(depth: number): string {
 }
 
 /** What the matcher takes, with names that are near it. */
-const CASES = Array.from({ length: 6000 }, () => choice(2)).flatMap((source) => {
+const CASES = Array.from({ length: 3000 }, () => choice(2)).flatMap((source) => {
   try {
     const pattern = compilePattern(source);
     const names = Array.from({ length: 8 }, () => Array.from({ length: below(7) }, () => pick(CHARS)).join(""));
@@ -63,7 +63,7 @@ const byteString = (text: string) => Buffer.from(text).toString("latin1");
 
 test("made-up patterns are taken and refused, found and not", () => {
   const taken = new Set(CASES.map(({ source }) => source)).size;
-  expect(taken).toBeGreaterThan(2000);
+  expect(taken).toBeGreaterThan(1000);
   expect(CASES.filter(({ found }) => found).length).toBeGreaterThan(CASES.length / 10);
   expect(CASES.filter(({ found }) => !found).length).toBeGreaterThan(CASES.length / 10);
 });
