@@ -1,40 +1,23 @@
-/** The text of a document's file, which may be anyone's: bounded, and of a regular file, so that nothing waits for it. */
-import { open, stat } from "node:fs/promises";
-import { FileError } from "../errors.ts";
+/** The text of a document's file. */
+import { isUtf8 } from "node:buffer";
+import { FormatError } from "../errors.ts";
+import { type FileLimit, readWhole } from "./whole-file.ts";
 
-/** Bytes of the longest document of any kind. */
-const MAX_DOCUMENT_BYTES = 2 ** 28;
+/** Longer than any document gets, of whichever kind. */
+const ANY: FileLimit = { noun: "a JSON document", maxBytes: 2 ** 28, remedy: "give a document of PRISM" };
 
-/** Read a text file. Throws FileError for what is not there, no regular file, or too long. */
-export async function readDocumentText(path: string, maxBytes = MAX_DOCUMENT_BYTES): Promise<string> {
-  try {
-    const found = await stat(path);
-    if (found.isDirectory()) throw new FileError(path, REASONS.EISDIR as string);
-    if (!found.isFile()) throw new FileError(path, "is no regular file (a pipe, a device); save it as a file first");
-    if (found.size > maxBytes) {
-      throw new FileError(path, `has ${found.size} bytes, too many for a JSON document (at most ${maxBytes})`);
-    }
-    const file = await open(path);
-    try {
-      return await file.readFile("utf8");
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw readError(path, error);
-  }
+/** Read the text of a document. Throws FileError for no regular file or one too long, FormatError for other bytes. */
+export async function readDocumentText(path: string, limit = ANY): Promise<string> {
+  const bytes = await readWhole(path, limit);
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  const { noun, remedy } = limit;
+  const why = isUtf16(bytes)
+    ? "is UTF-16, expected UTF-8: save it again as that"
+    : `is not UTF-8 text, expected ${noun}`;
+  throw new FormatError(path, `${why}; ${remedy}`);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "no such file; check the path",
-  EISDIR: "is a folder; name a file in it",
-  EACCES: "no permission to read it",
-  EPERM: "no permission to read it",
-};
-
-/** The error of a person's file that can't be read, in words. */
-export function readError(path: string, error: unknown): unknown {
-  if (error instanceof FileError) return error;
-  const { code = "", message } = error as NodeJS.ErrnoException;
-  return new FileError(path, REASONS[code] ?? message, { cause: error });
+/** By its byte order mark: what PowerShell's `>` writes. */
+function isUtf16(bytes: Uint8Array): boolean {
+  return (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
 }

@@ -5,13 +5,13 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { cacheKey } from "../disk/cache-key.ts";
 import { readSealed, writeSealed } from "../disk/sealed-file.ts";
+import { type FileLimit, readWhole } from "../documents/whole-file.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { FileError, FormatError, UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { identityOf, requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
@@ -28,16 +28,20 @@ export interface EvaluationText {
 /** Sequences sampled together: the step of a small batch costs about as much as that of one sequence. */
 export const SAMPLED_SEQUENCES = 32;
 
+/** A text is one string on its way to the tokenizer, and of 2^29 characters V8 makes none. */
+const TEXT: FileLimit = { noun: "a text", maxBytes: 2 ** 28, remedy: "give a part of it, like its first 200 MB" };
+
+/** The bytes of a text file. Throws FileError where it can't be read or is too long. */
+export function readTextBytes(path: string): Promise<Buffer> {
+  return readWhole(path, TEXT);
+}
+
 /**
  * Read a text file as llama-perplexity does: UTF-8, one newline at the end dropped.
  * Throws FileError where it can't be read, FormatError where it is not UTF-8.
  */
 export async function readTextFile(path: string): Promise<{ text: string; sha256: string }> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
-      cause: error,
-    });
-  });
+  const bytes = await readTextBytes(path);
   if (!isUtf8(bytes)) {
     throw new FormatError(path, "not UTF-8 text; give a plain text file, or convert it with iconv -t UTF-8");
   }

@@ -4,11 +4,10 @@
  * tools/quantize/quantize.cpp and `common_imatrix_load` of common/imatrix-loader.cpp (llama.cpp v0.5.0). Where
  * llama-quantize would stop or read garbage (values that are not finite, sums without counts) a FormatError says so.
  */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open, readFile } from "node:fs/promises";
 import { requireLocal } from "../bytes/remote-name.ts";
-import { FileError, FormatError } from "../errors.ts";
+import { hashFile } from "../disk/file-hash.ts";
+import { type FileLimit, readHead, readWhole } from "../documents/whole-file.ts";
+import { FormatError } from "../errors.ts";
 import { GGUF_MAGIC } from "../gguf/header-bytes.ts";
 import { openModel } from "../gguf/open.ts";
 import { readGgufImatrix } from "./gguf-form.ts";
@@ -42,6 +41,9 @@ export interface Imatrix {
   readonly unseen: ReadonlyMap<string, number>;
 }
 
+/** A vector has 4 bytes an input: all of a model of 44,000 experts are 1 GB. */
+const FILE: FileLimit = { noun: "an imatrix", maxBytes: 2 ** 31, remedy: "give a file of llama-imatrix" };
+
 /** Bytes llama-quantize copies into `llama_model_kv_override.val_str`, without the terminating zero. */
 const OVERRIDE_STRING_BYTES = 127;
 
@@ -49,7 +51,7 @@ const OVERRIDE_STRING_BYTES = 127;
 export async function readImatrix(path: string): Promise<Imatrix> {
   requireLocal(path);
   const { sha256, isGguf } = await fingerprint(path);
-  const content = isGguf ? await readGguf(path) : readLegacyImatrix(await readFile(path), path);
+  const content = isGguf ? await readGguf(path) : readLegacyImatrix(await readWhole(path, FILE), path);
   checkValues(content.importance, path);
   return {
     path,
@@ -64,20 +66,9 @@ export async function readImatrix(path: string): Promise<Imatrix> {
 }
 
 async function fingerprint(path: string): Promise<{ sha256: string; isGguf: boolean }> {
-  try {
-    const handle = await open(path, "r");
-    try {
-      const magic = new Uint8Array(GGUF_MAGIC.length);
-      await handle.read(magic, 0, magic.length, 0);
-      const hash = createHash("sha256");
-      for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
-      return { sha256: hash.digest("hex"), isGguf: magic.every((byte, index) => byte === GGUF_MAGIC[index]) };
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw new FileError(path, `the imatrix can't be read: ${(error as Error).message}`, { cause: error });
-  }
+  const magic = await readHead(path, GGUF_MAGIC.length, FILE);
+  const isGguf = magic.length === GGUF_MAGIC.length && magic.every((byte, index) => byte === GGUF_MAGIC[index]);
+  return { sha256: await hashFile(path), isGguf };
 }
 
 async function readGguf(path: string): Promise<ImatrixContent> {

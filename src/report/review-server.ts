@@ -6,14 +6,14 @@
  * be ours (another name that resolves here is refused), and a save must come from our own page (Origin).
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { writeFileAside } from "../disk/aside-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
 import { FormatError, PrismError } from "../errors.ts";
 import { localServer, type NodeBindings, saysJson } from "../local-server.ts";
-import type { Plan } from "../plan/plan.ts";
+import { PLAN, type Plan } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
 import { showName } from "./charts/table.ts";
@@ -145,7 +145,7 @@ interface Saved {
 async function openPlanFile({ path, onSave }: ReviewOptions) {
   const name = showName(basename(path), 40);
   const read = async () => {
-    const text = await readFile(path, "utf8");
+    const text = await readDocumentText(path, PLAN);
     return { plan: readPlan(text, path), version: versionOf(text) };
   };
   await read();

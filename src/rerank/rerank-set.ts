@@ -4,12 +4,12 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Type } from "@sinclair/typebox";
 import * as t from "../documents/fields.ts";
 import { findViolation } from "../documents/violation.ts";
-import { FileError, FormatError } from "../errors.ts";
+import { type FileLimit, readWhole } from "../documents/whole-file.ts";
+import { FormatError } from "../errors.ts";
 import { present } from "../present.ts";
 
 /** Largest grade: gains are 2^grade − 1. */
@@ -43,15 +43,14 @@ export interface RerankSet {
   readonly queries: readonly RerankQuery[];
 }
 
-/** Bytes of the largest set that is read. */
-const MAX_SET_BYTES = 64 * 2 ** 20;
+const SET: FileLimit = { noun: "a rerank set", maxBytes: 2 ** 26, remedy: "give fewer queries, or fewer documents" };
 
 const DEFAULT_SET = fileURLToPath(new URL("../../data/rerank-set.jsonl", import.meta.url));
 
 /** Read a set, or the default one. Throws FileError, and FormatError that names the line. */
 export async function readRerankSet(path?: string): Promise<RerankSet> {
   const file = path ?? DEFAULT_SET;
-  const bytes = await readBytes(file);
+  const bytes = await readWhole(file, SET);
   if (bytes.toString("latin1", 0, 4) === "GGUF") {
     throw new FormatError(file, "is a model, expected JSON Lines; name the models before --rerank");
   }
@@ -59,18 +58,6 @@ export async function readRerankSet(path?: string): Promise<RerankSet> {
   const queries = parseRerankSet(bytes.toString("utf8"), file);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   return { path, sha256, queries };
-}
-
-async function readBytes(file: string): Promise<Buffer> {
-  try {
-    const { size } = await stat(file);
-    if (size > MAX_SET_BYTES) throw new FileError(file, `has ${size} bytes, a rerank set at most ${MAX_SET_BYTES}`);
-    return await readFile(file);
-  } catch (error) {
-    if (error instanceof FileError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    throw new FileError(file, code === "ENOENT" ? "no such rerank set; check --rerank" : message, { cause: error });
-  }
 }
 
 /** Parse JSON Lines; empty lines don't count. */

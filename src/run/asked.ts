@@ -1,9 +1,9 @@
 /** What a run was asked, as a document: a directory is resumed only with what would give the same result. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Bench } from "../bench.ts";
-import { FileError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
+import { readTextBytes } from "../evaluate/text.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
 import { present } from "../present.ts";
@@ -65,11 +65,7 @@ function describeBudget(budget: BudgetRequest): string {
 }
 
 async function sha256OfText(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    throw new FileError(path, error.code === "ENOENT" ? "no such text file; check --text" : error.message, {
-      cause: error,
-    });
-  });
+  const bytes = await readTextBytes(path);
   if (bytes.length === 0) throw new UsageError(`--text ${path}: the file is empty; give a text of some pages`);
   return createHash("sha256").update(bytes).digest("hex");
 }

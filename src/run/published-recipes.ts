@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Analysis } from "../analyze/analysis.ts";
 import { readDocumentText } from "../documents/document-file.ts";
-import { type PublishedRecipe, readRecipe } from "../plan/published-recipe.ts";
+import { type PublishedRecipe, RECIPE, readRecipe } from "../plan/published-recipe.ts";
 
 /** Where the package keeps them, seen from src/loop and from dist/loop. */
 const RECIPES = new URL("../../plans/", import.meta.url);
@@ -14,7 +14,7 @@ export async function matchingRecipes(analysis: Pick<Analysis, "facts" | "tensor
   const recipes = await Promise.all(
     names.map(async (name) => {
       const path = fileURLToPath(new URL(name, RECIPES));
-      return readRecipe(await readDocumentText(path), path);
+      return readRecipe(await readDocumentText(path, RECIPE), path);
     }),
   );
   return recipes.filter((recipe) => matches(recipe, analysis));

@@ -72,7 +72,7 @@ export async function openRunState(directory: RunDirectory, asked: RunAsked, for
 
 async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | undefined> {
   if (!(await fileExists(directory.state))) return undefined;
-  const text = await readDocumentText(directory.state, RUN.maxBytes);
+  const text = await readDocumentText(directory.state, RUN);
   const found = parseRun(text, directory.state);
   const finished = finishedOf(found);
   const difference = firstDifference(found.asked, asked, finished);

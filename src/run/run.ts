@@ -6,22 +6,21 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
-import { readAnalysis } from "../analyze/analysis-document.ts";
 import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
-import { readDocumentText } from "../documents/document-file.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
 import { present, withDefaults } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
-import { parseDensities, sensitivityFromDensities } from "../sensitivity/density-document.ts";
+import { sensitivityFromDensities } from "../sensitivity/density-document.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
 import type { OpenRun } from "./open-run.ts";
 import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
+import { RUN_ANALYSIS, RUN_PROBES, readRunFile } from "./read-run-file.ts";
 import { refinePlan } from "./refine.ts";
 import type { Refinement, Run } from "./run-document.ts";
 import { collectOutputs } from "./run-outputs.ts";
@@ -105,7 +104,7 @@ async function refineOptions(
   const { refinement } = begun;
   if (refinement !== undefined) {
     if (!refinement.accepted) return { planOptions: unrefined, refinement };
-    const densities = parseDensities(directory.probes, await readDocumentText(directory.probes));
+    const densities = await readRunFile(directory.probes, RUN_PROBES);
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
     return { planOptions: { ...unrefined, sensitivity }, refinement };
   }
@@ -124,7 +123,7 @@ async function analysisOf({ request, source, directory, bench }: OpenRun): Promi
   const { model, imatrix } = source;
   const { analysis: path } = directory;
   if (await fileExists(path)) {
-    const analysis = readAnalysis(await readDocumentText(path), path);
+    const analysis = await readRunFile(path, RUN_ANALYSIS);
     const shards = model.model.shards.map((shard) => shard.path);
     return { ...analysis, model: { ...analysis.model, path: model.path, shards } };
   }

@@ -1,8 +1,8 @@
 /** The JSON documents a command starts from, and telling them from models. */
-import { open, stat } from "node:fs/promises";
-import type { Analysis } from "../analyze/analysis.ts";
+import { ANALYSIS, type Analysis } from "../analyze/analysis.ts";
 import { readAnalysis } from "../analyze/analysis-document.ts";
-import { readDocumentText, readError } from "../documents/document-file.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import { readHead } from "../documents/whole-file.ts";
 import { FormatError } from "../errors.ts";
 import { PLAN, type Plan } from "../plan/plan.ts";
 import { type PublishedRecipe, RECIPE, readRecipe } from "../plan/published-recipe.ts";
@@ -21,19 +21,19 @@ export async function loadPlan(path: string): Promise<Plan> {
 /** Read a plan or a published recipe, whichever it is. Throws FileError, FormatError. */
 export async function loadPlanOrRecipe(path: string): Promise<Plan | PublishedRecipe> {
   await refuseModel(path, "a plan", "prism plan makes one from it");
-  const text = await readDocumentText(path);
+  const text = await readDocumentText(path, PLAN);
   return startsAs(text, RECIPE.id) ? readRecipe(text, path) : readPlan(text, path);
 }
 
 /** Read a published recipe. Throws FileError, FormatError. */
 export async function loadRecipe(path: string): Promise<PublishedRecipe> {
   await refuseModel(path, "a published recipe", "give one of plans/*-prism-dq.json");
-  return readRecipe(await readDocumentText(path), path);
+  return readRecipe(await readDocumentText(path, RECIPE), path);
 }
 
 /** Read an analysis. Throws FileError, FormatError. */
 export async function loadAnalysis(path: string): Promise<Analysis> {
-  const text = await readDocumentText(path);
+  const text = await readDocumentText(path, ANALYSIS);
   if (startsAs(text, PLAN.id)) {
     throw new FormatError(path, `is a plan already; show it with prism show, or price it anew with --from ${path}`);
   }
@@ -45,8 +45,8 @@ export async function loadAnalysis(path: string): Promise<Analysis> {
 
 /** Whether the file looks like JSON rather than like a model. False where it can't be read. */
 export async function isJson(path: string): Promise<boolean> {
-  const head = await readHead(path).catch(() => "");
-  return head.trimStart().startsWith("{");
+  const head = await readHead(path, HEAD_BYTES).catch(() => Buffer.alloc(0));
+  return /^(\xef\xbb\xbf)?\s*\{/.test(head.toString("latin1"));
 }
 
 /** Whether a document names this schema at its beginning, where PRISM writes it. */
@@ -55,20 +55,7 @@ function startsAs(text: string, schema: string): boolean {
 }
 
 async function refuseModel(path: string, expected: string, remedy: string): Promise<void> {
-  const head = await readHead(path).catch((error: unknown) => {
-    throw readError(path, error);
-  });
-  if (head.startsWith("GGUF")) throw new FormatError(path, `is a model, expected ${expected}; ${remedy}`);
-}
-
-async function readHead(path: string): Promise<string> {
-  // opening a pipe would wait for somebody to write
-  if (!(await stat(path)).isFile()) return "";
-  const handle = await open(path, "r");
-  try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
-    return buffer.toString("latin1", 0, bytesRead);
-  } finally {
-    await handle.close();
-  }
+  const head = await readHead(path, HEAD_BYTES);
+  if (head.toString("latin1").startsWith("GGUF"))
+    throw new FormatError(path, `is a model, expected ${expected}; ${remedy}`);
 }

@@ -11,7 +11,8 @@ import { PLAN } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
-import { type Ranking, readRanking } from "../rerank/ranking-document.ts";
+import type { Ranking } from "../rerank/ranking-document.ts";
+import { RUN_ANALYSIS, RUN_PLAN, RUN_RANKING, type RunFile, readRunFile } from "../run/read-run-file.ts";
 import { RUN } from "../run/run-document.ts";
 import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../run/run-state.ts";
 
@@ -48,9 +49,9 @@ async function loadRun(path: string): Promise<ReportSource> {
       `${path} is no directory of a run: it has no state.json; prism run MODEL --out ${path} makes one`,
     );
   }
-  const run = parseRun(await readDocumentText(directory.state), directory.state);
-  const plan = await readIfThere(directory.plan, readPlan);
-  const analysis = await readIfThere(directory.analysis, readAnalysis);
+  const run = parseRun(await readDocumentText(directory.state, RUN), directory.state);
+  const plan = await readIfThere(directory.plan, RUN_PLAN);
+  const analysis = await readIfThere(directory.analysis, RUN_ANALYSIS);
   const ranking = run.rows.some(({ rerank }) => rerank !== undefined) ? await readRankings(directory) : undefined;
   const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }), ...(ranking && { ranking }) };
   return { documents, output: join(path, RUN_REPORT) };
@@ -66,7 +67,7 @@ async function readRankings({ evaluations }: RunDirectory): Promise<Ranking | un
   const found: Ranking[] = [];
   for (const name of ordered) {
     const path = join(evaluations, name);
-    const ranking = readRanking(await readDocumentText(path), path);
+    const ranking = await readRunFile(path, RUN_RANKING);
     if (ranking !== undefined) found.push(ranking);
   }
   const [first] = found;
@@ -80,9 +81,6 @@ export async function writeRunReport(path: string): Promise<string> {
   return output;
 }
 
-async function readIfThere<Document>(
-  path: string,
-  read: (text: string, path: string) => Document,
-): Promise<Document | undefined> {
-  return (await fileExists(path)) ? read(await readDocumentText(path), path) : undefined;
+async function readIfThere<Document>(path: string, file: RunFile<Document>): Promise<Document | undefined> {
+  return (await fileExists(path)) ? readRunFile(path, file) : undefined;
 }

@@ -5,6 +5,7 @@ import { isRemote } from "../bytes/remote-name.ts";
 import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { BackendError, UsageError } from "../errors.ts";
+import { EVALUATION } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
 import { describeOutput } from "../quantize/outputs.ts";
@@ -115,7 +116,7 @@ async function readMetadata(paths: readonly string[]): Promise<HubMetadata | und
 
 async function readEngine(path: string): Promise<CardModel["engine"]> {
   if (!(await fileExists(path))) return undefined;
-  return readEvaluation(await readDocumentText(path), path).engine;
+  return readEvaluation(await readDocumentText(path, EVALUATION), path).engine;
 }
 
 async function projectorNames(folder: string): Promise<string[]> {

@@ -13,6 +13,8 @@ import {
   sampleText,
   spreadChunks,
 } from "../../src/evaluate/text.ts";
+import type { OpenModel } from "../../src/gguf/model.ts";
+import { memoryModel } from "../analyze/model-in-memory.ts";
 import { testBench } from "../bench.ts";
 import { fakeModel } from "./fake-model.ts";
 
@@ -82,7 +84,10 @@ describe("a text file", () => {
 
 describe("a sampled text", () => {
   const options = { context: 16, chunks: 40, seed: 5 };
-  const named = (fingerprint: string) => ({ fingerprint: async () => fingerprint });
+  const named = (headerHash: string): OpenModel => {
+    const { model, ...open } = memoryModel([]);
+    return { ...open, model: { ...model, headerHash } };
+  };
   const sample = (model: LoadedModel, request: SampleRequest, bench: Partial<Bench> = {}, of = "model") =>
     sampleText(model, named(of), request, testBench(NO_ENGINE, bench));
   const kept = () => ({ cache: { dir, logitsLimitBytes: 0 } });

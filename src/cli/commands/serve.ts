@@ -1,8 +1,8 @@
 /** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's. */
-import { readFile } from "node:fs/promises";
 import { Command, Option } from "commander";
 import { parseSize } from "../../allocate/budget.ts";
-import { FileError, UsageError } from "../../errors.ts";
+import { type FileLimit, readWhole } from "../../documents/whole-file.ts";
+import { UsageError } from "../../errors.ts";
 import { printable } from "../../plan/printable.ts";
 import { DEFAULT_RERANK_CONTEXT } from "../../rerank/rerank-scorer.ts";
 import { SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
@@ -65,11 +65,11 @@ async function run(model: string, options: Options, context: CommandContext): Pr
   });
 }
 
+const KEY: FileLimit = { noun: "an API key", maxBytes: 2 ** 16, remedy: "put the key alone into it" };
+
 async function readKey(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return process.env.PRISM_API_KEY || undefined;
-  const key = await readFile(path, "utf8").catch((error: Error) => {
-    throw new FileError(path, `the API key can't be read (${error.message})`, { cause: error });
-  });
+  const key = (await readWhole(path, KEY)).toString("utf8");
   if (key.trim() === "") throw new UsageError(`--api-key-file ${path}: the file is empty; put the key into it`);
   return key.trim();
 }
