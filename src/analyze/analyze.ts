@@ -17,7 +17,7 @@ import { PRISM_VERSION } from "../version.ts";
 import { createWorkQueue } from "../work-queue.ts";
 import type { Analysis, ImatrixIdentity, ModelIdentity, TensorAnalysis } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
-import { createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
+import { checkMeasurable, createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
 import { type ResidualWriter, spectralPositionOf, spectralPositions } from "./spectral-position.ts";
 import {
   describeTensor,
@@ -131,7 +131,9 @@ async function measureTensors(
     queue: createWorkQueue(threads, stopped),
   };
   const described = file.model.tensors.map((tensor) => ({ tensor, analysis: describeTensor(tensor) }));
-  const total = described.filter(({ analysis }) => analysis.eligible).length;
+  const eligible = described.filter(({ analysis }) => analysis.eligible).map(({ tensor }) => tensor);
+  checkMeasurable(file.model.path, eligible, memoryBytes, exactMetrics);
+  const total = eligible.length;
   let done = 0;
   let failure: unknown;
   const settled = await Promise.allSettled(

@@ -3,6 +3,7 @@
  * What else a process takes (node, libggml, a job of 1 MiB per engine process with its decoded copy) comes on top and does
  * not grow with the model; docs/performance.md has it measured.
  */
+import { FormatError, UsageError } from "../errors.ts";
 import { rowBytes } from "../ggml/tensor-types.ts";
 import type { TensorInfo } from "../gguf/model.ts";
 import { JOB_BYTES } from "./band-sums.ts";
@@ -15,7 +16,7 @@ export const DEFAULT_MEMORY_BYTES = 2 ** 30;
 export const LEAST_MEMORY_BYTES = 6 * PIECE_BYTES;
 
 export interface MemoryBudget {
-  /** Run the work once `bytes` are free, in the order given; more than the whole budget runs alone. */
+  /** Run the work once `bytes` are free, in the order given. */
   run<Result>(bytes: number, work: () => Promise<Result>): Promise<Result>;
 }
 
@@ -44,6 +45,32 @@ export function createMemoryBudget(totalBytes: number): MemoryBudget {
       }
     },
   };
+}
+
+/** Rows of the tensors with the most, experts of all layers in one, are a tenth of it: each costs some bytes of its own. */
+const MAX_ROWS = 2 ** 26;
+
+/** Throw FormatError for a tensor that no memory does for, UsageError for one that `memoryBytes` don't do for. */
+export function checkMeasurable(
+  path: string,
+  tensors: readonly TensorInfo[],
+  memoryBytes: number,
+  exactMetrics: boolean,
+): void {
+  for (const tensor of tensors) {
+    const rows = tensor.elements / (tensor.shape[0] ?? 1);
+    if (rows > MAX_ROWS) {
+      throw new FormatError(
+        path,
+        `tensor ${tensor.name} has ${rows} rows, expected at most ${MAX_ROWS}; no known model has as many, convert it again`,
+      );
+    }
+    const needed = measurementBytes(tensor, exactMetrics);
+    if (needed <= memoryBytes) continue;
+    throw new UsageError(
+      `${path}: measuring tensor ${tensor.name} with its rows of ${tensor.shape[0]} takes ${needed} bytes of memory, --memory allows ${memoryBytes}; give --memory ${Math.ceil(needed / 2 ** 20)}MiB`,
+    );
+  }
 }
 
 /** Bytes that measuring a tensor holds at once: two pieces as stored and decoded, and two copies of one in the kernels. */

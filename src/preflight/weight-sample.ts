@@ -1,10 +1,13 @@
-/** Reads float weights of a model in whole rows: a bounded sample spread over every tensor, or all of it. */
+/**
+ * Reads float weights of a model in whole rows, or in parts of very long ones: a bounded sample spread over every tensor,
+ * or all of it.
+ */
 import { TENSOR_TYPES } from "../ggml/tensor-types.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
 import { type DecodableType, isDecodable } from "../kernels/decode.ts";
 
 export interface SampleOptions {
-  /** Bytes to read over all tensors; each gives at least one row. Absent: everything is read. */
+  /** Bytes to read over all tensors; each gives at least one row, or a part of it. Absent: everything is read. */
   readonly budgetBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number, name: string) => void) | undefined;
@@ -15,6 +18,10 @@ const PIECES = 4;
 /** Bytes read at a time. */
 const PIECE_BYTES = 8 * 2 ** 20;
 
+/** Bytes of a row beyond which it is cut into parts: four times those of the longest known. */
+const LONG_ROW_BYTES = 2 ** 20;
+const PART_BYTES = 2 ** 17;
+
 /** A tensor of one of the float types that models are trained in. */
 export type FloatTensor = TensorInfo & { readonly type: DecodableType };
 
@@ -22,7 +29,7 @@ function isFloat(tensor: TensorInfo): tensor is FloatTensor {
   return isDecodable(tensor.type);
 }
 
-/** Call `see` with pieces of whole rows of each float tensor of the model, tensor by tensor. */
+/** Call `see` with pieces of each float tensor of the model, tensor by tensor. */
 export async function readWeights(
   file: ModelFile,
   options: SampleOptions,
@@ -42,19 +49,20 @@ export async function readWeights(
 /** Start and length of the pieces of a tensor that together have about `share` bytes. */
 function pieces({ bytes, shape, type }: TensorInfo, share: number): [start: number, bytes: number][] {
   const rowBytes = (shape[0] ?? 1) * TENSOR_TYPES[type].blockBytes;
-  const rows = bytes / rowBytes;
+  const unit = rowBytes > LONG_ROW_BYTES ? PART_BYTES : rowBytes;
+  const units = Math.ceil(bytes / unit);
+  const piece = (first: number, count: number): [number, number] => [
+    first * unit,
+    Math.min(count * unit, bytes - first * unit),
+  ];
   if (bytes <= share) {
-    const step = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
-    return Array.from({ length: Math.ceil(rows / step) }, (_, piece) => {
-      const first = piece * step;
-      return [first * rowBytes, Math.min(step, rows - first) * rowBytes];
-    });
+    const step = Math.max(1, Math.floor(PIECE_BYTES / unit));
+    return Array.from({ length: Math.ceil(units / step) }, (_, index) => piece(index * step, step));
   }
-  const wanted = Math.max(1, Math.floor(share / rowBytes));
+  const wanted = Math.max(1, Math.floor(share / unit));
   const count = Math.min(PIECES, wanted);
   const each = Math.floor(wanted / count);
-  return Array.from({ length: count }, (_, piece) => {
-    const first = count === 1 ? 0 : Math.round((piece * (rows - each)) / (count - 1));
-    return [first * rowBytes, each * rowBytes];
-  });
+  return Array.from({ length: count }, (_, index) =>
+    piece(count === 1 ? 0 : Math.round((index * (units - each)) / (count - 1)), each),
+  );
 }

@@ -1,5 +1,10 @@
 import { expect, test } from "vitest";
-import { createMemoryBudget, DEFAULT_MEMORY_BYTES, measurementBytes } from "../../src/analyze/memory-budget.ts";
+import {
+  checkMeasurable,
+  createMemoryBudget,
+  DEFAULT_MEMORY_BYTES,
+  measurementBytes,
+} from "../../src/analyze/memory-budget.ts";
 import { tensorBytes } from "../../src/ggml/tensor-types.ts";
 import type { TensorInfo } from "../../src/gguf/model.ts";
 
@@ -49,4 +54,13 @@ test.each([
   for (const exact of [false, true]) {
     expect(measurementBytes(info, exact)).toBeLessThan(DEFAULT_MEMORY_BYTES / 2);
   }
+});
+
+test("what no budget does for is refused before anything is read", () => {
+  const check = (info: TensorInfo, memory = DEFAULT_MEMORY_BYTES) => checkMeasurable("m.gguf", [info], memory, false);
+  expect(() => check(tensor(2 ** 30, 1))).toThrow(
+    /^m\.gguf: measuring tensor blk\.0\.ffn_up\.weight with its rows of 1073741824 takes 21475885056 bytes of memory, --memory allows 1073741824; give --memory 20481MiB$/,
+  );
+  expect(() => check(tensor(2 ** 30, 1), 20481 * 2 ** 20)).not.toThrow();
+  expect(() => check(tensor(32, 2 ** 30))).toThrow(/has 1073741824 rows, expected at most 67108864/);
 });
