@@ -71,16 +71,22 @@ export function parsePrior(path: string, text: string): Prior {
 /** Weigh every eligible tensor as a prior says. */
 export function sensitivityFromPrior(analysis: Analysis, prior: Prior): Sensitivity {
   const { facts, tensors } = analysis;
-  const own = prior.architectures[facts.arch] ?? {};
+  const own = find(prior.architectures, facts.arch) ?? {};
   const eligible = tensors.filter((tensor) => tensor.eligible);
   const meanElements = eligible.reduce((sum, { elements }) => sum + elements, 0) / eligible.length;
   const density = (tensor: TensorAnalysis) => {
     const kind = priorKind(tensor, facts);
-    const place = kind.place === undefined ? 0 : (prior.places[kind.place] ?? 0);
-    const known = (prior.classes[kind.class] ?? prior.roles[kind.role] ?? 0) + place + (own[kind.name] ?? 0);
+    const place = kind.place === undefined ? 0 : (find(prior.places, kind.place) ?? 0);
+    const known =
+      (find(prior.classes, kind.class) ?? find(prior.roles, kind.role) ?? 0) + place + (find(own, kind.name) ?? 0);
     return Math.exp(known - prior.sizeExponent * Math.log(tensor.elements / meanElements)) * importanceScale(tensor);
   };
   return { mode: "prior", version: prior.version, lossUnit: "relative", values: fromDensity(analysis, density) };
+}
+
+/** Names come from files: "constructor" is no property of a table that lacks it. */
+function find<Value>(table: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /** Say what the prior knows a tensor by. */

@@ -31,6 +31,20 @@ describe("the fitted prior", () => {
     expect(source?.models.length).toBeGreaterThan(10);
   });
 
+  it("knows no class or architecture by what every object has", () => {
+    const analysis = syntheticAnalysis({
+      extra: {
+        "constructor.weight": [256, 256],
+        "blk.0.toString.weight": [256, 256],
+        "blk.1.__proto__.weight": [256, 256],
+      },
+    });
+    for (const arch of ["constructor", "__proto__"]) {
+      const { values } = priorSensitivity({ ...analysis, facts: { ...analysis.facts, arch } });
+      for (const value of values.values()) expect(Number.isFinite(value) && value > 0).toBe(true);
+    }
+  });
+
   it("gives every eligible tensor of an architecture nobody measured a finite sensitivity above 0", () => {
     const analysis = syntheticAnalysis({ extra: { "blk.1.made_up.weight": [256, 256] } });
     const { values, lossUnit } = priorSensitivity(analysis);
