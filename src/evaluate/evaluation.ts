@@ -26,7 +26,7 @@ export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
 const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount() };
 
-const MODEL_EVALUATION = t.object({
+export const MODEL_EVALUATION = t.object({
   ...MODEL_FILE,
   ppl: PPL,
   lnPplRatio: t.optional(t.measured(t.number(), "ln(PPL(model) / PPL(reference)).")),

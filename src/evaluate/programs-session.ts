@@ -14,8 +14,9 @@ import { UsageError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
+import { checkFigures } from "./check-figures.ts";
 import { chunksAtMost } from "./evaluate-options.ts";
-import type { ModelEvaluation } from "./evaluation.ts";
+import { MODEL_EVALUATION, type ModelEvaluation } from "./evaluation.ts";
 import type { EvaluationSession, SessionModels, SessionRequest } from "./session.ts";
 import { readTextFile } from "./text.ts";
 
@@ -77,5 +78,18 @@ function toEvaluation(
   elapsedMs: number,
 ): ModelEvaluation {
   const { chunks, ppl, lnPplRatio, kld, sameTop, sameTopSe } = report;
-  return present({ path, fileBytes, bpw, ppl, lnPplRatio, kld, sameTop, sameTopSe, chunks, tokens, elapsedMs });
+  const evaluation = present({
+    path,
+    fileBytes,
+    bpw,
+    ppl,
+    lnPplRatio,
+    kld,
+    sameTop,
+    sameTopSe,
+    chunks,
+    tokens,
+    elapsedMs,
+  });
+  return checkFigures(path, MODEL_EVALUATION, evaluation);
 }

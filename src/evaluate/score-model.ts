@@ -3,7 +3,8 @@ import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel, ScoreOptions, TokenScores } from "../engine/engine.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { present } from "../present.ts";
-import type { MeanSe, ModelEvaluation } from "./evaluation.ts";
+import { checkFigures } from "./check-figures.ts";
+import { type MeanSe, MODEL_EVALUATION, type ModelEvaluation } from "./evaluation.ts";
 import { chunkMeans, concatScores, lnPplRatio, perplexity, summarizeKld, summarizeSameTop } from "./statistics.ts";
 
 export interface ScoredModel {
@@ -39,7 +40,10 @@ export async function scoreModel(
     },
     elapsedMs: Math.round(performance.now() - start),
   };
-  return { evaluation, referencePpl: referenceNll && perplexity(referenceNll) };
+  return {
+    evaluation: checkFigures(path, MODEL_EVALUATION, evaluation),
+    referencePpl: referenceNll && perplexity(referenceNll),
+  };
 }
 
 /** Score the first `chunks` chunks, as many at a time as the engine decodes together. */

@@ -8,8 +8,9 @@ import { scoredTokens } from "../engine/logits-file.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
+import { checkFigures } from "./check-figures.ts";
 import { chooseContext, chunksAtMost, type TextRequest } from "./evaluate-options.ts";
-import type { Evaluation, MeanSe, ModelEvaluation } from "./evaluation.ts";
+import { type Evaluation, type MeanSe, type ModelEvaluation, PPL } from "./evaluation.ts";
 import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { loadModel } from "./load-model.ts";
 import { openProgramsSession } from "./programs-session.ts";
@@ -113,7 +114,7 @@ async function openEmbeddedSession(
       const own = isBase ? kept : await load(model.path);
       try {
         const scored = await scoreModel(model, own, judged.tokens, against, bench);
-        referencePpl ??= scored.referencePpl;
+        referencePpl ??= scored.referencePpl && checkFigures(base.path, PPL, scored.referencePpl);
         return scored.evaluation;
       } finally {
         if (own !== kept) await own.close();

@@ -63,7 +63,7 @@ function rankScores(ask: Ask, reranker: Reranker) {
       const index = numberField(result, "index");
       if (index in values) values[index] = numberField(result, "relevance_score");
     }
-    if (values.some((value) => Number.isNaN(value) || value === NOT_SCORED)) {
+    if (values.some((value) => !Number.isFinite(value) || value === NOT_SCORED)) {
       throw new EngineError(`llama-server did not score every document with ${reranker.path}; see its log`);
     }
     return values.map((value) => scored(reranker, value));

@@ -6,8 +6,10 @@ export interface FakeModel extends LoadedModel {
   readonly calls: string[];
 }
 
-export function fakeModel(options: { vocabSize?: number; kld?: (token: number) => number } = {}): FakeModel {
-  const { vocabSize = 256, kld = () => 0.1 } = options;
+export function fakeModel(
+  options: { vocabSize?: number; nll?: number; kld?: (token: number) => number } = {},
+): FakeModel {
+  const { vocabSize = 256, nll: loss = 2, kld = () => 0.1 } = options;
   const calls: string[] = [];
   return {
     vocabSize,
@@ -27,7 +29,7 @@ export function fakeModel(options: { vocabSize?: number; kld?: (token: number) =
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);
       const values = Float64Array.from({ length: rows }, (_, i) => kld(first * scoredTokens(tokens.context) + i));
-      const nll = new Float64Array(rows).fill(2);
+      const nll = new Float64Array(rows).fill(loss);
       return reference === undefined
         ? { nll }
         : { nll, referenceNll: nll, kld: values, sameTop: new Uint8Array(rows).fill(1) };
