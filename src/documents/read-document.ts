@@ -39,6 +39,9 @@ const ANY: Named = { noun: "a document", remedy: "make it again" };
 
 /** Parse JSON that may have been cut off. Throws FormatError. */
 export function parseJson(text: string, path: string, { noun, remedy }: Named): unknown {
+  if (nestsTooDeep(text)) {
+    throw new FormatError(path, `is nested deeper than the ${MAX_DEPTH} levels of any document; ${remedy}`);
+  }
   try {
     // Windows programs put a byte order mark first
     return JSON.parse(text.replace(/^\uFEFF/, ""));
@@ -49,6 +52,31 @@ export function parseJson(text: string, path: string, { noun, remedy }: Named): 
       : `is not JSON (${message})`;
     throw new FormatError(path, `${why}; ${remedy}`, { cause: error });
   }
+}
+
+/** Lists and objects in each other. Documents have a dozen, and what walks them may recurse. */
+const MAX_DEPTH = 64;
+
+function nestsTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let index = 0; index < text.length; index++) {
+    const char = text[index];
+    if (char === '"') index = endOfString(text, index);
+    else if (char === "[" || char === "{") depth++;
+    else if (char === "]" || char === "}") depth--;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** Where the string that begins at `start` ends: at a quote behind an even number of backslashes. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end - 1;
+    while (text[before] === "\\") before--;
+    if ((end - before) % 2 === 1) return end;
+  }
+  return text.length;
 }
 
 /** Whether V8 found no fault but the end. */

@@ -111,6 +111,8 @@ export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object" && value !== null) return "an object";
+  // JSON has numbers that are too large for one: 1e999
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
   const json = JSON.stringify(value);
   const cut = json.length > MAX_VALUE ? `${json.slice(0, MAX_VALUE)}…` : json;
   return typeof value === "string" ? `the text ${cut}` : cut;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, open, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -33,6 +33,64 @@ describe("the file of a document", () => {
       await expect(readDocumentText(path)).rejects.toThrow(/is no regular file/);
       await expect(loadPlan(path)).rejects.toThrow(/is no regular file/);
     }
+  });
+});
+
+describe("text that is no document", () => {
+  const read = async (name: string, content: string | Uint8Array) => {
+    const path = join(dir, name);
+    await writeFile(path, content);
+    return readDocument(await readDocumentText(path, PLAN), path, PLAN);
+  };
+
+  it("is refused for its bytes", async () => {
+    await expect(read("latin1.json", Buffer.from('{"schema": "\xe9"}', "latin1"))).rejects.toThrow(
+      /latin1\.json: is not UTF-8 text, expected a plan; make it again with prism plan/,
+    );
+    await expect(read("utf16.json", Buffer.from('\ufeff{"schema": 1}', "utf16le"))).rejects.toThrow(
+      /is UTF-16, expected UTF-8: save it again as that/,
+    );
+    await expect(read("empty.json", "")).rejects.toThrow(/a plan that is cut off at byte 0, where the file ends/);
+    await expect(read("zeros.json", new Uint8Array(2 ** 20))).rejects.toThrow(/zeros\.json: is not JSON \(/);
+  });
+
+  it("is refused for its depth, open or closed, and not for brackets in a text", async () => {
+    const deep = "[".repeat(100_000);
+    for (const text of [deep, `{"a": ${deep}${"]".repeat(100_000)}}`, '{"a":'.repeat(100_000)]) {
+      await expect(read("deep.json", text)).rejects.toThrow(/deep\.json: is nested deeper than the 64 levels/);
+    }
+    const quoted = JSON.stringify({ schema: `\\"${deep}\\\\` });
+    await expect(read("quoted.json", quoted)).rejects.toThrow(
+      /expected a plan \("schema": "prism\.plan\/1"\), got the text/,
+    );
+  });
+
+  it("is read up to its bound while it grows, and no further", async () => {
+    const path = join(dir, "grows.json");
+    await writeFile(path, "{");
+    const limit = { noun: "a test", maxBytes: 1000, remedy: "stop" };
+    await expect(readDocumentText(path, limit)).resolves.toBe("{");
+    const file = await open(path);
+    const stat = Object.getPrototypeOf(file).stat;
+    let looks = 0;
+    await file.close();
+    Object.getPrototypeOf(file).stat = async function (this: unknown) {
+      const found = await stat.call(this);
+      // when it was looked at for the last time
+      if (++looks === 2) await appendFile(path, "x".repeat(5000));
+      return found;
+    };
+    try {
+      await expect(readDocumentText(path, limit)).rejects.toThrow(
+        "grows.json: grows while it is read, beyond the bytes for a test (at most 1000); stop",
+      );
+    } finally {
+      Object.getPrototypeOf(file).stat = stat;
+    }
+  });
+
+  it.skipIf(process.platform !== "linux")("is read where its size is told as 0", async () => {
+    expect(await readDocumentText("/proc/self/status")).toMatch(/^Name:/);
   });
 });
 
