@@ -104,7 +104,7 @@ describe("prism run", () => {
     [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": not a preset'],
     [["--baseline", "IQ1_S"], "--baseline IQ1_S needs importance values"],
     [["--require", "quality>9"], 'got "quality>9"'],
-    [["--text", "nowhere.txt"], "nowhere.txt: no such text file"],
+    [["--text", "nowhere.txt"], "nowhere.txt: no such file"],
   ] as const)("refuses %j before it makes a directory", async (args, words) => {
     const { code, stderr } = await prism("run", "llama.gguf", "--out", "refused", ...args);
     expect(stderr).toContain(words);

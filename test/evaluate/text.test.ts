@@ -77,7 +77,7 @@ describe("a text file", () => {
   });
 
   it("must be there, and a file", async () => {
-    await expect(readText(fakeModel(), join(dir, "absent"), 8, undefined)).rejects.toThrow(/no such text file/);
+    await expect(readText(fakeModel(), join(dir, "absent"), 8, undefined)).rejects.toThrow(/no such file/);
     await expect(readText(fakeModel(), dir, 8, undefined)).rejects.toThrow(FileError);
   });
 });

@@ -278,7 +278,7 @@ describe("an existing directory", () => {
 
 describe("before any work", () => {
   it.each([
-    ["a missing text", { text: "/nowhere/text.txt" }, {}, /no such text file; check --text/],
+    ["a missing text", { text: "/nowhere/text.txt" }, {}, /no such file; check the path/],
     ["a missing model", {}, { source: "/nowhere/model.gguf" }, /nowhere\/model\.gguf/],
     [
       "a baseline that needs an imatrix",
