@@ -1,14 +1,10 @@
-/**
- * Scores documents with a reranker in the embedded engine. Documents that don't fit the context are cut at their end,
- * by whole tokens, so that the prompt around them stays whole.
- */
+/** Scores documents with a reranker in the embedded engine. */
 import type { Bench } from "../bench.ts";
 import type { LoadedRanker } from "../engine/engine.ts";
-import { EngineError, FormatError, UsageError } from "../errors.ts";
+import { EngineError, FormatError } from "../errors.ts";
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
-import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
+import { buildPrompts, type Prompt } from "./build-prompts.ts";
 import { scoreOutputs } from "./rerank-head.ts";
-import { fillTemplate } from "./rerank-prompt.ts";
 import type { Reranker } from "./reranker.ts";
 
 /** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
@@ -95,19 +91,15 @@ export function onlyToken(path: string, word: string, tokens: ArrayLike<number>)
   );
 }
 
-interface Prompt {
-  readonly ids: Int32Array;
-  readonly truncated: boolean;
-}
-
 async function scoreDocuments(
   ranker: LoadedRanker,
   reranker: Reranker,
   limit: number,
   outputsOf: OutputsOf,
-  { query, documents, instruct, signal }: RerankRequest,
+  request: RerankRequest,
 ): Promise<ScoredDocument[]> {
-  const prompts = await buildPrompts(ranker, reranker, limit, query, documents, instruct);
+  const { signal } = request;
+  const prompts = await buildPrompts(ranker, reranker, limit, request);
   // Prompts of about the same length share a decode without waste.
   const order = prompts.map((_, index) => index).sort((a, b) => length(prompts, a) - length(prompts, b));
   const scored: ScoredDocument[] = [];
@@ -130,76 +122,4 @@ async function scoreDocuments(
 
 function length(prompts: readonly Prompt[], index: number): number {
   return (prompts[index] as Prompt).ids.length;
-}
-
-async function buildPrompts(
-  ranker: LoadedRanker,
-  reranker: Reranker,
-  limit: number,
-  query: string,
-  documents: readonly string[],
-  instruct: string | undefined,
-): Promise<Prompt[]> {
-  const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
-  if (template === undefined) return joinPairs(ranker, limit, query, documents);
-  const fill = (document: string) => fillTemplate(template, { query, document, instruct });
-  // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
-  const options = { addSpecial: reranker.head === "yes-no-logits", parseSpecial: true };
-  const whole = await ranker.encode(documents.map(fill), options);
-  return Promise.all(
-    whole.map(async (ids, index): Promise<Prompt> => {
-      if (ids.length <= limit) return { ids, truncated: false };
-      const encode = async (text: string) => (await ranker.encode([fill(text)], options))[0] as Int32Array;
-      return { ids: await cutToFit(ranker, documents[index] as string, ids.length, limit, encode), truncated: true };
-    }),
-  );
-}
-
-/** Encode the longest beginning of the document whose prompt fits. Cutting can change how its last word tokenizes. */
-async function cutToFit(
-  ranker: LoadedRanker,
-  document: string,
-  tokens: number,
-  limit: number,
-  encode: (document: string) => Promise<Int32Array>,
-): Promise<Int32Array> {
-  const [pieces = new Int32Array()] = await ranker.encode([document], { addSpecial: false, parseSpecial: false });
-  let over = tokens - limit;
-  for (let kept = pieces.length - over; kept > 0; kept -= Math.max(1, over)) {
-    const beginning = await ranker.detokenize(pieces.slice(0, kept));
-    // half a character is left where its bytes were two tokens
-    const ids = await encode(beginning.replace(/\uFFFD+$/, ""));
-    if (ids.length <= limit) return ids;
-    over = ids.length - limit;
-  }
-  throw queryTooLong(limit);
-}
-
-/** BOS query EOS SEP document EOS, each where the model adds it: what llama-server gives a model without a template. */
-async function joinPairs(
-  ranker: LoadedRanker,
-  limit: number,
-  query: string,
-  documents: readonly string[],
-): Promise<Prompt[]> {
-  const { bos, eos, sep } = ranker.joints;
-  const [asked = new Int32Array(), ...pieces] = await ranker.encode([query, ...documents], {
-    addSpecial: false,
-    parseSpecial: false,
-  });
-  const given = (...ids: (number | undefined)[]) => ids.filter((id) => id !== undefined);
-  const head = [...given(bos), ...asked, ...given(eos, sep)];
-  const tail = given(eos);
-  const room = limit - head.length - tail.length;
-  if (room < 1) throw queryTooLong(limit);
-  return pieces.map((ids) => ({
-    ids: Int32Array.from([...head, ...ids.subarray(0, room), ...tail]),
-    truncated: ids.length > room,
-  }));
-}
-
-function queryTooLong(limit: number): UsageError {
-  return new UsageError(
-    `the query leaves no room for a document in a context of ${limit} tokens; shorten it, or give a larger --context`,
-  );
 }
