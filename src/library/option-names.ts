@@ -6,6 +6,7 @@
 
 /** The option of the library for each flag. Positional words and flags without one are left alone. */
 const OPTIONS: Readonly<Record<string, string>> = {
+  "--allow-host": "allowHost",
   "--allow-requantize": "allowRequantize",
   "--backend": "backend",
   "--ban": "ban",

@@ -6,16 +6,17 @@
  * be ours (another name that resolves here is refused), and a save must come from our own page (Origin).
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { FormatError, PrismError } from "../errors.ts";
-import { localServer, type NodeBindings, saysJson } from "../local-server.ts";
+import { type ConnectionLimits, localServer, type NodeBindings } from "../local-server.ts";
 import { PLAN, type Plan } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
+import { BodyError, createBodyReader } from "../request-body.ts";
 import { showName } from "./charts/table.ts";
 import { renderReport } from "./html/render-report.ts";
 
@@ -33,14 +34,20 @@ export interface ReviewOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly onSave?: (plan: Plan) => void;
+  readonly connections?: Partial<ConnectionLimits>;
 }
 
 const HOST = "127.0.0.1";
 const COOKIE = "prism-review";
 /** Bytes of a token. */
 const TOKEN_BYTES = 24;
-/** Bytes of a request: a plan as long as readPlan takes. */
-const MOST_BYTES = 2 ** 28;
+/** A plan that was edited is about as long as it was: bytes of a request, per byte of the opened file and beside them. */
+const LENGTHENED = 4;
+const MORE_BYTES = 2 ** 20;
+/** Saves of the largest size that are held at once. */
+const SAVES_HELD = 4;
+/** A page makes one; a browser keeps a few. */
+const CONNECTIONS = 64;
 
 type App = { Bindings: NodeBindings };
 
@@ -59,10 +66,13 @@ export async function startReview(options: ReviewOptions): Promise<ReviewServer>
   app.onError((error, context) => context.json({ message: error.message }, 500));
   app.notFound((context) => context.json({ message: "There is nothing here." }, 404));
   guard(app, () => [`${HOST}:${port}`, `localhost:${port}`]);
+  // only this page may send more than a browser sends anywhere without asking
+  app.options("*", (context) => context.body(null, 204, { allow: "GET, HEAD, PUT" }));
   let spent = false;
   app.get("/", async (context) => {
-    const token = context.req.query("token");
-    if (token !== undefined && !spent && isSame(token, secrets.token)) {
+    // HEAD asks what GET would answer; a token twice is not the address that was printed
+    const tokens = context.req.method === "GET" ? (context.req.queries("token") ?? []) : [];
+    if (tokens.length === 1 && !spent && isSame(tokens[0] as string, secrets.token)) {
       spent = true;
       context.header("set-cookie", `${cookieName()}=${secrets.session}; HttpOnly; SameSite=Strict; Path=/`);
       return context.redirect("/", 303);
@@ -70,25 +80,27 @@ export async function startReview(options: ReviewOptions): Promise<ReviewServer>
     if (!knows(context)) return refuse(context, 403, NO_SESSION);
     return context.html(await file.page());
   });
-  const limit = bodyLimit({
-    maxSize: MOST_BYTES,
-    onError: (context) => refuse(context, 413, `Not saved: a plan has at most ${MOST_BYTES} bytes.`),
+  const most = LENGTHENED * file.bytes + MORE_BYTES;
+  const readBody = createBodyReader({
+    most,
+    mostHeld: SAVES_HELD * most,
+    tooLarge: `a plan of at most ${most} bytes is taken, ${LENGTHENED} times the opened one`,
   });
-  app.put("/plan", limit, async (context) => {
+  app.put("/plan", async (context) => {
     if (!knows(context)) return refuse(context, 403, NO_SESSION);
     if (context.req.header("origin") !== `http://${context.req.header("host")}`) {
       return refuse(context, 403, "Not saved: the request is not from the page of prism review.");
     }
-    if (!saysJson(context.req.header("content-type"))) return refuse(context, 415, "Not saved: the plan is not JSON.");
     try {
       // the body stays text: readPlan checks it as it checks a file
-      return context.json(await file.save(await context.req.text(), context.req.header("if-match")));
+      return context.json(await file.save(await readBody(context.env), context.req.header("if-match")));
     } catch (error) {
-      if (error instanceof PrismError) return refuse(context, 409, `Not saved: ${showName(error.message, 600)}`);
+      const status = error instanceof BodyError ? error.status : 409;
+      if (error instanceof PrismError) return refuse(context, status, `Not saved: ${showName(error.message, 600)}`);
       throw error;
     }
   });
-  const server = localServer(app);
+  const server = localServer(app, { connections: CONNECTIONS, ...options.connections });
   const url = await server.listen({ host: HOST, port });
   port = Number(new URL(url).port);
   return {
@@ -121,7 +133,7 @@ const PRIVATE = {
   "cross-origin-resource-policy": "same-origin",
 };
 
-function refuse(context: Context, status: 403 | 409 | 413 | 415, message: string): Response {
+function refuse(context: Context, status: 403 | 409 | BodyError["status"], message: string): Response {
   return context.json({ message }, status);
 }
 
@@ -149,6 +161,7 @@ async function openPlanFile({ path, onSave }: ReviewOptions) {
     return { plan: readPlan(text, path), version: versionOf(text) };
   };
   await read();
+  const { size } = await stat(path);
   let saves = 0;
   let last: Promise<unknown> = Promise.resolve();
   const save = async (body: string, version: string | undefined): Promise<Saved> => {
@@ -165,6 +178,7 @@ async function openPlanFile({ path, onSave }: ReviewOptions) {
     return { message: `Saved to ${name}.`, version: versionOf(next) };
   };
   return {
+    bytes: size,
     saves: () => saves,
     async page() {
       const { plan, version } = await read();

@@ -16,6 +16,8 @@ export interface ServeRequest {
   readonly port?: number | undefined;
   /** Asked of every request as Authorization: Bearer. */
   readonly apiKey?: string | undefined;
+  /** Without a key: names under which the server answers beside its own. */
+  readonly allowHost?: readonly string[] | undefined;
   /** Requests that may wait; more are told to come back. */
   readonly queue?: number | undefined;
   /** Bytes of the largest request. */
@@ -43,7 +45,7 @@ export interface RunningServer {
 
 /** Load the model and listen. Throws FormatError for a model that can't rank, UsageError where it can't listen. */
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
-  const { host, port, queue, maxBody, maxDocuments, apiKey, context } = withDefaults<
+  const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = withDefaults<
     ServeRequest,
     typeof SERVE_DEFAULTS
   >(SERVE_DEFAULTS, request);
@@ -63,6 +65,8 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
     bodyLimitBytes: maxBody,
     maxDocuments,
     apiKey,
+    host,
+    allowedHosts: allowHost,
   });
   const url = await server.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
     const reason = error.code === "EADDRINUSE" ? "something listens there already" : error.message;

@@ -5,9 +5,10 @@ import { type FileLimit, readWhole } from "../../documents/whole-file.ts";
 import { UsageError } from "../../errors.ts";
 import { printable } from "../../plan/printable.ts";
 import { DEFAULT_RERANK_CONTEXT } from "../../rerank/rerank-scorer.ts";
+import { isLoopback } from "../../rerank/server/allowed-hosts.ts";
 import { SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
 import type { CommandContext } from "../context.ts";
-import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
+import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 
@@ -15,6 +16,7 @@ interface Options extends SharedOptions {
   readonly host: string;
   readonly port: number;
   readonly apiKeyFile?: string;
+  readonly allowHost?: string[];
   readonly queue: number;
   readonly maxBody: number;
   readonly maxDocuments: number;
@@ -24,9 +26,8 @@ interface Options extends SharedOptions {
 const HELP = `
 POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…", "documents": ["…"], "top_n": 3, "return_documents": true};
 GET /health, GET /v1/models. One request is scored at a time. With --api-key-file, or PRISM_API_KEY in the environment,
-requests need "Authorization: Bearer KEY". Ctrl-C stops: what is being scored is finished first.`;
-
-const LOCAL_HOSTS: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "::1"]);
+requests need "Authorization: Bearer KEY"; without a key only the server's own names are answered (127.0.0.1, localhost,
+--host; listening to other machines also IP addresses and this machine's name), and only web pages of this machine. Ctrl-C stops: what is being scored is finished first.`;
 
 export function serveCommand(context: CommandContext): Command {
   const whole = (name: string, what: string, least: number, most: number) =>
@@ -37,6 +38,7 @@ export function serveCommand(context: CommandContext): Command {
     .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(SERVE_DEFAULTS.port))
     .option("--host <address>", "address to listen on", SERVE_DEFAULTS.host)
     .option("--api-key-file <file>", "ask for the key that this file holds")
+    .option("--allow-host <name>", "without a key: answer under this name too, beside its own (repeatable)", collect)
     .addOption(
       whole("--queue", "requests that may wait; more are told to come back", 0, 100_000).default(SERVE_DEFAULTS.queue),
     )
@@ -59,7 +61,7 @@ async function run(model: string, options: Options, context: CommandContext): Pr
   const apiKey = await readKey(options.apiKeyFile);
   await withBench(options, context, output, async (bench) => {
     const server = await serve(model, { ...options, apiKey }, bench);
-    announce(output, model, server.url, server.head, apiKey === undefined && !LOCAL_HOSTS.has(options.host));
+    announce(output, model, server.url, server.head, apiKey === undefined && !isLoopback(options.host));
     await stopped(context.signal);
     await server.close();
   });

@@ -40,6 +40,11 @@ export class Queue {
     return this.#waiting.length;
   }
 
+  /** Throws BusyError where nobody may come: before a body is read for nothing. */
+  checkRoom(): void {
+    if (this.#closed || (this.#running && this.#waiting.length >= this.#limit)) throw this.#busy();
+  }
+
   /**
    * Do `work` when its turn comes. Throws BusyError at once where the line is full, the reason of `gone` where it aborts
    * while it waits; work that runs looks at `gone` itself.
@@ -64,12 +69,9 @@ export class Queue {
   }
 
   async #turn(gone: AbortSignal): Promise<void> {
-    if (this.#closed) throw this.#busy();
+    this.checkRoom();
     gone.throwIfAborted();
-    if (this.#running) {
-      if (this.#waiting.length >= this.#limit) throw this.#busy();
-      await this.#wait(gone);
-    }
+    if (this.#running) await this.#wait(gone);
     this.#running = true;
   }
 

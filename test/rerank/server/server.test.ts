@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
+import { Readable } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
 import { EngineError, UsageError } from "../../../src/errors.ts";
 import type { LocalServer } from "../../../src/local-server.ts";
@@ -103,6 +104,14 @@ describe("the rerank endpoint", () => {
     [{ query: "q", documents: ["a"], return_documents: 1 }, 400, /"return_documents"/],
     [{ query: "q", documents: new Array(51).fill("a") }, 400, /has 51 entries, at most 50/],
     [{ query: "q", documents: ["x".repeat(20_000)] }, 413, /too large/],
+    [{ query: "q".repeat(300), documents: new Array(50).fill("a") }, 413, /read with each of 50 documents, 15050 char/],
+    [{ query: "q", documents: ["a"], instruct: 1 }, 400, /"instruct" must be a text/],
+    ['{"query": "q", "documents": ["a"], "top_n": 1e999}', 400, /"top_n" must be a whole number/],
+    ['{"query": "q", "documents": ["a"], "top_n": NaN}', 400, /not valid JSON/],
+    ['{"__proto__": {"query": "q", "documents": ["a"]}}', 400, /"query" must be a text/],
+    ['{"query": "q", "documents": [{"__proto__": {"text": "a"}}]}', 400, /document 0 must be a text/],
+    ["[".repeat(9000), 400, /nested more than 64 deep/],
+    [`[${"0,".repeat(4000)}0]`, 400, /more than 2600 values/],
   ])("refuses %j with %i and says why", async (body, status, message) => {
     const { scorer, seen } = scorerOf();
     const response = await post(`${await start({ scorer })}/v1/rerank`, body);
@@ -226,6 +235,94 @@ describe("the rerank endpoint", () => {
     expect(sent).toBeLessThan(50_000_000);
     sending.destroy();
     await server?.close();
+  });
+
+  it("says of bytes that are no text that they are not, and takes odd text as it is", async () => {
+    const { scorer, seen } = scorerOf();
+    const url = `${await start({ scorer })}/v1/rerank`;
+    const headers = { "Content-Type": "application/json" };
+    const [before, after] = JSON.stringify({ query: "q", documents: ["|"] }).split("|") as [string, string];
+    const sent = (piece: Buffer) => Buffer.concat([Buffer.from(before), piece, Buffer.from(after)]);
+    const broken = await fetch(url, { method: "POST", headers, body: sent(Buffer.from([0xff, 0xc3])) });
+    expect([broken.status, await broken.json()]).toMatchObject([
+      400,
+      { error: { message: expect.stringMatching(/not valid UTF-8/) } },
+    ]);
+    const zipped = await fetch(url, { method: "POST", headers: { ...headers, "Content-Encoding": "gzip" }, body: "x" });
+    expect(zipped.status).toBe(415);
+    const odd = ["\ud800", "\u0000", "\ufeff", "𝄞"];
+    const answer = await post(url, { query: "q", documents: odd, top_n: 1e300, return_documents: true });
+    expect(((await answer.json()) as { results: unknown[] }).results).toHaveLength(4);
+    expect(seen.map(({ documents }) => documents)).toEqual([odd]);
+  });
+
+  it("holds only so many bytes of requests that wait, and none of those that were answered", async () => {
+    const { opened, open } = gate();
+    const { scorer, seen } = scorerOf(() => opened);
+    const url = `${await start({ scorer })}/v1/rerank`;
+    const body = { query: "q", documents: ["x".repeat(9000)] };
+    const held = Array.from({ length: 4 }, () => post(url, body));
+    await expect.poll(() => seen.length).toBe(1);
+    await expect.poll(async () => (await post(url, body)).status).toBe(429);
+    const busy = await post(url, body);
+    expect([busy.status, busy.headers.get("retry-after")]).toEqual([429, "1"]);
+    open();
+    expect((await Promise.all(held)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    for (let requests = 0; requests < 6; requests++) expect((await post(url, body)).status).toBe(200);
+  });
+
+  it("refuses to answer under another name without a key: a page can point its own name at this machine", async () => {
+    const names = { ours: "localhost:8012", theirs: "evil.example" };
+    const asked = async (host: string) => {
+      const sent = request(`${url}/v1/models`, { headers: { host } }).end();
+      const [answer] = (await once(sent, "response")) as [IncomingMessage];
+      return [answer.statusCode, await new Response(Readable.toWeb(answer) as ReadableStream).text()];
+    };
+    let url = await start(scorerOf());
+    expect(await asked(names.ours)).toMatchObject([200, expect.stringMatching(/"m"/)]);
+    expect(await asked(names.theirs)).toMatchObject([
+      403,
+      expect.stringMatching(/does not answer as .*evil\.example.*--allow-host/),
+    ]);
+    await server?.close();
+    url = await start({ ...scorerOf(), allowedHosts: ["evil.example"] });
+    expect(await asked(names.theirs)).toMatchObject([200, expect.stringMatching(/"m"/)]);
+    await server?.close();
+    url = await start({ ...scorerOf(), apiKey: "secret" });
+    expect(await asked(names.theirs)).toMatchObject([401, expect.stringMatching(/API key/)]);
+  });
+
+  it("lets pages of this machine ask without a key, and any page with one", async () => {
+    const cases = [
+      [undefined, "http://localhost:3000", "http://localhost:3000"],
+      [undefined, "https://app.example", null],
+      ["secret", "https://app.example", "https://app.example"],
+    ] as const;
+    for (const [apiKey, origin, allowed] of cases) {
+      const url = await start({ ...scorerOf(), apiKey });
+      const preflight = await fetch(`${url}/v1/rerank`, {
+        method: "OPTIONS",
+        headers: {
+          Origin: origin,
+          "Access-Control-Request-Method": "POST",
+          "Access-Control-Request-Headers": "authorization,content-type",
+        },
+      });
+      expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([204, allowed]);
+      expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
+      expect(preflight.headers.get("access-control-allow-headers")).toBe("authorization,content-type");
+      const answers = [
+        await post(`${url}/v1/rerank`, "no JSON", { Origin: origin, Authorization: "Bearer secret" }),
+        await post(`${url}/v1/rerank`, ASKED, { Origin: origin, Authorization: "Bearer secret" }),
+        await post(`${url}/v1/rerank`, ASKED, { Origin: origin }),
+        await post(`${url}/v1/rerank`, "x".repeat(20_000), { Origin: origin, Authorization: "Bearer secret" }),
+        await post(`${url}/nowhere`, ASKED, { Origin: origin, Authorization: "Bearer secret" }),
+      ];
+      expect(answers.map(({ status }) => status)).toEqual([400, 200, apiKey === undefined ? 200 : 401, 413, 404]);
+      const origins = answers.map(({ headers }) => headers.get("access-control-allow-origin"));
+      expect(origins).toEqual(new Array(5).fill(allowed));
+      await server?.close();
+    }
   });
 
   it("finishes what runs when it stops, and refuses what waits", async () => {
