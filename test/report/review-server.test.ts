@@ -153,6 +153,36 @@ describe("prism review", () => {
     expect((await ask(`${origin}/`, { headers: { cookie: `${cookie}; ${second}` } })).status).toBe(200);
   });
 
+  it("takes its token once and alone, and not from HEAD", async () => {
+    const other = await startReview({ path, port: 0 });
+    const twice = await ask(`${other.url}&token=x`);
+    const head = await ask(other.url, { method: "HEAD" });
+    expect([twice.status, head.status]).toEqual([403, 403]);
+    expect((await ask(other.url)).status).toBe(303);
+    await other.close();
+  });
+
+  it("answers a preflight without letting other sites in, and finds its cookie among others of its name", async () => {
+    const preflight = await ask(`${origin}/plan`, { method: "OPTIONS", headers: { origin: "http://evil.example" } });
+    expect([preflight.status, preflight.headers["access-control-allow-origin"]]).toEqual([204, undefined]);
+    const name = cookie.split("=")[0];
+    expect((await ask(`${origin}/`, { headers: { cookie: `${name}=x; ${cookie}` } })).status).toBe(200);
+  });
+
+  it("reads no body of who may not save, and none far longer than the plan", async () => {
+    const headers = { origin, "content-type": "application/json" };
+    const body = " ".repeat(4 * readFileSync(path).length + 2 ** 20 + 1);
+    expect((await ask(`${origin}/plan`, { method: "PUT", headers, body }).catch(() => ({ status: 403 }))).status).toBe(
+      403,
+    );
+    const long = await ask(`${origin}/plan`, {
+      method: "PUT",
+      headers: { ...headers, cookie, "content-length": String(body.length) },
+      body,
+    }).catch(() => ({ status: 413 }));
+    expect(long.status).toBe(413);
+  });
+
   it("serves nothing else", async () => {
     for (const other of ["/plan", "/plan.json", "/../plan.json", "/etc/passwd"]) {
       expect((await ask(`${origin}${other}`, { headers: { cookie } })).status).toBe(404);
