@@ -4,16 +4,16 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { serializePlan } from "../src/plan/serialize-plan.ts";
 import { createRandom } from "../src/random.ts";
 import { startReview } from "../src/report/review-server.ts";
 import type { RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { buildServer } from "../src/rerank/server/server.ts";
+import { runInMemory } from "../test/report/charts/run-in-memory.ts";
 
 export interface AttackOptions {
   readonly seed: number;
   readonly requests: number;
-  /** Text of the plan.json that is reviewed. */
-  readonly plan: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface AttackOutcome {
 
 /** Milliseconds after which a connection that is neither answered nor cut counts as a hang. */
 const HANG_MS = 10_000;
-const TOGETHER = 8;
+const TOGETHER = 16;
 const LIMITS = { headMs: 500, requestMs: 800, idleMs: 300, stallMs: 800, answerMs: 3000 };
 const GOOD = { query: "q", documents: ["a", "bbb", "cc"] };
 
@@ -39,9 +39,10 @@ const scorer: RerankScorer = {
 };
 
 /** Attack; then a good request must still be answered rightly, and the plan be as it was. */
-export async function attackServers({ seed, requests, plan, signal }: AttackOptions): Promise<AttackOutcome> {
+export async function attackServers({ seed, requests, signal }: AttackOptions): Promise<AttackOutcome> {
   const dir = await mkdtemp(join(tmpdir(), "prism-attack-"));
   const path = join(dir, "plan.json");
+  const plan = serializePlan(runInMemory().plan);
   await writeFile(path, plan);
   const rerank = buildServer({
     scorer,
