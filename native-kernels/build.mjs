@@ -1,14 +1,16 @@
 /**
  * Compile the library of this checkout, after `npm run build`: `node native-kernels/build.mjs [--optional]`, done again
- * only where a source changed. With --optional a machine without a C++ compiler is told so in one line and goes on; a
+ * only where a source changed or the library is damaged. With --optional a machine without a C++ compiler is told so in one line and goes on; a
  * compiler that fails is a failure everywhere.
  */
 import { existsSync } from "node:fs";
-import { compileKernels } from "../dist/kernels/compile-kernels.js";
+import { compileHere } from "../dist/kernels/compile-kernels.js";
+import { compiledDamage } from "../dist/kernels/find-library.js";
 import { builtPath } from "../dist/kernels/kernel-files.js";
 
 const output = builtPath();
-const compiled = existsSync(output) ? { ok: true, warnings: "" } : await compileKernels({ output });
+const isThere = existsSync(output) && compiledDamage(output) === undefined;
+const compiled = isThere ? { ok: true, warnings: "" } : await compileHere({ output });
 if (compiled.ok) process.stderr.write(compiled.warnings);
 else {
   const skipped = compiled.noCompiler && process.argv.includes("--optional");

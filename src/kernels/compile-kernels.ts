@@ -3,10 +3,10 @@
  * platform and choose when they are loaded.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { compileFailure, failureFile, findLibrary, libraryProblem } from "./find-library.ts";
-import { compiledPath, kernelSources, THIS_PLATFORM } from "./kernel-files.ts";
+import { compileFailure, failureFile, findLibrary, libraryProblem, NOT_BUILT } from "./find-library.ts";
+import { checksumFile, checksumOf, compiledPath, kernelSources, THIS_PLATFORM } from "./kernel-files.ts";
 
 const FLAGS = [
   "-O3",
@@ -70,6 +70,14 @@ export async function compileKernels(options: CompileOptions): Promise<Compiled>
   }
 }
 
+/** Compile to `output`, and keep beside it what its content is known by (find-library.ts). */
+export async function compileHere(options: Pick<CompileOptions, "output" | "signal">): Promise<Compiled> {
+  const compiled = await compileKernels(options);
+  const { output } = options;
+  if (compiled.ok) writeFileSync(checksumFile(output), `${checksumOf(readFileSync(output))}\n`);
+  return compiled;
+}
+
 function localCompilers(): readonly (readonly string[])[] {
   const { CXX } = process.env;
   return CXX ? [[CXX]] : [["c++"], ["clang++"], ["g++"]];
@@ -114,9 +122,11 @@ export async function compileMissingKernels(options: {
   readonly signal?: AbortSignal;
   readonly again?: boolean;
 }): Promise<void> {
-  if (typeof findLibrary() !== "string" || process.env.PRISM_ISA === "none") return;
+  const found = findLibrary();
+  if (typeof found !== "string" || process.env.PRISM_ISA === "none") return;
   const output = compiledPath();
   if (!options.again && compileFailure(output) !== undefined) return;
+  if (found !== NOT_BUILT) options.note(`! ${found}`);
   options.note("compiling the native kernels, once for this version of PRISM (about a minute)…");
   const problem = (await compileInto(output, options.signal)) ?? triedProblem(output);
   findLibrary({ again: true });
@@ -135,7 +145,7 @@ function triedProblem(output: string): string | undefined {
 /** The problem, which is kept beside where the library would be; undefined where it is there now. */
 async function compileInto(output: string, signal: AbortSignal | undefined): Promise<string | undefined> {
   try {
-    const compiled = await compileKernels({ output, ...(signal ? { signal } : {}) });
+    const compiled = await compileHere({ output, ...(signal ? { signal } : {}) });
     if (compiled.ok) return undefined;
     writeFileSync(failureFile(output), compiled.problem);
     return compiled.problem;

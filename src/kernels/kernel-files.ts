@@ -38,6 +38,15 @@ export function kernelSources(root = ROOT): string[] {
     .sort();
 }
 
+/** Lies beside a library that was compiled here: the SHA-256 the compiler's output had. */
+export function checksumFile(path: string): string {
+  return `${path}.sha256`;
+}
+
+export function checksumOf(content: Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
 let sourceHash: string | undefined;
 
 /** The name of what is compiled from the sources as they are now. */

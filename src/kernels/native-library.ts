@@ -1,8 +1,10 @@
 /** The C ABI of native-kernels/src/abi.cpp as koffi declares it. Loaded once per process. */
-import { statSync } from "node:fs";
-import koffi from "koffi";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { findLibrary } from "./find-library.ts";
-import { builtPath } from "./kernel-files.ts";
+import { builtPath, checksumOf } from "./kernel-files.ts";
+import { type LoadedFile, loadKoffi } from "./koffi.ts";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
 const ABI_VERSION = 3;
@@ -57,13 +59,16 @@ export function libraryPath(): string {
 export function openLibrary(): Loaded {
   if (process.env.PRISM_ISA === SWITCHED_OFF) return IS_OFF;
   const found = findLibrary();
-  return typeof found === "string" ? `${found}; ${REMEDY}` : loadLibrary(found.path);
+  return typeof found === "string" ? `${found}; ${REMEDY}` : loadLibrary(found.path, found.checksum);
 }
 
-/** Load the library, once per path. A failure is returned, not thrown. */
-export function loadLibrary(path: string): Loaded {
+/**
+ * Load the library, once per path: the content of this SHA-256, if one is given, whatever happens to the file. A failure
+ * is returned, not thrown.
+ */
+export function loadLibrary(path: string, checksum?: string): Loaded {
   if (process.env.PRISM_ISA === SWITCHED_OFF) return IS_OFF;
-  const known = loaded.get(path) ?? tryLoad(path);
+  const known = loaded.get(path) ?? tryLoad(path, checksum);
   loaded.set(path, known);
   return known;
 }
@@ -83,10 +88,10 @@ export async function callAsync(call: NativeFunction, values: readonly Argument[
   }
 }
 
-function tryLoad(path: string): Loaded {
+function tryLoad(path: string, checksum: string | undefined): Loaded {
   if (statSync(path, { throwIfNoEntry: false }) === undefined) return `the native kernels are not built; ${REMEDY}`;
   try {
-    const library = koffi.load(path);
+    const library = checksum === undefined ? loadKoffi().load(path) : loadContent(path, checksum);
     const version = library.func("int32_t prism_abi_version()")() as number;
     if (version !== ABI_VERSION) {
       return `${path} has ABI ${version}, this version of PRISM needs ${ABI_VERSION}; ${REMEDY}`;
@@ -97,7 +102,30 @@ function tryLoad(path: string): Loaded {
   }
 }
 
-function declare(library: ReturnType<typeof koffi.load>): NativeLibrary {
+/**
+ * Load from a copy that only this process has: a library that is cut or written over while it is mapped would end the
+ * process. Where no copy can be made or loaded (a temporary folder that is full or noexec) the file itself is.
+ */
+function loadContent(path: string, checksum: string): LoadedFile {
+  const content = readFileSync(path);
+  if (checksumOf(content) !== checksum) throw new Error("it was changed after it was tried, type the command again");
+  const koffi = loadKoffi();
+  // Windows lets nobody write to a library that is loaded.
+  if (process.platform === "win32") return koffi.load(path);
+  let folder: string | undefined;
+  try {
+    folder = mkdtempSync(join(tmpdir(), "prism-kernels-"));
+    const copy = join(folder, "kernels");
+    writeFileSync(copy, content, { mode: 0o700 });
+    return koffi.load(copy);
+  } catch {
+    return koffi.load(path);
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function declare(library: LoadedFile): NativeLibrary {
   const matrix = "const float *data, int64_t rows, int64_t columns";
   const rows = "const uint8_t *data, int64_t rows, int64_t columns, int64_t bandRows";
   const types = "int64_t typeCount, const int32_t *ids, const int64_t *rowBytes, const uint64_t *toFloat";

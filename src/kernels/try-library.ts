@@ -3,9 +3,13 @@
  * it instead of who asked.
  */
 import { writeSync } from "node:fs";
+import { KOFFI_LOADED } from "./find-library.ts";
+import { loadKoffi } from "./koffi.ts";
 import { loadLibrary } from "./native-library.ts";
 import { selfCheckProblem } from "./native-self-check.ts";
 
+loadKoffi();
+writeSync(1, KOFFI_LOADED);
 const library = loadLibrary(process.argv[2] ?? "");
 const problem = typeof library === "string" ? library : selfCheckProblem(library);
 if (problem !== undefined) {

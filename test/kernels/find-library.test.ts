@@ -105,6 +105,38 @@ describe("the first use of a package without a library that fits", () => {
     expect(use(env)).toEqual({ notes: [], found: first.found });
   });
 
+  it("names one that was damaged since, loads it nowhere, and compiles it again", ({ skip }) => {
+    const env = { ...process.env, PRISM_CACHE_DIR: join(folder, "first-use") };
+    const before = use(env).found;
+    if (typeof before === "string") return skip("no C++ compiler");
+    const { path } = before as { path: string };
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = ~(bytes[bytes.length >> 1] as number);
+    writeFileSync(path, bytes);
+    const { notes, found } = use(env);
+    expect(notes[0]).toBe(`! ${path} is damaged: its SHA-256 is not the one it was compiled with`);
+    expect(notes[1]).toMatch(/^compiling the native kernels/);
+    expect(found).toEqual(before);
+  });
+
+  it.skipIf(process.platform === "win32")("a library that is cut while it is loaded ends nobody", ({ skip }) => {
+    const env = { ...process.env, PRISM_CACHE_DIR: join(folder, "first-use") };
+    const found = use(env).found;
+    if (typeof found === "string") return skip("no C++ compiler");
+    const cut = join(copy, "cut.mjs");
+    writeFileSync(
+      cut,
+      `import { truncateSync } from "node:fs";
+      import { openLibrary } from "./dist/kernels/native-library.js";
+      import { selfCheckProblem } from "./dist/kernels/native-self-check.js";
+      const library = openLibrary();
+      truncateSync(${JSON.stringify((found as { path: string }).path)}, 4096);
+      console.log(selfCheckProblem(library) ?? "right");`,
+    );
+    const { stdout, signal } = spawnSync(process.execPath, [cut], { encoding: "utf8", env });
+    expect({ stdout, signal }).toEqual({ stdout: "right\n", signal: null });
+  });
+
   it("does not compile again what failed its try", () => {
     const compiler = join(folder, "writes-nonsense");
     const script = 'for a; do [ "$p" = -o ] && echo nonsense > "$a"; p=$a; done';
