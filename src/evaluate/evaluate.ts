@@ -26,8 +26,8 @@ export async function evaluate(models: readonly string[], request: EvaluateReque
   try {
     const asked = { ...EVALUATE_DEFAULTS, ...request };
     const reference = asked.reference === undefined ? undefined : await open(asked.reference);
-    const pilot = await open(models[0] as string);
-    session = await openSession({ pilot, reference }, asked, bench);
+    const [pilot, ...others] = await openAll(models, open);
+    session = await openSession({ pilot, others, reference }, asked, bench);
     const evaluations: ModelEvaluation[] = [];
     for (const path of models) evaluations.push(await session.evaluateModel(await open(path)));
     return assembleEvaluation(session, evaluations, bench);
@@ -35,6 +35,15 @@ export async function evaluate(models: readonly string[], request: EvaluateReque
     await session?.close();
     await Promise.all(opened.map((model) => model.close()));
   }
+}
+
+async function openAll(
+  paths: readonly string[],
+  open: (path: string) => Promise<OpenModel>,
+): Promise<[OpenModel, ...OpenModel[]]> {
+  const models: OpenModel[] = [];
+  for (const path of paths) models.push(await open(path));
+  return models as [OpenModel, ...OpenModel[]];
 }
 
 export function assembleEvaluation(

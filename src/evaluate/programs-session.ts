@@ -19,19 +19,27 @@ import { chunksAtMost } from "./evaluate-options.ts";
 import { MODEL_EVALUATION, type ModelEvaluation } from "./evaluation.ts";
 import type { EvaluationSession, SessionModels, SessionRequest } from "./session.ts";
 import { readTextFile } from "./text.ts";
+import { openTokenGate, SAME_COUNT, textCutter } from "./token-gate.ts";
 
 /** Throws UsageError without a text: the programs can't be asked to sample one. */
 export async function openProgramsSession(
   programs: Programs,
-  { reference, pilot }: SessionModels,
+  { reference, pilot, others = [] }: SessionModels,
   { context, text: path, chunks: asked, availableChunks }: SessionRequest & { readonly context: number },
-  { threads, gpuLayers, signal, progress }: Bench,
+  bench: Bench,
 ): Promise<EvaluationSession> {
+  const { threads, gpuLayers, signal, progress } = bench;
   if (path === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
-  const { sha256 } = await readTextFile(path);
+  const { text: written, sha256 } = await readTextFile(path);
   const base = reference ?? pilot;
+  const by =
+    bench.engine.library === undefined
+      ? { refuse: "llama.cpp's programs don't say how they cut a text; evaluate without --llama-dir" }
+      : { texts: [written], load: textCutter(context, bench) };
+  const gate = openTokenGate(base, by, SAME_COUNT);
+  for (const model of [pilot, ...others]) await gate.admit(model);
   const run = { threads, gpuLayers, signal };
   const text = { path, context, chunks: chunksAtMost(asked, availableChunks) };
   const logits = reference === undefined ? undefined : join(tmpdir(), `prism-${randomUUID()}.logits`);
@@ -45,12 +53,13 @@ export async function openProgramsSession(
     if (logits !== undefined) checkStatistics(tokens);
     return {
       text: { source: "file", path, sha256, context, chunks: first.chunks, tokens },
-      warnings: [],
+      warnings: gate.notes,
       reference: reference && { path: base.path, headerHash: base.model.headerHash },
       referencePpl: () => (reference === undefined ? undefined : first.ppl),
       async evaluateModel(model) {
         const start = performance.now();
         refuseProjector(model.model);
+        await gate.admit(model);
         const known = reference === undefined && model.path === base.path ? first : undefined;
         const asked = logits === undefined ? { text } : { logits };
         const report = known ?? (await programs.perplexity({ ...run, model: model.path, ...asked }));

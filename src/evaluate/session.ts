@@ -6,6 +6,7 @@ import type { Bench } from "../bench.ts";
 import type { LoadedModel } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
 import type { OpenModel } from "../gguf/model.ts";
+import { compareVocabularies } from "../intake/same-vocabulary.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
 import { checkFigures } from "./check-figures.ts";
@@ -21,13 +22,16 @@ import {
   firstChunks,
   hashIds,
   readText,
+  readTextFile,
   SAMPLED_SEQUENCES,
   sampleText,
   spreadChunks,
 } from "./text.ts";
+import { openTokenGate, SAME_COUNT, textCutter } from "./token-gate.ts";
 
 export interface EvaluationSession {
   readonly text: Evaluation["text"];
+  /** Grows with the models that are evaluated. */
   readonly warnings: readonly string[];
   /** The reference, where models are compared with one. */
   readonly reference?: { readonly path: string; readonly headerHash: string } | undefined;
@@ -42,6 +46,8 @@ export interface SessionModels {
   readonly reference?: OpenModel | undefined;
   /** The first model to be evaluated: the length rule's pilot. */
   readonly pilot: OpenModel;
+  /** Others that are known to come: their tokens are looked at before anything is decoded. */
+  readonly others?: readonly OpenModel[] | undefined;
 }
 
 export interface SessionRequest extends TextRequest {
@@ -50,8 +56,8 @@ export interface SessionRequest extends TextRequest {
 }
 
 /**
- * Open a session. Throws FileError or FormatError for a model or text that can't be read, UsageError for a text that is
- * too short, EngineError for a model llama.cpp can't run.
+ * Open a session. Throws FileError or FormatError for a model or text that can't be read and for a model of other tokens,
+ * UsageError for a text that is too short, EngineError for a model llama.cpp can't run.
  */
 export async function openSession(
   models: SessionModels,
@@ -60,7 +66,10 @@ export async function openSession(
 ): Promise<EvaluationSession> {
   const base = models.reference ?? models.pilot;
   refuseProjector(base.model);
-  refuseProjector(models.pilot.model);
+  for (const { model } of [models.pilot, ...(models.others ?? [])]) {
+    refuseProjector(model);
+    compareVocabularies(model, base.model, SAME_COUNT);
+  }
   const context = chooseContext(request.context, base.facts.contextTrain);
   const { programs } = bench.engine;
   if (programs !== undefined) return openProgramsSession(programs, models, { ...request, context }, bench);
@@ -75,7 +84,7 @@ export async function openSession(
 
 async function openEmbeddedSession(
   loaded: LoadedModel,
-  { reference, pilot }: SessionModels,
+  { reference, pilot, others = [] }: SessionModels,
   request: SessionRequest & { readonly context: number },
   bench: Bench,
 ): Promise<EvaluationSession> {
@@ -87,6 +96,9 @@ async function openEmbeddedSession(
     request.text === undefined
       ? await textOf(request.chunks ?? SAMPLED_SEQUENCES)
       : await readChunks(loaded, request.text, request);
+  const written = await writtenText(loaded, text);
+  const gate = openTokenGate(base, { texts: [written], load: textCutter(context, bench) }, SAME_COUNT);
+  for (const model of [pilot, ...others]) await gate.admit(model);
   const spread = isSpread(request);
   const rule = {
     chunks: request.chunks,
@@ -104,11 +116,14 @@ async function openEmbeddedSession(
   let referencePpl: MeanSe | undefined;
   return {
     text: describeText(judged, spread),
-    warnings: warningsOf(judged, base),
+    get warnings() {
+      return [...warningsOf(judged, base), ...gate.notes];
+    },
     reference: reference && { path: reference.path, headerHash: reference.model.headerHash },
     referencePpl: () => referencePpl,
     async evaluateModel(model) {
       refuseProjector(model.model);
+      await gate.admit(model);
       // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
       const isBase = reference === undefined && model.path === base.path && kept !== undefined;
       const own = isBase ? kept : await load(model.path);
@@ -125,6 +140,11 @@ async function openEmbeddedSession(
       await kept?.close();
     },
   };
+}
+
+/** The text as it was written: a sampled one is what its tokens say. */
+async function writtenText(loaded: LoadedModel, { path, tokens }: EvaluationText): Promise<string> {
+  return path === undefined ? loaded.detokenize(tokens.ids) : (await readTextFile(path)).text;
 }
 
 /** A sampled text has no beginning that differs from the rest. */

@@ -3,9 +3,11 @@
  * score the same documents, so that they can be compared pairwise, query by query.
  */
 import type { Bench } from "../bench.ts";
+import { requireLibrary } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { Evaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
+import { type CutTexts, openTokenGate, type TextCutter, type TokenGate } from "../evaluate/token-gate.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel, openModel } from "../gguf/open.ts";
 import { present } from "../present.ts";
@@ -38,25 +40,49 @@ export interface RerankSession {
 /** Characters by which an evaluation knows a text. */
 const LABEL_CHARACTERS = 80;
 
-/** Open a session; scores the reference. Throws what readRerankSet, describeReranker and the scorers throw. */
+/** Open a session; scores the reference, after `models`, as far as they are known, were held to its tokens. Throws what readRerankSet, describeReranker and the scorers throw. */
 export async function openRerankSession(
   reference: OpenModel | undefined,
   request: RerankRequestOptions,
   bench: Bench,
+  models: readonly OpenModel[] = [],
 ): Promise<RerankSession> {
   const warnings = new Set<string>();
   const whole = await readRerankSet(request.set);
   const set = request.server === undefined ? whole : withoutInstructions(whole, warnings);
+  const gate = reference && openRerankGate(reference, set, request, bench);
+  for (const model of models) await gate?.admit(model);
   const ranked =
     reference && (await rankModel(reference, set, { ...request, server: undefined }, bench, warnings)).rerank;
   return {
     set: summarizeSet(set),
     reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
     get warnings() {
-      return [...warnings];
+      return [...warnings, ...(gate?.notes ?? [])];
     },
-    rankModel: (model) => rankModel(model, set, request, bench, warnings, ranked),
+    async rankModel(model) {
+      await gate?.admit(model);
+      return rankModel(model, set, request, bench, warnings, ranked);
+    },
   };
+}
+
+/** Scores need no value per token: rows that only fill a vocabulary up may differ. */
+function openRerankGate(
+  reference: OpenModel,
+  { queries }: RerankSet,
+  { server }: RerankRequestOptions,
+  bench: Bench,
+): TokenGate {
+  const texts = queries.flatMap(({ query, documents }) => [query, ...documents]);
+  const load: CutTexts["load"] = async ({ path }) => {
+    const { threads, signal } = bench;
+    const ranker = await requireLibrary(bench.engine).loadRanker({ model: path, threads, gpuLayers: 0, signal });
+    const cut: TextCutter["cut"] = (asked) => ranker.encode(asked, { addSpecial: true, parseSpecial: true });
+    return { cut, close: () => ranker.close() };
+  };
+  const by = server === undefined ? { texts, load } : { note: "the server cuts the text itself, unseen" };
+  return openTokenGate(reference, by, { padding: true });
 }
 
 /** Both sides of a comparison must be asked the same. */
@@ -77,17 +103,17 @@ export async function evaluateRerank(
     throw new UsageError("--server: a llama-server runs one model; name the one it runs");
   }
   const reference = request.reference === undefined ? undefined : await openLocalModel(request.reference);
+  const opened: OpenModel[] = [];
   try {
-    const session = await openRerankSession(reference, request, bench);
+    // a server's model may lie elsewhere: its header is enough
+    for (const path of models)
+      opened.push(await (request.server === undefined ? openLocalModel(path) : openModel(path)));
+    const session = await openRerankSession(reference, request, bench, opened);
     const ranked: RankedModel[] = [];
-    for (const path of models) {
-      // a server's model may lie elsewhere: its header is enough
-      const model = await (request.server === undefined ? openLocalModel(path) : openModel(path));
-      ranked.push(await session.rankModel(model).finally(() => model.close()));
-    }
+    for (const model of opened) ranked.push(await session.rankModel(model));
     return assembleRerankEvaluation(session, ranked, bench);
   } finally {
-    await reference?.close();
+    await Promise.all([reference, ...opened].map((model) => model?.close()));
   }
 }
 

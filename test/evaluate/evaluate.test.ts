@@ -192,10 +192,10 @@ describe("an evaluation that can't be", () => {
   it("refuses a model of another vocabulary, with and without the pilot", async () => {
     const other = await writeRunnable("llama", dir);
     await expect(evaluate(options({ models: [other] }))).rejects.toThrow(
-      /llama\.gguf: its vocabulary has 257 tokens, the reference's 4096/,
+      /llama\.gguf: its tokens are not those of the reference .*it has 257, the reference 4096/,
     );
     const { chunks: _, ...ruled } = options({ models: [other], context: 64 });
-    await expect(evaluate(ruled)).rejects.toThrow(/its vocabulary has 257 tokens/);
+    await expect(evaluate(ruled)).rejects.toThrow(/it has 257/);
   });
 
   it("refuses a projector before anything is scored", async () => {
