@@ -4,12 +4,12 @@
  * What can't be read is made again; what was unused longest goes when the folder is full.
  */
 import { createHash } from "node:crypto";
-import { appendFile, readFile, rm, utimes } from "node:fs/promises";
+import { appendFile, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
-import { readDocumentText } from "../documents/document-file.ts";
+import { readSealed, writeSealed } from "../disk/sealed-file.ts";
 import * as t from "../documents/fields.ts";
 import { findViolation } from "../documents/violation.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -36,7 +36,7 @@ export async function analyzeCached(file: OpenModel, request: AnalyzeRequest, be
   const root = join(cache.dir, "analyses");
   const key = await keyOf(file, file.revision, request, bench);
   const path = join(root, key.slice(0, 2), `${key.slice(2)}.json`);
-  const found = await readEntry(path, file);
+  const found = await readEntry(path, file, bench);
   if (found !== undefined) {
     progress.note(`using the analysis of ${found.createdAt.slice(0, 10)} from the cache; --no-cache makes it anew`);
     return found;
@@ -56,7 +56,7 @@ export async function analyzeCached(file: OpenModel, request: AnalyzeRequest, be
 async function keep(root: string, path: string, analysis: Analysis): Promise<void> {
   const text = `${JSON.stringify(analysis)}\n`;
   await createCacheBudget(root, LIMIT_BYTES).makeRoom(text.length);
-  await writeFileAside(path, text);
+  await writeSealed(path, text);
   await rm(`${path}.journal`, { force: true });
 }
 
@@ -76,12 +76,11 @@ async function keyOf({ model }: OpenModel, revision: string, request: AnalyzeReq
 }
 
 /** The entry, saying where the model lies now. */
-async function readEntry(path: string, { model }: OpenModel): Promise<Analysis | undefined> {
-  const text = await readDocumentText(path).catch(() => undefined);
-  if (text === undefined) return undefined;
+async function readEntry(path: string, { model }: OpenModel, { progress }: Bench): Promise<Analysis | undefined> {
+  const content = await readSealed(path, progress.note);
+  if (content === undefined) return undefined;
   try {
-    const analysis = readAnalysis(text, path);
-    await utimes(path, new Date(), new Date());
+    const analysis = readAnalysis(content.toString("utf8"), path);
     return {
       ...analysis,
       model: { ...analysis.model, path: model.path, shards: model.shards.map((shard) => shard.path) },
@@ -107,12 +106,19 @@ async function analyzeWithJournal(
     async onMeasured(measurement) {
       if (!isKept) return;
       // a full disk is no reason to stop measuring
-      await appendFile(path, `${JSON.stringify(measurement)}\n`).catch((error: Error) => {
+      await appendFile(path, sealedLine(JSON.stringify(measurement))).catch((error: Error) => {
         isKept = false;
         progress.note(`! an interruption would begin anew: ${error.message}`);
       });
     },
   });
+}
+
+/** Hexadecimal digits of a line's checksum. */
+const LINE_HASH = 16;
+
+function sealedLine(json: string): string {
+  return `${createHash("sha256").update(json).digest("hex").slice(0, LINE_HASH)} ${json}\n`;
 }
 
 /** What a journal holds, up to the first line that was cut off; the rest is cut off too, so that it can be added to. */
@@ -132,7 +138,9 @@ async function readJournal(path: string): Promise<Map<string, TensorMeasurement>
 
 function parseMeasurement(line: string): TensorMeasurement | undefined {
   try {
-    const measurement = JSON.parse(line) as TensorMeasurement;
+    const json = line.slice(LINE_HASH + 1);
+    if (sealedLine(json) !== `${line}\n`) return undefined;
+    const measurement = JSON.parse(json) as TensorMeasurement;
     const isWhole = findViolation(MEASUREMENT, measurement) === undefined;
     return isWhole && measurement.analysis.distortion !== undefined ? measurement : undefined;
   } catch {

@@ -7,6 +7,7 @@
 import { setMaxListeners } from "node:events";
 import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel, TensorInfo } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { findHoles } from "../imatrix/coverage.ts";
@@ -82,6 +83,7 @@ export async function analyze(
   const backend = await bench.backend();
   const measurements = await measureTensors(open, asked, bench, backend, journal);
   // every layer has a tensor; the count that a damaged file gives may be any
+  await requireUnchanged(open, bench);
   const tensors = withPositions(measurements, Math.min(facts.layers, measurements.length));
   return {
     schema: "prism.analysis/1",

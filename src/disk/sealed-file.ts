@@ -31,5 +31,8 @@ export async function readSealed(path: string, onDamage: (text: string) => void)
 }
 
 function sealLine(path: string, content: Uint8Array): string {
-  return `sha256 ${createHash("sha256").update(`${basename(path)}\n`).update(content).digest("hex")}\n`;
+  return `sha256 ${createHash("sha256")
+    .update(`${basename(path)}\n`)
+    .update(content)
+    .digest("hex")}\n`;
 }

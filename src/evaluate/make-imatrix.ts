@@ -6,6 +6,7 @@ import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
 import type { LoadedModel } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { writeImatrix } from "../imatrix/write-imatrix.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
@@ -50,6 +51,7 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
       signal,
       onProgress: (done, total) => progress.steps("imatrix", done, total),
     });
+    await requireUnchanged(source, bench);
     const dataset = text.path ?? `sampled from the model, seed ${text.seed}`;
     await writeImatrix(output, { entries, dataset, context });
   } finally {

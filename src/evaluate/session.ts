@@ -5,6 +5,7 @@
 import type { Bench } from "../bench.ts";
 import type { LoadedModel } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { compareVocabularies } from "../intake/same-vocabulary.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
@@ -129,6 +130,7 @@ async function openEmbeddedSession(
       const own = isBase ? kept : await load(model.path);
       try {
         const scored = await scoreModel(model, own, judged.tokens, against, bench);
+        for (const read of [model, base]) await requireUnchanged(read, bench);
         referencePpl ??= scored.referencePpl && checkFigures(base.path, PPL, scored.referencePpl);
         return scored.evaluation;
       } finally {

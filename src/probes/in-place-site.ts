@@ -18,6 +18,7 @@ import { EngineError } from "../errors.ts";
 import { referenceLogits } from "../evaluate/reference.ts";
 import { isHead } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
 import type { ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
@@ -31,6 +32,7 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
   const library = requireLibrary(engine);
   if (gpuLayers !== 0) throw new InPlaceRefused("layers on a GPU are not views of the file");
   const copy = await copyModel(source, request.scratch);
+  await requireUnchanged(source, bench);
   const [first = ""] = copy.paths;
   const model = await library.load({
     model: first,

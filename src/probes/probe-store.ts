@@ -40,16 +40,7 @@ export function probeKey(
 ): string {
   const { version, devices } = engine.info;
   const { context, ids } = text.probes;
-  return cacheKey([
-    PROBES.id,
-    identity,
-    version,
-    devices.join(),
-    kind,
-    imatrixHash ?? "none",
-    context,
-    hashIds(ids),
-  ]);
+  return cacheKey([PROBES.id, identity, version, devices.join(), kind, imatrixHash ?? "none", context, hashIds(ids)]);
 }
 
 /** Read what `folder` holds under `key`; a file that is damaged counts as none, and is said. */

@@ -13,6 +13,7 @@ import { EngineError, PrismError, UsageError } from "../errors.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
 import { checkArchitecture, checkHeader, checkSource, sameFile } from "../intake/source-checks.ts";
@@ -50,7 +51,7 @@ export interface QuantizedFile {
  * EngineError where llama.cpp fails, PrismError (`verification`) where the file is not what was predicted.
  */
 export async function quantize(
-  source: Pick<OpenModel, "path" | "model">,
+  source: OpenModel,
   spec: QuantizeSpec,
   request: QuantizeRequest,
   bench: Bench,
@@ -68,6 +69,7 @@ export async function quantize(
   const start = performance.now();
   await writeAside(spec.output, async (aside) => {
     await runEngine(source, spec, aside, allowRequantize, bench);
+    await requireUnchanged(source, bench);
     await verify(aside, spec);
   });
   return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs: Math.round(performance.now() - start) };

@@ -8,6 +8,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
@@ -84,6 +85,7 @@ async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
   });
   const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
   const state = await evaluateCandidates(open, { ...settled.state, warnings }, [planned, ...controls], plan);
+  await requireUnchanged(model, bench);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory);
   const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
