@@ -11,6 +11,8 @@ import { RUN, type Run, type RunAsked } from "./run-document.ts";
 
 export interface RunDirectory {
   readonly path: string;
+  /** Says which process works here. */
+  readonly lock: string;
   readonly state: string;
   readonly analysis: string;
   /** Densities that were probed, as `--sensitivity` takes them. */
@@ -32,6 +34,7 @@ export interface RunDirectory {
 export function runDirectory(path: string): RunDirectory {
   return {
     path,
+    lock: join(path, "run.lock"),
     state: join(path, "state.json"),
     analysis: join(path, "analysis.json"),
     probes: join(path, "probes.json"),

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
-import { fileExists, writeFileAside } from "../disk/aside-file.ts";
+import { fileExists, makeFolder, writeFileAside } from "../disk/aside-file.ts";
+import { type FolderLock, lockFolder } from "../disk/folder-lock.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -36,14 +37,21 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
   const asked: CompleteRunRequest = withDefaults(RUN_DEFAULTS, request);
   const directory = runDirectory(asked.out);
   const source = await openSource(model, asked, bench);
+  let lock: FolderLock | undefined;
   try {
+    await makeFolder(directory.path);
+    lock = await lockFolder(directory.lock);
     const begun = await openRunState(directory, source.asked, asked.force);
     const open: OpenRun = { request: asked, source, directory, bench };
     if (begun.rows.length === 0) await prepareText(open);
     return await runSteps(open, begun);
   } finally {
     await source.model.close();
-    await rm(directory.scratch, { recursive: true, force: true });
+    if (lock !== undefined) {
+      // without the lock it is another run's
+      await rm(directory.scratch, { recursive: true, force: true });
+      await lock.release();
+    }
   }
 }
 
