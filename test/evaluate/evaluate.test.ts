@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,17 @@ import { openLocalModel } from "../../src/gguf/open.ts";
 import { testBench } from "../bench.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { generateText } from "./generated-text.ts";
+
+/** Write over bytes of a file from `at`, from its end where that is negative. */
+async function overwrite(path: string, at: number, bytes: number): Promise<void> {
+  const file = await open(path, "r+");
+  const { size } = await file.stat();
+  await file.write(Buffer.alloc(bytes, 1), 0, bytes, at < 0 ? size + at : at);
+  await file.close();
+}
+
+/** Tokens of a chunk of a file of logits. */
+const tokensOf = (logits: Buffer) => logits.readUInt32LE(8);
 
 const REFERENCE = fileURLToPath(new URL("../../models/books-llama-8m-f16.gguf", import.meta.url));
 let dir: string;
@@ -97,16 +108,30 @@ describe("an evaluation", () => {
       expect(evaluation.models[0]?.kld).toEqual(beside.models[0]?.kld);
       expect(evaluation.reference).toEqual(beside.reference);
     }
-    expect(await readdir(join(cacheDir, "logits"))).toHaveLength(1);
+    expect(await readdir(join(cacheDir, "logits"))).toHaveLength(2);
   });
 
-  it("makes damaged or unfinished logits anew", async () => {
+  it("makes damaged or unfinished logits anew, and says so", async () => {
     const cacheDir = join(dir, "damaged");
-    const small = options({ cacheDir, chunks: 4 });
+    const notes: string[] = [];
+    const progress = { note: (note: string) => notes.push(note), steps: () => undefined };
+    const small = options({ cacheDir, chunks: 4, bench: { progress } });
     const whole = await evaluate(small);
-    const [name = ""] = await readdir(join(cacheDir, "logits"));
-    await truncate(join(cacheDir, "logits", name), 5000);
-    expect((await evaluate(small)).models[0]?.kld).toEqual(whole.models[0]?.kld);
+    const name = (await readdir(join(cacheDir, "logits"))).find((name) => name.endsWith(".logits"));
+    const path = join(cacheDir, "logits", name ?? "");
+    const damage: [RegExp, () => Promise<void>][] = [
+      [/need \d+ bytes, but the file has 5000/, () => truncate(path, 5000)],
+      [/chunk 4 is not the one/, () => overwrite(path, -1000, 1000)],
+      [/chunk 1 is not the one/, async () => overwrite(path, 20 + 4 * 4 * tokensOf(await readFile(path)) + 9, 1)],
+      [/it is of other tokens/, () => overwrite(path, 21, 1)],
+      [/seal is missing/, () => rm(`${path}.sha256`)],
+    ];
+    for (const [words, harm] of damage) {
+      await harm();
+      notes.length = 0;
+      expect((await evaluate(small)).models[0]?.kld).toEqual(whole.models[0]?.kld);
+      expect(notes).toContainEqual(expect.stringMatching(words));
+    }
   });
 
   it("decodes both models side by side where the logits don't fit the limit", async () => {

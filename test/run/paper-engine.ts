@@ -2,11 +2,11 @@
  * A llama.cpp on paper: distortion falls by 4 per bit, quantized files are zeros of the right types, and the KL
  * divergence of a model falls with its bytes. Every call is counted, and one of them can be made to fail.
  */
-import { stat } from "node:fs/promises";
+import { stat, truncate } from "node:fs/promises";
 import type { Bench } from "../../src/bench.ts";
 import type { EmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { LoadedModel, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
-import { scoredTokens } from "../../src/engine/logits-file.ts";
+import { logitsFileBytes, scoredTokens } from "../../src/engine/logits-file.ts";
 import { ineligibleReason } from "../../src/ggml/eligibility.ts";
 import { stockTypes } from "../../src/ggml/stock-mix.ts";
 import { bitsPerWeight, type TensorType } from "../../src/ggml/tensor-types.ts";
@@ -123,8 +123,10 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
     importance: async () => new Map(),
-    async score({ tokens, first, count }) {
+    async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
+      // logits on paper: zeros as far as the file goes
+      if (writeLogits !== undefined) await truncate(writeLogits, logitsFileBytes({ ...tokens, vocabSize: VOCABULARY }));
       const values = (scale: number) => {
         const random = createRandom(seedFromName("noise", first));
         return Float64Array.from(
