@@ -25,7 +25,7 @@ const LIMIT_BYTES = 4e6;
 /** Models from here on take a while: it is said. */
 const LONG_BYTES = 2 ** 28;
 
-const FORMAT = "prism.identity/1";
+const FORMAT = "prism identity 1";
 const HEX = /^[0-9a-f]{64}$/;
 
 type Desk = Pick<Bench, "cache" | "signal" | "progress">;

@@ -58,7 +58,7 @@ async function changeOneBit(): Promise<void> {
 describe("the identity of a model", () => {
   it("is the root over the hashes of its tensors, and of their pieces", async () => {
     const model = await openIt();
-    const root = createHash("sha256").update(`prism.identity/1\n${model.model.headerHash}\n`);
+    const root = createHash("sha256").update(`prism identity 1\n${model.model.headerHash}\n`);
     for (const tensor of model.model.tensors) {
       const data = await model.read(tensor, 0, tensor.bytes);
       const hash = createHash("sha256");
