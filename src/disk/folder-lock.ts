@@ -9,6 +9,7 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UsageError } from "../errors.ts";
+import { isRunning } from "./aside-file.ts";
 
 export interface FolderLock {
   release(): Promise<void>;
@@ -138,13 +139,4 @@ async function startOf(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "");
   // the name in parentheses may hold anything
   return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
-  }
 }

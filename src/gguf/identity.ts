@@ -7,6 +7,7 @@
 import { createHash, webcrypto } from "node:crypto";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
+import type { FileChange } from "../bytes/file-revision.ts";
 import { createCacheBudget } from "../disk/cache-budget.ts";
 import { cacheKey } from "../disk/cache-key.ts";
 import { readSealed, writeSealed } from "../disk/sealed-file.ts";
@@ -49,11 +50,18 @@ export function identityOf(open: OpenModel, desk: Desk): Promise<string> {
  */
 export async function requireUnchanged(open: OpenModel, desk: Desk): Promise<void> {
   const change = await open.change();
-  if (change === undefined) return;
-  const identity = known.get(open);
+  if (change !== undefined) await requireSameContent(open, change, await known.get(open), desk);
+}
+
+async function requireSameContent(
+  open: OpenModel,
+  change: FileChange,
+  identity: string | undefined,
+  desk: Desk,
+): Promise<void> {
   if (!change.isCertain && identity !== undefined) {
     desk.progress.note(`${change.path} was touched: hashing it again`);
-    if ((await hashModel(open, desk)) === (await identity)) return open.settle();
+    if ((await hashModel(open, desk)) === identity) return open.settle();
   }
   throw new FormatError(
     change.path,
@@ -109,7 +117,9 @@ async function remembered(open: OpenModel, desk: Desk): Promise<string> {
   if (found !== undefined && HEX.test(found)) return found;
   const begun = BigInt(Date.now()) * 1_000_000n;
   const identity = await hashModel(open, desk);
-  await requireUnchanged(open, desk);
+  // not requireUnchanged(), which would wait for the identity that is made here
+  const change = await open.change();
+  if (change !== undefined) await requireSameContent(open, change, identity, desk);
   if (isSettled(revision, begun)) await keep(root, path, identity).catch(() => undefined);
   return identity;
 }

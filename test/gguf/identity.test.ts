@@ -109,6 +109,25 @@ describe("a model that changes while it is open", () => {
     await expect(requireUnchanged(model, bench())).rejects.toThrow(`model.gguf: ${words}`);
   });
 
+  it("is hashed again, and waits for nothing, where a link to it is made while it is hashed", async () => {
+    const model = await openIt();
+    let linked: Promise<void> | undefined;
+    const read: OpenModel["read"] = (...range) => {
+      linked ??= link(path, join(dir, "link.gguf"));
+      return linked.then(() => model.read(...range));
+    };
+    const watched: OpenModel = {
+      ...model,
+      model: model.model,
+      revision: model.revision,
+      read,
+      change: () => model.change(),
+      settle: () => model.settle(),
+    };
+    expect(await identityOf(watched, bench(dir))).toBe(await identityOf(model, bench()));
+    expect(notes).toEqual([expect.stringContaining("was touched: hashing it again")]);
+  });
+
   it("is taken as it is where only a link to it was made", async () => {
     const model = await openIt();
     await identityOf(model, bench());
