@@ -1,5 +1,4 @@
 /** Which files can be quantized: refused here, in words, before llama.cpp fails on them. */
-import { stat } from "node:fs/promises";
 import type { Engine } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { ARCHITECTURES } from "../ggml/architectures.ts";
@@ -53,12 +52,6 @@ export function checkSource(
   throw new UsageError(
     `${path} is already quantized (${quantized.name} is ${quantized.type}); give the f16, bf16 or f32 file, or accept the double loss with --allow-requantize`,
   );
-}
-
-/** Whether two paths lead to one file, by whatever links. */
-export async function sameFile(a: string, b: string): Promise<boolean> {
-  const [one, other] = await Promise.all([a, b].map((path) => stat(path, { bigint: true }).catch(() => undefined)));
-  return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
 }
 
 /** Throws UsageError for a projector, which predicts no tokens. */

@@ -16,7 +16,8 @@ import type { TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
-import { checkArchitecture, checkHeader, checkSource, sameFile } from "../intake/source-checks.ts";
+import { protectInputs } from "../intake/protect-inputs.ts";
+import { checkArchitecture, checkHeader, checkSource } from "../intake/source-checks.ts";
 import { withDefaults } from "../present.ts";
 
 export interface QuantizeSpec {
@@ -89,11 +90,7 @@ export async function isQuantized(spec: QuantizeSpec): Promise<boolean> {
 
 async function checkOutput(spec: QuantizeSpec, { shards }: Model, force: boolean): Promise<void> {
   const folder = await checkWritable(spec.output);
-  for (const { path } of shards) {
-    if (await sameFile(path, spec.output)) {
-      throw new UsageError(`the output ${spec.output} is the source; choose another name with -o`);
-    }
-  }
+  await protectInputs([spec.output], [...shards.map(({ path }) => path), spec.imatrix?.path]);
   if (!force && (await fileExists(spec.output))) {
     throw new UsageError(`${spec.output} exists already; give --force to replace it, or another name with -o`);
   }

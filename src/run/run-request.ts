@@ -23,7 +23,9 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly constraints?: PlanOptions["constraints"] | undefined;
   readonly guards?: PlanOptions["guards"] | undefined;
   /** `name` stands for it in state.json: a file's needs a hash of its content. */
-  readonly sensitivity?: { readonly name: string; readonly of: (analysis: Analysis) => Sensitivity } | undefined;
+  readonly sensitivity?:
+    | { readonly name: string; readonly path?: string | undefined; readonly of: (analysis: Analysis) => Sensitivity }
+    | undefined;
   /** So many probes; with `limitMs`, no more than can be measured in that time. `none`: the prior decides. */
   readonly refine?: { readonly probes: number; readonly limitMs?: number } | "none" | undefined;
   /** Path of an importance matrix. */

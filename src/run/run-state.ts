@@ -50,6 +50,23 @@ export function runDirectory(path: string): RunDirectory {
   };
 }
 
+/** Every file a run keeps in its directory; not its report and its card, which are made of them. */
+export async function runFiles({
+  state,
+  analysis,
+  probes,
+  models,
+  plans,
+  evaluations,
+}: RunDirectory): Promise<string[]> {
+  const files = [state, analysis, probes];
+  for (const folder of [models, plans, evaluations]) {
+    const names = await readdir(folder).catch(() => []);
+    files.push(...names.map((name) => join(folder, name)));
+  }
+  return files;
+}
+
 /**
  * The state to go on from, or a fresh one, saved. `force` begins anew, whatever the directory holds. Otherwise throws
  * UsageError where the directory holds a run that was asked something else, FormatError for a damaged state.

@@ -3,15 +3,28 @@ import { stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { makeFolder } from "../disk/aside-file.ts";
 import { FileError, UsageError } from "../errors.ts";
+import { protectInputs } from "../intake/protect-inputs.ts";
+
+export interface OutputChecks {
+  /** The files that are read: never written, whatever `force` allows. */
+  readonly inputs: readonly (string | undefined)[];
+  readonly force?: boolean | undefined;
+  /** The outputs are GGUF files; else none may be named like one. */
+  readonly gguf?: boolean | undefined;
+}
 
 /**
- * Check that every path can be written, and make its folder. Throws UsageError for a file that exists (unless `force`)
- * or is named like a model, FileError for a folder that can't be made or written.
+ * Check that every path can be written, and make its folder. Throws UsageError for a file that is an input, exists (unless
+ * `force`) or is named like a model, FileError for a folder that can't be made or written.
  */
-export async function checkOutputs(paths: readonly string[], force: boolean): Promise<void> {
+export async function checkOutputs(
+  paths: readonly string[],
+  { inputs, force = false, gguf = false }: OutputChecks,
+): Promise<void> {
+  await protectInputs(paths, inputs);
   const existing: string[] = [];
   for (const path of paths) {
-    if (extname(path).toLowerCase() === ".gguf") {
+    if (!gguf && extname(path).toLowerCase() === ".gguf") {
       throw new UsageError(`-o ${path}: this command writes JSON, not a model; name a .json file`);
     }
     const found = await stat(path).catch(() => undefined);

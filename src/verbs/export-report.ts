@@ -9,7 +9,7 @@ import { type ChartTheme, DARK_THEME, LIGHT_THEME } from "../report/charts/theme
 import { reportCharts, reportTables } from "../report/export.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
-import { checkOutputs } from "./check-outputs.ts";
+import { checkOutputs, type OutputChecks } from "./check-outputs.ts";
 
 export interface ExportFolders {
   readonly svg?: string | undefined;
@@ -21,12 +21,12 @@ export type ThemeName = ChartTheme["name"];
 
 export const THEMES: Readonly<Record<ThemeName, ChartTheme>> = { light: LIGHT_THEME, dark: DARK_THEME };
 
-/** Write what the folders ask for; returns the files. Throws UsageError for files that exist, unless `force`. */
+/** Write what the folders ask for; returns the files. Throws UsageError as checkOutputs does. */
 export async function exportReport(
   documents: ReportDocuments,
   { svg, png, csv }: ExportFolders,
   themeName: ThemeName,
-  force: boolean,
+  checks: OutputChecks,
 ): Promise<string[]> {
   const theme = THEMES[themeName];
   const background = theme.surface;
@@ -51,7 +51,7 @@ export async function exportReport(
   }
   const paths = [...writers.keys()];
   if (paths.length === 0) throw new UsageError("there is no picture to export: nothing was measured or planned yet");
-  await checkOutputs(paths, force);
+  await checkOutputs(paths, checks);
   for (const write of writers.values()) await write();
   return paths;
 }

@@ -1,12 +1,10 @@
 /** A model → the file of its importance matrix, from a text or from what the model itself writes. */
 import type { Bench } from "../bench.ts";
-import { checkWritable, fileExists } from "../disk/aside-file.ts";
-import { UsageError } from "../errors.ts";
 import { type ImatrixRequest, makeImatrix } from "../evaluate/make-imatrix.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { type ClassCoverage, findHoles } from "../imatrix/coverage.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
-import { sameFile } from "../intake/source-checks.ts";
+import { checkOutputs } from "./check-outputs.ts";
 
 export interface ImatrixFileRequest extends Omit<ImatrixRequest, "output"> {
   /** Where the matrix goes; by default imatrix.gguf in this folder. */
@@ -27,20 +25,12 @@ export interface ImatrixFile {
 
 export const DEFAULT_IMATRIX = "imatrix.gguf";
 
-/** Make it. Throws UsageError for an output that is the model or exists, and as makeImatrix does. */
+/** Make it. Throws as checkOutputs and makeImatrix do. */
 export async function imatrix(path: string, request: ImatrixFileRequest, bench: Bench): Promise<ImatrixFile> {
-  const { output = DEFAULT_IMATRIX, force = false } = request;
+  const { output = DEFAULT_IMATRIX, force } = request;
   const model = await openLocalModel(path);
   try {
-    for (const shard of model.model.shards) {
-      if (await sameFile(shard.path, output)) {
-        throw new UsageError(`-o ${output} is the model itself; name another file`);
-      }
-    }
-    if (!force && (await fileExists(output))) {
-      throw new UsageError(`${output} exists; give --force to replace it, or another name with -o`);
-    }
-    await checkWritable(output);
+    await checkOutputs([output], { inputs: [path, request.text], force, gguf: true });
     await makeImatrix(model, { ...request, output }, bench);
     const made = await readImatrix(output);
     const { sha256, entries, chunks, dataset } = made;

@@ -78,6 +78,8 @@ export function constraintsOf(request: PlanningRequest): Constraint[] {
 }
 
 export interface NamedSensitivity {
+  /** Of one that was read from a file. */
+  readonly path?: string;
   /** Stands for it in documents: of a file, which may change under its name, a hash. */
   readonly name: string;
   readonly of: SensitivityMode;
@@ -88,5 +90,5 @@ export async function loadSensitivity(mode: string = DEFAULT_SENSITIVITY): Promi
   if (!/[./\\]/.test(mode)) return { name: mode, of: parseSensitivity(mode) };
   const text = await readDocumentText(mode);
   const hash = createHash("sha256").update(text).digest("hex");
-  return { name: `densities of SHA-256 ${hash}`, of: parseSensitivityFile(mode, text) };
+  return { path: mode, name: `densities of SHA-256 ${hash}`, of: parseSensitivityFile(mode, text) };
 }

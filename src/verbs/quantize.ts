@@ -5,6 +5,7 @@ import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { FileError } from "../errors.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
+import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
 import { defaultOutput } from "../plan/quantize-arguments.ts";
 import { copyProjectors, describeOutput, type OutputFile } from "../quantize/outputs.ts";
@@ -45,6 +46,7 @@ export async function quantizePlan(
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
   if (request.source === undefined) await checkPlannedSource(path);
   const target = request.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
+  await protectInputs([target], [typeof named === "string" ? named : undefined]);
   const types = new Map(plan.tensors.map(({ name, type }) => [name, type]));
   const checked = await checkedModel(
     path,

@@ -6,7 +6,7 @@ import { FormatError, PrismError, UsageError } from "../errors.ts";
 import { loadModel } from "../evaluate/load-model.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { sameFile } from "../intake/source-checks.ts";
+import { protectInputs } from "../intake/protect-inputs.ts";
 import { describeOutput, type OutputFile } from "../quantize/outputs.ts";
 import { planRepair, type RepairPlan } from "../repair/repair.ts";
 import { writeRepaired } from "../repair/repair-file.ts";
@@ -56,10 +56,10 @@ export async function repairModel(path: string, request: RepairRequest, bench: B
 
 async function checkTarget(target: string, { model, fileBytes }: OpenModel, force: boolean): Promise<void> {
   const folder = await checkWritable(target);
-  for (const { path } of model.shards) {
-    if (await sameFile(path, target))
-      throw new UsageError(`the output ${target} is the model itself; choose another name`);
-  }
+  await protectInputs(
+    [target],
+    model.shards.map(({ path }) => path),
+  );
   if (!force && (await fileExists(target))) {
     throw new UsageError(`${target} exists already; give --force to replace it, or another name with -o`);
   }

@@ -14,7 +14,7 @@ import type { ReportDocuments } from "../report/html/report-data.ts";
 import type { Ranking } from "../rerank/ranking-document.ts";
 import { RUN_ANALYSIS, RUN_PLAN, RUN_RANKING, type RunFile, readRunFile } from "../run/read-run-file.ts";
 import { RUN } from "../run/run-document.ts";
-import { parseRun, RUN_FILES, type RunDirectory, runDirectory } from "../run/run-state.ts";
+import { parseRun, RUN_FILES, type RunDirectory, runDirectory, runFiles } from "../run/run-state.ts";
 
 /** Where `prism run` leaves the report of a run. */
 export const RUN_REPORT = "report.html";
@@ -23,6 +23,8 @@ export interface ReportSource {
   readonly documents: ReportDocuments;
   /** Where the report goes unless -o says otherwise. */
   readonly output: string;
+  /** What it was read from, and what else a run's directory holds. */
+  readonly files: readonly string[];
 }
 
 /** Read what `path` names: a run's directory or its state.json, a plan, an analysis. Throws FileError, FormatError. */
@@ -33,8 +35,9 @@ export async function loadReportSource(path: string): Promise<ReportSource> {
   const schema = schemaOf(text, path);
   if (schema === RUN.id) return loadRun(dirname(path));
   const output = join(dirname(path), `${basename(path).replace(/(\.analysis)?\.json$/i, "")}.html`);
-  if (schema === PLAN.id) return { documents: { plan: readPlan(text, path) }, output };
-  if (schema === ANALYSIS.id) return { documents: { analysis: readAnalysis(text, path) }, output };
+  const files = [path];
+  if (schema === PLAN.id) return { documents: { plan: readPlan(text, path) }, output, files };
+  if (schema === ANALYSIS.id) return { documents: { analysis: readAnalysis(text, path) }, output, files };
   throw new FormatError(
     path,
     `is neither a run, a plan nor an analysis of PRISM (schema ${JSON.stringify(schema ?? "none").slice(0, 80)})`,
@@ -54,7 +57,7 @@ async function loadRun(path: string): Promise<ReportSource> {
   const analysis = await readIfThere(directory.analysis, RUN_ANALYSIS);
   const ranking = run.rows.some(({ rerank }) => rerank !== undefined) ? await readRankings(directory) : undefined;
   const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }), ...(ranking && { ranking }) };
-  return { documents, output: join(path, RUN_REPORT) };
+  return { documents, output: join(path, RUN_REPORT), files: await runFiles(directory) };
 }
 
 /** What the evaluations of a run say of its reranker, the plan first; undefined where none is left. */

@@ -1,16 +1,19 @@
 /** All of it: plan, quantize and evaluate into one directory, with controls and a report. */
+import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
+import { protectInputs } from "../intake/protect-inputs.ts";
 import { parseGate } from "../run/gates.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS, type RunRequest } from "../run/run-request.ts";
+import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { defaultRunDirectory } from "./output-names.ts";
 import { budgetOf, constraintsOf, exactOf, loadSensitivity, modeOf, type PlanningRequest } from "./planning-request.ts";
-import { writeRunReport } from "./report-source.ts";
+import { RUN_REPORT, writeRunReport } from "./report-source.ts";
 import { parseQuality, type QualityRequest } from "./sweep-request.ts";
 
 export interface RunModelRequest extends PlanningRequest, QualityRequest {
@@ -74,6 +77,9 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   if (bench.engine.programs !== undefined && text === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
+  const { out, imatrix, rerankSet, sensitivity } = request;
+  const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
+  await protectInputs(outputs, [model, text, imatrix, rerankSet, sensitivity?.path]);
   const finished = await run(model, request, bench);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
 }

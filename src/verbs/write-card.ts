@@ -20,7 +20,7 @@ import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
 import { runDirectory } from "../run/run-state.ts";
-import { checkOutputs } from "./check-outputs.ts";
+import { checkOutputs, type OutputChecks } from "./check-outputs.ts";
 
 export interface CardSource {
   /** The directory of a run. */
@@ -36,12 +36,12 @@ export interface CardResult {
 /** File in which a card's picture stands. */
 const PICTURE = "pareto";
 
-/** Write the card of runs to a folder. Throws UsageError for what is no run with a plan, and for files that exist. */
+/** Write the card of runs to a folder. Throws UsageError for what is no run with a plan, and as checkOutputs does. */
 export async function writeCard(
   sources: readonly CardSource[],
   folder: string,
   options: CardOptions,
-  force: boolean,
+  checks: OutputChecks,
   note: (text: string) => void,
 ): Promise<CardResult> {
   const [readme, svg, png] = ["README.md", `${PICTURE}.svg`, `${PICTURE}.png`].map((name) => join(folder, name)) as [
@@ -49,7 +49,7 @@ export async function writeCard(
     string,
     string,
   ];
-  await checkOutputs([readme, svg, png], force);
+  await checkOutputs([readme, svg, png], checks);
   const models: CardModel[] = [];
   for (const source of sources) models.push(await cardModel(source, sources.length > 1));
   const chart = cardChart(models);

@@ -44,7 +44,7 @@ describe("prism repair", () => {
     const source = await readFile(join(folder.path, "causal-reranker.gguf"));
     const other = await readFile(join(folder.path, "reranker.gguf"));
     const same = await run("repair", "causal-reranker.gguf", "-o", "causal-reranker.gguf", "--force");
-    expect(same).toMatchObject({ code: 2, stderr: expect.stringContaining("is the model itself") });
+    expect(same).toMatchObject({ code: 2, stderr: expect.stringContaining("is an input too") });
     const existing = await run("repair", "causal-reranker.gguf", "-o", "reranker.gguf");
     expect(existing).toMatchObject({ code: 2, stderr: expect.stringContaining("exists already") });
     expect(source.equals(await readFile(join(folder.path, "causal-reranker.gguf")))).toBe(true);

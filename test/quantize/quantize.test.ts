@@ -154,7 +154,7 @@ describe("quantize", () => {
       const spec = { ...specTo(join(out, name)), source: copy };
       const engine = fakeEngine(writePlanned());
       const error = await failure(quantize(spec, { engine, force: true }));
-      expect(error.message).toContain("is the source; choose another name");
+      expect(error.message).toContain("would be written over; choose another name");
       expect(engine.jobs).toEqual([]);
     }
   });

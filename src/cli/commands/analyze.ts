@@ -36,10 +36,10 @@ export function analyzeCommand(context: CommandContext): Command {
 }
 
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
-  const { output: named, force = false, targetSe: targetRelativeSe, imatrix, exact } = options;
+  const { output: named, force, targetSe: targetRelativeSe, imatrix, exact } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
-  await checkOutputs([target], force);
+  await checkOutputs([target], { inputs: [path, imatrix], force });
   const request = { imatrix, exact, targetRelativeSe };
   const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
   const analysis = await withBench(options, context, output, work, announceAnalysis(path));

@@ -53,7 +53,9 @@ export function evaluateCommand(context: CommandContext): Command {
 
 async function run(models: string[], options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
-  if (options.output !== undefined) await checkOutputs([options.output], options.force ?? false);
+  const { reference, rerank, text, force } = options;
+  const inputs = [...models, reference, rerank === true ? undefined : rerank, text];
+  if (options.output !== undefined) await checkOutputs([options.output], { inputs, force });
   const announce = (stage: string) => ({ stage, unit: unitOf(stage, options) });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
   const { evaluation, judged, ranking } = await withBench(options, context, output, work, announce);

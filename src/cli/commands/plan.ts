@@ -1,6 +1,7 @@
 /** prism plan: a type for every tensor within a budget, with the files that carry it out. */
 import { Command } from "commander";
 import { isRemote, localName } from "../../bytes/remote-name.ts";
+import { protectInputs } from "../../intake/protect-inputs.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
@@ -55,13 +56,16 @@ export function planCommand(context: CommandContext): Command {
 }
 
 async function run(source: string | undefined, options: Options, context: CommandContext): Promise<void> {
-  const { from, force = false, recipeDir } = options;
+  const { from, force, recipeDir } = options;
   const output = openOutput(options);
   const target = options.output ?? from ?? "plan.json";
   const files = planFiles(target, recipeDir);
   const request = planningRequest(options);
   checkPlanRequest(source, request);
-  await checkOutputs([target, ...Object.values(files)], force);
+  const inputs = [source, options.recipe, options.imatrix, options.sensitivity];
+  // an edited plan may be priced in its place
+  await protectInputs(Object.values(files), [from]);
+  await checkOutputs([target, ...Object.values(files)], { inputs, force });
   const made = await withWorkplace(
     options,
     context,

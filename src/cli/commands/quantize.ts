@@ -1,5 +1,6 @@
 /** prism quantize: plan.json → the GGUF, verified to the byte. */
 import { Command, Option } from "commander";
+import { protectInputs } from "../../intake/protect-inputs.ts";
 import { formatBytes } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
@@ -36,6 +37,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   const output = openOutput(options);
   const plan = await loadPlan(path);
   const target = options.output ?? defaultOutput(plan).replace(/^\.\//, "");
+  await protectInputs([target], [path]);
   const request = { ...options, output: target };
   const announce = () => ({ stage: "quantize", unit: `tensors into ${target}` });
   const work = (bench: Parameters<typeof quantizePlan>[2]) => quantizePlan(plan, request, bench);
