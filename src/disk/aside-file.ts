@@ -16,9 +16,12 @@ const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8
 /** A half-written file of another machine, untouched this long, was abandoned. */
 const ABANDONED_MS = 24 * 3_600_000;
 
+/** Writers of one path in this process, told apart. */
+let writers = 0;
+
 /** Where `path` is written until it is whole: in the same folder, so that the rename can't cross file systems. */
 export function asideName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}-${MACHINE}.part`);
+  return join(dirname(path), `.${basename(path)}.${writers++}.${process.pid}-${MACHINE}.part`);
 }
 
 /**
@@ -57,7 +60,7 @@ async function removeAbandoned(path: string): Promise<void> {
   const [before, after] = [`.${basename(path)}.`, ".part"];
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(before) || !name.endsWith(after)) continue;
-    const [, writer, machine] = /^(\d+)-([0-9a-f]{8})$/.exec(name.slice(before.length, -after.length)) ?? [];
+    const [, writer, machine] = /^\d+\.(\d+)-([0-9a-f]{8})$/.exec(name.slice(before.length, -after.length)) ?? [];
     if (writer === undefined) continue;
     const aside = join(dirname(path), name);
     const abandoned = machine === MACHINE ? !isRunning(Number(writer)) : await isOld(aside);

@@ -8,10 +8,12 @@ import { link, mkdir, open, readFile, readlink, rm, rmdir, stat, writeFile } fro
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { UsageError } from "../errors.ts";
+import { FileError, UsageError } from "../errors.ts";
 import { isRunning } from "./aside-file.ts";
 
 export interface FolderLock {
+  /** Aborted where another process took the lock over, as it may from one that was suspended. */
+  readonly lost: AbortSignal;
   release(): Promise<void>;
 }
 
@@ -47,9 +49,15 @@ export async function lockFolder(path: string): Promise<FolderLock> {
   } finally {
     await rm(draft, { force: true });
   }
-  const renewing = setInterval(() => void renew(path, own.token, content), RENEW_MS);
+  const lost = new AbortController();
+  const renewing = setInterval(() => {
+    void renew(path, own.token, content).then((isOurs) => {
+      if (!isOurs) lost.abort(new FileError(path, "was taken over by another process while this one was suspended"));
+    });
+  }, RENEW_MS);
   renewing.unref();
   return {
+    lost: lost.signal,
     async release() {
       clearInterval(renewing);
       if ((await readHolder(path))?.token === own.token) await rm(path, { force: true });
@@ -106,12 +114,16 @@ async function isHeld(path: string, found: Holder | undefined, nowMs: number, ow
   return status !== undefined && nowMs - status.mtimeMs < LEFT_MS;
 }
 
-/** By writing, so that the time is the file system's own. */
-async function renew(path: string, token: string, content: string): Promise<void> {
-  if ((await readHolder(path))?.token !== token) return;
+/** By writing, so that the time is the file system's own. Returns whether the lock was ours still. */
+async function renew(path: string, token: string, content: string): Promise<boolean> {
+  const found = await readHolder(path);
+  // what can't be read now is no one else's
+  if (found === undefined) return true;
+  if (found.token !== token) return false;
   const file = await open(path, "r+").catch(() => undefined);
   await file?.write(content, 0).catch(() => undefined);
   await file?.close();
+  return true;
 }
 
 async function readHolder(path: string): Promise<Holder | undefined> {

@@ -42,7 +42,8 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     await makeFolder(directory.path);
     lock = await lockFolder(directory.lock);
     const begun = await openRunState(directory, source.asked, asked.force);
-    const open: OpenRun = { request: asked, source, directory, bench };
+    const signal = AbortSignal.any([bench.signal, lock.lost]);
+    const open: OpenRun = { request: asked, source, directory, bench: { ...bench, signal } };
     if (begun.rows.length === 0) await prepareText(open);
     return await runSteps(open, begun);
   } finally {

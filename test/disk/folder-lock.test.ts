@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { lockFolder } from "../../src/disk/folder-lock.ts";
 
 let dir: string;
@@ -60,4 +60,22 @@ it("that is damaged is held while it is fresh, and removed later", async () => {
   const before = new Date(Date.now() - 3_600_000);
   await utimes(path, before, before);
   await (await lockFolder(path)).release();
+});
+
+it("tells the holder that it was taken over", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const lock = await lockFolder(path);
+    const own = JSON.parse(await readFile(path, "utf8"));
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(lock.lost.aborted).toBe(false);
+    await writeFile(path, JSON.stringify({ ...own, token: "another" }));
+    vi.advanceTimersByTime(20_000);
+    await vi.waitFor(() => expect(lock.lost.aborted).toBe(true));
+    expect(String(lock.lost.reason)).toContain("was taken over by another process");
+    await lock.release();
+    expect(JSON.parse(await readFile(path, "utf8")).token).toBe("another");
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -94,7 +94,7 @@ describe("quantize", () => {
     const file = await quantize(specTo(join(out, "deep", "model.gguf")), { engine });
     expect(file.fileBytes).toBe(plan.predicted.fileBytes);
     expect(await readdir(join(out, "deep"))).toEqual(["model.gguf"]);
-    expect(engine.jobs[0]?.output).toMatch(/\.model\.gguf\.\d+-[0-9a-f]{8}\.part$/);
+    expect(engine.jobs[0]?.output).toMatch(/\.model\.gguf\.\d+\.\d+-[0-9a-f]{8}\.part$/);
     expect(await isQuantized(specTo(file.path))).toBe(true);
   });
 
@@ -123,11 +123,11 @@ describe("quantize", () => {
   it("removes what a killed process left of the same file, and leaves a living one's and another machine's", async () => {
     const machine = /-([0-9a-f]{8})\.part$/.exec(asideName("x"))?.[1] ?? "";
     const gone = 4194305; // above the largest process id of Linux
-    const dead = `.model.gguf.${gone}-${machine}.part`;
-    const forgotten = `.model.gguf.${gone}-00000000.part`;
+    const dead = `.model.gguf.0.${gone}-${machine}.part`;
+    const forgotten = `.model.gguf.0.${gone}-00000000.part`;
     const kept = [
-      `.model.gguf.${process.ppid}-${machine}.part`,
-      `.model.gguf.${gone}-11111111.part`,
+      `.model.gguf.0.${process.ppid}-${machine}.part`,
+      `.model.gguf.0.${gone}-11111111.part`,
       ".model.gguf.notes.part",
     ];
     for (const name of [dead, forgotten, ...kept]) await writeFile(join(out, name), "half");

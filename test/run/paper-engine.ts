@@ -145,6 +145,6 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
   };
 }
 
-const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.[\w-]+\.part$/, "$1");
+const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.\d+\.[\w-]+\.part$/, "$1");
 
 const baseName = (path: string) => path.replace(/^.*[/\\]/, "");
