@@ -12,6 +12,10 @@ export interface MeanSe extends t.Content<typeof MEAN_SE> {}
 
 export const PPL = t.measured(t.amount());
 
+export const MEASURED_SHA256 = t.text(
+  "Of the file when it was measured, in hexadecimal digits; a run's files have it.",
+);
+
 export const KLD_SUMMARY = t.object(
   {
     mean: t.nats(),
@@ -24,7 +28,7 @@ export const KLD_SUMMARY = t.object(
 );
 export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
-const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount() };
+const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount(), sha256: t.optional(MEASURED_SHA256) };
 
 export const MODEL_EVALUATION = t.object({
   ...MODEL_FILE,

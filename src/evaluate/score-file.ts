@@ -16,27 +16,33 @@ export interface FileToScore {
   /** Whether it stays when it was scored. */
   readonly keep: boolean;
   readonly allowRequantize?: boolean | undefined;
+  /** It stands there as it was made. */
+  readonly isMade?: boolean | undefined;
 }
 
 /** Quantize a file, unless it stands there as specified. */
-export async function makeFile(
+export async function makeFile(source: OpenModel, file: FileToScore, bench: Bench): Promise<void> {
+  if (await isQuantized(file.spec)) return;
+  await quantizeFile(source, file, bench);
+}
+
+async function quantizeFile(
   source: OpenModel,
   { spec, label, allowRequantize }: FileToScore,
   bench: Bench,
 ): Promise<void> {
-  if (await isQuantized(spec)) return;
   if (label !== undefined) bench.progress.note(`quantizing ${label}`);
   await quantize(source, spec, { force: true, allowRequantize }, bench);
 }
 
-/** Make a file, let `score` have it, and delete it again unless it is to be kept. */
+/** Make a file, whatever else stands there, let `score` have it, and delete it again unless it is to be kept. */
 export async function scoreFile<Scores>(
   source: OpenModel,
   file: FileToScore,
   score: (model: OpenModel) => Promise<Scores>,
   bench: Bench,
 ): Promise<Scores> {
-  await makeFile(source, file, bench);
+  if (file.isMade !== true) await quantizeFile(source, file, bench);
   const model = await openLocalModel(file.spec.output);
   const scores = await score(model).finally(() => model.close());
   if (!file.keep) await rm(file.spec.output, { force: true });

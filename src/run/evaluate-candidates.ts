@@ -1,19 +1,22 @@
 /** The rows of a run: each candidate is quantized, evaluated in one session, and kept or deleted. */
 import { rm } from "node:fs/promises";
 import type { Bench } from "../bench.ts";
-import { writeFileAside } from "../disk/aside-file.ts";
+import { fileExists } from "../disk/aside-file.ts";
+import { hashFile } from "../disk/file-hash.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
 import type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
-import { makeFile, scoreFile } from "../evaluate/score-file.ts";
+import { type FileToScore, makeFile } from "../evaluate/score-file.ts";
 import { type EvaluationSession, openSession } from "../evaluate/session.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
+import { measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Run } from "./run-document.ts";
+import type { Run, RunRow } from "./run-document.ts";
 import { addRow, judgeRun, referenceRow, rowOf } from "./run-rows.ts";
 import { saveRun } from "./run-state.ts";
+import { scoreCandidate } from "./score-candidate.ts";
 
 /** Finish the rows that `begun` lacks; the plan comes first. The state is saved after each. */
 export async function evaluateCandidates(
@@ -31,35 +34,49 @@ export async function evaluateCandidates(
       const { label, slug, spec } = candidate;
       const keep = candidate.kind === "plan" || request.keepModels;
       const file = { spec, label, keep, allowRequantize: request.allowRequantize };
-      if (state.rows.some((row) => row.label === label)) {
-        if (keep) await makeFile(source.model, file, bench);
-        else await rm(spec.output, { force: true });
+      const row = state.rows.find((known) => known.label === label);
+      if (row !== undefined && !keep) {
+        await rm(spec.output, { force: true });
         continue;
       }
-      state = await scoreFile(
-        source.model,
-        file,
-        async (model) => {
-          if (source.measures.text) session ??= await openRunSession(run, state, model);
-          if (source.measures.rerank) ranking ??= await openRanking(run);
-          bench.progress.note(`evaluating ${label}`);
-          const evaluation = await session?.evaluateModel(model);
-          const ranked = await ranking?.rankModel(model);
-          const document = assembleDocument(session, evaluation, ranking, ranked, bench);
-          await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-          const row = rowOf(candidate, { evaluation, ranked }, plan);
-          const added = addRow(state, row, referenceRow(plan, session), { session, ranking });
-          const judged = judgeRun(added, request.gates, false);
-          await saveRun(directory, judged);
-          return judged;
-        },
-        bench,
-      );
+      if (row !== undefined && (await keepMeasured(run, file, row))) continue;
+      state = await scoreCandidate(run, state, file, async (model, { state: made, sha256 }) => {
+        if (source.measures.text) session ??= await openRunSession(run, state, model);
+        if (source.measures.rerank) ranking ??= await openRanking(run);
+        bench.progress.note(`evaluating ${label}`);
+        const evaluation = session && { ...(await session.evaluateModel(model)), sha256 };
+        const ranked = ranking && { ...(await ranking.rankModel(model)), sha256 };
+        const document = assembleDocument(session, evaluation, ranking, ranked, bench);
+        const path = directory.evaluation(slug);
+        const kept = await writeKept(made, directory, path, `${JSON.stringify(document, null, 2)}\n`);
+        const measured = rowOf(candidate, { evaluation, ranked }, plan);
+        const known = measuredModel(kept, directory, spec.output);
+        const added = addRow(known, measured, referenceRow(plan, session), { session, ranking });
+        const judged = judgeRun(added, request.gates, false);
+        await saveRun(directory, judged);
+        return judged;
+      });
     }
   } finally {
     await session?.close();
   }
   return state;
+}
+
+/**
+ * Have the file of a row stand there as it was measured, made again where it is gone or another; false where even then it
+ * is not the one that was measured.
+ */
+async function keepMeasured({ source, bench }: OpenRun, file: FileToScore, { sha256 }: RunRow): Promise<boolean> {
+  const { output } = file.spec;
+  if (sha256 !== undefined && (await fileExists(output)) && (await hashFile(output)) !== sha256) {
+    bench.progress.note(`! ${output} is not the file that was measured; making it again`);
+    await rm(output);
+  }
+  await makeFile(source.model, file, bench);
+  if (sha256 === undefined || (await hashFile(output)) === sha256) return true;
+  bench.progress.note(`! ${output} came out otherwise than when it was measured; measuring it again`);
+  return false;
 }
 
 function openRanking({ request, source, bench }: OpenRun): Promise<RerankSession> {

@@ -1,15 +1,16 @@
 /** Plans at several budgets, and presets beside them, quantized and evaluated on the chunks of the run. */
 import { writeFileAside } from "../disk/aside-file.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
-import { scoreFile } from "../evaluate/score-file.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Candidate } from "./candidates.ts";
 import { openRunSession } from "./evaluate-candidates.ts";
+import { measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, SweepPoint } from "./run-document.ts";
 import { addRow, referenceRow, rowOf } from "./run-rows.ts";
 import { saveRun } from "./run-state.ts";
+import { scoreCandidate } from "./score-candidate.ts";
 
 export interface PointMeasures {
   /** The state so far; saved. */
@@ -22,25 +23,22 @@ export interface PointMeasures {
 }
 
 export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
-  const { request, source, directory, bench } = run;
+  const { request, directory, bench } = run;
   let state = begun;
   let opened: EvaluationSession | undefined;
   const evaluate = (candidate: Candidate, plan: Plan) => {
     const { label, slug, spec } = candidate;
     const { keepModels, allowRequantize } = request;
-    return scoreFile(
-      source.model,
-      { spec, label, keep: keepModels, allowRequantize },
-      async (model) => {
-        opened ??= await openRunSession(run, state, model);
-        bench.progress.note(`evaluating ${label}`);
-        const evaluation = await opened.evaluateModel(model);
-        const document = assembleEvaluation(opened, [evaluation], bench);
-        await writeFileAside(directory.evaluation(slug), `${JSON.stringify(document, null, 2)}\n`);
-        return { row: rowOf(candidate, { evaluation }, plan), session: opened };
-      },
-      bench,
-    );
+    return scoreCandidate(run, state, { spec, label, keep: keepModels, allowRequantize }, async (model, made) => {
+      opened ??= await openRunSession(run, state, model);
+      bench.progress.note(`evaluating ${label}`);
+      const evaluation = { ...(await opened.evaluateModel(model)), sha256: made.sha256 };
+      const document = assembleEvaluation(opened, [evaluation], bench);
+      const path = directory.evaluation(slug);
+      const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);
+      state = measuredModel(kept, directory, spec.output);
+      return { row: rowOf(candidate, { evaluation }, plan), session: opened };
+    });
   };
   return {
     get state() {

@@ -4,7 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
+import { makeFolder } from "../disk/aside-file.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { aboutSeconds } from "../evaluate/text.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
@@ -18,18 +18,21 @@ import { probesDocument } from "../probes/probes-document.ts";
 import { timeProbes } from "../probes/time-probes.ts";
 import { type Tried, tryPlans } from "../probes/try-plans.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
+import { writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Refinement } from "./run-document.ts";
+import type { Refinement, Run } from "./run-document.ts";
 import { TIE_STANDARD_ERRORS } from "./verdict.ts";
 
 export interface Refined {
+  /** Knows the densities that were written. */
+  readonly state: Run;
   readonly refinement: Refinement;
   /** What the probes gave, accepted or not. */
   readonly sensitivity: Sensitivity;
 }
 
 /** Refine a plan. Undefined, with a note, where the time there is allows no useful number of probes. */
-export async function refinePlan(run: OpenRun, planOptions: PlanOptions): Promise<Refined | undefined> {
+export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOptions): Promise<Refined | undefined> {
   const { request, source, directory, bench } = run;
   const { analysis } = planOptions;
   const context = chooseContext(request.context, source.model.facts.contextTrain);
@@ -42,10 +45,12 @@ export async function refinePlan(run: OpenRun, planOptions: PlanOptions): Promis
     const { dir } = bench.cache;
     const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key, bench);
     const probed = await probeModel({ analysis, prior: planOptions.sensitivity, site, store, count }, bench);
-    await writeFileAside(directory.probes, `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`);
+    const densities = `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`;
+    const state = await writeKept(begun, directory, directory.probes, densities);
     const tried = await tryRefined(run, planOptions, site, probed);
     const elapsedMs = Math.round(performance.now() - started);
-    return { sensitivity: probed.sensitivity, refinement: describe(planOptions, site, probed, tried, elapsedMs) };
+    const refinement = describe(planOptions, site, probed, tried, elapsedMs);
+    return { state, sensitivity: probed.sensitivity, refinement };
   } finally {
     await site.close();
   }

@@ -4,7 +4,7 @@
  */
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
-import { KLD_SUMMARY, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
+import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
@@ -19,6 +19,7 @@ export type RowKind = t.Content<typeof ROW_KIND>;
 const FIGURES = {
   label: t.name(),
   fileBytes: t.some(),
+  sha256: t.optional(MEASURED_SHA256),
   bpw: t.amount(),
   ppl: t.optional(PPL),
   lnPplRatio: t.optional(t.measured()),
@@ -196,11 +197,17 @@ export const RUN = defineDocument({
     ),
     gates: t.list(GATE_RESULT),
     warnings: t.list(t.prose()),
+    kept: t.optional(
+      t.list(OUTPUT_FILE, "Documents the run goes on from or reports of, as they were when it wrote them."),
+    ),
     outputs: t.optional(
       t.list(
         OUTPUT_FILE,
         "The files to take away, of a finished run: the models that are kept, projectors, plan and recipes.",
       ),
+    ),
+    seal: t.optional(
+      t.text("SHA-256 of this document without the seal, as JSON without spaces, in hexadecimal digits."),
     ),
   }),
 });

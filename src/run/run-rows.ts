@@ -21,10 +21,12 @@ export interface Measurements {
 export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measurements, plan: Plan): RunRow {
   const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
+  const sha256 = evaluation?.sha256 ?? ranked?.sha256;
   return {
     label,
     kind,
     fileBytes: evaluation?.fileBytes ?? ranked?.fileBytes ?? 0,
+    ...present({ sha256 }),
     bpw: evaluation?.bpw ?? ranked?.bpw ?? 0,
     ...rankingOf(ranked),
     ...present({ ppl, lnPplRatio, kld, sameTop, sameTopSe, predictedLoss, kldPerChunk: perChunk?.kld }),
@@ -55,11 +57,13 @@ export function addRow(
   reference: RunRow,
   { session, ranking }: { session?: EvaluationSession | undefined; ranking?: RerankSession | undefined },
 ): Run {
-  const others = state.rows.filter(({ label, kind }) => label !== row.label && kind !== "reference");
+  const others = state.rows.filter(({ kind }) => kind !== "reference");
+  const isKnown = others.some(({ label }) => label === row.label);
+  const rows = isKnown ? others.map((known) => (known.label === row.label ? row : known)) : [...others, row];
   return {
     ...state,
     ...present({ text: session?.text }),
-    rows: [reference, ...others, row],
+    rows: [reference, ...rows],
     warnings: [...new Set([...state.warnings, ...(session?.warnings ?? []), ...(ranking?.warnings ?? [])])],
   };
 }

@@ -1,10 +1,11 @@
 /** The run's directory: state.json read, checked and written after every step; --force empties it of a run's files. */
+import { createHash } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { readDocument } from "../documents/read-document.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { type Finished, firstDifference } from "./asked.ts";
 import { RUN, type Run, type RunAsked } from "./run-document.ts";
@@ -137,11 +138,21 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
   }
 }
 
-/** Read a run document. Throws FormatError for another file, another version or a damaged one. */
+/** Read a run document. Throws FormatError for another file, another version, or one that is not as it was written. */
 export function parseRun(text: string, path: string): Run {
-  return readDocument(text, path, RUN);
+  const { seal, ...run } = readDocument(text, path, RUN);
+  if (seal === undefined || seal === sealOf(run)) return run;
+  throw new FormatError(
+    path,
+    `${RUN.noun} that was changed after it was written (its seal is of another content); put it back as it was, or ${RUN.remedy}`,
+  );
 }
 
 export async function saveRun(directory: RunDirectory, run: Run): Promise<void> {
-  await writeFileAside(directory.state, `${JSON.stringify(run, null, 2)}\n`);
+  await writeFileAside(directory.state, `${JSON.stringify({ ...run, seal: sealOf(run) }, null, 2)}\n`);
+}
+
+/** Numbers and the order of keys survive JSON, so that it is the same of what was written and of what is read. */
+function sealOf(run: Run): string {
+  return createHash("sha256").update(JSON.stringify(run)).digest("hex");
 }

@@ -7,25 +7,27 @@ import { join } from "node:path";
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
-import { fileExists, makeFolder, writeFileAside } from "../disk/aside-file.ts";
+import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { type FolderLock, lockFolder } from "../disk/folder-lock.ts";
+import { FormatError } from "../errors.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
-import { present, withDefaults } from "../present.ts";
+import { withDefaults } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { sensitivityFromDensities } from "../sensitivity/density-document.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import { isAsKept, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
 import { RUN_ANALYSIS, RUN_PROBES, readRunFile } from "./read-run-file.ts";
 import { refinePlan } from "./refine.ts";
-import type { Refinement, Run } from "./run-document.ts";
-import { collectOutputs } from "./run-outputs.ts";
+import type { Run } from "./run-document.ts";
+import { collectOutputs, measuredFiles } from "./run-outputs.ts";
 import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-request.ts";
 import { judgeRun } from "./run-rows.ts";
 import { openSource } from "./run-source.ts";
@@ -59,7 +61,7 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
 async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
   const { request, source, directory, bench } = open;
   const { imatrix, model } = source;
-  const analysis = await analysisOf(open);
+  const { analysis, analyzed } = await analysisOf(open, begun);
   bench.signal.throwIfAborted();
   const { budget, mode, constraints, guards } = request;
   const unrefined: PlanOptions = {
@@ -71,8 +73,7 @@ async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
     guards,
     createdAt: begun.createdAt,
   };
-  const { planOptions, refinement } = await refineOptions(open, begun, unrefined);
-  const refined = { ...begun, ...present({ refinement }) };
+  const { planOptions, refined } = await refineOptions(open, analyzed, unrefined);
   await saveRun(directory, refined);
   const settled = await settleBudget(open, refined, planOptions);
   const plan = makePlan({ ...planOptions, budget: settled.budget });
@@ -96,7 +97,8 @@ async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
   const state = await evaluateCandidates(open, { ...settled.state, warnings }, [planned, ...controls], plan);
   await requireUnchanged(model, bench);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
-  const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory);
+  const measured = measuredFiles(state, [planned, ...controls]);
+  const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);
   const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
   await saveRun(directory, finished);
   return finished;
@@ -107,42 +109,53 @@ async function refineOptions(
   open: OpenRun,
   begun: Run,
   unrefined: PlanOptions,
-): Promise<{ planOptions: PlanOptions; refinement?: Refinement }> {
+): Promise<{ planOptions: PlanOptions; refined: Run }> {
   const { request, source, directory, bench } = open;
   // what was measured without probes is gone on with without them, though there were time for them now
   const unrefinedBefore = begun.refinement === undefined && (begun.rows.length > 0 || begun.sweep !== undefined);
-  if (request.refine === "none" || !source.measures.text || unrefinedBefore) return { planOptions: unrefined };
+  if (request.refine === "none" || !source.measures.text || unrefinedBefore)
+    return { planOptions: unrefined, refined: begun };
   const { refinement } = begun;
   if (refinement !== undefined) {
-    if (!refinement.accepted) return { planOptions: unrefined, refinement };
+    if (!refinement.accepted) return { planOptions: unrefined, refined: begun };
+    if ((await isAsKept(begun, directory, directory.probes)) === false) {
+      throw new FormatError(directory.probes, `was changed after it was written; put it back, or ${RUN_PROBES.remedy}`);
+    }
     const densities = await readRunFile(directory.probes, RUN_PROBES);
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
-    return { planOptions: { ...unrefined, sensitivity }, refinement };
+    return { planOptions: { ...unrefined, sensitivity }, refined: begun };
   }
-  const refined = await refinePlan(open, unrefined);
-  if (refined === undefined) return { planOptions: unrefined };
-  bench.progress.note(refined.refinement.outcome);
-  const { accepted } = refined.refinement;
+  const probed = await refinePlan(open, begun, unrefined);
+  if (probed === undefined) return { planOptions: unrefined, refined: begun };
+  const { state, sensitivity } = probed;
+  bench.progress.note(probed.refinement.outcome);
+  const { accepted } = probed.refinement;
   return {
-    planOptions: accepted ? { ...unrefined, sensitivity: refined.sensitivity } : unrefined,
-    refinement: refined.refinement,
+    planOptions: accepted ? { ...unrefined, sensitivity } : unrefined,
+    refined: { ...state, refinement: probed.refinement },
   };
 }
 
-/** The analysis of the directory, or a new one; it says where the model lies now. */
-async function analysisOf({ request, source, directory, bench }: OpenRun): Promise<Analysis> {
+/** The analysis of the directory, or a new one, and the state that knows it; it says where the model lies now. */
+async function analysisOf(
+  { request, source, directory, bench }: OpenRun,
+  begun: Run,
+): Promise<{ analysis: Analysis; analyzed: Run }> {
   const { model, imatrix } = source;
   const { analysis: path } = directory;
-  if (await fileExists(path)) {
+  const isAsWritten = await isAsKept(begun, directory, path);
+  if (isAsWritten === false) bench.progress.note(`! ${path} was changed after it was written: made again`);
+  if (isAsWritten === true) {
     const analysis = await readRunFile(path, RUN_ANALYSIS);
     const shards = model.model.shards.map((shard) => shard.path);
-    return { ...analysis, model: { ...analysis.model, path: model.path, shards } };
+    return { analysis: { ...analysis, model: { ...analysis.model, path: model.path, shards } }, analyzed: begun };
   }
   bench.progress.note("analyzing");
   const { exactMetrics, exactDistortion } = request;
   const analysis = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
-  await writeFileAside(path, `${JSON.stringify(analysis)}\n`);
-  return analysis;
+  const analyzed = await writeKept(begun, directory, path, `${JSON.stringify(analysis)}\n`);
+  await saveRun(directory, analyzed);
+  return { analysis, analyzed };
 }
 
 /** What was chosen, for whom the command left it open. */

@@ -25,6 +25,8 @@ export interface ReportSource {
   readonly output: string;
   /** What it was read from, and what else a run's directory holds. */
   readonly files: readonly string[];
+  /** Of a run. */
+  readonly directory?: RunDirectory;
 }
 
 /** Read what `path` names: a run's directory or its state.json, a plan, an analysis. Throws FileError, FormatError. */
@@ -57,7 +59,7 @@ async function loadRun(path: string): Promise<ReportSource> {
   const analysis = await readIfThere(directory.analysis, RUN_ANALYSIS);
   const ranking = run.rows.some(({ rerank }) => rerank !== undefined) ? await readRankings(directory) : undefined;
   const documents = { run, ...(plan && { plan }), ...(analysis && { analysis }), ...(ranking && { ranking }) };
-  return { documents, output: join(path, RUN_REPORT), files: await runFiles(directory) };
+  return { documents, output: join(path, RUN_REPORT), files: await runFiles(directory), directory };
 }
 
 /** What the evaluations of a run say of its reranker, the plan first; undefined where none is left. */

@@ -1,13 +1,15 @@
 /** A run, a plan or an analysis → one HTML file, or its pictures and tables as files; runs → a model card. */
 import { dirname, join } from "node:path";
 import { writeFileAside } from "../disk/aside-file.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
+import { changedFiles } from "../run/kept-files.ts";
+import type { RunDirectory } from "../run/run-state.ts";
 import { checkOutputs } from "./check-outputs.ts";
 import { type ExportFolders, exportReport, type ThemeName } from "./export-report.ts";
-import { loadReportSource } from "./report-source.ts";
+import { loadReportSource, type ReportSource } from "./report-source.ts";
 import { type CardResult, type CardSource, writeCard } from "./write-card.ts";
 
 export interface ReportRequest {
@@ -20,23 +22,40 @@ export interface WrittenReport {
   readonly path: string;
   readonly fileBytes: number;
   readonly documents: ReportDocuments;
+  /** What is not as the run left it, in words; the page says it too. */
+  readonly changes: readonly string[];
 }
 
 /** Write the HTML file. Throws FileError, FormatError, UsageError. */
 export async function report(source: string, request: ReportRequest): Promise<WrittenReport> {
-  const { documents, output, files } = await loadReportSource(source);
+  const found = await loadReportSource(source);
+  const { output, files } = found;
   const target = request.output ?? output;
   // a run's own report is made anew whenever the run is
-  const isOwn = documents.run !== undefined && request.output === undefined;
+  const isOwn = found.documents.run !== undefined && request.output === undefined;
   await checkOutputs([target], { inputs: files, force: isOwn || request.force });
+  const { documents, changes } = await sayChanges(found);
   const page = renderReport(documents);
   await writeFileAside(target, page);
-  return { path: target, fileBytes: Buffer.byteLength(page), documents };
+  return { path: target, fileBytes: Buffer.byteLength(page), documents, changes };
 }
 
 export interface ExportRequest extends ExportFolders {
   readonly theme?: ThemeName | undefined;
   readonly force?: boolean | undefined;
+}
+
+/** What is not what the run measured must not stand beside its figures without a word. */
+async function sayChanges({
+  documents,
+  directory,
+}: ReportSource): Promise<Pick<WrittenReport, "documents" | "changes">> {
+  const { run } = documents;
+  if (run === undefined || directory === undefined) return { documents, changes: [] };
+  const changes = (await changedFiles(run, directory)).map(
+    (name) => `${name} was changed after the run: the figures are not of what lies there now`,
+  );
+  return { documents: { ...documents, run: { ...run, warnings: [...run.warnings, ...changes] } }, changes };
 }
 
 /** Write every picture and every table into folders; returns the files. */
@@ -55,6 +74,17 @@ export interface CardRequest extends CardOptions {
   readonly force?: boolean | undefined;
 }
 
+/** Throws FormatError where the files to publish are not those that were measured. */
+async function requireAsMeasured({ run }: ReportDocuments, directory: RunDirectory): Promise<void> {
+  const [first, ...more] = run === undefined ? [] : await changedFiles(run, directory);
+  if (first === undefined) return;
+  const others = more.length === 0 ? "" : ` (and ${more.join(", ")})`;
+  throw new FormatError(
+    join(directory.path, first),
+    `was changed after the run measured it${others}; delete what was changed and give the same prism run again, which makes it as it was, or begin anew with its --force`,
+  );
+}
+
 /** Write the card of a run, or of a family of them: README.md with its picture. */
 export async function card(
   runs: readonly string[],
@@ -65,7 +95,8 @@ export async function card(
   const inputs: string[] = [];
   for (const named of runs) {
     const path = /(^|[/\\])state\.json$/.test(named) ? dirname(named) : named;
-    const { documents, files } = await loadReportSource(path);
+    const { documents, files, directory } = await loadReportSource(path);
+    if (directory !== undefined) await requireAsMeasured(documents, directory);
     sources.push({ path, documents });
     inputs.push(...files);
   }

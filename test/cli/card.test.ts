@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -8,6 +9,7 @@ import { MODEL, prism, scratchFolder } from "./prism.ts";
 
 const folder = scratchFolder();
 const { analysis, plan, run } = runInMemory();
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const at = (...names: string[]) => join(folder.path, ...names);
 
 beforeAll(() => {
@@ -94,5 +96,40 @@ describe("prism show", () => {
   it("explains a tensor of a run's plan", async () => {
     const { stdout } = await prism(["show", "run", "--explain", "blk.0.ffn_down.weight"], folder.path);
     expect(stdout).toContain("blk.0.ffn_down.weight");
+  });
+});
+
+describe("a run whose files were changed after it", () => {
+  const sealed = (name: string) => {
+    const planned = readFileSync(at("run", "models", "plan.gguf"));
+    const file = { path: "models/plan.gguf", fileBytes: planned.length, sha256: sha256(planned) };
+    const kept = [
+      { path: "plans/plan.json", fileBytes: 1, sha256: sha256(readFileSync(at("run", "plans", "plan.json"))) },
+    ];
+    cpSync(at("run"), at(name), { recursive: true });
+    writeFileSync(at(name, "state.json"), JSON.stringify({ ...run, outputs: [file], kept }));
+  };
+
+  it.each([
+    ["models", "plan.gguf"],
+    ["plans", "plan.json"],
+  ])("has no card, and a report that says so: %s/%s", async (...path) => {
+    sealed("changed");
+    expect((await prism(["report", "changed", "--card", "--force"], folder.path)).code).toBe(0);
+    const file = at("changed", ...path);
+    const bytes = readFileSync(file);
+    // the last byte of a model is a weight; a plan may end with another line
+    writeFileSync(
+      file,
+      path[0] === "plans" ? `${bytes}\n` : Buffer.from([...bytes.subarray(0, -1), (bytes.at(-1) ?? 0) ^ 1]),
+    );
+    const card = await prism(["report", "changed", "--card", "--force"], folder.path);
+    expect(card.code).toBe(1);
+    expect(card.stderr).toContain(`${path.join("/")}: was changed after the run measured it`);
+    const report = await prism(["report", "changed"], folder.path);
+    expect(report.code).toBe(0);
+    expect(report.stderr).toContain(`! ${path.join("/")} was changed after the run`);
+    expect(readFileSync(at("changed", "report.html"), "utf8")).toContain(`${path.join("/")} was changed after the run`);
+    rmSync(at("changed"), { recursive: true });
   });
 });

@@ -32,8 +32,10 @@ const isWork = (call: string) => /^(quantize|score|roundTrip)/.test(call);
 
 /** What a run shows, without its moments. */
 /** Without times; the plan says when it was made, so its file has another hash. */
-const shown = ({ createdAt: _, finishedAt: __, asked: ___, outputs = [], ...rest }: Run) => ({
+const shown = ({ createdAt: _, finishedAt: __, asked: ___, outputs = [], kept = [], ...rest }: Run) => ({
   ...rest,
+  // they say when they were made
+  kept: kept.map(({ path }) => path),
   outputs: outputs.filter(({ path }) => path !== "plans/plan.json"),
 });
 

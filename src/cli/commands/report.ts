@@ -72,7 +72,8 @@ function makeReport(sources: readonly string[], options: ReportOptions): Promise
 }
 
 async function reportPage(source: string, options: ReportOptions): Promise<Result> {
-  const { path, fileBytes, documents } = await report(source, options);
+  const { path, fileBytes, documents, changes } = await report(source, options);
+  for (const change of changes) openOutput(options).note(`! ${change}`);
   return {
     document: { path, fileBytes },
     text: () => `wrote ${path} (${formatSize(fileBytes)}); open it in a browser`,
