@@ -66,7 +66,9 @@ describe("prism run", () => {
       ["bpw>20", false],
       ["bpw<20", true],
     ]);
-    expect(run).toEqual(JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8")));
+    const { seal, ...state } = JSON.parse(await readFile(join(dir, "out", "state.json"), "utf8"));
+    expect(seal).toMatch(/^[0-9a-f]{64}$/);
+    expect(run).toEqual(state);
   });
 
   it("probes the model on request, in place, and says beforehand how long that takes", async () => {
