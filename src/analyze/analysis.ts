@@ -19,6 +19,7 @@ export const MODEL_IDENTITY = t.object(
     elements: t.bytes(),
     fileBytes: t.bytes(),
     headerHash: t.text("SHA-256 over the header bytes of all shards."),
+    identity: t.optional(t.text("Root over the SHA-256 of the header and of every tensor; where all of it was read.")),
   },
   "Which model it is, wherever the file lies.",
 );

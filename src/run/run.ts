@@ -152,7 +152,9 @@ async function analysisOf(
   }
   bench.progress.note("analyzing");
   const { exactMetrics, exactDistortion } = request;
-  const analysis = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  const sampled = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  // plans of it say which weights they are for
+  const analysis = { ...sampled, model: { ...sampled.model, identity: source.asked.fingerprint } };
   const analyzed = await writeKept(begun, directory, path, `${JSON.stringify(analysis)}\n`);
   await saveRun(directory, analyzed);
   return { analysis, analyzed };

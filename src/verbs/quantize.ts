@@ -4,6 +4,8 @@ import type { Bench } from "../bench.ts";
 import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { FileError } from "../errors.ts";
+import { identityOf } from "../gguf/identity.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -61,6 +63,7 @@ export async function quantizePlan(
   const { model } = checked;
   try {
     noteWarnings(checked, bench);
+    await noteOtherWeights(plan, model, bench);
     const imatrix = await planImatrix(plan, model, request.imatrix);
     const file = await quantize(model, planSpec(plan, target, imatrix), { force, allowRequantize }, bench);
     const { sha256 } = await describeOutput(file.path);
@@ -70,6 +73,14 @@ export async function quantizePlan(
   } finally {
     await model.close();
   }
+}
+
+/** Types and bytes hold for every model of this header; what was measured doesn't. */
+async function noteOtherWeights({ source }: Plan, model: OpenModel, bench: Bench): Promise<void> {
+  if (source.identity === undefined || (await identityOf(model, bench)) === source.identity) return;
+  bench.progress.note(
+    `! ${model.path} has other weights than the model that was measured for the plan: its sizes hold, its figures are not of this file`,
+  );
 }
 
 /** A plan travels without its model. */
