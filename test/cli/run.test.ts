@@ -71,6 +71,18 @@ describe("prism run", () => {
     expect(run).toEqual(state);
   });
 
+  it("makes a plan that says which weights it is for", async () => {
+    const weights = await readFile(join(dir, "llama.gguf"));
+    weights[weights.length - 2] = (weights[weights.length - 2] as number) ^ 1;
+    await writeFile(join(dir, "other.gguf"), weights);
+    const plan = join("out", "plans", "plan.json");
+    const own = await prism("quantize", plan, "-o", "own-q.gguf");
+    expect({ code: own.code, said: own.stderr.includes("other weights") }).toEqual({ code: 0, said: false });
+    const other = await prism("quantize", plan, "--source", "other.gguf", "-o", "other-q.gguf");
+    expect(other.code).toBe(0);
+    expect(other.stderr).toContain("! other.gguf has other weights than the model that was measured for the plan");
+  });
+
   it("probes the model on request, in place, and says beforehand how long that takes", async () => {
     const { code, stdout, stderr } = await prism("run", "llama.gguf", ...BUDGET, "--out", "refined", "--refine", "3");
     expect(code).toBe(0);
