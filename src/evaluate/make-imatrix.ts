@@ -36,7 +36,10 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
     const { programs } = engine;
     progress.note(`llama-imatrix: ${source.path}`);
     const run = { model: source.path, threads, gpuLayers, signal, text: { path, context, chunks } };
-    await writeAside(output, (aside) => programs.imatrix({ ...run, output: aside }));
+    await writeAside(output, async (aside) => {
+      await programs.imatrix({ ...run, output: aside });
+      await requireUnchanged(source, bench);
+    });
     return;
   }
   const loaded = await loadModel(source.path, { context }, bench);

@@ -10,7 +10,8 @@ import type { Bench } from "../bench.ts";
 import type { PerplexityReport, Programs } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
 import { MIN_STATISTICS_TOKENS } from "../engine/perplexity-log.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
@@ -49,6 +50,8 @@ export async function openProgramsSession(
   try {
     progress.note(`llama-perplexity: ${base.path}`);
     const first = await programs.perplexity({ ...run, model: base.path, text, logits });
+    await requireUnchanged(base, bench);
+    await requireSameText(path, sha256);
     const tokens = first.chunks * scoredTokens(context);
     if (logits !== undefined) checkStatistics(tokens);
     return {
@@ -63,6 +66,8 @@ export async function openProgramsSession(
         const known = reference === undefined && model.path === base.path ? first : undefined;
         const asked = logits === undefined ? { text } : { logits };
         const report = known ?? (await programs.perplexity({ ...run, model: model.path, ...asked }));
+        await requireUnchanged(model, bench);
+        await requireSameText(path, sha256);
         return toEvaluation(model, report, tokens, Math.round(performance.now() - start));
       },
       close: discard,
@@ -71,6 +76,12 @@ export async function openProgramsSession(
     await discard();
     throw error;
   }
+}
+
+/** The programs read the text themselves. */
+async function requireSameText(path: string, sha256: string): Promise<void> {
+  if ((await readTextFile(path)).sha256 === sha256) return;
+  throw new FormatError(path, "was changed while it was scored; do it again");
 }
 
 function checkStatistics(tokens: number): void {

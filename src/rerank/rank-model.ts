@@ -1,8 +1,8 @@
 /** One reranker over a set: its header, its scores, and what they are worth beside the reference's. */
 import type { Bench } from "../bench.ts";
-
 import type { RankedModel } from "../evaluate/evaluation.ts";
 import type { RerankResult } from "../evaluate/rerank-result.ts";
+import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
@@ -16,7 +16,7 @@ import { describeReranker, type Reranker } from "./reranker.ts";
 
 /** Score the documents of a set; what is remarkable about the model goes to `warnings`. */
 export async function rankModel(
-  { path, model, fileBytes, bpw }: OpenModel,
+  open: OpenModel,
   set: RerankSet,
   { server, context }: RerankRequestOptions,
   bench: Bench,
@@ -24,6 +24,7 @@ export async function rankModel(
   reference?: RerankResult,
 ): Promise<RankedModel> {
   const start = performance.now();
+  const { path, model, fileBytes, bpw } = open;
   refuseProjector(model);
   const reranker = describeReranker(model);
   for (const warning of warningsOf(reranker, set)) warnings.add(warning);
@@ -32,6 +33,8 @@ export async function rankModel(
     : openServerScorer({ server, reranker, signal: bench.signal }));
   try {
     const scored = await scoreSet(path, scorer, set, bench);
+    // a server's model may lie elsewhere
+    if (server === undefined) await requireUnchanged(open, bench);
     const scores = scored.map((row) => row.map(({ score, logit }) => present({ score, logit })));
     const documents = scored.flat();
     const tokens = documents.reduce((sum, document) => sum + (document.tokens ?? Number.NaN), 0);

@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Bench } from "../bench.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { readTextBytes } from "../evaluate/text.ts";
+import { readImatrix } from "../imatrix/imatrix.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
 import { present } from "../present.ts";
@@ -63,6 +64,27 @@ function describeBudget(budget: BudgetRequest): string {
   if (budget.kind === "like") return `--like ${budget.fileType}`;
   return budget.kind === "bpw" ? `--bpw ${budget.value}` : `--size ${budget.value}`;
 }
+
+/** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */
+export async function requireSameInputs(
+  { text, rerankSet, imatrix }: CompleteRunRequest,
+  asked: RunAsked,
+): Promise<void> {
+  const inputs: readonly (readonly [path: string | undefined, before: string | undefined, now: HashOf])[] = [
+    [text, asked.text, sha256OfText],
+    [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
+    [imatrix, asked.imatrix, async (path) => (await readImatrix(path)).sha256],
+  ];
+  for (const [path, before, now] of inputs) {
+    if (path === undefined || before === (await now(path))) continue;
+    throw new FormatError(
+      path,
+      "was changed while the run read it, and the result would be of both contents; put it back and give the same command again, or begin anew with --force",
+    );
+  }
+}
+
+type HashOf = (path: string) => Promise<string>;
 
 async function sha256OfText(path: string): Promise<string> {
   const bytes = await readTextBytes(path);

@@ -18,6 +18,7 @@ import { serializePlan } from "../plan/serialize-plan.ts";
 import { withDefaults } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { sensitivityFromDensities } from "../sensitivity/density-document.ts";
+import { requireSameInputs } from "./asked.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
 import { isAsKept, writeKept } from "./kept-files.ts";
@@ -96,6 +97,7 @@ async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
   const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
   const state = await evaluateCandidates(open, { ...settled.state, warnings }, [planned, ...controls], plan);
   await requireUnchanged(model, bench);
+  await requireSameInputs(request, source.asked);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const measured = measuredFiles(state, [planned, ...controls]);
   const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,6 +54,29 @@ function fakePrograms(jobs: PerplexityJob[], chunks = 30): Engine & { readonly p
 const settings = { context: 64 };
 
 describe("an evaluation through llama.cpp's programs", () => {
+  it.each(["text", "model"])("refuses figures of a %s that was changed while it was read", async (what) => {
+    const [changing, model] = [join(dir, "changing.txt"), join(dir, "changing.gguf")];
+    await copyFile(text, changing);
+    await copyFile(MODEL, model);
+    const engine = fakePrograms([]);
+    const { perplexity } = engine.programs;
+    const programs: Programs = {
+      ...engine.programs,
+      async perplexity(job) {
+        if (job.text === undefined) await appendFile(what === "text" ? changing : model, "x");
+        return perplexity(job);
+      },
+    };
+    const asked = evaluate(
+      [model],
+      { reference: MODEL, text: changing, ...settings },
+      testBench({ ...engine, programs }),
+    );
+    await expect(asked).rejects.toThrow(
+      what === "text" ? /changing\.txt: was changed/ : /changing\.gguf: (was|grew|is)/,
+    );
+  });
+
   it("takes the reference's logits once, compares every model with them, and removes them", async () => {
     const jobs: PerplexityJob[] = [];
     const evaluation = await evaluate(

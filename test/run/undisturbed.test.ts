@@ -1,4 +1,4 @@
-import { copyFile, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fileExists } from "../../src/disk/aside-file.ts";
@@ -32,6 +32,18 @@ describe("a run that is disturbed", () => {
     const state = JSON.parse(await readFile(join(place.out, "state.json"), "utf8"));
     expect(state.finishedAt).toBeUndefined();
     await rm(source);
+  });
+
+  it("by another text in place of its own: it reports nothing of both", async () => {
+    const text = join(place.dir, "changing.txt");
+    await copyFile(place.text, text);
+    let done: Promise<void> | undefined;
+    const note = (said: string) => {
+      if (said.startsWith("evaluating")) done ??= appendFile(text, "And once more.");
+    };
+    const run = place.runOn(paperEngine(), { text }, { progress: { note, steps: () => undefined } });
+    await expect(run).rejects.toThrow("changing.txt: was changed while the run read it");
+    await done;
   });
 
   it("by a source of other content when it goes on: it is refused", async () => {
