@@ -72,8 +72,13 @@ export class GateError extends PrismError {
 /** The engine (llama.cpp, embedded or as programs) failed; `logTail` holds its last lines. */
 export class EngineError extends PrismError {
   readonly logTail: readonly string[];
+  /** How its process ended, where it did: "SIGKILL", "exit code 3". What was loaded there is gone. */
+  readonly ended: string | undefined;
 
-  constructor(message: string, options: ErrorOptions & { logTail?: readonly string[]; missing?: boolean } = {}) {
+  constructor(
+    message: string,
+    options: ErrorOptions & { logTail?: readonly string[]; missing?: boolean; ended?: string | undefined } = {},
+  ) {
     const tail = options.logTail ?? [];
     super(
       options.missing ? "engine-missing" : "engine",
@@ -84,6 +89,7 @@ export class EngineError extends PrismError {
       options,
     );
     this.logTail = tail;
+    this.ended = options.ended;
   }
 }
 

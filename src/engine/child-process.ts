@@ -1,7 +1,8 @@
 /**
  * The parent's end of the engine's child process: requests and replies, the tail of its log, and what a crash becomes.
  * A child that dies (an assert in ggml, the out-of-memory killer) rejects what was pending with an EngineError that
- * carries the last log lines; the next request starts a fresh child.
+ * carries the last log lines, or with the FileError of a file it read that was changed under it; the next request starts
+ * a fresh child.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import type { Socket } from "node:net";
@@ -9,8 +10,10 @@ import { createInterface } from "node:readline";
 import { entryPoint } from "../entry.ts";
 import { EngineError } from "../errors.ts";
 import type { Reply, Request } from "./child/main.ts";
+import { changeOf, type FilesRead } from "./files-read.ts";
 import { LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
+import { describeEnd, wasEndedFromOutside } from "./process-end.ts";
 
 /** Log lines kept for an error message. */
 export const LOG_TAIL_LINES = 12;
@@ -20,6 +23,10 @@ export interface CallOptions {
   readonly onProgress?: ((progress: number) => void) | undefined;
   /** Every line the library logs during the call, as the child answers it. */
   readonly onLog?: (line: string) => void;
+  /** The files that the call reads, as they were when that began. */
+  readonly reads?: FilesRead;
+  /** The process that the call is about: what is loaded in one is not in the next. */
+  readonly generation?: number;
 }
 
 interface Pending {
@@ -46,6 +53,7 @@ export class EngineChild {
   #opened: Promise<unknown> | undefined;
   #nextId = 1;
   #logTail: string[] = [];
+  #lastEnd: EngineError | undefined;
   /** Counts the processes that ended: loaded models die with theirs. */
   generation = 0;
 
@@ -55,12 +63,13 @@ export class EngineChild {
 
   /**
    * Call a method of child/main.ts. Abort kills the child: its calls block and can't be asked to stop.
-   * Throws EngineError where the method fails or the process ends, the reason of `signal` on abort.
+   * Throws EngineError where the method fails or the process ends, FileError where that is for a file that was changed
+   * while it was read, the reason of `signal` on abort.
    */
   async call<Result>(method: Request["method"], args: unknown, options: CallOptions = {}): Promise<Result> {
-    this.#throwIfEnded(options.signal);
+    this.#throwIfEnded(options);
     await this.#open();
-    this.#throwIfEnded(options.signal);
+    this.#throwIfEnded(options);
     return (await this.#send(method, args, options)) as Result;
   }
 
@@ -81,9 +90,12 @@ export class EngineChild {
     await this.#gone;
   }
 
-  #throwIfEnded(signal: AbortSignal | undefined): void {
+  #throwIfEnded({ signal, generation = this.generation }: CallOptions): void {
     signal?.throwIfAborted();
     if (this.#closed) throw new EngineError("the engine was closed");
+    if (generation === this.generation) return;
+    const { message: why, ended = "stopped" } = this.#lastEnd as EngineError;
+    throw new EngineError(`this model is no longer loaded: ${why}`, { ended });
   }
 
   async #open(): Promise<void> {
@@ -153,7 +165,8 @@ export class EngineChild {
       child.send({ id, method, args } as Request, (error) => {
         // A child that has just died says why in a moment, when its log has arrived.
         if (error !== null && this.#child !== child) {
-          this.#pending.get(id)?.reject(new EngineError(`the engine's process is gone: ${error.message}`));
+          const gone = new EngineError(`the engine's process is gone: ${error.message}`, { ended: error.message });
+          this.#pending.get(id)?.reject(gone);
         }
       });
     });
@@ -192,22 +205,32 @@ export class EngineChild {
     return undefined;
   }
 
-  #settle({ reply, logEnded, logTail, resolve, reject }: Pending): void {
+  #settle({ reply, logEnded, logTail, resolve, reject, options: { reads = [] } }: Pending): void {
     if (reply === undefined || !logEnded) return;
-    if ("error" in reply) reject(new EngineError(reply.error, { logTail: logTail ?? [] }));
-    else if ("result" in reply) resolve(reply.result);
+    if ("error" in reply) {
+      const error = new EngineError(reply.error, { logTail: logTail ?? [] });
+      reject(changeOf(reads, false, error) ?? error);
+    } else if ("result" in reply) resolve(reply.result);
   }
 
   #ended(how: string): void {
-    const method = this.#answering()?.method ?? "idle";
+    const method = this.#answering()?.method;
+    const doing = method === undefined ? "while it was idle" : `during ${method}`;
     const error = this.#stopping
-      ? new EngineError(`the engine was stopped during ${method}`)
-      : new EngineError(`the engine's process ended (${how}) during ${method}`, { logTail: this.#logTail });
+      ? new EngineError(`the engine was stopped ${doing}`, { ended: "stopped" })
+      : new EngineError(`the engine's process ended ${doing} ${describeEnd(how)}`, {
+          logTail: this.#logTail,
+          ended: how,
+        });
+    const crashed = !this.#stopping && !wasEndedFromOutside(how, this.#logTail);
     this.generation++;
+    this.#lastEnd = error;
     this.#child = undefined;
     this.#opened = undefined;
     this.#stopping = false;
-    for (const pending of [...this.#pending.values()]) pending.reject(error);
+    for (const { options, reject } of [...this.#pending.values()]) {
+      reject((crashed ? changeOf(options.reads ?? [], true, error) : undefined) ?? error);
+    }
   }
 }
 

@@ -2,46 +2,25 @@
 
 import { FormatError } from "../errors.ts";
 import { present } from "../present.ts";
-import type { LoadCall } from "./child/loaded-model.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
 import type { ImportanceSums, LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
 import { logitsOffset } from "./logits-file.ts";
+import { ModelInChild } from "./model-in-child.ts";
 
-export interface LoadReply {
-  readonly vocabSize: number;
-  readonly addBos: boolean;
-  readonly bos: number;
-  readonly contextTrain: number;
-  readonly chunksPerBatch: number;
-}
-
-/**
- * The numbers loaded models are called by. Never used twice, so that a number from before a crash can't mean another
- * model in the process after it.
- */
-const handles = new WeakMap<LoadedModel, number>();
-let nextHandle = 1;
-
-/** A number that no model was called by before. */
-export function takeHandle(): number {
-  return nextHandle++;
-}
+const loadedModels = new WeakMap<LoadedModel, ModelInChild>();
 
 /** Load a model. Throws EngineError where llama.cpp can't. */
 export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions): Promise<LoadedModel> {
-  const { model, context, threads, gpuLayers, mapped = false } = options;
-  const handle = takeHandle();
-  const request: LoadCall & { context: number } = { handle, model, context, threads, gpuLayers, mapped };
-  const reply = await child.call<LoadReply>("load", request, { signal: options.signal });
-  const { generation } = child;
-  let closed = false;
+  const [inChild, reply] = await ModelInChild.load(child, options);
+  const { handle } = inChild;
+  const path = options.model;
   const loaded: LoadedModel = {
     ...reply,
-    tokenize: (text) => child.call("tokenize", { handle, text }),
-    detokenize: (ids) => child.call("detokenize", { handle, ids }),
+    tokenize: (text) => inChild.call("tokenize", { handle, text }),
+    detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
     async sample({ sequences, length, seed, signal, onProgress }) {
-      const ids = await child.call<Int32Array>(
+      const ids = await inChild.call<Int32Array>(
         "sample",
         { handle, sequences, length, seed },
         {
@@ -49,11 +28,11 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
           onProgress: (done) => onProgress?.(done, length),
         },
       );
-      if (ids.some((id) => id < 0)) throw new FormatError(model, `the model's logits are ${DAMAGED}`);
+      if (ids.some((id) => id < 0)) throw new FormatError(path, `the model's logits are ${DAMAGED}`);
       return ids;
     },
     async importance({ tokens: { ids, context, chunks }, signal, onProgress }) {
-      const entries = await child.call<Map<string, ImportanceSums>>(
+      const entries = await inChild.call<Map<string, ImportanceSums>>(
         "importance",
         { handle, ids, context },
         {
@@ -62,24 +41,19 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
         },
       );
       for (const { sums } of entries.values()) {
-        if (sums.some(notFinite)) throw new FormatError(model, `the inputs of its weights are ${DAMAGED}`);
+        if (sums.some(notFinite)) throw new FormatError(path, `the inputs of its weights are ${DAMAGED}`);
       }
       return entries;
     },
-    score: (score) => scoreChunks(child, handle, reply.vocabSize, model, score),
-    async close() {
-      if (closed || child.generation !== generation) return;
-      closed = true;
-      await child.call("unload", handle);
-    },
+    score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
+    close: () => inChild.close(),
   };
-  handles.set(loaded, handle);
+  loadedModels.set(loaded, inChild);
   return loaded;
 }
 
 async function scoreChunks(
-  child: EngineChild,
-  handle: number,
+  inChild: ModelInChild,
   vocabSize: number,
   path: string,
   options: ScoreOptions,
@@ -93,11 +67,11 @@ async function scoreChunks(
     ...(writeLogits === undefined ? {} : { writeLogits: { path: writeLogits, offset } }),
     ...(reference !== undefined && "logits" in reference ? { readLogits: { path: reference.logits, offset } } : {}),
   };
-  const referenceHandle = reference !== undefined && "loaded" in reference ? handles.get(reference.loaded) : undefined;
-  const scores = await child.call<ScoreReply>(
+  const other = reference !== undefined && "loaded" in reference ? loadedModels.get(reference.loaded) : undefined;
+  const scores = await inChild.call<ScoreReply>(
     "score",
-    { handle, request, ...present({ reference: referenceHandle }) },
-    { signal },
+    { handle: inChild.handle, request, ...present({ reference: other?.handle }) },
+    { signal, reads: [...inChild.reads, ...(other?.reads ?? [])] },
   );
   checkFinite(path, scores);
   return scores;

@@ -20,6 +20,7 @@ import type {
   QuantizeOutcome,
   RoundTripResult,
 } from "./engine.ts";
+import { changeOf, noteModel } from "./files-read.ts";
 import {
   describePackage,
   ENGINE_REMEDY,
@@ -60,7 +61,10 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
       roundTrip: (job) => pool.run(job),
       async rewrite(job) {
         const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
-        await Promise.all(children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) })));
+        const reads = noteModel(job.from);
+        await Promise.all(
+          children.map((child, index) => child.call("rewrite", { ...job, tensors: share(index) }, { reads })),
+        );
       },
       load: (load) => loadEmbedded(model, load),
       loadRanker: (load) => loadRanker(model, load),
@@ -134,8 +138,10 @@ async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeO
     allowRequantize: job.allowRequantize ?? false,
     fixAlignment: job.fixAlignment ?? false,
   };
+  const reads = noteModel(source);
   const code = await child.call<number>("quantize", request, {
     signal: job.signal,
+    reads,
     onLog(line) {
       lines.push(line);
       const progress = /^\[\s*(\d+)\/\s*(\d+)\]/.exec(line);
@@ -143,7 +149,9 @@ async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeO
     },
   });
   if (code !== 0) {
-    throw new EngineError(`llama.cpp could not quantize ${job.source}`, { logTail: lines.slice(-LOG_TAIL_LINES) });
+    const logTail = lines.slice(-LOG_TAIL_LINES);
+    const error = new EngineError(`llama.cpp could not quantize ${source}`, { logTail });
+    throw changeOf(reads, false, error) ?? error;
   }
   return parseQuantizeLog(lines, parseTensorType);
 }

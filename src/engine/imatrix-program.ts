@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { UsageError } from "../errors.ts";
 import type { ImatrixJob } from "./engine.ts";
+import { noteModel } from "./files-read.ts";
 import { parseTooShort } from "./perplexity-log.ts";
 import { programError, runProgram } from "./run-program.ts";
 
@@ -18,6 +19,7 @@ export function imatrixArguments(job: ImatrixJob): string[] {
 /** Run llama-imatrix. Throws UsageError for a text that is too short, EngineError where no file came of it. */
 export async function runImatrix(program: string, job: ImatrixJob): Promise<void> {
   const { text, signal } = job;
+  const reads = noteModel(job.model);
   const output = await runProgram(program, imatrixArguments(job), { signal });
   const tokens = parseTooShort(`${output.stdout}\n${output.stderr}`);
   if (tokens !== undefined) {
@@ -26,5 +28,5 @@ export async function runImatrix(program: string, job: ImatrixJob): Promise<void
     );
   }
   const written = await stat(job.output).catch(() => undefined);
-  if (output.code !== 0 || written === undefined) throw programError(program, output);
+  if (output.code !== 0 || written === undefined) throw programError(program, output, reads);
 }

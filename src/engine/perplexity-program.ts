@@ -4,6 +4,7 @@
  */
 import { FormatError, UsageError } from "../errors.ts";
 import type { PerplexityJob, PerplexityReport } from "./engine.ts";
+import { noteModel } from "./files-read.ts";
 import { readLogitsFile } from "./logits-file.ts";
 import {
   hasDamagedFigures,
@@ -43,6 +44,7 @@ export async function runPerplexity(program: string, job: PerplexityJob): Promis
   if (text === undefined && logits === undefined) throw new UsageError("perplexity needs a text or a file of logits");
   const context = text?.context ?? (await readLogitsFile(logits as string)).tokens.context;
   const args = perplexityArguments(job, context);
+  const reads = noteModel(job.model);
   let output: ProgramOutput | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     output = await runProgram(program, args, { signal });
@@ -52,7 +54,7 @@ export async function runPerplexity(program: string, job: PerplexityJob): Promis
     throwIfHopeless(job, context, printed);
     if (output.code !== 0 || hasErrorLines(printed)) break;
   }
-  throw programError(program, output as ProgramOutput);
+  throw programError(program, output as ProgramOutput, reads);
 }
 
 function throwIfHopeless({ model, text }: PerplexityJob, context: number, printed: string): void {

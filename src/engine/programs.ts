@@ -8,6 +8,7 @@ import { EngineError } from "../errors.ts";
 import { ggmlTypeName, parseTensorType } from "../ggml/tensor-types.ts";
 import type { EmbeddedEngine } from "./embedded.ts";
 import type { Engine, QuantizeJob, QuantizeOutcome } from "./engine.ts";
+import { noteModel } from "./files-read.ts";
 import { runImatrix } from "./imatrix-program.ts";
 import { runPerplexity } from "./perplexity-program.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
@@ -61,6 +62,7 @@ export function quantizeArguments(job: QuantizeJob): string[] {
 
 async function quantize(program: string, job: QuantizeJob): Promise<QuantizeOutcome> {
   const args = quantizeArguments(job);
+  const reads = noteModel(job.source);
   const output = await runProgram(program, args, {
     signal: job.signal,
     onLine(line) {
@@ -75,6 +77,6 @@ async function quantize(program: string, job: QuantizeJob): Promise<QuantizeOutc
       `${program} did not understand its arguments (${flags.join(", ")}); build llama.cpp v0.5.0 or newer, or leave --llama-dir out`,
     );
   }
-  if (output.code !== 0 || outcome.tensors.length === 0) throw programError(program, output);
+  if (output.code !== 0 || outcome.tensors.length === 0) throw programError(program, output, reads);
   return outcome;
 }

@@ -4,7 +4,9 @@ import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
-import { EngineError } from "../errors.ts";
+import { EngineError, type FileError } from "../errors.ts";
+import { changeOf, type FilesRead } from "./files-read.ts";
+import { describeEnd, wasEndedFromOutside } from "./process-end.ts";
 
 const LOG_TAIL_LINES = 12;
 
@@ -75,9 +77,15 @@ export function runProgram(
   });
 }
 
-/** What became of a program that failed, with the last lines it printed. */
-export function programError(program: string, output: ProgramOutput): EngineError {
-  const how = output.signal === null ? `exit code ${output.code}` : `signal ${output.signal}`;
-  const lines = `${output.stdout}\n${output.stderr}`.split("\n").filter((line) => line.trim() !== "");
-  return new EngineError(`${program} failed or gave no result (${how})`, { logTail: lines.slice(-LOG_TAIL_LINES) });
+/** What became of a program that failed on `reads`: the file that was changed under it, or the last lines it printed. */
+export function programError(
+  program: string,
+  { code, signal, stdout, stderr }: ProgramOutput,
+  reads: FilesRead,
+): EngineError | FileError {
+  const how = signal ?? `exit code ${code}`;
+  const lines = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
+  const logTail = lines.slice(-LOG_TAIL_LINES);
+  const error = new EngineError(`${program} failed or gave no result ${describeEnd(how)}`, { logTail });
+  return changeOf(reads, signal !== null && !wasEndedFromOutside(signal, logTail), error) ?? error;
 }

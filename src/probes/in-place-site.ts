@@ -138,8 +138,8 @@ async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model:
   const score = () => model.score({ tokens: site.text.probes, first: 0, count: 1 });
   const before = await score();
   const degraded = await site.degrade(new Map([[head.name, CHECK_TYPE]]), score).catch((error: unknown) => {
-    // a value that does not fit the source's type is said by the child process
-    throw error instanceof EngineError ? new InPlaceRefused(error.message) : error;
+    // a value that does not fit the source's type is said by the child process; one that has ended can't go on elsewhere
+    throw error instanceof EngineError && error.ended === undefined ? new InPlaceRefused(error.message) : error;
   });
   const after = await score();
   const same = (a: Float64Array, b: Float64Array) => a.every((value, i) => value === b[i]);

@@ -138,7 +138,7 @@ async function kernels(): Promise<NativeLibrary | string> {
 
 function model(handle: number): LoadedModelHandle {
   const found = models.get(handle);
-  if (found === undefined) throw new Error("this model is no longer loaded: its process has ended; load it again");
+  if (found === undefined) throw new Error("this model is not loaded");
   return found;
 }
 
