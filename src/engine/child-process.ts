@@ -108,14 +108,7 @@ export class EngineChild {
   }
 
   #start(): void {
-    const child = fork(entryPoint("./child/main", import.meta.url), [], {
-      // Not the parent's flags: a debugger's port or a loader is not meant for this process.
-      execArgv: [],
-      // After a failed assert ggml would start a debugger to print the stack.
-      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
-      serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
+    const child = startProcess();
     this.#child = child;
     this.#stopping = false;
     this.#logTail = [];
@@ -124,13 +117,11 @@ export class EngineChild {
     const drained = new Promise((resolve) => lines.once("close", resolve));
     child.on("message", (reply: Reply) => this.#receive(reply));
     this.#gone = new Promise((resolve) => {
-      const end = (how: string) => {
-        this.#ended(how);
-        resolve();
-      };
-      child.once("exit", (code, signal) => void drained.then(() => end(signal ?? `exit code ${code}`)));
-      child.once("error", (error) => {
-        if (child.pid === undefined) end(error.message);
+      child.once("exit", (code, signal) => {
+        void drained.then(() => {
+          this.#ended(signal ?? `exit code ${code}`);
+          resolve();
+        });
       });
     });
     // An idle engine must not keep the program alive; a pending call does.
@@ -231,6 +222,30 @@ export class EngineChild {
     for (const { options, reject } of [...this.#pending.values()]) {
       reject((crashed ? changeOf(options.reads ?? [], true, error) : undefined) ?? error);
     }
+  }
+}
+
+/** Throws EngineError where the system starts no process. */
+function startProcess(): ChildProcess {
+  try {
+    const child = fork(entryPoint("./child/main", import.meta.url), [], {
+      // Not the parent's flags: a debugger's port or a loader is not meant for this process.
+      execArgv: [],
+      // After a failed assert ggml would start a debugger to print the stack.
+      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    // What it says is heard by its end, or by who sends to it; unheard it would end this process.
+    child.on("error", () => undefined);
+    if (child.pid !== undefined) return child;
+    throw new Error("EAGAIN, EMFILE or ENFILE");
+  } catch (error) {
+    const { message } = error as Error;
+    throw new EngineError(
+      `the engine's process can't be started (${message}): no memory, too many processes or too many open files; free some, or raise the limits (ulimit -u, ulimit -n), and give the command again`,
+      { ended: message, cause: error },
+    );
   }
 }
 

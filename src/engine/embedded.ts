@@ -30,6 +30,7 @@ import {
   LLAMA_VERSION,
   PACKAGE_VERSION,
 } from "./package.ts";
+import { wasEndedFromOutside } from "./process-end.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
 
@@ -40,7 +41,8 @@ export type EmbeddedOptions = Pick<JobResources, "threads"> & Partial<Pick<JobRe
 
 /**
  * Start the embedded engine. Throws EngineError (missing) where its package is not there, of another version or
- * unloadable, or where layers are asked for on a GPU that no build can use.
+ * unloadable, or where layers are asked for on a GPU that no build can use; EngineError where its process was ended while
+ * it opened.
  */
 export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<EmbeddedEngine> {
   const found = findEnginePackage();
@@ -97,11 +99,17 @@ async function openChild(found: EnginePackage): Promise<OpenChild> {
     };
   } catch (error) {
     await child.close();
-    throw new EngineError(`${found.name} can't be used here: ${(error as Error).message}; ${ENGINE_REMEDY}`, {
-      missing: true,
-      cause: error,
-    });
+    throw openError(found, error as EngineError);
   }
+}
+
+/** Who was killed or had no memory says so; all else is the package's fault. */
+function openError(found: EnginePackage, error: EngineError): EngineError {
+  if (wasEndedFromOutside(error.ended ?? error.message, error.logTail)) return error;
+  return new EngineError(`${found.name} can't be used here: ${error.message}; ${ENGINE_REMEDY}`, {
+    missing: true,
+    cause: error,
+  });
 }
 
 /** The first GPU build that finds a device. */
@@ -112,7 +120,10 @@ async function openGpuChild(): Promise<OpenChild> {
       problems.push(found);
       continue;
     }
-    const opened = await openChild(found).catch((error: Error) => error.message);
+    const opened = await openChild(found).catch((error: EngineError) => {
+      if (error.ended !== undefined) throw error;
+      return error.message;
+    });
     if (typeof opened === "string") problems.push(opened);
     else if (opened.hasGpu) return opened;
     else {

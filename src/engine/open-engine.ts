@@ -16,7 +16,10 @@ export interface OpenEngineOptions extends EmbeddedOptions {
 export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   if (options.llamaDir !== undefined) {
     // for round trips only, which run on the processor: the GPU is the programs' own affair
-    const embedded = await openEmbeddedEngine({ threads: options.threads }).catch(() => undefined);
+    const embedded = await openEmbeddedEngine({ threads: options.threads }).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return undefined;
+    });
     return openProgramsEngine({ dir: options.llamaDir, embedded }).catch(async (error: unknown) => {
       await embedded?.close();
       throw error;
@@ -25,9 +28,13 @@ export async function openEngine(options: OpenEngineOptions): Promise<Engine> {
   try {
     return await openEmbeddedEngine(options);
   } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== "engine-missing") throw error;
+    if (!isMissing(error)) throw error;
     return openProgramsEngine({}).catch(() => {
       throw error;
     });
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof EngineError && error.code === "engine-missing";
 }

@@ -16,7 +16,7 @@ const MEANING: Readonly<Record<string, string>> = {
 };
 
 /** What a process out of memory says before it ends, and what is said where none can be started. */
-const NO_MEMORY = /bad_alloc|out of memory|cannot allocate memory|ENOMEM|EAGAIN/i;
+const NO_ROOM = /bad_alloc|out of memory|cannot allocate memory|ENOMEM|EAGAIN|EMFILE|ENFILE/i;
 
 /** "(SIGKILL): somebody killed it, …", "(exit code 3)". `how`: the name of a signal, or other words. */
 export function describeEnd(how: string): string {
@@ -24,7 +24,7 @@ export function describeEnd(how: string): string {
   return meaning === undefined ? `(${how})` : `(${how}): ${meaning}`;
 }
 
-/** Whether a process ended for want of memory or because it was sent a signal, whatever is loaded in it. */
+/** Whether a process ended for want of room or because it was sent a signal, whatever is loaded in it. */
 export function wasEndedFromOutside(how: string, said: readonly string[]): boolean {
-  return SENT.has(how) || NO_MEMORY.test([how, ...said].join("\n"));
+  return SENT.has(how) || NO_ROOM.test([how, ...said].join("\n"));
 }
