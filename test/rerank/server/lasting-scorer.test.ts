@@ -1,7 +1,16 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { EngineError, UsageError } from "../../../src/errors.ts";
-import type { RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
+import { openEmbeddedEngine } from "../../../src/engine/embedded.ts";
+import { EngineError, FileError, UsageError } from "../../../src/errors.ts";
+import { openModel } from "../../../src/gguf/open.ts";
+import { openRerankScorer, type RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
+import { describeReranker } from "../../../src/rerank/reranker.ts";
 import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
+import { testBench } from "../../bench.ts";
+import { engineProcesses } from "../../engine/engine-processes.ts";
+import { writeRunnable } from "../../fixtures/runnable.ts";
 
 const request = { query: "q", documents: ["d"] };
 
@@ -38,5 +47,36 @@ describe("a lasting scorer", () => {
     expect(count).toEqual({ opened: 1, open: 1 });
     await scorer.close();
     expect(count.open).toBe(0);
+  });
+
+  it("asks twice where the process ended, and no third time", async () => {
+    const { scorer, count } = await failingWith(new EngineError("it ended", { ended: "SIGABRT" }));
+    for (let requests = 1; requests <= 2; requests++) {
+      await expect(scorer.score(request)).rejects.toThrow("it ended");
+      expect(count).toEqual({ opened: 2 * requests, open: 0 });
+    }
+  });
+
+  it("opens the model anew after it was changed under the engine, which is said and not tried again", async () => {
+    const { scorer, count } = await failingWith(
+      new FileError("m.gguf", "shrank", { cause: new EngineError("it ended", { ended: "SIGBUS" }) }),
+    );
+    await expect(scorer.score(request)).rejects.toThrow("m.gguf: shrank");
+    expect(count).toEqual({ opened: 1, open: 0 });
+  });
+
+  it.skipIf(process.platform === "win32")("answers the first request after its engine was killed", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "prism-lasting-"));
+    const path = await writeRunnable("reranker", dir);
+    const engine = await openEmbeddedEngine({ threads: 1 });
+    const file = await openModel(path);
+    await file.close();
+    const scorer = await openLastingScorer(() => openRerankScorer(describeReranker(file.model), {}, testBench(engine)));
+    const scores = await scorer.score(request);
+    for (const pid of engineProcesses()) process.kill(pid, "SIGKILL");
+    expect(await scorer.score(request)).toEqual(scores);
+    await scorer.close();
+    await engine.close();
+    await rm(dir, { recursive: true });
   });
 });
