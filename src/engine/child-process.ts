@@ -11,8 +11,9 @@ import { entryPoint } from "../entry.ts";
 import { EngineError } from "../errors.ts";
 import type { Reply, Request } from "./child/main.ts";
 import { changeOf, type FilesRead } from "./files-read.ts";
-import { LOG_END } from "./log-end.ts";
+import { KOFFI_LOADED, LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
+import { koffiDamage, packageDamage } from "./package-damage.ts";
 import { describeEnd, wasEndedFromOutside } from "./process-end.ts";
 
 /** Log lines kept for an error message. */
@@ -53,6 +54,7 @@ export class EngineChild {
   #opened: Promise<unknown> | undefined;
   #nextId = 1;
   #logTail: string[] = [];
+  #koffiLoaded = false;
   #lastEnd: EngineError | undefined;
   /** Counts the processes that ended: loaded models die with theirs. */
   generation = 0;
@@ -112,6 +114,7 @@ export class EngineChild {
     this.#child = child;
     this.#stopping = false;
     this.#logTail = [];
+    this.#koffiLoaded = false;
     const lines = createInterface({ input: child.stderr as Socket });
     lines.on("line", (line) => this.#log(line));
     const drained = new Promise((resolve) => lines.once("close", resolve));
@@ -175,6 +178,10 @@ export class EngineChild {
   }
 
   #log(line: string): void {
+    if (line === KOFFI_LOADED) {
+      this.#koffiLoaded = true;
+      return;
+    }
     if (line.startsWith(LOG_END)) {
       const pending = this.#pending.get(Number(line.slice(LOG_END.length)));
       if (pending === undefined) return;
@@ -207,13 +214,15 @@ export class EngineChild {
   #ended(how: string): void {
     const method = this.#answering()?.method;
     const doing = method === undefined ? "while it was idle" : `during ${method}`;
+    const crashed = !this.#stopping && !wasEndedFromOutside(how, this.#logTail);
+    const damage = crashed ? this.#damage(how) : undefined;
     const error = this.#stopping
       ? new EngineError(`the engine was stopped ${doing}`, { ended: "stopped" })
-      : new EngineError(`the engine's process ended ${doing} ${describeEnd(how)}`, {
-          logTail: this.#logTail,
+      : new EngineError(`the engine's process ended ${doing} ${describeEnd(how, damage)}`, {
+          logTail: damage === undefined ? this.#logTail : [],
           ended: how,
+          missing: damage !== undefined,
         });
-    const crashed = !this.#stopping && !wasEndedFromOutside(how, this.#logTail);
     this.generation++;
     this.#lastEnd = error;
     this.#child = undefined;
@@ -222,6 +231,11 @@ export class EngineChild {
     for (const { options, reject } of [...this.#pending.values()]) {
       reject((crashed ? changeOf(options.reads ?? [], true, error) : undefined) ?? error);
     }
+  }
+
+  /** Which of the files that the process loaded explains its crash. */
+  #damage(how: string): string | undefined {
+    return this.#koffiLoaded ? packageDamage(this.#found) : koffiDamage(how, this.#logTail);
   }
 }
 

@@ -23,13 +23,14 @@ import type {
 import { changeOf, noteModel } from "./files-read.ts";
 import {
   describePackage,
-  ENGINE_REMEDY,
   type EnginePackage,
   findEnginePackage,
   findGpuPackages,
   LLAMA_VERSION,
   PACKAGE_VERSION,
+  reinstallRemedy,
 } from "./package.ts";
+import { packageDamage } from "./package-damage.ts";
 import { wasEndedFromOutside } from "./process-end.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
@@ -89,7 +90,14 @@ interface OpenChild {
 async function openChild(found: EnginePackage): Promise<OpenChild> {
   const child = new EngineChild(found);
   try {
-    const devices = await child.call<Device[]>("devices", undefined);
+    const opened = child.call<Device[]>("devices", undefined);
+    // looked for while the process starts; what it says of a damaged library does not matter
+    const damage = packageDamage(found);
+    if (damage !== undefined) {
+      opened.catch(() => undefined);
+      throw new EngineError(damage, { missing: true });
+    }
+    const devices = await opened;
     return {
       child,
       origin: found,
@@ -105,11 +113,12 @@ async function openChild(found: EnginePackage): Promise<OpenChild> {
 
 /** Who was killed or had no memory says so; all else is the package's fault. */
 function openError(found: EnginePackage, error: EngineError): EngineError {
-  if (wasEndedFromOutside(error.ended ?? error.message, error.logTail)) return error;
-  return new EngineError(`${found.name} can't be used here: ${error.message}; ${ENGINE_REMEDY}`, {
-    missing: true,
-    cause: error,
-  });
+  const isSaid = error.code === "engine-missing" || wasEndedFromOutside(error.ended ?? error.message, error.logTail);
+  if (isSaid) return error;
+  const { ended, logTail } = error;
+  const why = ended === undefined ? error.message.split("\n")[0] : `the process that loads it ended (${ended})`;
+  const message = `${found.name} can't be used here: ${why}; ${reinstallRemedy(found)}`;
+  return new EngineError(message, { missing: true, logTail, cause: error });
 }
 
 /** The first GPU build that finds a device. */
@@ -121,7 +130,7 @@ async function openGpuChild(): Promise<OpenChild> {
       continue;
     }
     const opened = await openChild(found).catch((error: EngineError) => {
-      if (error.ended !== undefined) throw error;
+      if (error.code !== "engine-missing") throw error;
       return error.message;
     });
     if (typeof opened === "string") problems.push(opened);

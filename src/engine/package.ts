@@ -14,6 +14,8 @@ export const LLAMA_VERSION = "v0.5.0";
 export interface EnginePackage {
   /** "@node-llama-cpp/linux-x64". */
   readonly name: string;
+  /** Folder of the package. */
+  readonly root: string;
   /** Folder with libllama, libggml, libggml-base and the backends. */
   readonly dir: string;
   readonly llama: string;
@@ -24,6 +26,11 @@ export interface EnginePackage {
 /** What to do where the embedded engine can't be had. */
 export const ENGINE_REMEDY =
   "install it with `npm install --include=optional`, or give a llama.cpp build with --llama-dir DIR for quantizing and evaluating";
+
+/** What to do where it is there and can't be loaded. */
+export function reinstallRemedy({ root }: Pick<EnginePackage, "root">): string {
+  return `delete ${root} and type \`npm install --include=optional\` again, or give a llama.cpp build with --llama-dir DIR for quantizing and evaluating`;
+}
 
 /** Package suffixes for this platform: the build that is always there, and those with a GPU in order of preference. */
 export function platformPackages(
@@ -59,7 +66,7 @@ export function findGpuPackages(): (EnginePackage | string)[] {
 export function inspectPackage(name: string, from = import.meta.url): EnginePackage | string {
   const root = packageRoot(name, from);
   if (root === undefined) return `${name} is not installed`;
-  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version?: string };
+  const version = versionOf(root);
   if (version !== PACKAGE_VERSION) {
     return `${name} is version ${version}, but PRISM declares the C ABI of ${PACKAGE_VERSION} only (npm install ${name}@${PACKAGE_VERSION})`;
   }
@@ -71,7 +78,15 @@ export function inspectPackage(name: string, from = import.meta.url): EnginePack
     return file === undefined ? undefined : join(dir, file);
   });
   if (llama === undefined || ggml === undefined || ggmlBase === undefined) return `${name} lacks libllama or libggml`;
-  return { name, dir, llama, ggml, ggmlBase };
+  return { name, root, dir, llama, ggml, ggmlBase };
+}
+
+function versionOf(root: string): string {
+  try {
+    return JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
+  } catch {
+    return "unreadable";
+  }
 }
 
 /**

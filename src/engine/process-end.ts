@@ -18,10 +18,9 @@ const MEANING: Readonly<Record<string, string>> = {
 /** What a process out of memory says before it ends, and what is said where none can be started. */
 const NO_ROOM = /bad_alloc|out of memory|cannot allocate memory|ENOMEM|EAGAIN|EMFILE|ENFILE/i;
 
-/** "(SIGKILL): somebody killed it, …", "(exit code 3)". `how`: the name of a signal, or other words. */
-export function describeEnd(how: string): string {
-  const meaning = MEANING[how];
-  return meaning === undefined ? `(${how})` : `(${how}): ${meaning}`;
+/** "(SIGKILL): somebody killed it, …", "(exit code 3)". `how`: the name of a signal, or other words; `why`, where known. */
+export function describeEnd(how: string, why = MEANING[how]): string {
+  return why === undefined ? `(${how})` : `(${how}): ${why}`;
 }
 
 /** Whether a process ended for want of room or because it was sent a signal, whatever is loaded in it. */

@@ -1,6 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import * as tf from "@tensorflow/tfjs";
 import { expect, it } from "vitest";
 import { referenceBackend } from "../../src/kernels/reference.ts";
+import { crashOf } from "../../src/kernels/tfjs/load.ts";
 import { openTfjsBackend } from "../../src/kernels/tfjs.ts";
 import { gaussian, structured } from "./matrices.ts";
 
@@ -63,6 +68,26 @@ it("says why there is none and what to do", async () => {
   expect(await openTfjsBackend(referenceBackend(), undefined, broken)).toMatch(
     /^@tensorflow\/tfjs-node-gpu does not load \(libtensorflow\.so\.2: cannot open shared object file\); npm install/,
   );
+});
+
+it.skipIf(process.platform === "win32")("loads a package in a process of its own first, which may crash", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "prism-tfjs-"));
+  const from = pathToFileURL(join(dir, "program.js")).href;
+  const install = (name: string, code: string) => {
+    const root = join(dir, "node_modules", name);
+    mkdirSync(root, { recursive: true });
+    writeFileSync(join(root, "index.js"), code);
+  };
+  install("sound", "exports.ready = async () => {};");
+  install("faulty", "throw new Error('said by who loads it');");
+  install("damaged", "process.kill(process.pid, 'SIGSEGV');");
+  install("crashing", "exports.ready = async () => process.kill(process.pid, 'SIGBUS');");
+  expect(await crashOf("sound", from)).toBeUndefined();
+  expect(await crashOf("faulty", from)).toBeUndefined();
+  expect(await crashOf("absent", from)).toBeUndefined();
+  expect(await crashOf("damaged", from)).toBe("crashed (SIGSEGV) when it was tried in a process of its own");
+  expect(await crashOf("crashing", from)).toBe("crashed (SIGBUS) when it was tried in a process of its own");
+  rmSync(dir, { recursive: true });
 });
 
 it("is not used where its numbers differ from the reference", async () => {

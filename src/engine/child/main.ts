@@ -3,6 +3,7 @@
  * block it on purpose, since an assert in ggml ends this process and nothing else. The library logs to stderr, which
  * the parent reads.
  */
+import "./load-koffi.ts";
 import { writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";

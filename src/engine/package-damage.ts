@@ -1,0 +1,28 @@
+/** Which file of the engine's package, or of koffi that loads it, is damaged. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { checksumOf } from "../kernels/kernel-files.ts";
+import { KOFFI_REMEDY, koffiFiles } from "../kernels/koffi.ts";
+import { type EnginePackage, reinstallRemedy } from "./package.ts";
+import { PACKAGE_CHECKSUMS } from "./package-checksums.ts";
+
+/**
+ * The first library that is not the one that was published, and what to do. Undefined where all are, and for builds whose
+ * checksums are not known. A damaged one does not only crash: it may also compute other numbers.
+ */
+export function packageDamage(found: EnginePackage): string | undefined {
+  for (const [name, published] of Object.entries(PACKAGE_CHECKSUMS[found.name] ?? {})) {
+    const path = join(found.dir, name);
+    if (!existsSync(path) || checksumOf(readFileSync(path)) === published) continue;
+    return `${path} is damaged: its SHA-256 is not the one it was published with; ${reinstallRemedy(found)}`;
+  }
+  return undefined;
+}
+
+/** Whether koffi explains why a process ended before koffi was loaded, and what to do. */
+export function koffiDamage(how: string, said: readonly string[]): string | undefined {
+  const failed = how.startsWith("SIG") || said.some((line) => /koffi|koromix/i.test(line));
+  return failed
+    ? `koffi is damaged (${koffiFiles().join(", ") || "its addon is not there"}); ${KOFFI_REMEDY}`
+    : undefined;
+}
