@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { asideName } from "../../src/disk/aside-file.ts";
 import type { Evaluation } from "../../src/evaluate/evaluation.ts";
 import type { Run } from "../../src/run/run-document.ts";
+import { killEngines } from "../engine/engine-processes.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { startPrism } from "./prism.ts";
 
@@ -24,22 +26,24 @@ const RUN = ["run", "llama.gguf", ...BUDGET, "--out", "out", "--refine", "0"] as
 const prism = (...args: string[]) => startPrism(args, dir).outcome;
 const runIt = (...args: string[]) => prism(...RUN, "--chunks", "4", ...args);
 
-/** Send `signal` once stderr says that `stage` began. */
-async function stopAt(stage: string, signal: NodeJS.Signals) {
+/** Do `stop` with prism's process once stderr says that `stage` began, and with all it says after that. */
+async function interruptAt(stage: string, stop: (child: ChildProcess) => void) {
   const { child, outcome } = startPrism([...RUN, "--chunks", "4"], dir);
   let said = "";
   child.stderr?.on("data", (text: string) => {
     said += text;
-    if (said.includes(stage)) child.kill(signal);
+    if (said.includes(stage)) stop(child);
   });
   return outcome;
 }
+
+const stopAt = (stage: string, signal: NodeJS.Signals) => interruptAt(stage, (child) => child.kill(signal));
 
 const halfFiles = async () =>
   (await readdir(join(dir, "out"), { recursive: true })).filter((path) => /\.part$/.test(path));
 
 describe("prism run", () => {
-  it("goes on after Ctrl-C and after kill -9, and leaves no half file", async () => {
+  it("goes on after Ctrl-C, after kill -9 and after its engine was killed, and leaves no half file", async () => {
     const first = await stopAt("analyzing", "SIGINT");
     expect(first.code).toBe(130);
     expect(first.stdout).toBe("");
@@ -47,6 +51,13 @@ describe("prism run", () => {
 
     const second = await stopAt("quantizing plan", "SIGINT");
     expect(second.code).toBe(130);
+    expect(await halfFiles()).toEqual([]);
+
+    const broken = await interruptAt("evaluating", ({ pid }) => killEngines(pid));
+    expect(broken.code).toBe(1);
+    expect(broken.stderr).toMatch(
+      /prism: .*the engine's process ended (during|while).* \(SIGKILL\): somebody killed it/,
+    );
     expect(await halfFiles()).toEqual([]);
 
     const third = await stopAt("evaluating plan", "SIGKILL");

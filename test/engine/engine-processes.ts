@@ -1,7 +1,13 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 
-/** The processes of this program's engines. */
-export function engineProcesses(parent = process.pid): number[] {
-  const children = execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(parent)], { encoding: "utf8" });
-  return [...children.matchAll(/(\d+) .*engine.child.main/g)].map(([, pid]) => Number(pid));
+/** Kill the processes of the engines of a program, as the system does that is out of memory. */
+export function killEngines(program = process.pid): void {
+  const { stdout } = spawnSync("ps", ["-o", "pid=,args=", "--ppid", String(program)], { encoding: "utf8" });
+  for (const [, pid] of stdout.matchAll(/(\d+) .*engine.child.main/g)) {
+    try {
+      process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // it ended meanwhile
+    }
+  }
 }

@@ -9,7 +9,7 @@ import { changeOf, noteModel } from "../../src/engine/files-read.ts";
 import { describeEnd, wasEndedFromOutside } from "../../src/engine/process-end.ts";
 import { programError } from "../../src/engine/run-program.ts";
 import { EngineError, FileError } from "../../src/errors.ts";
-import { engineProcesses } from "./engine-processes.ts";
+import { killEngines } from "./engine-processes.ts";
 
 const BUNDLED = fileURLToPath(new URL("../../models/books-llama-8m-f16.gguf", import.meta.url));
 /** More than the header, less than the weights. */
@@ -78,7 +78,7 @@ it.skipIf(process.platform === "win32")(
   "a process that is killed while it is idle is told of by what was loaded in it",
   async () => {
     const [loaded, other] = [await load(BUNDLED), await load(BUNDLED)];
-    for (const pid of engineProcesses()) process.kill(pid, "SIGKILL");
+    killEngines();
     for (const model of [loaded, other]) {
       await expect(model.tokenize("one")).rejects.toMatchObject({
         ended: "SIGKILL",

@@ -9,7 +9,7 @@ import { openRerankScorer, type RerankScorer } from "../../../src/rerank/rerank-
 import { describeReranker } from "../../../src/rerank/reranker.ts";
 import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
 import { testBench } from "../../bench.ts";
-import { engineProcesses } from "../../engine/engine-processes.ts";
+import { killEngines } from "../../engine/engine-processes.ts";
 import { writeRunnable } from "../../fixtures/runnable.ts";
 
 const request = { query: "q", documents: ["d"] };
@@ -73,7 +73,7 @@ describe("a lasting scorer", () => {
     await file.close();
     const scorer = await openLastingScorer(() => openRerankScorer(describeReranker(file.model), {}, testBench(engine)));
     const scores = await scorer.score(request);
-    for (const pid of engineProcesses()) process.kill(pid, "SIGKILL");
+    killEngines();
     expect(await scorer.score(request)).toEqual(scores);
     await scorer.close();
     await engine.close();
