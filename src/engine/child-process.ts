@@ -4,10 +4,9 @@
  * carries the last log lines, or with the FileError of a file it read that was changed under it; the next request starts
  * a fresh child.
  */
-import { type ChildProcess, fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
-import { entryPoint } from "../entry.ts";
 import { EngineError } from "../errors.ts";
 import type { Reply, Request } from "./child/main.ts";
 import { changeOf, type FilesRead } from "./files-read.ts";
@@ -15,6 +14,7 @@ import { KOFFI_LOADED, LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
 import { koffiDamage, packageDamage } from "./package-damage.ts";
 import { describeEnd, wasEndedFromOutside } from "./process-end.ts";
+import { hold, release, startProcess } from "./start-process.ts";
 
 /** Log lines kept for an error message. */
 export const LOG_TAIL_LINES = 12;
@@ -237,41 +237,4 @@ export class EngineChild {
   #damage(how: string): string | undefined {
     return this.#koffiLoaded ? packageDamage(this.#found) : koffiDamage(how, this.#logTail);
   }
-}
-
-/** Throws EngineError where the system starts no process. */
-function startProcess(): ChildProcess {
-  try {
-    const child = fork(entryPoint("./child/main", import.meta.url), [], {
-      // Not the parent's flags: a debugger's port or a loader is not meant for this process.
-      execArgv: [],
-      // After a failed assert ggml would start a debugger to print the stack.
-      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
-      serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-    });
-    // What it says is heard by its end, or by who sends to it; unheard it would end this process.
-    child.on("error", () => undefined);
-    if (child.pid !== undefined) return child;
-    throw new Error("EAGAIN, EMFILE or ENFILE");
-  } catch (error) {
-    const { message } = error as Error;
-    throw new EngineError(
-      `the engine's process can't be started (${message}): no memory, too many processes or too many open files; free some, or raise the limits (ulimit -u, ulimit -n), and give the command again`,
-      { ended: message, cause: error },
-    );
-  }
-}
-
-/** Keep the program alive until the child is released or ends. */
-function hold(child: ChildProcess): void {
-  child.ref();
-  child.channel?.ref();
-  (child.stderr as Socket | null)?.ref();
-}
-
-function release(child: ChildProcess): void {
-  child.unref();
-  child.channel?.unref();
-  (child.stderr as Socket | null)?.unref();
 }
