@@ -1,7 +1,7 @@
 /** A reranker → a server that ranks: /v1/rerank in the shape of Cohere's, Jina's and Voyage's. */
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
@@ -55,7 +55,14 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   for (const warning of reranker.warnings) bench.progress.note(`! ${warning}`);
   // Not the bench's signal: an interrupted engine call ends its process, and what is being scored shall be finished.
   const uninterrupted = { ...bench, signal: new AbortController().signal };
-  const scorer = await openLastingScorer(() => openRerankScorer(reranker, { context }, uninterrupted));
+  const scorer = await openLastingScorer(async () => {
+    const opened = await openRerankScorer(reranker, { context }, uninterrupted);
+    // Opened anew after a crash it must be the model that was described, and that answers were given with.
+    const change = await file.change();
+    if (!change?.isCertain) return opened;
+    await opened.close();
+    throw new FormatError(change.path, `${change.words} since the server opened it; start the server again`);
+  });
   // A model whose scores are no numbers is refused before anybody asks.
   await scorer.score({ query: "Does it rank?", documents: ["It ranks.", "It doesn't."] });
   const server = buildServer({
