@@ -117,7 +117,7 @@ async function analyzeWithJournal(
 /** Hexadecimal digits of a line's checksum. */
 const LINE_HASH = 16;
 
-function sealedLine(json: string): string {
+export function sealedLine(json: string): string {
   return `${createHash("sha256").update(json).digest("hex").slice(0, LINE_HASH)} ${json}\n`;
 }
 

@@ -1,0 +1,37 @@
+/** The parts of the campaign by name, with what each does when nothing else is asked. */
+import { attackReaders } from "./readers.ts";
+import { type Request, type Result, Tally } from "./result.ts";
+import { attackServers } from "./servers.ts";
+
+export interface Part {
+  /** Cases of a long run. */
+  readonly count: number;
+  readonly about: string;
+  run(request: Request): Promise<Result>;
+}
+
+export const PARTS: Readonly<Record<string, Part>> = {
+  readers: {
+    count: 100_000,
+    about: "Hostile input for every document and binary format that PRISM reads",
+    run: attackReaders,
+  },
+  servers: {
+    count: 2000,
+    about: "Hostile clients against both servers, `serve` with a scorer that stands in for the engine",
+    run: countServers,
+  },
+};
+
+async function countServers(request: Request): Promise<Result> {
+  const { seed, count } = request;
+  const tally = new Tally("servers", request);
+  const { requests, crashes, hangs, wrong } = await attackServers({ seed, requests: count });
+  const id = `servers ${seed}`;
+  if (crashes > 0) tally.fail("crash", id, `${crashes} errors that nobody caught`);
+  if (hangs > 0) tally.fail("hang", id, `${hangs} connections neither answered nor cut`);
+  for (const what of wrong) tally.fail("wrong", id, what);
+  tally.peak(process.resourceUsage().maxRSS * 1024);
+  tally.ended(requests);
+  return tally.result();
+}

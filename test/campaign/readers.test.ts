@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { attackReaders } from "../../campaign/readers.ts";
+import { renderPage } from "../../campaign/report.ts";
+
+describe("hostile input for readers", () => {
+  it("is read or refused: no crash, no hang, no leap in memory", async () => {
+    const { cases, failures, counts, peakBytes } = await attackReaders({ seed: 7, count: 1000 });
+    expect(failures).toEqual([]);
+    expect(cases).toBe(1000);
+    expect(Object.values(counts).reduce((a, b) => a + b, 0)).toBe(1000);
+    // most of it must be past the first check for a reader to be tried
+    expect(counts["GGUF: read"]).toBeGreaterThan(0);
+    expect(peakBytes).toBeGreaterThan(0);
+  });
+});
+
+describe("the campaign", () => {
+  it.each([
+    ["throws", "crash", /TypeError/],
+    ["exits", "crash", /the process ended/],
+    ["hangs", "hang", /no end after/],
+    ["swells", "memory", /bytes more/],
+  ] as const)("sees a reader that %s, and goes on", async (sabotage, kind, words) => {
+    const { cases, failures } = await attackReaders({
+      ...{ seed: 7, count: 4, lanes: 1, only: "text", limitMs: 5000 },
+      sabotage,
+    });
+    expect(failures).toEqual([{ kind, id: "readers 7/0", what: expect.stringMatching(words) }]);
+    expect(cases).toBe(4);
+  });
+
+  it("makes the same cases from the same seed", async () => {
+    const counts = async () => (await attackReaders({ seed: 3, count: 40 })).counts;
+    expect(await counts()).toEqual(await counts());
+  });
+
+  it("tells what it counted, failures by kind", () => {
+    const recorded = { prismVersion: "0", machine: "a machine", date: "2026-01-01T00:00:00.000Z" };
+    const failures = [{ kind: "hang", id: "readers 1/2", what: "no | end" }] as const;
+    const figures = { part: "readers", seed: 1, cases: 9, counts: {}, seconds: 2, skipped: [], failures };
+    const page = renderPage({ readers: { ...figures, ...recorded } });
+    expect(page).toContain("| readers | 9 | 0 | 1 | 0 | 0 | - | not measured | 2 s |");
+    expect(page).toContain("**hang** `readers 1/2`: no \\| end");
+  });
+});
