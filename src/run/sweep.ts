@@ -25,15 +25,19 @@ export async function settleBudget(run: OpenRun, begun: Run, planOptions: PlanOp
   if (target === undefined && sweep.length === 0) return { state: begun, budget: planOptions.budget };
   const points = openPointMeasures(run, begun);
   const measure = (plan: Plan) => points.measurePlan(pointCandidate(plan, run), plan);
+  const beside = new Set<string>();
   try {
     for (const budget of sweep) {
       const plan = makePlan({ ...planOptions, budget });
       await measure(plan);
-      await measurePreset(points, plan, run);
+      const preset = await measurePreset(points, plan, run);
+      if (preset !== undefined) beside.add(preset);
     }
     const found =
       target === undefined ? undefined : await searchTarget(target, planOptions, measure, run.bench.progress);
-    const described = describeSweep(points.state);
+    // a run that was interrupted later holds rows of controls, which had no say when the budget was settled
+    const rows = points.state.rows.filter(({ label }) => beside.has(label));
+    const described = describeSweep({ ...points.state, rows });
     const state: Run = {
       ...points.state,
       sweep: described.sweep,
@@ -62,11 +66,18 @@ function pointCandidate(plan: Plan, { directory, source }: OpenRun): Candidate {
   };
 }
 
-/** The preset nearest in size to the plan, so that each size has a file to beat. */
-async function measurePreset(points: PointMeasures, plan: Plan, { directory, source }: OpenRun): Promise<void> {
+/** The preset nearest in size to the plan, so that each size has a file to beat; its label, where there is one. */
+async function measurePreset(
+  points: PointMeasures,
+  plan: Plan,
+  { directory, source }: OpenRun,
+): Promise<string | undefined> {
   const { imatrix } = source;
   const preset = nearestPreset(plan, imatrix !== undefined);
-  if (preset !== undefined) await points.measurePreset(presetCandidate(plan, preset, directory.model, imatrix), plan);
+  if (preset === undefined) return undefined;
+  const candidate = presetCandidate(plan, preset, directory.model, imatrix);
+  await points.measurePreset(candidate, plan);
+  return candidate.label;
 }
 
 /** The front again, when the rows of the plan and its controls are there; the knee that was chosen stays. */

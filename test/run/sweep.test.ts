@@ -1,8 +1,9 @@
-import { rm, stat, writeFile } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { InfeasibleError } from "../../src/errors.ts";
 import { measuredRows, paretoFront } from "../../src/report/charts/pareto.ts";
+import type { Run } from "../../src/run/run-document.ts";
 import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
 import { paperPlace } from "./paper-place.ts";
 
@@ -118,6 +119,36 @@ describe("a sweep", () => {
     const resumed = await runOn(paperEngine(), { sweep, refine: { probes: 4, limitMs: 1e9 } });
     expect(resumed.refinement).toBeUndefined();
     expect(resumed.rows.length).toBeGreaterThan(3);
+  });
+
+  it("keeps its knee and plan where it goes on among controls that are better than its points", async () => {
+    const edit = async (change: (state: Run) => unknown) => {
+      const path = join(place.out, "state.json");
+      const state = JSON.parse(await readFile(path, "utf8")) as Run;
+      change(state);
+      await writeFile(path, JSON.stringify(state));
+    };
+    const divide = (row: { kld?: unknown } | undefined, by: number) => {
+      const kld = row?.kld as { mean: number };
+      kld.mean /= by;
+    };
+    const pointsOnly = paperEngine((call) => {
+      if (call === "quantize plan.gguf") throw interruption();
+    });
+    await expect(runOn(pointsOnly, { sweep })).rejects.toMatchObject(INTERRUPTED);
+    // on paper the front is a straight line: a bend must be made
+    await edit(({ sweep }) => divide(sweep?.points[1], 1.2));
+    const whole = await runOn(paperEngine(), { sweep });
+    expect(whole.sweep?.knee).toBe(whole.sweep?.points[1]?.label);
+    await edit(({ rows }) =>
+      divide(
+        rows.find(({ kind }) => kind === "shuffle"),
+        10,
+      ),
+    );
+    const again = await runOn(paperEngine(), { sweep });
+    expect(again.sweep?.knee).toBe(whole.sweep?.knee);
+    expect(again.outputs).toEqual(whole.outputs);
   });
 
   it("takes its knee for the plan where no budget is given", async () => {
