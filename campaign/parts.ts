@@ -1,4 +1,5 @@
 /** The parts of the campaign by name, with what each does when nothing else is asked. */
+import { attackByKills } from "./kills.ts";
 import { attackReaders } from "./readers.ts";
 import { type Request, type Result, Tally } from "./result.ts";
 import { attackServers } from "./servers.ts";
@@ -15,6 +16,12 @@ export const PARTS: Readonly<Record<string, Part>> = {
     count: 100_000,
     about: "Hostile input for every document and binary format that PRISM reads",
     run: attackReaders,
+  },
+  kills: {
+    count: 1000,
+    about:
+      "Commands that are killed or told to stop at random moments (process, group or a process of the engine), then given again",
+    run: attackByKills,
   },
   servers: {
     count: 2000,

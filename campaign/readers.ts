@@ -14,8 +14,6 @@ export interface ReadersRequest extends Request {
   /** Processes at once. */
   readonly lanes?: number;
   readonly only?: string | undefined;
-  /** The first case: one that failed is made again with `first` and a count of 1. */
-  readonly first?: number;
   readonly sabotage?: Batch["sabotage"];
   /** Milliseconds after which a case hangs. */
   readonly limitMs?: number;

@@ -29,6 +29,8 @@ export interface Result {
 export interface Request {
   readonly seed: number;
   readonly count: number;
+  /** The first case: one that failed is made again with its number here and a count of 1. */
+  readonly first?: number | undefined;
   /** Told of every case that ended, for a person who waits. */
   readonly onCase?: ((done: number, failures: number) => void) | undefined;
   readonly onFailure?: ((failure: Failure) => void) | undefined;
