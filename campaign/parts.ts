@@ -1,5 +1,6 @@
 /** The parts of the campaign by name, with what each does when nothing else is asked. */
 import { attackByKills } from "./kills.ts";
+import { attackByPairs } from "./pairs.ts";
 import { attackReaders } from "./readers.ts";
 import { type Request, type Result, Tally } from "./result.ts";
 import { attackServers } from "./servers.ts";
@@ -22,6 +23,11 @@ export const PARTS: Readonly<Record<string, Part>> = {
     about:
       "Commands that are killed or told to stop at random moments (process, group or a process of the engine), then given again",
     run: attackByKills,
+  },
+  pairs: {
+    count: 200,
+    about: "Two commands at once on one directory, one output or one cache",
+    run: attackByPairs,
   },
   servers: {
     count: 2000,

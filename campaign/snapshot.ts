@@ -10,12 +10,16 @@ const TEXT = /\.(json|html|md|csv|svg|sh|ps1|txt)$/;
 
 /** Take times and the time that work took out of a text. Hashes of files that hold such are the file's name: `names`. */
 function withoutTimes(text: string, names: ReadonlyMap<string, string>): string {
-  return text
-    .replace(/\d{4}-\d\d-\d\d(T[\d:.]+Z)?/g, "TIME")
-    .replace(/("?elapsedMs"?: ?)[\d.]+/g, "$10")
-    .replace(/in \d[\d.,]* (ms|s|min|h)\b/g, "in a while")
-    .replace(/sha256-[\w+/]{43}=/g, "sha256-SCRIPT")
-    .replace(/\b[0-9a-f]{64}\b/g, (hash) => names.get(hash) ?? hash);
+  return (
+    text
+      .replace(/\d{4}-\d\d-\d\d(T[\d:.]+Z)?/g, "TIME")
+      .replace(/("?elapsedMs"?: ?)[\d.]+/g, "$10")
+      .replace(/in \d[\d.,]* (ms|s|min|h)\b/g, "in a while")
+      // the folder may be another one, too: out-other stands for out
+      .replace(/\bout-[a-z]+\//g, "out/")
+      .replace(/sha256-[\w+/]{43}=/g, "sha256-SCRIPT")
+      .replace(/\b[0-9a-f]{64}\b/g, (hash) => names.get(hash) ?? hash)
+  );
 }
 
 export async function takeSnapshot(folder: string): Promise<Snapshot> {

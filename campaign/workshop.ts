@@ -30,6 +30,12 @@ export const JOBS: readonly Job[] = [
   { name: "imatrix", args: ["imatrix", "m.gguf", ...SHORT, "-o", "out/i.gguf"] },
 ];
 
+export function jobNamed(name: string): Job {
+  const found = JOBS.find((job) => job.name === name);
+  if (found === undefined) throw new Error(`no job is called ${name}`);
+  return found;
+}
+
 export interface Baseline {
   readonly snapshot: Snapshot;
   readonly ms: number;
