@@ -31,6 +31,7 @@ export function asideName(path: string): string {
 export async function writeAside<Result>(path: string, write: (aside: string) => Promise<Result>): Promise<Result> {
   const aside = asideName(path);
   try {
+    await checkReplaceable(path);
     await makeFolder(dirname(path));
     await removeAbandoned(path);
     underWay.add(aside);
@@ -107,8 +108,7 @@ export async function makeFolder(folder: string): Promise<void> {
  * the nearest folder that exists. Throws FileError.
  */
 export async function checkWritable(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory()) throw new FileError(path, "is a folder; name a file in it");
+  await checkReplaceable(path);
   let folder = dirname(resolve(path));
   while (!(await fileExists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
   try {
@@ -118,6 +118,17 @@ export async function checkWritable(path: string): Promise<string> {
     throw writeError(path, error);
   }
   return folder;
+}
+
+/**
+ * Check that what stands at `path`, if anything does, is a regular file: a rename would put a file in the place of a
+ * device, a pipe or a socket. Throws FileError.
+ */
+export async function checkReplaceable(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined || found.isFile()) return;
+  if (found.isDirectory()) throw new FileError(path, "is a folder; name a file in it");
+  throw new FileError(path, "is no regular file (a pipe, a device), which would be replaced by one; name a file");
 }
 
 export async function fileExists(path: string): Promise<boolean> {

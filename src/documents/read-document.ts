@@ -49,7 +49,7 @@ export function parseJson(text: string, path: string, { noun, remedy }: Named): 
     const { message } = error as Error;
     const why = isCutOff(text, message)
       ? `${noun} that is cut off at byte ${new TextEncoder().encode(text).length}, where the file ends`
-      : `is not JSON (${message})`;
+      : `is not JSON (${message}), expected ${noun}`;
     throw new FormatError(path, `${why}; ${remedy}`, { cause: error });
   }
 }

@@ -38,13 +38,16 @@ export function readTextBytes(path: string): Promise<Buffer> {
 
 /**
  * Read a text file as llama-perplexity does: UTF-8, one newline at the end dropped.
- * Throws FileError where it can't be read, FormatError where it is not UTF-8.
+ * Throws FileError where it can't be read, FormatError where it is not text in UTF-8.
  */
 export async function readTextFile(path: string): Promise<{ text: string; sha256: string }> {
   const bytes = await readTextBytes(path);
   if (!isUtf8(bytes)) {
     throw new FormatError(path, "not UTF-8 text; give a plain text file, or convert it with iconv -t UTF-8");
   }
+  // UTF-16 without a mark looks so, and a file of zeros
+  const nul = bytes.indexOf(0);
+  if (nul >= 0) throw new FormatError(path, `has a zero at byte ${nul}, which text doesn't; give a plain text file`);
   const text = bytes.toString("utf8");
   return {
     text: text.endsWith("\n") ? text.slice(0, -1) : text,

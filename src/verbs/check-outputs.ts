@@ -1,8 +1,7 @@
 /** The files a command is about to write, checked before the work that would be lost if they could not be. */
-import { stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
-import { makeFolder } from "../disk/aside-file.ts";
-import { FileError, UsageError } from "../errors.ts";
+import { checkReplaceable, fileExists, makeFolder } from "../disk/aside-file.ts";
+import { UsageError } from "../errors.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 
 export interface OutputChecks {
@@ -27,9 +26,8 @@ export async function checkOutputs(
     if (!gguf && extname(path).toLowerCase() === ".gguf") {
       throw new UsageError(`-o ${path}: this command writes JSON, not a model; name a .json file`);
     }
-    const found = await stat(path).catch(() => undefined);
-    if (found?.isDirectory()) throw new FileError(path, "is a folder; name a file in it");
-    if (found) existing.push(path);
+    await checkReplaceable(path);
+    if (await fileExists(path)) existing.push(path);
   }
   if (existing.length > 0 && !force) {
     throw new UsageError(
