@@ -6,6 +6,7 @@ import type { TSchema } from "@sinclair/typebox";
 import { FormatError } from "../errors.ts";
 import type { DocumentKind } from "./document-kind.ts";
 import type { Content } from "./fields.ts";
+import { parseJson } from "./parse-json.ts";
 import { findViolation, shown } from "./violation.ts";
 
 /** Read a document. `path` is for messages. Throws FormatError. */
@@ -33,59 +34,7 @@ export function schemaOf(text: string, path: string): string | undefined {
   return typeof schema === "string" ? schema : undefined;
 }
 
-type Named = Pick<DocumentKind, "noun" | "remedy">;
-
-const ANY: Named = { noun: "a document", remedy: "make it again" };
-
-/** Parse JSON that may have been cut off. Throws FormatError. */
-export function parseJson(text: string, path: string, { noun, remedy }: Named): unknown {
-  if (nestsTooDeep(text)) {
-    throw new FormatError(path, `is nested deeper than the ${MAX_DEPTH} levels of any document; ${remedy}`);
-  }
-  try {
-    // Windows programs put a byte order mark first
-    return JSON.parse(text.replace(/^\uFEFF/, ""));
-  } catch (error) {
-    const { message } = error as Error;
-    const why = isCutOff(text, message)
-      ? `${noun} that is cut off at byte ${new TextEncoder().encode(text).length}, where the file ends`
-      : `is not JSON (${message}), expected ${noun}`;
-    throw new FormatError(path, `${why}; ${remedy}`, { cause: error });
-  }
-}
-
-/** Lists and objects in each other. Documents have a dozen, and what walks them may recurse. */
-const MAX_DEPTH = 64;
-
-function nestsTooDeep(text: string): boolean {
-  let depth = 0;
-  for (let index = 0; index < text.length; index++) {
-    const char = text[index];
-    if (char === '"') index = endOfString(text, index);
-    else if (char === "[" || char === "{") depth++;
-    else if (char === "]" || char === "}") depth--;
-    if (depth > MAX_DEPTH) return true;
-  }
-  return false;
-}
-
-/** Where the string that begins at `start` ends: at a quote behind an even number of backslashes. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let before = end - 1;
-    while (text[before] === "\\") before--;
-    if ((end - before) % 2 === 1) return end;
-  }
-  return text.length;
-}
-
-/** Whether V8 found no fault but the end. */
-function isCutOff(text: string, message: string): boolean {
-  const position = /at position (\d+)/.exec(message)?.[1];
-  return position === undefined
-    ? /Unexpected end/.test(message)
-    : /^Unterminated string/.test(message) || Number(position) >= text.trimEnd().length;
-}
+const ANY: Pick<DocumentKind, "noun" | "remedy"> = { noun: "a document", remedy: "make it again" };
 
 function checkId(document: unknown, path: string, { id, noun, remedy }: DocumentKind): void {
   if (typeof document !== "object" || document === null || Array.isArray(document)) {

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { Type } from "@sinclair/typebox";
 import * as t from "../documents/fields.ts";
+import { findRepeated } from "../documents/parse-json.ts";
 import { findViolation } from "../documents/violation.ts";
 import { type FileLimit, readWhole } from "../documents/whole-file.ts";
 import { FormatError } from "../errors.ts";
@@ -83,6 +84,8 @@ function parseLine(line: string, wrong: Wrong): RerankQuery {
   } catch (error) {
     throw wrong(`not JSON (${(error as Error).message})`, error);
   }
+  const repeated = findRepeated(line, value);
+  if (repeated !== undefined) throw wrong(`says ${repeated} twice; delete the one that is wrong`);
   const violation = findViolation(RERANK_QUERY, value);
   if (violation !== undefined) throw wrong(violation);
   const { query, documents, relevance, instruct } = value as RerankQuery;

@@ -65,6 +65,20 @@ describe("text that is no document", () => {
     );
   });
 
+  it("is refused where an object says a key twice, however it is spelled, and not where two objects do", async () => {
+    const twice =
+      '{"schema": "prism.plan/1",\n "tensors": [{"type": "Q4_K"},\n {"type": "Q4_K", "t\\u0079pe" : "Q2_K"}]}';
+    await expect(read("twice.json", twice)).rejects.toThrow(
+      /twice\.json: says "type" \(line 3\) twice in one object; delete the one that is wrong, or make it again/,
+    );
+    await expect(read("proto.json", '{"__proto__": 1, "__proto__": {"a": 2}}')).rejects.toThrow(
+      /"__proto__" \(line 1\)/,
+    );
+    const once =
+      '{"schema": "\\"a\\": {\\"a\\": ", "a": {"a": ["a", "a", {"a": 1}, {"a": 2, "__proto__": 3}]}, "": ":"}';
+    await expect(read("once.json", once)).rejects.toThrow(/expected a plan/);
+  });
+
   it("is read up to its bound while it grows, and no further", async () => {
     const path = join(dir, "grows.json");
     await writeFile(path, "{");

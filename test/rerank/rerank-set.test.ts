@@ -18,6 +18,7 @@ describe("a rerank set", () => {
   });
 
   it.each([
+    ['{"query":"q","documents":["a"],"query":"r"}', /line 1: says "query" \(line 1\) twice; delete/],
     ['{"query":"q","documents":["a"]}\n{"query":', /^set\.jsonl: line 2: not JSON/],
     ["[1,2]", /line 1: the document: expected an object, got a list/],
     ["null", /line 1: the document: expected an object, got null/],
