@@ -123,7 +123,7 @@ async function refineOptions(
     if ((await isAsKept(begun, directory, directory.probes)) === false) {
       throw new FormatError(directory.probes, `was changed after it was written; put it back, or ${RUN_PROBES.remedy}`);
     }
-    const densities = await readRunFile(directory.probes, RUN_PROBES);
+    const densities = await readRunFile(directory.probes, RUN_PROBES, source.model.model);
     const sensitivity = { ...sensitivityFromDensities(unrefined.analysis, densities), mode: "probes" };
     return { planOptions: { ...unrefined, sensitivity }, refined: begun };
   }
@@ -148,7 +148,7 @@ async function analysisOf(
   const isAsWritten = await isAsKept(begun, directory, path);
   if (isAsWritten === false) bench.progress.note(`! ${path} was changed after it was written: made again`);
   if (isAsWritten === true) {
-    const analysis = await readRunFile(path, RUN_ANALYSIS);
+    const analysis = await readRunFile(path, RUN_ANALYSIS, model.model);
     const shards = model.model.shards.map((shard) => shard.path);
     return { analysis: { ...analysis, model: { ...analysis.model, path: model.path, shards } }, analyzed: begun };
   }

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
@@ -102,6 +102,38 @@ describe("a refined run", () => {
     const result = await runOn(paperEngine(), { refine: { probes: 12, limitMs: 0 } }, { progress });
     expect(result.refinement).toBeUndefined();
     expect(notes.join("\n")).toMatch(/not refining: 12 probes would take about/);
+  });
+
+  it("says what to do where the probes of a refinement that was kept are gone, torn or another model's", async () => {
+    await runOn(paperEngine());
+    const [state, probes] = [join(place.out, "state.json"), join(place.out, "probes.json")];
+    const text = await readFile(probes, "utf8");
+    const { refinement, ...rest } = JSON.parse(await readFile(state, "utf8")) as Run;
+    await writeFile(state, JSON.stringify({ ...rest, refinement: { ...refinement, accepted: true } }));
+    const fails = async (message: RegExp) => {
+      const engine = paperEngine();
+      await expect(runOn(engine)).rejects.toMatchObject({ message: expect.stringMatching(message), exitCode: 1 });
+      expect(engine.calls.filter((call) => call.startsWith("quantize"))).toEqual([]);
+    };
+    const remedy = "prism run with --force starts the run anew$";
+    await rm(probes);
+    await fails(new RegExp(`^${probes}: is gone, and the run goes by it; ${remedy}`));
+    await writeFile(probes, text.slice(0, 200));
+    await fails(new RegExp(`^${probes}: a file of densities that is cut off at byte 200, .*; ${remedy}`));
+    await writeFile(probes, text.replace(/("headerHash": ")[^"]+/, "$1another"));
+    await fails(new RegExp(`^${probes}: is of another model than .*model\\.gguf; ${remedy}`));
+    await writeFile(probes, text);
+    expect((await runOn(paperEngine())).refinement).toMatchObject({ accepted: true });
+    const analysis = join(place.out, "analysis.json");
+    const measured = await readFile(analysis, "utf8");
+    await writeFile(analysis, measured.replace(/("headerHash": ?")[^"]+/, "$1another"));
+    await fails(/analysis\.json: is of another model than .*; delete it, and the same prism run makes it again$/);
+    await writeFile(analysis, measured.slice(0, -3));
+    await fails(
+      /analysis\.json: an analysis that is cut off at byte \d+, .*; delete it, and the same prism run makes it/,
+    );
+    await rm(analysis);
+    expect((await runOn(paperEngine())).refinement).toMatchObject({ accepted: true });
   });
 
   it("is another run than the same without probes", async () => {
