@@ -79,7 +79,7 @@ async function runChild(
     sabotage: from < step ? sabotage : undefined,
   };
   child.send(batch);
-  const hung = await watch(child, () => caseOf(root, from % step) ?? from, limitMs);
+  const hung = await watch(child, () => caseOf(root, from % step), limitMs);
   const last = caseOf(root, from % step);
   if (last === undefined) throw new Error(`the process of readers did not begin: ${stderr}`);
   if (complete) {
@@ -104,10 +104,13 @@ function caseOf(root: string, lane: number): number | undefined {
   }
 }
 
+/** A process must have begun its first case by then: a busy machine takes a while to load it. */
+const BEGIN_LIMIT_MS = 120_000;
+
 /** Wait for the end of a process; true where it was killed for standing at one case too long. */
-function watch(child: ChildProcess, at: () => number, limitMs: number): Promise<boolean> {
+function watch(child: ChildProcess, at: () => number | undefined, limitMs: number): Promise<boolean> {
   return new Promise((resolve) => {
-    let seen = -1;
+    let seen: number | undefined;
     let since = performance.now();
     let hung = false;
     const timer = setInterval(() => {
@@ -115,7 +118,7 @@ function watch(child: ChildProcess, at: () => number, limitMs: number): Promise<
       if (now !== seen) {
         seen = now;
         since = performance.now();
-      } else if (performance.now() - since > limitMs) {
+      } else if (performance.now() - since > (now === undefined ? BEGIN_LIMIT_MS : limitMs)) {
         hung = true;
         child.kill("SIGKILL");
       }

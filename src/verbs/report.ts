@@ -1,12 +1,11 @@
 /** A run, a plan or an analysis → one HTML file, or its pictures and tables as files; runs → a model card. */
 import { dirname, join } from "node:path";
 import { writeFileAside } from "../disk/aside-file.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { changedFiles } from "../run/kept-files.ts";
-import type { RunDirectory } from "../run/run-state.ts";
 import { checkOutputs } from "./check-outputs.ts";
 import { type ExportFolders, exportReport, type ThemeName } from "./export-report.ts";
 import { loadReportSource, type ReportSource } from "./report-source.ts";
@@ -74,17 +73,6 @@ export interface CardRequest extends CardOptions {
   readonly force?: boolean | undefined;
 }
 
-/** Throws FormatError where the files to publish are not those that were measured. */
-async function requireAsMeasured({ run }: ReportDocuments, directory: RunDirectory): Promise<void> {
-  const [first, ...more] = run === undefined ? [] : await changedFiles(run, directory);
-  if (first === undefined) return;
-  const others = more.length === 0 ? "" : ` (and ${more.join(", ")})`;
-  throw new FormatError(
-    join(directory.path, first),
-    `was changed after the run measured it${others}; delete what was changed and give the same prism run again, which makes it as it was, or begin anew with its --force`,
-  );
-}
-
 /** Write the card of a run, or of a family of them: README.md with its picture. */
 export async function card(
   runs: readonly string[],
@@ -95,8 +83,7 @@ export async function card(
   const inputs: string[] = [];
   for (const named of runs) {
     const path = /(^|[/\\])state\.json$/.test(named) ? dirname(named) : named;
-    const { documents, files, directory } = await loadReportSource(path);
-    if (directory !== undefined) await requireAsMeasured(documents, directory);
+    const { documents, files } = await loadReportSource(path);
     sources.push({ path, documents });
     inputs.push(...files);
   }

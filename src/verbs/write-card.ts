@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isRemote } from "../bytes/remote-name.ts";
 import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
-import { BackendError, UsageError } from "../errors.ts";
+import { BackendError, FormatError, UsageError } from "../errors.ts";
 import { EVALUATION } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
@@ -19,6 +19,7 @@ import { chartEntry } from "../report/charts/registry.ts";
 import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
+import { changedFiles } from "../run/kept-files.ts";
 import { runDirectory } from "../run/run-state.ts";
 import { checkOutputs, type OutputChecks } from "./check-outputs.ts";
 
@@ -50,6 +51,7 @@ export async function writeCard(
     string,
   ];
   await checkOutputs([readme, svg, png], checks);
+  for (const source of sources) await requireAsMeasured(source);
   const models: CardModel[] = [];
   for (const source of sources) models.push(await cardModel(source, sources.length > 1));
   const chart = cardChart(models);
@@ -72,6 +74,18 @@ export async function writeCard(
   for (const text of missing(models, options)) note(`! ${text}`);
   await writeFileAside(readme, renderCard(models, picture, options));
   return { written, models };
+}
+
+/** Throws FormatError where the files to publish are not those that were measured. */
+async function requireAsMeasured({ path, documents: { run } }: CardSource): Promise<void> {
+  const directory = runDirectory(path);
+  const [first, ...more] = run === undefined ? [] : await changedFiles(run, directory);
+  if (first === undefined) return;
+  const others = more.length === 0 ? "" : ` (and ${more.join(", ")})`;
+  throw new FormatError(
+    join(directory.path, first),
+    `was changed after the run measured it${others}; delete what was changed and give the same prism run again, which makes it as it was, or begin anew with its --force`,
+  );
 }
 
 function cardChart(models: readonly CardModel[]): Chart | undefined {

@@ -108,7 +108,13 @@ describe("a refined run", () => {
     await runOn(paperEngine());
     const [state, probes] = [join(place.out, "state.json"), join(place.out, "probes.json")];
     const text = await readFile(probes, "utf8");
-    const { refinement, ...rest } = JSON.parse(await readFile(state, "utf8")) as Run;
+    // a state of before there were seals and hashes
+    const {
+      refinement,
+      seal: _,
+      kept: __,
+      ...rest
+    } = JSON.parse(await readFile(state, "utf8")) as Run & { seal: string };
     await writeFile(state, JSON.stringify({ ...rest, refinement: { ...refinement, accepted: true } }));
     const fails = async (message: RegExp) => {
       const engine = paperEngine();
@@ -123,16 +129,6 @@ describe("a refined run", () => {
     await writeFile(probes, text.replace(/("headerHash": ")[^"]+/, "$1another"));
     await fails(new RegExp(`^${probes}: is of another model than .*model\\.gguf; ${remedy}`));
     await writeFile(probes, text);
-    expect((await runOn(paperEngine())).refinement).toMatchObject({ accepted: true });
-    const analysis = join(place.out, "analysis.json");
-    const measured = await readFile(analysis, "utf8");
-    await writeFile(analysis, measured.replace(/("headerHash": ?")[^"]+/, "$1another"));
-    await fails(/analysis\.json: is of another model than .*; delete it, and the same prism run makes it again$/);
-    await writeFile(analysis, measured.slice(0, -3));
-    await fails(
-      /analysis\.json: an analysis that is cut off at byte \d+, .*; delete it, and the same prism run makes it/,
-    );
-    await rm(analysis);
     expect((await runOn(paperEngine())).refinement).toMatchObject({ accepted: true });
   });
 
