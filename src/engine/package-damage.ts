@@ -19,9 +19,12 @@ export function packageDamage(found: EnginePackage): string | undefined {
   return undefined;
 }
 
+/** What damaged code does; SIGABRT is what Node does where it can't start. */
+const FAULTS: ReadonlySet<string> = new Set(["SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP"]);
+
 /** Whether koffi explains why a process ended before koffi was loaded, and what to do. */
 export function koffiDamage(how: string, said: readonly string[]): string | undefined {
-  const failed = how.startsWith("SIG") || said.some((line) => /koffi|koromix/i.test(line));
+  const failed = FAULTS.has(how) || said.some((line) => /koffi|koromix/i.test(line));
   return failed
     ? `koffi is damaged (${koffiFiles().join(", ") || "its addon is not there"}); ${KOFFI_REMEDY}`
     : undefined;

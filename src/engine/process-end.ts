@@ -16,7 +16,8 @@ const MEANING: Readonly<Record<string, string>> = {
 };
 
 /** What a process out of memory says before it ends, and what is said where none can be started. */
-const NO_ROOM = /bad_alloc|out of memory|cannot allocate memory|ENOMEM|EAGAIN|EMFILE|ENFILE/i;
+const NO_ROOM =
+  /bad_alloc|out of memory|cannot allocate memory|resource temporarily unavailable|ENOMEM|EAGAIN|EMFILE|ENFILE/i;
 
 /** "(SIGKILL): somebody killed it, …", "(exit code 3)". `how`: the name of a signal, or other words; `why`, where known. */
 export function describeEnd(how: string, why = MEANING[how]): string {

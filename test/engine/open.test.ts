@@ -31,6 +31,18 @@ describe("an engine whose process ends while it opens", () => {
     expect(error).toMatchObject({ code: "engine", exitCode: 1, ended: "exit code 7" });
   });
 
+  it.skipIf(process.platform === "win32")(
+    "blames koffi for a fault before it was loaded, and for nothing else",
+    async () => {
+      const opened = (signal: string) => openDoing(`process.kill(process.pid, '${signal}')`);
+      expect(await opened("SIGSEGV")).toMatchObject({
+        exitCode: 4,
+        message: expect.stringContaining("koffi is damaged"),
+      });
+      expect(await opened("SIGABRT")).toMatchObject({ exitCode: 4, message: expect.not.stringContaining("koffi") });
+    },
+  );
+
   it("says that it should be installed where the fault is its own", async () => {
     const error = await openDoing("process.exit(7)");
     expect(error).toMatchObject({
