@@ -12,7 +12,7 @@ import type { Reply, Request } from "./child/main.ts";
 import { changeOf, type FilesRead } from "./files-read.ts";
 import { KOFFI_LOADED, LOG_END } from "./log-end.ts";
 import type { EnginePackage } from "./package.ts";
-import { koffiDamage, packageDamage } from "./package-damage.ts";
+import { damageOf, koffiFault } from "./package-damage.ts";
 import { describeEnd, wasEndedFromOutside } from "./process-end.ts";
 import { hold, release, startProcess } from "./start-process.ts";
 
@@ -235,6 +235,6 @@ export class EngineChild {
 
   /** Which of the files that the process loaded explains its crash. */
   #damage(how: string): string | undefined {
-    return this.#koffiLoaded ? packageDamage(this.#found) : koffiDamage(how, this.#logTail);
+    return damageOf(this.#found) ?? (this.#koffiLoaded ? undefined : koffiFault(how, this.#logTail));
   }
 }

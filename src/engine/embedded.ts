@@ -30,7 +30,7 @@ import {
   PACKAGE_VERSION,
   reinstallRemedy,
 } from "./package.ts";
-import { packageDamage } from "./package-damage.ts";
+import { damageOf } from "./package-damage.ts";
 import { wasEndedFromOutside } from "./process-end.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
@@ -92,7 +92,7 @@ async function openChild(found: EnginePackage): Promise<OpenChild> {
   try {
     const opened = child.call<Device[]>("devices", undefined);
     // looked for while the process starts; what it says of a damaged library does not matter
-    const damage = packageDamage(found);
+    const damage = damageOf(found);
     if (damage !== undefined) {
       opened.catch(() => undefined);
       throw new EngineError(damage, { missing: true });

@@ -2,15 +2,17 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { checksumOf } from "../kernels/kernel-files.ts";
-import { KOFFI_REMEDY, koffiFiles } from "../kernels/koffi.ts";
+import { KOFFI_REMEDY, koffiDamage, koffiFiles } from "../kernels/koffi.ts";
 import { type EnginePackage, reinstallRemedy } from "./package.ts";
 import { PACKAGE_CHECKSUMS } from "./package-checksums.ts";
 
 /**
- * The first library that is not the one that was published, and what to do. Undefined where all are, and for builds whose
+ * The first file that is not the one that was published, and what to do. Undefined where all are, and for builds whose
  * checksums are not known. A damaged one does not only crash: it may also compute other numbers.
  */
-export function packageDamage(found: EnginePackage): string | undefined {
+export function damageOf(found: EnginePackage): string | undefined {
+  const koffi = koffiDamage();
+  if (koffi !== undefined) return `${koffi}; ${KOFFI_REMEDY}`;
   for (const [name, published] of Object.entries(PACKAGE_CHECKSUMS[found.name] ?? {})) {
     const path = join(found.dir, name);
     if (!existsSync(path) || checksumOf(readFileSync(path)) === published) continue;
@@ -23,9 +25,9 @@ export function packageDamage(found: EnginePackage): string | undefined {
 const FAULTS: ReadonlySet<string> = new Set(["SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP"]);
 
 /** Whether koffi explains why a process ended before koffi was loaded, and what to do. */
-export function koffiDamage(how: string, said: readonly string[]): string | undefined {
+export function koffiFault(how: string, said: readonly string[]): string | undefined {
   const failed = FAULTS.has(how) || said.some((line) => /koffi|koromix/i.test(line));
   return failed
-    ? `koffi is damaged (${koffiFiles().join(", ") || "its addon is not there"}); ${KOFFI_REMEDY}`
+    ? `koffi can't be loaded (${koffiFiles().join(", ") || "its addon is not there"}); ${KOFFI_REMEDY}`
     : undefined;
 }

@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { dirname } from "node:path";
 import { compileFailure, failureFile, findLibrary, libraryProblem, NOT_BUILT } from "./find-library.ts";
 import { checksumFile, checksumOf, compiledPath, kernelSources, THIS_PLATFORM } from "./kernel-files.ts";
+import { koffiDamage } from "./koffi.ts";
 
 const FLAGS = [
   "-O3",
@@ -127,6 +128,8 @@ export async function compileMissingKernels(options: {
   const output = compiledPath();
   if (!options.again && compileFailure(output) !== undefined) return;
   if (found !== NOT_BUILT) options.note(`! ${found}`);
+  // with it no library can be loaded
+  if (koffiDamage() !== undefined) return;
   options.note("compiling the native kernels, once for this version of PRISM (about a minute)…");
   const problem = (await compileInto(output, options.signal)) ?? triedProblem(output);
   findLibrary({ again: true });

@@ -12,7 +12,7 @@ import { dirname, join } from "node:path";
 import { defaultCacheDir } from "../disk/cache-dir.ts";
 import { entryPoint } from "../entry.ts";
 import { builtPath, checksumFile, checksumOf, compiledPath, PREBUILT, prebuiltName } from "./kernel-files.ts";
-import { KOFFI_REMEDY, koffiFiles } from "./koffi.ts";
+import { KOFFI_REMEDY, koffiDamage, koffiFiles } from "./koffi.ts";
 
 export interface FoundLibrary {
   readonly path: string;
@@ -40,6 +40,8 @@ export function findLibrary({ again = false } = {}): FoundLibrary | string {
 }
 
 function lookForLibrary(): FoundLibrary | string {
+  const koffi = koffiDamage();
+  if (koffi !== undefined) return `${koffi}: ${KOFFI_REMEDY}`;
   const problems: string[] = [];
   const prebuilt = join(PREBUILT.folder, prebuiltName());
   const candidates = [

@@ -37,7 +37,7 @@ describe("an engine whose process ends while it opens", () => {
       const opened = (signal: string) => openDoing(`process.kill(process.pid, '${signal}')`);
       expect(await opened("SIGSEGV")).toMatchObject({
         exitCode: 4,
-        message: expect.stringContaining("koffi is damaged"),
+        message: expect.stringContaining("koffi can't be loaded"),
       });
       expect(await opened("SIGABRT")).toMatchObject({ exitCode: 4, message: expect.not.stringContaining("koffi") });
     },

@@ -6,7 +6,7 @@ import { openEmbeddedEngine } from "../../engine/embedded.ts";
 import { type Engine, requireLibrary } from "../../engine/engine.ts";
 import { type OpenEngineOptions, openEngine } from "../../engine/open-engine.ts";
 import { describePackage, findEnginePackage } from "../../engine/package.ts";
-import { packageDamage } from "../../engine/package-damage.ts";
+import { damageOf } from "../../engine/package-damage.ts";
 import { openModel } from "../../gguf/open.ts";
 import { formatInteger } from "../../numbers.ts";
 import { inspect } from "../../preflight/inspect.ts";
@@ -77,7 +77,7 @@ async function gpuCheck(threads: number): Promise<Check> {
 function packageCheck(replaced: boolean): Check {
   try {
     const found = findEnginePackage();
-    const damage = packageDamage(found);
+    const damage = damageOf(found);
     if (damage !== undefined) throw new Error(damage);
     return { name: "engine package", status: "ok", detail: describePackage(found) };
   } catch (error) {
