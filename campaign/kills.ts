@@ -8,7 +8,7 @@ import { type Draw, drawFor } from "./draw.ts";
 import { inLanes } from "./lanes.ts";
 import { type Request, type Result, Tally } from "./result.ts";
 import { differenceOf } from "./snapshot.ts";
-import { JOBS, type Job, openWorkshop, type Room, type Workshop } from "./workshop.ts";
+import { forceOf, JOBS, type Job, openWorkshop, type Room, type Workshop } from "./workshop.ts";
 
 export interface KillsRequest extends Request {
   readonly lanes?: number;
@@ -73,7 +73,7 @@ export async function attackByKills(request: KillsRequest): Promise<Result> {
       const before = await room.snapshot();
       const isDone = differenceOf(snapshot, before) === undefined;
       // a single file that is whole is not written again without --force
-      const ended = isDone && job.args[0] !== "run" ? undefined : await runPrism(job.args, room);
+      const ended = isDone && job.args[0] !== "run" ? undefined : await runPrism([...job.args, ...forceOf(job)], room);
       if (ended !== undefined) tally.peak(ended.peakBytes);
       if (ended?.hung) tally.fail("hang", id, `${job.name}: given again, it did not end`);
       else if (ended !== undefined && ended.code !== 0)

@@ -8,7 +8,7 @@ import { type Draw, drawFor } from "./draw.ts";
 import { inLanes } from "./lanes.ts";
 import { type Request, type Result, Tally } from "./result.ts";
 import { differenceOf, type Snapshot, takeSnapshot } from "./snapshot.ts";
-import { type Job, jobNamed, openWorkshop, type Room, type Workshop } from "./workshop.ts";
+import { elsewhere, type Job, jobNamed, openWorkshop, type Room, type Workshop } from "./workshop.ts";
 
 export interface PairsRequest extends Request {
   readonly lanes?: number;
@@ -28,17 +28,15 @@ export interface Pair {
   readonly isTwin?: boolean;
 }
 
+const OTHER = "out-other";
 const IN_USE = /is in use by process \d+ on .+, since /;
 const EXISTS = /exists( already)?; give --force/;
-
-/** The same command with its output in a folder of its own. */
-const elsewhere = ({ args }: Job, folder = "out-other") => args.map((arg) => arg.replace(/^out\//, `${folder}/`));
 
 function pairsOf(name: string, refusal: RegExp): Pair[] {
   const job = jobNamed(name);
   return [
     { name: `${name}, twice to one place`, job, beside: job.args, refusal },
-    { name: `${name}, twice with one cache`, job, beside: elsewhere(job), isTwin: true },
+    { name: `${name}, twice with one cache`, job, beside: elsewhere(job, OTHER), isTwin: true },
   ];
 }
 
@@ -70,7 +68,7 @@ export const PAIRS: readonly Pair[] = [
     beside: ["quantize", "out/run/plans/plan.json", "-o", "out-other/q.gguf"],
     refusal: /out\/run/,
   },
-  { name: "run and evaluate", job: RUN, beside: elsewhere(jobNamed("evaluate")) },
+  { name: "run and evaluate", job: RUN, beside: elsewhere(jobNamed("evaluate"), OTHER) },
 ];
 
 export async function attackByPairs(request: PairsRequest): Promise<Result> {

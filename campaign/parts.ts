@@ -1,4 +1,5 @@
 /** The parts of the campaign by name, with what each does when nothing else is asked. */
+import { attackByDisks } from "./disks.ts";
 import { attackByKills } from "./kills.ts";
 import { attackByPairs } from "./pairs.ts";
 import { attackReaders } from "./readers.ts";
@@ -28,6 +29,12 @@ export const PARTS: Readonly<Record<string, Part>> = {
     count: 200,
     about: "Two commands at once on one directory, one output or one cache",
     run: attackByPairs,
+  },
+  disks: {
+    count: 500,
+    about:
+      "Disks that are full or read-only, sources that change while they are read, caches and directories of runs that rot",
+    run: attackByDisks,
   },
   servers: {
     count: 2000,

@@ -36,6 +36,16 @@ export function jobNamed(name: string): Job {
   return found;
 }
 
+/** A plan is several files: interrupted among them, it asks for --force when it is given again. */
+export function forceOf({ name }: Job): string[] {
+  return name === "plan" ? ["--force"] : [];
+}
+
+/** The arguments of a job with its output in another folder: out-NAME, which a snapshot takes for out. */
+export function elsewhere({ args }: Job, folder: string): string[] {
+  return args.map((arg) => arg.replace(/^out\//, `${folder}/`));
+}
+
 export interface Baseline {
   readonly snapshot: Snapshot;
   readonly ms: number;
@@ -53,8 +63,8 @@ export interface Workshop {
   readonly root: string;
   /** A folder with all that jobs read. */
   room(name: string): Promise<Room>;
-  /** What comes out undisturbed, and how long it takes with the caches cold. */
-  baseline(job: Job): Promise<Baseline>;
+  /** What comes out undisturbed, and how long it takes with the caches cold; of another model in the place of m.gguf. */
+  baseline(job: Job, model?: "m.gguf" | "b.gguf"): Promise<Baseline>;
   close(): Promise<void>;
 }
 
@@ -65,6 +75,8 @@ export async function openWorkshop(name: string): Promise<Workshop> {
   const template = join(root, "template");
   await mkdir(join(template, "cache"), { recursive: true });
   await writeSmallModel(template, "m");
+  await writeSmallModel(template, "b", { seed: 2 });
+  await copyFile(join(template, "m.gguf"), join(template, "a.gguf"));
   await writeFile(join(template, "text.txt"), TEXT);
   const make = async (...args: string[]) => {
     const ended = await runPrism(args, { cwd: template, cache: join(template, "cache"), limitMs: 300_000 });
@@ -77,10 +89,11 @@ export async function openWorkshop(name: string): Promise<Workshop> {
   for (const entry of await readdir(join(template, "cache"))) {
     if (entry !== "kernels") await rm(join(template, "cache", entry), { recursive: true });
   }
-  const baselines = new Map<Job, Promise<Baseline>>();
+  const baselines = new Map<string, Promise<Baseline>>();
   const room = (name: string) => openRoom(template, join(root, name));
-  const measure = async (job: Job): Promise<Baseline> => {
-    const own = await room(`baseline-${JOBS.indexOf(job)}`);
+  const measure = async (job: Job, model: string): Promise<Baseline> => {
+    const own = await room(`baseline-${job.name.replace(/\W/g, "-")}-${model}`);
+    await copyFile(join(template, model), join(own.cwd, "m.gguf"));
     const { code, ms, stderr }: Ended = await runPrism(job.args, own);
     if (code !== 0) throw new Error(`prism ${job.args.join(" ")}: ${stderr}`);
     const snapshot = await own.snapshot();
@@ -90,9 +103,10 @@ export async function openWorkshop(name: string): Promise<Workshop> {
   return {
     root,
     room,
-    baseline(job) {
-      const known = baselines.get(job) ?? measure(job);
-      baselines.set(job, known);
+    baseline(job, model = "m.gguf") {
+      const key = `${job.name} of ${model}`;
+      const known = baselines.get(key) ?? measure(job, model);
+      baselines.set(key, known);
       return known;
     },
     close: () => rm(root, { recursive: true, force: true }),
