@@ -1,6 +1,7 @@
 /** The parts of the campaign by name, with what each does when nothing else is asked. */
 import { attackByDisks } from "./disks.ts";
 import { attackByKills } from "./kills.ts";
+import { attackByNames } from "./names.ts";
 import { attackByPairs } from "./pairs.ts";
 import { attackReaders } from "./readers.ts";
 import { type Request, type Result, Tally } from "./result.ts";
@@ -35,6 +36,11 @@ export const PARTS: Readonly<Record<string, Part>> = {
     about:
       "Disks that are full or read-only, sources that change while they are read, caches and directories of runs that rot",
     run: attackByDisks,
+  },
+  names: {
+    count: 300,
+    about: "Hostile names of files, models and tensors through the whole command line, its scripts run by a real sh",
+    run: attackByNames,
   },
   servers: {
     count: 2000,
