@@ -51,10 +51,18 @@ export function matchNames(constraint: Constraint, names: readonly string[], wor
   return matched;
 }
 
+/** Characters of a pattern: plans, which quote it in their notes, hold no more. */
+const MAX_PATTERN = 4000;
+
 /** The pattern of a constraint. Throws UsageError for one that is empty, wrong, or has what patterns can't have. */
 export function constraintPattern(constraint: Constraint, work?: Work): Pattern {
   if (constraint.pattern === "") {
     throw new UsageError(`${constraint.kind}: the pattern is empty; "." matches every tensor`);
+  }
+  if (constraint.pattern.length > MAX_PATTERN) {
+    throw new UsageError(
+      `${constraint.kind}: the pattern has ${constraint.pattern.length} characters, expected at most ${MAX_PATTERN}; give several shorter ones`,
+    );
   }
   try {
     return compilePattern(constraint.pattern, work);

@@ -1,6 +1,8 @@
 /** JSON text → Analysis, checked once so that later stages can trust it. */
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { tensorClass } from "../ggml/tensor-class.ts";
 import { elementCount } from "../ggml/tensor-types.ts";
 import { ANALYSIS, type Analysis } from "./analysis.ts";
 
@@ -28,6 +30,21 @@ function checkTensors({ tensors, model }: Analysis, path: string): void {
       throw new FormatError(
         path,
         `an analysis, but ${tensor.name} [${tensor.shape.join(", ")}] has ${elementCount(tensor.shape)} elements, the document says ${tensor.elements}; ${AGAIN}`,
+      );
+    }
+    const { class: ownClass, layer } = tensorClass(tensor.name);
+    if (tensor.class !== ownClass || tensor.layer !== layer) {
+      throw new FormatError(
+        path,
+        `an analysis, but class and layer of ${tensor.name} must be ${ownClass} and ${layer ?? "absent"}; ${AGAIN}`,
+      );
+    }
+    const why = ineligibleReason(tensor);
+    if (tensor.eligible !== (why === undefined)) {
+      const does = why === undefined ? "quantizes it" : `leaves it alone (${why})`;
+      throw new FormatError(
+        path,
+        `an analysis, but eligible of ${tensor.name} must be ${why === undefined}: llama-quantize ${does}; ${AGAIN}`,
       );
     }
     if (tensor.eligible && Object.keys(tensor.distortion ?? {}).length === 0) {

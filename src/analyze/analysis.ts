@@ -101,8 +101,14 @@ export interface Metrics extends t.Content<typeof METRICS> {}
 
 export type MetricName = keyof Metrics;
 
+export const TENSOR_NAME = t.given(t.text("No control characters: names end up in scripts and on terminals."), {
+  minLength: 1,
+  maxLength: 255,
+  pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+});
+
 export const TENSOR_ANALYSIS = t.object({
-  name: t.name(),
+  name: TENSOR_NAME,
   class: t.text(),
   layer: t.optional(t.count()),
   shape: t.list(t.some(), { minItems: 1, maxItems: 4 }),

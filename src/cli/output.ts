@@ -3,6 +3,7 @@
  * Colours and bars appear on a terminal only.
  */
 import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
+import { asciiJson, UNPRINTABLE } from "../unprintable.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
 export interface OutputOptions {
@@ -46,16 +47,16 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
   return {
     result({ document, text, next }) {
       bar?.end();
-      if (json) stdout.write(`${JSON.stringify(document, null, 2)}\n`);
-      else stdout.write(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n\nnext: ${next}\n`);
+      if (json) stdout.write(`${asciiJson(JSON.stringify(document, null, 2))}\n`);
+      else stdout.write(shown(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n\nnext: ${next}\n`));
     },
     note(text) {
       if (quiet) return;
       bar?.clear();
-      stderr.write(`${text}\n`);
+      stderr.write(shown(`${text}\n`));
     },
     progress(stage, total, unit) {
-      if (!quiet && !isTerminal) stderr.write(`${stage}: ${total} ${unit}\n`);
+      if (!quiet && !isTerminal) stderr.write(shown(`${stage}: ${total} ${unit}\n`));
       return this.bar(stage, total);
     },
     bar(stage, total) {
@@ -64,6 +65,13 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
       return bar;
     },
   };
+}
+
+const KEPT_OR_UNPRINTABLE = new RegExp(`(\\n|\\u001b\\[\\d+m)|${UNPRINTABLE.source}`, "gu");
+
+/** Text as it may go to a terminal: names of files are in it. Line breaks and our colours stay. */
+function shown(text: string): string {
+  return text.replace(KEPT_OR_UNPRINTABLE, (_, kept: string | undefined) => kept ?? "?");
 }
 
 /** Columns of a picture where there is no terminal, and the narrowest and widest on one. */

@@ -69,7 +69,7 @@ function countMembers(value: unknown): number {
   let members = 0;
   if (Array.isArray(value)) for (const item of value) members += countMembers(item);
   else {
-    for (const key in value) members += 1 + countMembers((value as Record<string, unknown>)[key]);
+    for (const member of Object.values(value)) members += 1 + countMembers(member);
   }
   return members;
 }

@@ -198,15 +198,15 @@ async function scanName(cursor: HeaderCursor, what: string, maxBytes: number): P
     throw cursor.error(`${what} has ${formatCount(length)} bytes, expected at most ${maxBytes}; the file is damaged`);
   }
   const bytes = await cursor.bytes(Number(length), what);
-  if (bytes.some((byte) => byte < 0x20 || byte === 0x7f)) {
-    throw cursor.error(`${what} holds control characters; the file is damaged`);
-  }
+  let name: string;
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    name = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
     throw new FormatError(cursor.path, `gguf: ${what} is not valid UTF-8; the file is damaged`, {
       cause,
       offset: cursor.position,
     });
   }
+  if (/\p{Cc}/u.test(name)) throw cursor.error(`${what} holds control characters; the file is damaged`);
+  return name;
 }

@@ -83,6 +83,9 @@ function missingShard(error: FileError, number: number, count: number, { http }:
   );
 }
 
+/** Characters of a model's name that are kept: documents hold no more, and nobody reads them. */
+const MAX_NAME = 1000;
+
 async function describe(path: string, shards: [OpenShard, ...OpenShard[]]): Promise<Model> {
   const { header } = shards[0];
   const hash = createHash("sha256");
@@ -93,8 +96,8 @@ async function describe(path: string, shards: [OpenShard, ...OpenShard[]]): Prom
     path,
     shards: shards.map(({ source }) => ({ path: source.path, fileBytes: source.byteLength })),
     ggufVersion: header.version,
-    arch: typeof arch === "string" ? arch : "",
-    ...(typeof name === "string" ? { name } : {}),
+    arch: typeof arch === "string" ? arch.slice(0, MAX_NAME) : "",
+    ...(typeof name === "string" ? { name: name.slice(0, MAX_NAME) } : {}),
     metadata: header.metadata,
     keyValues: header.keyValues,
     alignment: header.alignment,

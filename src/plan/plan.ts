@@ -3,7 +3,7 @@
  * lose. JSON a person may edit (`type`) and re-cost.
  */
 import { CONSTRAINT, type Constraint } from "../allocate/problem.ts";
-import { IMATRIX_IDENTITY, MODEL_IDENTITY } from "../analyze/analysis.ts";
+import { IMATRIX_IDENTITY, MODEL_IDENTITY, TENSOR_NAME } from "../analyze/analysis.ts";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
@@ -30,11 +30,7 @@ const STEP = t.object(
 export interface Step extends t.Content<typeof STEP> {}
 
 const PLAN_TENSOR = t.object({
-  name: t.given(t.text("No control characters: names end up in scripts and on terminals."), {
-    minLength: 1,
-    maxLength: 255,
-    pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
-  }),
+  name: TENSOR_NAME,
   class: t.text(),
   layer: t.optional(t.count()),
   shape: t.list(t.some(), { minItems: 1, maxItems: 4 }),

@@ -23,8 +23,13 @@ export const NAME_CHARACTERS = 60;
 /** A name from a file as a person may read it: printable, and no longer than `limit` characters. */
 export function showName(name: string, limit: number = NAME_CHARACTERS): string {
   const characters = [...name.slice(0, 4 * limit)];
-  if (characters.length <= limit && name.length <= 4 * limit) return printable(name);
+  if (characters.length <= limit && name.length <= 4 * limit) return plainKey(printable(name));
   return `${printable(characters.slice(0, limit - 1).join(""))}…`;
+}
+
+/** ECharts remembers the width of a text in an object under it: "__proto__" would find, and change, that of all objects. */
+function plainKey(text: string): string {
+  return text in {} ? `${text}\u200c` : text;
 }
 
 /** A cell as a person reads it. */

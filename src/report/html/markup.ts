@@ -1,4 +1,5 @@
 /** HTML as text, everything from a document escaped. */
+import { asciiJson } from "../../unprintable.ts";
 
 /** Markup that was escaped where it had to be. */
 export interface Markup {
@@ -32,7 +33,7 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => entities[character] ?? character);
 }
 
-/** JSON for a script element of type application/json: no text in it can end the element. */
+/** JSON for a script element of type application/json: no text in it can end the element, or reorder who reads it. */
 export function embedJson(value: unknown): Markup {
-  return { html: JSON.stringify(value).replaceAll("<", "\\u003c") };
+  return { html: asciiJson(JSON.stringify(value)).replaceAll("<", "\\u003c") };
 }
