@@ -47,7 +47,8 @@ export async function readTextFile(path: string): Promise<{ text: string; sha256
   }
   // UTF-16 without a mark looks so, and a file of zeros
   const nul = bytes.indexOf(0);
-  if (nul >= 0) throw new FormatError(path, `has a zero at byte ${nul}, which text doesn't; give a plain text file`);
+  if (nul >= 0)
+    throw new FormatError(path, `has a zero at byte ${nul}, which text doesn't; give a plain text file in UTF-8`);
   const text = bytes.toString("utf8");
   return {
     text: text.endsWith("\n") ? text.slice(0, -1) : text,
