@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { attackReaders } from "../../campaign/readers.ts";
-import { renderPage } from "../../campaign/report.ts";
 
 describe("hostile input for readers", () => {
   it("is read or refused: no crash, no hang, no leap in memory", async () => {
@@ -32,14 +31,5 @@ describe("the campaign", () => {
   it("makes the same cases from the same seed", async () => {
     const counts = async () => (await attackReaders({ seed: 3, count: 40 })).counts;
     expect(await counts()).toEqual(await counts());
-  });
-
-  it("tells what it counted, failures by kind", () => {
-    const recorded = { prismVersion: "0", machine: "a machine", date: "2026-01-01T00:00:00.000Z" };
-    const failures = [{ kind: "hang", id: "readers 1/2", what: "no | end" }] as const;
-    const figures = { part: "readers", seed: 1, cases: 9, counts: {}, seconds: 2, skipped: [], failures };
-    const page = renderPage({ readers: { ...figures, ...recorded } });
-    expect(page).toContain("| readers | 9 | 0 | 1 | 0 | 0 | - | not measured | 2 s |");
-    expect(page).toContain("**hang** `readers 1/2`: no \\| end");
   });
 });
