@@ -3,6 +3,7 @@
  * what it would have left undisturbed, no half files, no locks and no processes.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { EXIT } from "../src/errors.ts";
 import { type Command, crashOf, type Ended, runPrism, startPrism, type Target } from "./command.ts";
 import { type Draw, drawFor } from "./draw.ts";
 import { inLanes } from "./lanes.ts";
@@ -54,7 +55,8 @@ export async function attackByKills(request: KillsRequest): Promise<Result> {
         const signal = draw.pick(SIGNALS);
         const target = draw.pick(TARGETS);
         const moment = draw.real() * ms;
-        const command = startPrism(job.args, { ...room, limitMs: 120_000 });
+        const before = await room.halves();
+        const command = startPrism(job.args, room);
         const hit = await strike(command, signal, target, moment, draw);
         const sentAt = performance.now();
         const ended = await command.ended;
@@ -66,8 +68,11 @@ export async function attackByKills(request: KillsRequest): Promise<Result> {
         tally.ended();
         const words = `${job.name}, ${signal} to the ${target} after ${Math.round(moment)} ms`;
         const stopMs = performance.now() - sentAt;
-        for (const what of await judgeEnd(ended, signal, target, stopMs, room))
-          tally.fail(what.kind, id, `${words}: ${what.what}`);
+        for (const what of judgeEnd(ended, signal, target, stopMs)) tally.fail(what.kind, id, `${words}: ${what.what}`);
+        // told to stop, it cleans up what is its own at once
+        const left =
+          ended.code === EXIT.interrupted ? (await room.halves()).filter((name) => !before.includes(name)) : [];
+        if (left.length > 0) tally.fail("wrong", id, `${words}: interrupted, it left ${left.join(", ")}`);
       }
       await request.sabotage?.(room);
       const before = await room.snapshot();
@@ -108,23 +113,12 @@ async function strike(
 
 type Judgement = { readonly kind: "crash" | "hang" | "wrong"; readonly what: string };
 
-async function judgeEnd(
-  ended: Ended,
-  signal: NodeJS.Signals,
-  target: Target,
-  stopMs: number,
-  room: Room,
-): Promise<Judgement[]> {
+function judgeEnd(ended: Ended, signal: NodeJS.Signals, target: Target, stopMs: number): Judgement[] {
   const found: Judgement[] = [];
   if (ended.hung || (stopMs > STOP_MS && target !== "child"))
     found.push({ kind: "hang", what: `no end after ${Math.round(stopMs)} ms` });
   const crash = ended.hung ? undefined : crashOf(ended, target === "child" ? [] : [signal]);
   if (crash !== undefined) found.push({ kind: "crash", what: crash });
   if (ended.orphans > 0) found.push({ kind: "hang", what: `${ended.orphans} processes lived on` });
-  // told to stop, it cleans up at once
-  if (ended.code === 130) {
-    const halves = await room.halves();
-    if (halves.length > 0) found.push({ kind: "wrong", what: `interrupted, it left ${halves.join(", ")}` });
-  }
   return found;
 }

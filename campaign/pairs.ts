@@ -30,7 +30,7 @@ export interface Pair {
 
 const OTHER = "out-other";
 const IN_USE = /is in use by process \d+ on .+, since /;
-const EXISTS = /exists( already)?; give --force/;
+const EXISTS = /exists?( already)?; give --force/;
 
 function pairsOf(name: string, refusal: RegExp): Pair[] {
   const job = jobNamed(name);

@@ -60,7 +60,7 @@ const COLUMNS = [
   ...["peak memory", "time"],
 ];
 
-const oneLine = (text: string): string => text.replace(/\s+/g, " ");
+const oneLine = (text: string): string => text.replace(/\s+/g, " ").trim();
 
 function cellsOf({ part, cases, failures, resumed, peakBytes, seconds }: Recorded): string[] {
   const of = (kind: FailureKind) => failures.filter((failure) => failure.kind === kind).length;
