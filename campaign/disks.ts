@@ -163,8 +163,7 @@ async function rotCache(one: Case): Promise<void> {
 
 /** What a run reads when it goes on. */
 const READ_AGAIN = /^(state|analysis|probes)\.json$/;
-const UNSEALED =
-  "a run's directory with other digits in whole documents, or damage in those it only writes: they carry no checksum";
+const UNSEALED = "documents of a run's directory but state.json with other digits in them: they carry no checksum";
 
 /** A run that was interrupted or is finished, a document torn that it goes on from: it is remade, or named. */
 async function rotDirectory(one: Case): Promise<void> {
@@ -178,7 +177,11 @@ async function rotDirectory(one: Case): Promise<void> {
     command.signal("SIGKILL", "group");
   }
   await command.ended;
-  const damage = await damageIn(`${room.out}/run`, READ_AGAIN, draw, TEARS).catch(() => undefined);
+  const isSealed = draw.chance(0.5);
+  const damage = await (isSealed
+    ? damageIn(`${room.out}/run`, /^state\.json$/, draw)
+    : damageIn(`${room.out}/run`, READ_AGAIN, draw, TEARS)
+  ).catch(() => undefined);
   if (damage === undefined) return;
   const name = damage.file.split("/").at(-1) ?? "";
   const ended = await runPrism(job.args, room);
