@@ -36,6 +36,12 @@ describe("a snapshot", () => {
     expect(differenceOf(whole, await takeSnapshot(folder))).toBeUndefined();
     await write('{"createdAt": "2027-01-02T03:04:05.678Z", "kld": 0.26, "elapsedMs": 13}');
     expect(differenceOf(whole, await takeSnapshot(folder))).toMatch(/^a\.json differs/);
+    const listed = (fileBytes: number) =>
+      `{"fileBytes": ${fileBytes}, "sha256": "${"0".repeat(64)}", "seal": "${String(fileBytes).repeat(64)}"}`;
+    await writeFile(join(folder, "a.json"), listed(7));
+    const before = await takeSnapshot(folder);
+    await writeFile(join(folder, "a.json"), listed(8));
+    expect(differenceOf(before, await takeSnapshot(folder))).toMatch(/fileBytes/);
     await writeFile(join(folder, "b.part"), "");
     await rm(join(folder, "a.json"));
     expect(differenceOf(whole, await takeSnapshot(folder))).toBe("a.json is missing; b.part is left over");
