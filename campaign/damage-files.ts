@@ -46,22 +46,14 @@ const DAMAGES: Readonly<Record<string, (bytes: Buffer, draw: Draw) => Buffer>> =
   emptied: () => Buffer.alloc(0),
 };
 
-/** Damages that leave no whole document. */
-export const TEARS: readonly string[] = ["cut short", "with a zeroed tail", "emptied"];
-
 export interface Damage {
   /** Relative to the folder. */
   readonly file: string;
   readonly how: string;
 }
 
-/** Damage one of the files in `folder` whose relative name fits in one of the ways; undefined where there is none. */
-export async function damageIn(
-  folder: string,
-  fits: RegExp,
-  draw: Draw,
-  ways: readonly string[] = Object.keys(DAMAGES),
-): Promise<Damage | undefined> {
+/** Damage one of the files in `folder` whose relative name fits; undefined where there is none. */
+export async function damageIn(folder: string, fits: RegExp, draw: Draw): Promise<Damage | undefined> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries
     .filter((entry) => entry.isFile())
@@ -72,11 +64,11 @@ export async function damageIn(
   const file = draw.pick(files);
   const path = join(folder, file);
   const neighbours = files.filter((other) => dirname(other) === dirname(file) && other !== file);
-  if (ways !== TEARS && neighbours.length > 0 && draw.chance(0.15)) {
+  if (neighbours.length > 0 && draw.chance(0.15)) {
     await copyFile(join(folder, draw.pick(neighbours)), path);
     return { file, how: "in another's place" };
   }
-  const how = draw.pick(ways);
+  const how = draw.pick(Object.keys(DAMAGES));
   const bytes = await readFile(path);
   if (bytes.length > 0) await writeFile(path, DAMAGES[how]?.(bytes, draw) ?? bytes);
   return { file, how };

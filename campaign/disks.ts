@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { crashOf, type Ended, runPrism, startPrism } from "./command.ts";
-import { changeSource, damageIn, SOURCE_CHANGES, TEARS } from "./damage-files.ts";
+import { changeSource, damageIn, SOURCE_CHANGES } from "./damage-files.ts";
 import { type Draw, drawFor } from "./draw.ts";
 import { inLanes } from "./lanes.ts";
 import { type FailureKind, type Request, type Result, Tally } from "./result.ts";
@@ -163,12 +163,12 @@ async function rotCache(one: Case): Promise<void> {
 
 /** What a run reads when it goes on. */
 const READ_AGAIN = /^(state|analysis|probes)\.json$/;
-const UNSEALED = "documents of a run's directory but state.json with other digits in them: they carry no checksum";
+const NOT_READ = "evaluations and plans of points in a run's directory: nothing reads them when it goes on";
 
-/** A run that was interrupted or is finished, a document torn that it goes on from: it is remade, or named. */
+/** A run that was interrupted or is finished, a document damaged that it goes on from: it is remade, or named. */
 async function rotDirectory(one: Case): Promise<void> {
   const { room, draw, workshop, tally, fail } = one;
-  tally.skipped.add(UNSEALED);
+  tally.skipped.add(NOT_READ);
   const job = draw.pick(JOBS.filter(({ args }) => args[0] === "run"));
   const { snapshot, ms } = await workshop.baseline(job);
   const command = startPrism(job.args, room);
@@ -177,11 +177,7 @@ async function rotDirectory(one: Case): Promise<void> {
     command.signal("SIGKILL", "group");
   }
   await command.ended;
-  const isSealed = draw.chance(0.5);
-  const damage = await (isSealed
-    ? damageIn(`${room.out}/run`, /^state\.json$/, draw)
-    : damageIn(`${room.out}/run`, READ_AGAIN, draw, TEARS)
-  ).catch(() => undefined);
+  const damage = await damageIn(`${room.out}/run`, READ_AGAIN, draw).catch(() => undefined);
   if (damage === undefined) return;
   const name = damage.file.split("/").at(-1) ?? "";
   const ended = await runPrism(job.args, room);

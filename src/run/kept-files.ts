@@ -34,7 +34,10 @@ export function modelAsKept(state: Run, directory: RunDirectory, path: string): 
 }
 
 function withFile(state: Run, file: OutputFile): Run {
-  return { ...state, kept: [...(state.kept ?? []).filter(({ path }) => path !== file.path), file] };
+  const kept = state.kept ?? [];
+  // in its old place: what is made again is no other run
+  const isKnown = kept.some(({ path }) => path === file.path);
+  return { ...state, kept: isKnown ? kept.map((one) => (one.path === file.path ? file : one)) : [...kept, file] };
 }
 
 /** The state without a model that was made: what it was measured by knows it. */
