@@ -11,7 +11,7 @@ import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
-import { measuredModel, writeKept } from "./kept-files.ts";
+import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { addRow, judgeRun, referenceRow, rowOf } from "./run-rows.ts";
@@ -34,7 +34,7 @@ export async function evaluateCandidates(
       const { label, slug, spec } = candidate;
       const keep = candidate.kind === "plan" || request.keepModels;
       const file = { spec, label, keep, allowRequantize: request.allowRequantize };
-      const row = state.rows.find((known) => known.label === label);
+      const row = await measuredRow(run, state, label, slug);
       if (row !== undefined && !keep) {
         await rm(spec.output, { force: true });
         continue;
@@ -61,6 +61,18 @@ export async function evaluateCandidates(
     await session?.close();
   }
   return state;
+}
+
+/** The row of a candidate, unless what it was measured by is damaged: then it is measured again. */
+async function measuredRow(
+  { directory, bench }: OpenRun,
+  state: Run,
+  label: string,
+  slug: string,
+): Promise<RunRow | undefined> {
+  const row = state.rows.find((known) => known.label === label);
+  if (row === undefined || (await isIntact(state, directory, directory.evaluation(slug), bench))) return row;
+  return undefined;
 }
 
 /**

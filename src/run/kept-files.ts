@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { join, relative, sep } from "node:path";
+import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { describeOutput, type OutputFile } from "../quantize/outputs.ts";
@@ -54,6 +55,18 @@ export async function isAsKept(state: Run, directory: RunDirectory, path: string
 
 function knownFile({ kept }: Run, directory: RunDirectory, path: string): OutputFile | undefined {
   return kept?.find((file) => file.path === nameIn(directory, path));
+}
+
+/** Whether an evaluation may be gone on from: one that was changed is said, and to be measured again. */
+export async function isIntact(
+  state: Run,
+  directory: RunDirectory,
+  path: string,
+  { progress }: Pick<Bench, "progress">,
+): Promise<boolean> {
+  if ((await isAsKept(state, directory, path)) !== false) return true;
+  progress.note(`! ${path} was changed after it was written: measured again`);
+  return false;
 }
 
 /** The files of the directory that are not what the state says of them; those that are gone are not among them. */

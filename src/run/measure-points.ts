@@ -5,7 +5,7 @@ import type { EvaluationSession } from "../evaluate/session.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Candidate } from "./candidates.ts";
 import { openRunSession } from "./evaluate-candidates.ts";
-import { measuredModel, writeKept } from "./kept-files.ts";
+import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, SweepPoint } from "./run-document.ts";
 import { addRow, referenceRow, rowOf } from "./run-rows.ts";
@@ -48,12 +48,17 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       const points = state.sweep?.points ?? [];
       const path = `plans/${candidate.slug}.json`;
       const found = points.find((point) => point.plan === path);
-      if (found !== undefined) return found;
       await writeFileAside(directory.planOf(candidate.slug), `${JSON.stringify(plan, null, 1)}\n`);
+      const evaluation = directory.evaluation(candidate.slug);
+      if (found !== undefined && (await isIntact(state, directory, evaluation, bench))) return found;
       const { row, session } = await evaluate(candidate, plan);
       const { kind: _, kldPerChunk: __, ...measured } = row;
       const point: SweepPoint = { ...measured, budget: plan.budget.text, plan: path };
-      state = { ...state, text: session.text, sweep: { ...state.sweep, points: [...points, point], survivors: [] } };
+      state = {
+        ...state,
+        text: session.text,
+        sweep: { ...state.sweep, points: [...points.filter((known) => known !== found), point], survivors: [] },
+      };
       await saveRun(directory, state);
       return point;
     },

@@ -30,7 +30,10 @@ export const DENSITIES = defineDocument({
     schema: t.exactly("prism.sensitivity/1"),
     version: t.text(),
     lossUnit: t.oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
-    densities: t.table(Type.Number({ exclusiveMinimum: 0, maximum: 1e30 }), "Above 0, by tensor name or by class; the name wins."),
+    densities: t.table(
+      Type.Number({ exclusiveMinimum: 0, maximum: 1e30 }),
+      "Above 0, by tensor name or by class; the name wins.",
+    ),
     layers: t.optional(
       t.count(
         "Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts.",

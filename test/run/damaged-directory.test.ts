@@ -86,6 +86,25 @@ describe("a run that goes on in a damaged directory", () => {
     expect((await readFile(at("models", "plan.gguf"))).at(-1)).not.toBe(77);
   });
 
+  it.each([
+    ["a row's", "evaluations/preset-Q4_K_S.json", {}],
+    ["a point's", /^evaluations\/point-\d+\.json$/, { sweep: [{ kind: "bpw", value: 5 }] }],
+  ] as const)("measures again what %s changed evaluation is of", async (_, name, asked) => {
+    const more = { refine: "none", ...asked } as const;
+    const { run } = await goOn(more);
+    const path =
+      run.kept?.find((file) => (typeof name === "string" ? file.path === name : name.test(file.path)))?.path ?? "";
+    await edit(at(path), /"mean": [\d.]+/, '"mean": 0.001');
+    const again = await goOn(more);
+    expect(again.notes).toContainEqual(
+      expect.stringContaining(`${path} was changed after it was written: measured again`),
+    );
+    expect(await readFile(at(path), "utf8")).not.toContain('"mean": 0.001,');
+    expect(figures(again.run)).toEqual(figures(run));
+    expect(again.run.sweep).toEqual(run.sweep);
+    expect((await goOn(more)).notes.filter((note) => note.startsWith("!"))).toEqual([]);
+  });
+
   it("makes the plan's file again where it is not the one that was measured", async () => {
     const { run } = await goOn();
     await touchWeights(at("models", "plan.gguf"));
