@@ -52,13 +52,11 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       const evaluation = directory.evaluation(candidate.slug);
       if (found !== undefined && (await isIntact(state, directory, evaluation, bench))) return found;
       const { row, session } = await evaluate(candidate, plan);
-      const { kind: _, kldPerChunk: __, ...measured } = row;
-      const point: SweepPoint = { ...measured, budget: plan.budget.text, plan: path };
-      state = {
-        ...state,
-        text: session.text,
-        sweep: { ...state.sweep, points: [...points.filter((known) => known !== found), point], survivors: [] },
-      };
+      const { kind: _, kldPerChunk: __, ...figures } = row;
+      const point: SweepPoint = { ...figures, budget: plan.budget.text, plan: path };
+      const measured =
+        found === undefined ? [...points, point] : points.map((known) => (known === found ? point : known));
+      state = { ...state, text: session.text, sweep: { ...state.sweep, points: measured, survivors: [] } };
       await saveRun(directory, state);
       return point;
     },
