@@ -13,6 +13,7 @@ import { type PublishedRecipe, resolveOverrides } from "../src/plan/published-re
 import { readPlan } from "../src/plan/read-plan.ts";
 import { renderRecipe } from "../src/plan/recipe.ts";
 import { replan } from "../src/plan/replan.ts";
+import type { Inspection } from "../src/preflight/inspection.ts";
 import { openProbeStore } from "../src/probes/probe-store.ts";
 import { renderReport } from "../src/report/html/render-report.ts";
 import { renderAnalysisTable } from "../src/report/terminal/analysis-table.ts";
@@ -66,7 +67,8 @@ const USES: Readonly<Record<string, Use>> = {
     renderRun(found);
     renderReport({ run: found, plan, analysis });
   },
-  "inspection.json": (found: Parameters<typeof renderInspection>[0]) => void renderInspection(found),
+  // of a file that can't be opened there are findings alone, which no table shows
+  "inspection.json": (found: Partial<Inspection>) => void ("arch" in found && renderInspection(found as Inspection)),
 };
 
 const SAME_USE: Readonly<Record<string, string>> = {
