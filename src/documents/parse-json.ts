@@ -54,7 +54,7 @@ function measure(text: string): { depth: number; members: number } {
 }
 
 /** Where the string that begins at `start` ends: at a quote behind an even number of backslashes. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let before = end - 1;
     while (text[before] === "\\") before--;

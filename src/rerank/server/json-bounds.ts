@@ -2,6 +2,7 @@
  * Bounds on JSON before it is parsed: megabytes of brackets become hundreds of megabytes of objects, and seconds in which
  * nobody is answered.
  */
+import { endOfString } from "../../documents/parse-json.ts";
 import { UsageError } from "../../errors.ts";
 
 /** A request is three deep; fields that are not known may be deeper. */
@@ -30,14 +31,4 @@ export function checkJsonBounds(text: string, mostValues: number): void {
     }
     if (values > mostValues) throw new UsageError(`the body has more than ${mostValues} values`);
   }
-}
-
-/** Where the string that begins at `start` ends. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (text[end - 1 - escapes] === "\\") escapes++;
-    if (escapes % 2 === 0) return end;
-  }
-  return text.length;
 }

@@ -6,6 +6,7 @@ import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { findRepeated } from "../../documents/parse-json.ts";
 import { UsageError } from "../../errors.ts";
 import {
   type ConnectionLimits,
@@ -164,11 +165,15 @@ function parseRequest(text: string, { bodyLimitBytes, maxDocuments }: ServeOptio
 }
 
 function parseJson(text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new UsageError(`the body is not valid JSON (${(error as Error).message})`, { cause: error });
   }
+  const repeated = findRepeated(text, value);
+  if (repeated !== undefined) throw new UsageError(`the body says ${repeated} twice in one object`);
+  return value;
 }
 
 function sendError(context: Context<App>, error: Error): Response {

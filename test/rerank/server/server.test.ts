@@ -94,6 +94,7 @@ describe("the rerank endpoint", () => {
   it.each([
     ["not JSON", 400, /not valid JSON/],
     ["", 400, /empty/i],
+    ['{"query": "q", "documents": ["a"], "qu\\u0065ry": "p"}', 400, /says "query" \(line 1\) twice/],
     [[], 400, /expected a JSON object/],
     [{ documents: ["a"] }, 400, /"query" must be a text/],
     [{ query: "q", documents: "a" }, 400, /"documents" must be an array/],
