@@ -1,5 +1,6 @@
 // The C ABI that src/kernels/native.ts declares. No exception leaves it: the status says what went wrong. Callers have
 // checked lengths and offsets.
+#include "draw-tokens.h"
 #include "operations.h"
 #include "round-trip.h"
 #include "score-rows.h"
@@ -16,7 +17,7 @@
 namespace {
 
 // Raised with every change of a function below or of what it computes.
-constexpr int32_t ABI_VERSION = 3;
+constexpr int32_t ABI_VERSION = 4;
 
 enum Status : int32_t { OK = 0, OUT_OF_MEMORY = 1, NO_CONVERGENCE = 2, FAILED = 3 };
 
@@ -100,6 +101,12 @@ PRISM_EXPORT int32_t prism_score_rows(int32_t mode, const float *logits, int64_t
                                    scoredPerSequence, targets, records, nll, referenceNll, kld, sameTop};
     prism::scoreRows(task, threads);
   });
+}
+
+// One token per row.
+PRISM_EXPORT int32_t prism_draw_tokens(const float *logits, int64_t rows, int64_t vocabSize, const double *uniforms,
+                                       int32_t threads, int32_t *tokens) {
+  return guarded([&] { prism::drawTokens(logits, rows, vocabSize, uniforms, threads, tokens); });
 }
 
 // For bench/: `rounds` of multiply-adds in registers; returns the floating-point operations done.

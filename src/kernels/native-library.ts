@@ -7,7 +7,7 @@ import { builtPath, checksumOf } from "./kernel-files.ts";
 import { type LoadedFile, loadKoffi } from "./koffi.ts";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 
 /** What a function returns; the numbers are those of abi.cpp. */
 export const STATUS = { ok: 0, outOfMemory: 1, noConvergence: 2 } as const;
@@ -34,6 +34,7 @@ export interface NativeLibrary {
   /** What the engine's child computes on rows of weights and of logits. */
   readonly roundTrip: NativeFunction;
   readonly scoreRows: NativeFunction;
+  readonly drawTokens: NativeFunction;
   /** Do `rounds` of multiply-adds and return the floating-point operations: what bench/ holds the kernels against. */
   readonly peak: NativeFunction;
   /** Read the numbers and do nothing with them: the limit of what streams. */
@@ -147,6 +148,9 @@ function declare(library: LoadedFile): NativeLibrary {
     ),
     scoreRows: func(
       `prism_score_rows(int32_t mode, ${logits}, const int32_t *targets, uint16_t *records, int32_t threads, ${scores})`,
+    ),
+    drawTokens: func(
+      "prism_draw_tokens(const void *logits, int64_t rows, int64_t vocabSize, const double *uniforms, int32_t threads, int32_t *tokens)",
     ),
     peak: library.func("double prism_peak(int64_t rounds, double *sink)") as unknown as NativeFunction,
     read: library.func("double prism_read(const float *data, int64_t length)") as unknown as NativeFunction,

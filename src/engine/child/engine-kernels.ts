@@ -6,6 +6,7 @@ import koffi from "koffi";
 import { type NativeLibrary, openLibrary } from "../../kernels/native-library.ts";
 import { createNormal, createRandom } from "../../random.ts";
 import type { RoundTripJob, RoundTripResult } from "../engine.ts";
+import { drawTokens, nativeTokenDrawer } from "./draw-tokens.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 import { recordLength } from "./log-softmax.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
@@ -20,14 +21,21 @@ const TOLERANCE = 1e-9;
 const ROWS = 5;
 const ROW_ELEMENTS = 96;
 const VOCABULARY = 131;
+const DRAWN_ROWS = 12;
+const DRAWN_VOCABULARY = 2500;
 
 /** The library, or why it can't be used. */
 export async function openEngineKernels(library: LlamaLibrary): Promise<NativeLibrary | string> {
   const native = openLibrary();
   if (typeof native === "string") return native;
-  const wrong = (await roundTripsAgree(native, library)) ? (scoresAgree(native) ? undefined : "scores") : "round trips";
+  const wrong = (await roundTripsAgree(native, library)) ? disagreement(native) : "round trips";
   if (wrong === undefined) return native;
   return `the native kernels' ${wrong} differ from TypeScript's on this machine; report this with the processor's name`;
+}
+
+function disagreement(native: NativeLibrary): string | undefined {
+  if (!scoresAgree(native)) return "scores";
+  return drawsAgree(native) ? undefined : "draws";
 }
 
 async function roundTripsAgree(native: NativeLibrary, library: LlamaLibrary): Promise<boolean> {
@@ -49,6 +57,22 @@ async function roundTripsAgree(native: NativeLibrary, library: LlamaLibrary): Pr
 
 function sums({ power, error, nonFinite }: RoundTripResult): number[] {
   return [nonFinite, ...power, ...Object.values(error).flatMap((values) => [...(values ?? [])])];
+}
+
+/** Tokens of blocks of several sizes, and rows that nothing can be drawn from. */
+function drawsAgree(native: NativeLibrary): boolean {
+  const random = createRandom(3);
+  const normal = createNormal(random);
+  const logits = Float32Array.from({ length: DRAWN_ROWS * DRAWN_VOCABULARY }, () => 6 * normal());
+  logits[5] = Number.NaN;
+  logits[DRAWN_VOCABULARY + 2000] = Number.POSITIVE_INFINITY;
+  logits.fill(Number.NEGATIVE_INFINITY, 2 * DRAWN_VOCABULARY, 2 * DRAWN_VOCABULARY + 1500);
+  const uniforms = Float64Array.from({ length: DRAWN_ROWS }, () => random());
+  uniforms.set([0, 1 - Number.EPSILON / 2], 3);
+  const pointer = koffi.address(logits);
+  const expected = drawTokens(pointer, DRAWN_VOCABULARY, uniforms);
+  const found = nativeTokenDrawer(native, 2)(pointer, DRAWN_VOCABULARY, uniforms);
+  return found.every((token, row) => token === expected[row]);
 }
 
 function scoresAgree(native: NativeLibrary): boolean {

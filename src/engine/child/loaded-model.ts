@@ -3,10 +3,10 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import koffi from "koffi";
 import type { ImportanceSums, ModelLoadOptions } from "../engine.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
-import { drawToken, NOT_DRAWN } from "./draw-token.ts";
+import { NOT_DRAWN } from "./draw-token.ts";
+import type { TokenDrawer } from "./draw-tokens.ts";
 import { ImportanceCollector } from "./importance-collector.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
@@ -26,6 +26,7 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
 const LOAD_MODE_MMAP = 1;
 
 export class LoadedModelHandle {
+  readonly threads: number;
   readonly vocabSize: number;
   readonly addBos: boolean;
   readonly bos: number;
@@ -38,6 +39,7 @@ export class LoadedModelHandle {
 
   constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
+    this.threads = request.threads;
     const params = library.modelDefaults();
     params.n_gpu_layers = request.gpuLayers;
     if (request.mapped) {
@@ -192,7 +194,12 @@ export class LoadedModelHandle {
    * Sample one sequence of `length` ids per random generator at temperature 1, all from the start token. Logits that are
    * NaN or infinite make all of them NOT_DRAWN.
    */
-  sample(length: number, random: readonly (() => number)[], onStep: (done: number) => void): Int32Array {
+  sample(
+    length: number,
+    random: readonly (() => number)[],
+    draw: TokenDrawer,
+    onStep: (done: number) => void,
+  ): Int32Array {
     const sequences = random.length;
     const ids = new Int32Array(sequences * length);
     const current = new Int32Array(sequences).fill(this.#startToken());
@@ -205,10 +212,8 @@ export class LoadedModelHandle {
       if (position === length - 1) break;
       const positions = new Int32Array(sequences).fill(position);
       const pointer = this.#decoder.decode({ ...batch, tokens: current, positions });
-      const logits = new Float32Array(koffi.view(pointer, sequences * this.vocabSize * 4));
-      random.forEach((next, s) => {
-        current[s] = drawToken(logits.subarray(s * this.vocabSize, (s + 1) * this.vocabSize), next());
-      });
+      const uniforms = Float64Array.from(random, (next) => next());
+      current.set(draw(pointer, this.vocabSize, uniforms));
       // Nothing can follow; the parent, which knows the model's path, says so.
       if (current.includes(NOT_DRAWN)) return ids.fill(NOT_DRAWN);
       onStep(position + 1);

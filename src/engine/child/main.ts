@@ -11,6 +11,7 @@ import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
+import { drawTokens, nativeTokenDrawer } from "./draw-tokens.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
@@ -32,6 +33,14 @@ export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: string }
   | { readonly id: number; readonly progress: number };
+
+interface SampleRequest {
+  readonly handle: number;
+  /** Of each seed. */
+  readonly sequences: number;
+  readonly length: number;
+  readonly seeds: readonly number[];
+}
 
 interface EncodeRequest {
   readonly handle: number;
@@ -123,11 +132,14 @@ const methods = {
   importance({ handle, ids, context }: { handle: number; ids: Int32Array; context: number }, id: number) {
     return model(handle).collectImportance(ids, context, (done) => report(id, done));
   },
-  sample(args: { handle: number; sequences: number; length: number; seed: number }, id: number): Int32Array {
-    const random = Array.from({ length: args.sequences }, (_, index) =>
-      createRandom(seedFromName(`sequence ${index}`, args.seed)),
+  async sample({ handle, sequences, length, seeds }: SampleRequest, id: number): Promise<Int32Array> {
+    const random = seeds.flatMap((seed) =>
+      Array.from({ length: sequences }, (_, index) => createRandom(seedFromName(`sequence ${index}`, seed))),
     );
-    return model(args.handle).sample(args.length, random, (done) => report(id, done));
+    const native = await kernels();
+    const { threads } = model(handle);
+    const draw = typeof native === "string" ? drawTokens : nativeTokenDrawer(native, threads);
+    return model(handle).sample(length, random, draw, (done) => report(id, done));
   },
 };
 
