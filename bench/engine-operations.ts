@@ -1,5 +1,6 @@
 /** What the engine's child computes in C++, as bench/kernels.ts times it: round trips and the reductions of logits. */
 import koffi from "koffi";
+import { drawTokens, nativeTokenDrawer } from "../src/engine/child/draw-tokens.ts";
 import { openLlamaLibrary } from "../src/engine/child/llama-library.ts";
 import { recordLength } from "../src/engine/child/log-softmax.ts";
 import { nativeRoundTrip } from "../src/engine/child/native-round-trip.ts";
@@ -57,10 +58,11 @@ function ggmlSeconds(llama: ReturnType<typeof openLlamaLibrary>, type: TensorTyp
   });
 }
 
-/** The three ways rows of logits are reduced. */
+/** The three ways rows of logits are reduced, and tokens drawn from them. */
 export function logitsOperations(native: NativeLibrary, { flopsPerSecond }: Limits, threads: number): Operation[] {
   const logits = gaussian(SCORED + 1, VOCABULARY).data.map((x) => 3 * x);
   const elements = SCORED * VOCABULARY;
+  const uniforms = Float64Array.from({ length: SCORED }, (_, row) => (row + 0.5) / SCORED);
   const task = (mode: ScoreTask["mode"]) => ({
     mode,
     logits: koffi.address(logits),
@@ -98,5 +100,12 @@ export function logitsOperations(native: NativeLibrary, { flopsPerSecond }: Limi
     operation("nll", "perplexity", NLL_FLOPS),
     operation("encode", "logits records", NLL_FLOPS),
     operation("compare", "KL divergence", COMPARE_FLOPS),
+    {
+      name: `draw a token, ${SCORED} rows of ${VOCABULARY} logits`,
+      elements,
+      native: () => nativeTokenDrawer(native, threads)(koffi.address(logits), VOCABULARY, uniforms),
+      reference: () => drawTokens(koffi.address(logits), VOCABULARY, uniforms),
+      limit: { name: "peak FLOP/s", seconds: (elements * NLL_FLOPS) / flopsPerSecond },
+    },
   ];
 }

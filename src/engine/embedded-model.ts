@@ -19,10 +19,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     ...reply,
     tokenize: (text) => inChild.call("tokenize", { handle, text }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
-    async sample({ sequences, length, seeds, signal, onProgress }) {
+    async sample({ sequences, length, seed, signal, onProgress }) {
       const ids = await inChild.call<Int32Array>(
         "sample",
-        { handle, sequences, length, seeds },
+        { handle, sequences, length, seed },
         {
           signal,
           onProgress: (done) => onProgress?.(done, length),

@@ -156,11 +156,11 @@ export interface LoadedModel {
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
   tokenize(text: string): Promise<Int32Array>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Sample `sequences` × `length` ids for each seed, all together, at temperature 1 from BOS (or EOS). */
+  /** Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed. */
   sample(options: {
     sequences: number;
     length: number;
-    seeds: readonly number[];
+    seed: number;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;

@@ -13,12 +13,10 @@ import { refuseProjector } from "../intake/source-checks.ts";
 import { timeChunk } from "./clock.ts";
 import { chooseContext, type TextRequest } from "./evaluate-options.ts";
 import { loadModel } from "./load-model.ts";
-import { aboutSeconds, type EvaluationText, readText, SAMPLED_SEQUENCES, sampleText } from "./text.ts";
+import { aboutSeconds, type EvaluationText, readText, sampleText } from "./text.ts";
 
 /** Chunks of a sampled text; more change the weights little. */
 const SAMPLED_CHUNKS = 128;
-/** Batches of sequences from which on decoding them takes no less time each. */
-const MOST_TOGETHER = 4;
 
 export interface ImatrixRequest extends Omit<TextRequest, "spread"> {
   /** Where the matrix goes. */
@@ -44,12 +42,11 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
     });
     return;
   }
-  const together = batchesTogether(source, context, bench);
   const loaded = await loadModel(source.path, { context }, bench);
   try {
     const text =
       path === undefined
-        ? await sampleText(loaded, source, { context, chunks: chunks ?? SAMPLED_CHUNKS, together }, bench)
+        ? await sampleText(loaded, source, { context, chunks: chunks ?? SAMPLED_CHUNKS }, bench)
         : await readText(loaded, path, context, chunks);
     progress.note(await describeWork(loaded, text));
     const entries = await loaded.importance({
@@ -63,15 +60,6 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
   } finally {
     await loaded.close();
   }
-}
-
-/** Batches of sequences to sample together: their keys and values may take what memory weights may. */
-function batchesTogether({ model, facts }: OpenModel, context: number, { memoryBytes }: Bench): number {
-  const read = (key: string) => Number(model.metadata.get(`${facts.arch}.${key}`));
-  const width = read("attention.key_length") || read("embedding_length") / facts.heads || 0;
-  const sequenceBytes = context * facts.layers * facts.kvHeads * 2 * width * Uint16Array.BYTES_PER_ELEMENT;
-  const fitting = Math.floor(memoryBytes / (SAMPLED_SEQUENCES * Math.max(1, sequenceBytes)));
-  return Math.max(1, Math.min(MOST_TOGETHER, fitting));
 }
 
 /** One batch is timed for the estimate. */

@@ -105,11 +105,6 @@ export interface SampleRequest {
   readonly context: number;
   readonly chunks: number;
   readonly seed?: number | undefined;
-  /**
-   * Batches of SAMPLED_SEQUENCES that are decoded together, by default one: faster, but matrix products of another size
-   * round otherwise, so that a text made so may part from the same one made in single batches.
-   */
-  readonly together?: number | undefined;
 }
 
 /**
@@ -119,46 +114,33 @@ export interface SampleRequest {
 export async function sampleText(
   model: LoadedModel,
   source: OpenModel,
-  { context, chunks, seed: asked, together = 1 }: SampleRequest,
+  { context, chunks, seed: asked }: SampleRequest,
   bench: Bench,
 ): Promise<EvaluationText> {
   const seed = asked ?? bench.seed;
   const batches = Math.ceil(chunks / SAMPLED_SEQUENCES);
-  const length = SAMPLED_SEQUENCES * context;
-  const sampled = new Int32Array(batches * length);
+  const sampled = new Int32Array(batches * SAMPLED_SEQUENCES * context);
   const folder = bench.cache.dir;
   const identity = folder === undefined ? "" : await identityOf(source, bench);
-  const pathOf = (batch: number) => {
-    const kind = together === 1 ? "sampled-text/3" : `sampled-text/3 ${together} together`;
-    return folder && join(folder, "text", `${cacheKey([kind, identity, context, seed, batch])}.tokens`);
-  };
-  const missing: number[] = [];
+  let estimated = false;
   for (let batch = 0; batch < batches; batch++) {
-    const path = pathOf(batch);
-    const ids = path === undefined ? undefined : await readIds(path, length, model.vocabSize, bench);
-    if (ids === undefined) missing.push(batch);
-    else sampled.set(ids, batch * length);
-  }
-  if (missing.length > 0) bench.progress.note(await describeWork(model, context, seed, missing.length, together));
-  for (let from = 0; from < missing.length; from += together) {
-    const group = missing.slice(from, from + together);
-    const ids = await model.sample({
-      sequences: SAMPLED_SEQUENCES,
-      length: context,
-      seeds: group.map((batch) => seedFromName(`batch ${batch}`, seed)),
-      signal: bench.signal,
-      onProgress: (done, total) => {
-        const steps = from * total + done * group.length;
-        bench.progress.steps("sampling text", steps, missing.length * total);
-      },
-    });
-    await requireUnchanged(source, bench);
-    for (const [index, batch] of group.entries()) {
-      const own = ids.subarray(index * length, (index + 1) * length);
-      const path = pathOf(batch);
-      if (path !== undefined) await writeSealed(path, new Uint8Array(own.buffer, own.byteOffset, own.byteLength));
-      sampled.set(own, batch * length);
+    const key = cacheKey(["sampled-text/3", identity, context, seed, batch]);
+    const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
+    let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
+    if (ids === undefined) {
+      if (!estimated) bench.progress.note(await describeWork(model, context, seed, batches - batch));
+      estimated = true;
+      ids = await model.sample({
+        sequences: SAMPLED_SEQUENCES,
+        length: context,
+        seed: seedFromName(`batch ${batch}`, seed),
+        signal: bench.signal,
+        onProgress: (done, total) => bench.progress.steps("sampling text", batch * total + done, batches * total),
+      });
+      await requireUnchanged(source, bench);
+      if (path !== undefined) await writeSealed(path, new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
     }
+    sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
   }
   return { source: "sampled", seed, tokens: { context, chunks, ids: sampled.slice(0, chunks * context) } };
 }
@@ -178,17 +160,10 @@ export function aboutSeconds(ms: number): string {
   return ms < 1000 ? "about a second" : `about ${Math.ceil(ms / 1000)} s`;
 }
 
-async function describeWork(
-  model: LoadedModel,
-  context: number,
-  seed: number,
-  batches: number,
-  together: number,
-): Promise<string> {
-  const seeds = Array.from({ length: Math.min(batches, together) }, () => seed);
+async function describeWork(model: LoadedModel, context: number, seed: number, batches: number): Promise<string> {
   const start = performance.now();
-  await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seeds });
-  const workMs = ((performance.now() - start) / TIMED_STEPS) * context * Math.ceil(batches / together);
+  await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
+  const workMs = ((performance.now() - start) / TIMED_STEPS) * context * batches;
   return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 

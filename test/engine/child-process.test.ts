@@ -69,7 +69,7 @@ describe("the engine's child", () => {
     const controller = new AbortController();
     const sampling = child.call(
       "sample",
-      { handle: 1, sequences: 8, length: 500, seeds: [1] },
+      { handle: 1, sequences: 8, length: 500, seed: 1 },
       { signal: controller.signal, onProgress: () => controller.abort() },
     );
     await expect(sampling).rejects.toMatchObject({ name: "AbortError" });
@@ -85,7 +85,7 @@ describe("the engine's child", () => {
     await child.call("load", load(1, BUNDLED));
     const sampling = child.call(
       "sample",
-      { handle: 1, sequences: 8, length: 500, seeds: [1] },
+      { handle: 1, sequences: 8, length: 500, seed: 1 },
       { onProgress: () => void child.close() },
     );
     await expect(sampling).rejects.toThrow("the engine was stopped during sample");
@@ -109,7 +109,7 @@ describe("a model of an ended process", () => {
     const sampling = old.sample({
       sequences: 32,
       length: 500,
-      seeds: [1],
+      seed: 1,
       signal: controller.signal,
       onProgress: () => controller.abort(),
     });
@@ -162,7 +162,7 @@ describe("a program with an engine", () => {
       const { execFileSync } = await import("node:child_process");
       const children = execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" });
       console.log(/(\\d+) .*child.main/.exec(children)[1]);
-      await model.sample({ sequences: 32, length: 100000, seeds: [1] });
+      await model.sample({ sequences: 32, length: 100000, seed: 1 });
     `;
     const parent = spawn(process.execPath, ["--input-type=module", "-e", program(body)], {
       stdio: ["ignore", "pipe", "inherit"],

@@ -87,10 +87,10 @@ describe("a loaded model", () => {
   it("samples from BOS, the same for the same seed, every sequence its own", async () => {
     const model = await load(await writeSmallModel(dir, "plain"));
     const steps: number[] = [];
-    const options = { sequences: 3, length: 12, seeds: [7] };
+    const options = { sequences: 3, length: 12, seed: 7 };
     const first = await model.sample({ ...options, onProgress: (done, total) => steps.push(done / total) });
     expect(await model.sample(options)).toEqual(first);
-    expect(await model.sample({ ...options, seeds: [8] })).not.toEqual(first);
+    expect(await model.sample({ ...options, seed: 8 })).not.toEqual(first);
     expect([first[0], first[12], first[24]]).toEqual([BOS, BOS, BOS]);
     expect(first.subarray(1, 12)).not.toEqual(first.subarray(13, 24));
     expect(steps.at(-1)).toBe(11 / 12);
@@ -101,7 +101,7 @@ describe("a loaded model", () => {
     const path = await writeSmallModel(dir, "plain");
     const one = await load(path);
     const two = await engine.library.load({ model: path, context: 64, threads: 2, gpuLayers: 0 });
-    const options = { sequences: 4, length: 8, seeds: [1] };
+    const options = { sequences: 4, length: 8, seed: 1 };
     expect(await one.sample(options)).toEqual(await two.sample(options));
     await one.close();
     await two.close();
@@ -110,7 +110,7 @@ describe("a loaded model", () => {
   it("samples what it finds likelier than tokens drawn at random", async () => {
     const path = await writeSmallModel(dir, "plain");
     const model = await load(path, 64);
-    const ids = await model.sample({ sequences: 32, length: 64, seeds: [2] });
+    const ids = await model.sample({ sequences: 32, length: 64, seed: 2 });
     const tokens = { context: 64, chunks: 32, ids };
     const { nll } = await scoreAll(model, tokens);
     const random = await scoreAll(model, drawTokens(64, 32));
@@ -125,7 +125,7 @@ describe("a loaded model", () => {
     const eos = { key: EOS_KEY, type: "u32", value: 10 } as const;
     const separated = await load(await writeSmallModel(dir, "separated", { add: [rwkv, eos], remove: [BOS_KEY] }));
     const bare = await load(await writeSmallModel(dir, "bare", { add: [rwkv], remove: [BOS_KEY, EOS_KEY] }));
-    const options = { sequences: 1, length: 2, seeds: [1] };
+    const options = { sequences: 1, length: 2, seed: 1 };
     expect(separated.bos).toBe(-1);
     expect((await separated.sample(options))[0]).toBe(10);
     expect((await bare.sample(options))[0]).toBe(0);
@@ -231,7 +231,7 @@ describe("a model that can't be evaluated", () => {
     await expect(scoreAll(damaged, drawTokens(64, 1))).rejects.toThrow(FormatError);
     await expect(scoreAll(damaged, drawTokens(64, 1))).rejects.toThrow(/llama-nan\.gguf.*NaN or infinite/);
     await expect(scoreAllAgainst(sound, damaged, drawTokens(64, 1))).rejects.toThrow(/reference it is compared with/);
-    await expect(damaged.sample({ sequences: 1, length: 4, seeds: [1] })).rejects.toThrow(
+    await expect(damaged.sample({ sequences: 1, length: 4, seed: 1 })).rejects.toThrow(
       /llama-nan\.gguf.*NaN or infinite/,
     );
     await damaged.close();
@@ -241,9 +241,7 @@ describe("a model that can't be evaluated", () => {
   it("because it is an encoder says so, whether scored or sampled", async () => {
     const model = await load(await writeSmallModel(dir, "bert", { family: bertFamily() }));
     await expect(scoreAll(model, drawTokens(64, 1))).rejects.toThrow(/an encoder or embedding model/);
-    await expect(model.sample({ sequences: 1, length: 4, seeds: [1] })).rejects.toThrow(
-      /an encoder or embedding model/,
-    );
+    await expect(model.sample({ sequences: 1, length: 4, seed: 1 })).rejects.toThrow(/an encoder or embedding model/);
     await model.close();
   });
 

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { NOT_DRAWN } from "../../src/engine/child/draw-token.ts";
+import { drawTokens, nativeTokenDrawer } from "../../src/engine/child/draw-tokens.ts";
 import { openEngineKernels } from "../../src/engine/child/engine-kernels.ts";
 import { openLlamaLibrary } from "../../src/engine/child/llama-library.ts";
 import { recordLength } from "../../src/engine/child/log-softmax.ts";
@@ -138,6 +140,24 @@ describe.skipIf(problem !== undefined)(
           }
         }
       });
+    });
+
+    it.each(ISAS)("draws the tokens that TypeScript draws, and none from damaged rows: %s", (isa) => {
+      for (const vocabSize of [3, 1023, 1025, 5000]) {
+        const rows = [...drawRows(8, 9, vocabSize, 3), ...drawRows(9, 3, vocabSize, 40)];
+        (rows[1] as Float32Array)[vocabSize - 1] = Number.NaN;
+        (rows[2] as Float32Array)[0] = Number.POSITIVE_INFINITY;
+        (rows[3] as Float32Array).fill(Number.NEGATIVE_INFINITY, 0, vocabSize - 2);
+        (rows[4] as Float32Array).fill(Number.NEGATIVE_INFINITY);
+        const logits = hold(Float32Array.from(rows.flatMap((row) => [...row])));
+        const random = createRandom(10);
+        for (let round = 0; round < 20; round++) {
+          const uniforms = Float64Array.from(rows, () => random());
+          const expected = drawTokens(logits, vocabSize, uniforms);
+          expect(nativeTokenDrawer(libraryFor(isa), 2)(logits, vocabSize, uniforms)).toEqual(expected);
+          expect([...expected.subarray(1, 3), expected[4]]).toEqual([NOT_DRAWN, NOT_DRAWN, NOT_DRAWN]);
+        }
+      }
     });
 
     it("finds the scored rows of several sequences, the same on any number of threads", () => {

@@ -20,7 +20,7 @@ export function fakeModel(
     calls,
     tokenize: async (text) => Int32Array.from(new TextEncoder().encode(text)),
     detokenize: async (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
-    async sample({ sequences, length, seeds: [seed = 0] }) {
+    async sample({ sequences, length, seed }) {
       calls.push(`sample ${sequences}×${length}`);
       return Int32Array.from({ length: sequences * length }, (_, i) => (seed + i) % vocabSize);
     },

@@ -117,7 +117,7 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       return Int32Array.from(text, (char) => char.charCodeAt(0) % VOCABULARY);
     },
     detokenize: async (ids) => [...ids].join(" "),
-    async sample({ sequences, length, seeds: [seed = 0] }) {
+    async sample({ sequences, length, seed }) {
       note("sample");
       const random = createRandom(seed);
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));

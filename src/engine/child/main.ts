@@ -36,10 +36,9 @@ export type Reply =
 
 interface SampleRequest {
   readonly handle: number;
-  /** Of each seed. */
   readonly sequences: number;
   readonly length: number;
-  readonly seeds: readonly number[];
+  readonly seed: number;
 }
 
 interface EncodeRequest {
@@ -132,9 +131,9 @@ const methods = {
   importance({ handle, ids, context }: { handle: number; ids: Int32Array; context: number }, id: number) {
     return model(handle).collectImportance(ids, context, (done) => report(id, done));
   },
-  async sample({ handle, sequences, length, seeds }: SampleRequest, id: number): Promise<Int32Array> {
-    const random = seeds.flatMap((seed) =>
-      Array.from({ length: sequences }, (_, index) => createRandom(seedFromName(`sequence ${index}`, seed))),
+  async sample({ handle, sequences, length, seed }: SampleRequest, id: number): Promise<Int32Array> {
+    const random = Array.from({ length: sequences }, (_, index) =>
+      createRandom(seedFromName(`sequence ${index}`, seed)),
     );
     const native = await kernels();
     const { threads } = model(handle);
