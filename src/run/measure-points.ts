@@ -61,7 +61,8 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       return point;
     },
     async measurePreset(candidate, plan) {
-      if (state.rows.some(({ label }) => label === candidate.label)) return;
+      const isRow = state.rows.some(({ label }) => label === candidate.label);
+      if (isRow && (await isIntact(state, directory, directory.evaluation(candidate.slug), bench))) return;
       const { row, session } = await evaluate(candidate, plan);
       state = addRow(state, row, referenceRow(plan, session), { session });
       await saveRun(directory, state);

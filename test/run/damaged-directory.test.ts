@@ -89,6 +89,7 @@ describe("a run that goes on in a damaged directory", () => {
   it.each([
     ["a row's", "evaluations/preset-Q4_K_S.json", {}],
     ["a point's", /^evaluations\/point-\d+\.json$/, { sweep: [{ kind: "bpw", value: 5 }] }],
+    ["a preset's beside a point", /^evaluations\/preset-Q[23].*\.json$/, { sweep: [{ kind: "bpw", value: 3.2 }] }],
   ] as const)("measures again what %s changed evaluation is of", async (_, name, asked) => {
     const more = { refine: "none", ...asked } as const;
     const { run } = await goOn(more);
