@@ -19,10 +19,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     ...reply,
     tokenize: (text) => inChild.call("tokenize", { handle, text }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
-    async sample({ sequences, length, seed, signal, onProgress }) {
+    async sample({ sequences, length, seed, temperature, signal, onProgress }) {
       const ids = await inChild.call<Int32Array>(
         "sample",
-        { handle, sequences, length, seed },
+        { handle, sequences, length, seed, ...present({ temperature }) },
         {
           signal,
           onProgress: (done) => onProgress?.(done, length),
@@ -31,10 +31,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
       if (ids.some((id) => id < 0)) throw new FormatError(path, `the model's logits are ${DAMAGED}`);
       return ids;
     },
-    async importance({ tokens: { ids, context, chunks }, signal, onProgress }) {
+    async importance({ tokens: { ids, context, chunks }, head = false, signal, onProgress }) {
       const entries = await inChild.call<Map<string, ImportanceSums>>(
         "importance",
-        { handle, ids, context },
+        { handle, ids, context, head },
         {
           signal,
           onProgress: (done) => onProgress?.(done, chunks),

@@ -156,17 +156,22 @@ export interface LoadedModel {
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
   tokenize(text: string): Promise<Int32Array>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed. */
+  /** Sample `sequences` × `length` ids from BOS (or EOS), the same for the same seed; at temperature 1 if no other is given. */
   sample(options: {
     sequences: number;
     length: number;
     seed: number;
+    temperature?: number | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;
-  /** Sum the squared inputs of every weight over all chunks, as llama-imatrix does; `onProgress` counts chunks. */
+  /**
+   * Sum the squared inputs of every weight over all chunks, as llama-imatrix does, with `head` those of the output head
+   * too; `onProgress` counts chunks.
+   */
   importance(options: {
     tokens: EvaluationTokens;
+    head?: boolean | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<ReadonlyMap<string, ImportanceSums>>;

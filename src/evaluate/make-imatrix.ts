@@ -1,19 +1,20 @@
 /**
  * Model + text → imatrix file, as llama-imatrix makes it: all chunks of the text, or the first of them. Without a text
- * the model samples its own, so that no data is needed.
+ * the model samples its own, so that no data is needed; one that writes none reads the text that comes with PRISM.
  */
 import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
-import type { LoadedModel } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { writeImatrix } from "../imatrix/write-imatrix.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
-import { timeChunk } from "./clock.ts";
+import { seedFromName } from "../random.ts";
 import { chooseContext, type TextRequest } from "./evaluate-options.ts";
 import { loadModel } from "./load-model.ts";
-import { aboutSeconds, type EvaluationText, readText, sampleText } from "./text.ts";
+import { SHIPPED_TEXT, shippedTokens } from "./shipped-text.ts";
+import { aboutSeconds, firstChunks, readText, sampleText } from "./text.ts";
 
 /** Chunks of a sampled text; more change the weights little. */
 const SAMPLED_CHUNKS = 128;
@@ -21,6 +22,8 @@ const SAMPLED_CHUNKS = 128;
 export interface ImatrixRequest extends Omit<TextRequest, "spread"> {
   /** Where the matrix goes. */
   readonly output: string;
+  /** The text that comes with PRISM in the place of a sampled one. */
+  readonly shipped?: boolean | undefined;
 }
 
 /** Make the file. Throws UsageError for a text of fewer than two contexts, FormatError for damaged weights. */
@@ -44,28 +47,46 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
   }
   const loaded = await loadModel(source.path, { context }, bench);
   try {
-    const text =
-      path === undefined
-        ? await sampleText(loaded, source, { context, chunks: chunks ?? SAMPLED_CHUNKS }, bench)
-        : await readText(loaded, path, context, chunks);
-    progress.note(await describeWork(loaded, text));
+    const { tokens, dataset } = await textOf(loaded, source, { ...request, context }, bench);
+    progress.note(await describeWork(loaded, tokens, dataset));
     const entries = await loaded.importance({
-      tokens: text.tokens,
+      tokens,
       signal,
       onProgress: (done, total) => progress.steps("imatrix", done, total),
     });
     await requireUnchanged(source, bench);
-    const dataset = text.path ?? `sampled from the model, seed ${text.seed}`;
     await writeImatrix(output, { entries, dataset, context });
   } finally {
     await loaded.close();
   }
 }
 
-/** One batch is timed for the estimate. */
-async function describeWork(loaded: LoadedModel, { tokens, path }: EvaluationText): Promise<string> {
+interface CalibrationText {
+  readonly tokens: EvaluationTokens;
+  /** Path of the text, or words about it. */
+  readonly dataset: string;
+}
+
+async function textOf(
+  loaded: LoadedModel,
+  source: OpenModel,
+  { text: path, chunks, context, shipped = false }: ImatrixRequest & { readonly context: number },
+  bench: Bench,
+): Promise<CalibrationText> {
+  if (path !== undefined) return { tokens: (await readText(loaded, path, context, chunks)).tokens, dataset: path };
+  if (shipped) return { tokens: await shippedTokens(loaded, context, chunks), dataset: SHIPPED_TEXT };
+  // none of what models are judged on, which is sampled from other seeds
+  const seed = seedFromName("imatrix", bench.seed);
+  const request = { context, chunks: chunks ?? SAMPLED_CHUNKS, seed, instead: "importance matrix" };
+  const { tokens } = await sampleText(loaded, source, request, bench);
+  return { tokens, dataset: `text sampled from the model, seed ${bench.seed}` };
+}
+
+/** One chunk is timed for the estimate. */
+async function describeWork(loaded: LoadedModel, tokens: EvaluationTokens, dataset: string): Promise<string> {
   const { context, chunks } = tokens;
-  const workMs = (await timeChunk(loaded, tokens)) * chunks;
-  const source = path ?? "text sampled from the model";
-  return `imatrix over ${chunks} chunks of ${context} tokens of ${source}, ${aboutSeconds(workMs)}`;
+  const started = performance.now();
+  await loaded.importance({ tokens: firstChunks(tokens, 1) });
+  const workMs = (performance.now() - started) * chunks;
+  return `imatrix over ${chunks} chunks of ${context} tokens of ${dataset}, ${aboutSeconds(workMs)}`;
 }

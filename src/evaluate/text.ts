@@ -100,11 +100,12 @@ export function firstChunks(tokens: EvaluationTokens, chunks: number): Evaluatio
   return { context, chunks, ids: tokens.ids.slice(0, chunks * context) };
 }
 
-/** How much text is sampled, and from which seed where it is not the bench's. */
+/** How much text is sampled, from which seed where it is not the bench's, and for want of what. */
 export interface SampleRequest {
   readonly context: number;
   readonly chunks: number;
   readonly seed?: number | undefined;
+  readonly instead?: string | undefined;
 }
 
 /**
@@ -114,7 +115,7 @@ export interface SampleRequest {
 export async function sampleText(
   model: LoadedModel,
   source: OpenModel,
-  { context, chunks, seed: asked }: SampleRequest,
+  { context, chunks, seed: asked, instead = "--text" }: SampleRequest,
   bench: Bench,
 ): Promise<EvaluationText> {
   const seed = asked ?? bench.seed;
@@ -128,7 +129,8 @@ export async function sampleText(
     const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
     let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
     if (ids === undefined) {
-      if (!estimated) bench.progress.note(await describeWork(model, context, seed, batches - batch));
+      if (!estimated)
+        bench.progress.note(`no ${instead}: ${await describeWork(model, context, seed, batches - batch)}`);
       estimated = true;
       ids = await model.sample({
         sequences: SAMPLED_SEQUENCES,
@@ -164,7 +166,7 @@ async function describeWork(model: LoadedModel, context: number, seed: number, b
   const start = performance.now();
   await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
   const workMs = ((performance.now() - start) / TIMED_STEPS) * context * batches;
-  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
+  return `sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 
 async function readIds(

@@ -7,6 +7,11 @@ import type { Imatrix } from "./imatrix.ts";
 /** Tensors whose importance is left out where its length is wrong: old imatrix files always had it wrong for them. */
 const MISMATCH_IGNORED: ReadonlySet<string> = new Set(["token_embd.weight", "per_layer_token_embd.weight"]);
 
+/** Whether a matrix that PRISM makes has values for a tensor: what llama-imatrix collects. */
+export function isCollected(name: string): boolean {
+  return name.startsWith("blk.");
+}
+
 /** Values a tensor's importance must have: ne0 for each of its matrices. */
 export function importanceLength(shape: readonly number[]): number {
   return (shape[0] ?? 1) * (shape[2] ?? 1);

@@ -25,6 +25,8 @@ export interface CheckRequest {
   readonly strict?: boolean | undefined;
   /** Path of an importance matrix. */
   readonly imatrix?: string | undefined;
+  /** What an importance matrix that is made later will have values for. */
+  readonly importance?: ((name: string) => boolean) | undefined;
   /** Budgets that a plan is to fit; with pins, which may ask for smaller types than a plan would choose, give none. */
   readonly budgets?: readonly BudgetRequest[] | undefined;
   /** The model is to be quantized: read as a file, by an engine that knows its architecture. */
@@ -66,7 +68,7 @@ export async function checkedModel(path: string, request: CheckRequest, bench: B
     const findings = await checkFindings(named.model, request, bench);
     const imatrix = request.imatrix === undefined ? undefined : await readImatrix(request.imatrix);
     if (imatrix !== undefined) checkImatrix(imatrix, named.model.model);
-    for (const budget of request.budgets ?? []) checkBudget(budget, rangeOf(named.model, imatrix));
+    for (const budget of request.budgets ?? []) checkBudget(budget, rangeOf(named.model, imatrix, request.importance));
     // what is quantized already, a plan says itself
     const said =
       request.quantize === undefined ? findings : findings.filter(({ code }) => code !== "already-quantized");
@@ -136,11 +138,15 @@ function foreignEntries(imatrix: Imatrix | undefined, { tensors }: Model): strin
   ];
 }
 
-function rangeOf({ facts, model: { tensors } }: OpenModel, imatrix: Imatrix | undefined) {
+function rangeOf(
+  { facts, model: { tensors } }: OpenModel,
+  imatrix: Imatrix | undefined,
+  importance: CheckRequest["importance"],
+) {
   return {
     facts,
     headerBytes: planHeaderBytes({ facts, imatrix }),
     tensors,
-    hasImportance: imatrix && ((name: string) => imatrix.importance.has(name)),
+    hasImportance: imatrix ? (name: string) => imatrix.importance.has(name) : importance,
   };
 }

@@ -11,10 +11,10 @@ import { present } from "../present.ts";
 import { readRerankSet } from "../rerank/rerank-set.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { RunAsked } from "./run-document.ts";
-import type { CompleteRunRequest } from "./run-request.ts";
+import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { textOf } from "./search-target.ts";
 
-/** Describe the request. `fingerprint` is the model's, `imatrix` the SHA-256 of its file. */
+/** Describe the request. `fingerprint` is the model's, `imatrix` what stands for the importance matrix. */
 export async function describeAsked(
   model: string,
   request: CompleteRunRequest,
@@ -66,14 +66,12 @@ function describeBudget(budget: BudgetRequest): string {
 }
 
 /** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */
-export async function requireSameInputs(
-  { text, rerankSet, imatrix }: CompleteRunRequest,
-  asked: RunAsked,
-): Promise<void> {
+export async function requireSameInputs(request: CompleteRunRequest, asked: RunAsked): Promise<void> {
+  const { text, rerankSet } = request;
   const inputs: readonly (readonly [path: string | undefined, before: string | undefined, now: HashOf])[] = [
     [text, asked.text, sha256OfText],
     [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
-    [imatrix, asked.imatrix, async (path) => (await readImatrix(path)).sha256],
+    [imatrixFile(request), asked.imatrix, async (path) => (await readImatrix(path)).sha256],
   ];
   for (const [path, before, now] of inputs) {
     if (path === undefined || before === (await now(path))) continue;

@@ -5,32 +5,40 @@ import type { FileType } from "../ggml/file-types.ts";
 import { needsImportance } from "../ggml/importance.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
-import type { Model } from "../gguf/model.ts";
+import type { Model, TensorInfo } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
+
+/** What importance values there are, or will be. */
+export interface KnownImportance {
+  /** Of the file. */
+  readonly path: string;
+  has(tensor: TensorInfo): boolean;
+}
+
+export function importanceFrom(imatrix: Imatrix): KnownImportance {
+  return { path: imatrix.path, has: (tensor) => typeof importanceOf(imatrix, tensor) !== "string" };
+}
 
 /** Throws UsageError for a preset that needs importance values which are not there, or that can't hold the model's rows. */
 export function checkBaselines(
   presets: readonly FileType[],
   { tensors }: Pick<Model, "tensors">,
   facts: ModelFacts,
-  imatrix: Imatrix | undefined,
+  importance: KnownImportance | undefined,
 ): void {
   for (const preset of presets) {
-    const types = stockTypes(facts, tensors, preset, { imatrix: imatrix !== undefined });
+    const types = stockTypes(facts, tensors, preset, { imatrix: importance !== undefined });
     const needing = tensors.find((tensor) => {
       const type = types.get(tensor.name);
       if (type === undefined || type === tensor.type || ineligibleReason(tensor) !== undefined) return false;
-      return needsImportance(type, tensor.name, preset) && !hasImportance(imatrix, tensor);
+      return needsImportance(type, tensor.name, preset) && !(importance?.has(tensor) ?? false);
     });
     if (needing === undefined) continue;
-    const remedy = imatrix === undefined ? "give --imatrix FILE" : `${imatrix.path} has none for it; give a fuller one`;
+    const remedy =
+      importance === undefined ? "give --imatrix FILE" : `${importance.path} has none for it; give a fuller one`;
     throw new UsageError(
       `--baseline ${preset} needs importance values (for ${needing.name}, say): ${remedy}, or another baseline`,
     );
   }
-}
-
-function hasImportance(imatrix: Imatrix | undefined, tensor: Model["tensors"][number]): boolean {
-  return imatrix !== undefined && typeof importanceOf(imatrix, tensor) !== "string";
 }

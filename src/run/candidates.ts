@@ -1,5 +1,5 @@
 /**
- * What a run quantizes and evaluates beside the plan: stock presets, the uniform types around the plan's size, published
+ * What a run quantizes and evaluates beside the plan: stock presets with and without the importance matrix, the uniform types around the plan's size, published
  * recipes for this very model, the plan with s = elements where another sensitivity was used, and shuffles of equal
  * bytes. Pure choice; run.ts does the work.
  */
@@ -19,6 +19,7 @@ import { planSpec, presetSpec, typedFileBytes, uniformSpec, uniformTypes } from 
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import { type Sensitivity, uniformSensitivity } from "../sensitivity/sensitivity.ts";
 import { shuffleSensitivity } from "../sensitivity/shuffle.ts";
+import { plainLabel } from "./plain-label.ts";
 import type { RowKind } from "./run-document.ts";
 
 export interface Candidate {
@@ -50,6 +51,9 @@ export function chooseControls(options: CandidateOptions): Candidate[] {
   const presets = options.baselines.length > 0 ? options.baselines : neighbourPresets(plan, imatrix !== undefined);
   return [
     ...presets.map((preset) => presetCandidate(plan, preset, pathOf, imatrix)),
+    ...(imatrix === undefined || options.baselines.length > 0
+      ? []
+      : presets.map((preset) => plainCandidate(plan, preset, pathOf))),
     ...neighbourTypes(plan).map((type): Candidate => {
       const slug = `uniform-${type}`;
       return { label: `all ${type}`, kind: "uniform", slug, spec: uniformSpec(plan, type, pathOf(slug), imatrix) };
@@ -79,6 +83,16 @@ export function presetCandidate(
 ): Candidate {
   const slug = `preset-${preset}`;
   return { label: preset, kind: "preset", slug, spec: presetSpec(plan, preset, pathOf(slug), imatrix) };
+}
+
+/** The preset without the importance matrix: the matrix's own gain. None of the neighbours needs one. */
+function plainCandidate(
+  { imatrix: _, ...plan }: Plan,
+  preset: FileType,
+  pathOf: CandidateOptions["pathOf"],
+): Candidate {
+  const slug = `plain-${preset}`;
+  return { label: plainLabel(preset), kind: "plain", slug, spec: presetSpec(plan, preset, pathOf(slug)) };
 }
 
 function solvedControls({ planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {

@@ -41,7 +41,7 @@ export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOpti
   const started = performance.now();
   const site = await openSite(run, planOptions, context);
   try {
-    const key = probeKey(bench, site, source.asked.fingerprint, source.asked.imatrix);
+    const key = probeKey(bench, site, source.asked.fingerprint, source.imatrix?.sha256);
     const { dir } = bench.cache;
     const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key, bench);
     const probed = await probeModel({ analysis, prior: planOptions.sensitivity, site, store, count }, bench);

@@ -10,8 +10,8 @@ import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
 const ROW_KIND = t.oneOf(
-  ["plan", "preset", "published", "uniform", "uniform-s", "shuffle", "reference"],
-  "uniform-s: the plan with s = elements, the control of any other sensitivity.",
+  ["plan", "preset", "plain", "published", "uniform", "uniform-s", "shuffle", "reference"],
+  "plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity.",
 );
 export type RowKind = t.Content<typeof ROW_KIND>;
 
@@ -67,7 +67,11 @@ const RUN_ASKED = t.object(
     guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
     sensitivity: t.text(),
     refine: t.optional(t.text('Probes asked for: a number, or "auto"; absent: none.')),
-    imatrix: t.optional(t.text()),
+    imatrix: t.optional(
+      t.text(
+        'SHA-256 of the importance matrix, "sampled" for one of text sampled from the model, "shipped" for one of the text that comes with PRISM; absent: none.',
+      ),
+    ),
     baselines: t.list(t.text()),
     text: t.text('SHA-256 of the text file, or "sampled".'),
     rerankSet: t.optional(

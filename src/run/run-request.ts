@@ -28,7 +28,7 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
     | undefined;
   /** So many probes; with `limitMs`, no more than can be measured in that time. `none`: the prior decides. */
   readonly refine?: { readonly probes: number; readonly limitMs?: number } | "none" | undefined;
-  /** Path of an importance matrix. */
+  /** Path of an importance matrix, or "none"; absent: made of text sampled from the model, where that can be had. */
   readonly imatrix?: string | undefined;
   /** Empty: the presets just below and above the plan's size. */
   readonly baselines?: readonly FileType[] | undefined;
@@ -45,6 +45,9 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   /** Begin anew in a directory that holds a run. */
   readonly force?: boolean | undefined;
 }
+
+/** In the place of a file: no importance matrix. */
+export const NO_IMATRIX = "none";
 
 /** The budget most people want: the size of the most downloaded preset. */
 export const DEFAULT_BUDGET: FileType = "Q4_K_M";
@@ -77,3 +80,8 @@ export const RUN_DEFAULTS = {
 export type CompleteRunRequest = Omit<RunRequest, keyof typeof RUN_DEFAULTS> & {
   readonly [Key in keyof typeof RUN_DEFAULTS]: Exclude<RunRequest[Key], undefined>;
 };
+
+/** The file of the user's matrix. */
+export function imatrixFile({ imatrix }: Pick<RunRequest, "imatrix">): string | undefined {
+  return imatrix === NO_IMATRIX ? undefined : imatrix;
+}

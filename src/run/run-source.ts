@@ -3,18 +3,23 @@ import type { Bench } from "../bench.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
+import { isCollected } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
 import { describeAsked } from "./asked.ts";
-import { checkBaselines } from "./baselines.ts";
+import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
 import type { RunAsked } from "./run-document.ts";
-import type { CompleteRunRequest } from "./run-request.ts";
+import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
+import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
+import { runDirectory } from "./run-state.ts";
 
 export interface RunSource {
   /** Open as long as the run lasts. */
   readonly model: OpenModel;
+  /** Given, or made by the run (run-imatrix.ts). */
   readonly imatrix: Imatrix | undefined;
+  readonly imatrixToMake: MadeImatrix | undefined;
   readonly asked: RunAsked;
   readonly measures: Measures;
   /** Weights of each tensor that is quantized. */
@@ -25,15 +30,18 @@ export interface RunSource {
 
 /** Throws FileError, FormatError and UsageError: a damaged or quantized model, another model's imatrix, a baseline that can't be. */
 export async function openSource(path: string, request: CompleteRunRequest, bench: Bench): Promise<RunSource> {
-  const { model: open, imatrix, warnings } = await checkedModel(path, checksOf(request), bench);
+  const { model: open, imatrix, warnings } = await checkedModel(path, checksOf(request, bench), bench);
   try {
     const { model, facts } = open;
-    checkBaselines(request.baselines, model, facts, imatrix);
+    const toMake = imatrixToMake(model, request, bench);
+    const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
+    checkBaselines(request.baselines, model, facts, importance);
     const measures = chooseMeasures(model, bench.engine, request);
     return {
       model: open,
       imatrix,
-      asked: await describeAsked(path, request, await identityOf(open, bench), imatrix?.sha256, bench),
+      imatrixToMake: toMake,
+      asked: await describeAsked(path, request, await identityOf(open, bench), imatrix?.sha256 ?? toMake, bench),
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       warnings: [...warnings, ...(measures.warnings ?? [])],
@@ -45,16 +53,15 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
 }
 
 /** A pin may ask for smaller types than a plan would choose: then no budget is impossible. */
-function checksOf({
-  strict,
-  imatrix,
-  allowRequantize,
-  constraints,
-  sweep = [],
-  target,
-  budget,
-}: CompleteRunRequest): CheckRequest {
+function checksOf(request: CompleteRunRequest, { engine }: Bench): CheckRequest {
+  const { strict, allowRequantize, constraints, sweep = [], target, budget } = request;
   const pinned = constraints.some(({ kind }) => kind === "pin");
   const budgets = pinned ? [] : [...sweep, ...(target === undefined ? [budget] : [])];
-  return { strict, imatrix, budgets, quantize: { allowRequantize }, evaluate: true };
+  const importance = request.imatrix === undefined && engine.programs === undefined ? isCollected : undefined;
+  const imatrix = imatrixFile(request);
+  return { strict, imatrix, importance, budgets, quantize: { allowRequantize }, evaluate: true };
+}
+
+function importanceToCome({ out }: CompleteRunRequest): KnownImportance {
+  return { path: runDirectory(out).imatrix, has: ({ name }) => isCollected(name) };
 }

@@ -16,6 +16,8 @@ export interface RunDirectory {
   readonly lock: string;
   readonly state: string;
   readonly analysis: string;
+  /** The importance matrix, where the run makes it. */
+  readonly imatrix: string;
   /** Densities that were probed, as `--sensitivity` takes them. */
   readonly probes: string;
   /** Measured probes, where nothing may be kept in the cache. */
@@ -38,6 +40,7 @@ export function runDirectory(path: string): RunDirectory {
     lock: join(path, "run.lock"),
     state: join(path, "state.json"),
     analysis: join(path, "analysis.json"),
+    imatrix: join(path, "imatrix.gguf"),
     probes: join(path, "probes.json"),
     measured: join(path, "probes"),
     plans: join(path, "plans"),
@@ -55,12 +58,13 @@ export function runDirectory(path: string): RunDirectory {
 export async function runFiles({
   state,
   analysis,
+  imatrix,
   probes,
   models,
   plans,
   evaluations,
 }: RunDirectory): Promise<string[]> {
-  const files = [state, analysis, probes];
+  const files = [state, analysis, imatrix, probes];
   for (const folder of [models, plans, evaluations]) {
     const names = await readdir(folder).catch(() => []);
     files.push(...names.map((name) => join(folder, name)));
@@ -112,7 +116,8 @@ function finishedOf({ rows, sweep, refinement }: Run): Finished {
 }
 
 /** Names a run gives its models and evaluations (candidates.ts). */
-export const RUN_FILES = /^(plan|preset-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+export const RUN_FILES =
+  /^(plan|preset-\w+|plain-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
@@ -129,6 +134,7 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
     return;
   }
   await rm(directory.analysis, { force: true });
+  await rm(directory.imatrix, { force: true });
   await rm(directory.probes, { force: true });
   await rm(directory.scratch, { recursive: true, force: true });
   for (const folder of ["models", "evaluations", "plans"]) {

@@ -28,6 +28,7 @@ import { matchingRecipes } from "./published-recipes.ts";
 import { RUN_ANALYSIS, RUN_PROBES, readRunFile } from "./read-run-file.ts";
 import { refinePlan } from "./refine.ts";
 import type { Run } from "./run-document.ts";
+import { withImatrix } from "./run-imatrix.ts";
 import { collectOutputs, measuredFiles } from "./run-outputs.ts";
 import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-request.ts";
 import { judgeRun } from "./run-rows.ts";
@@ -48,7 +49,8 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     const signal = AbortSignal.any([bench.signal, lock.lost]);
     const open: OpenRun = { request: asked, source, directory, bench: { ...bench, signal } };
     if (begun.rows.length === 0) await prepareText(open);
-    return await runSteps(open, begun);
+    const weighted = await withImatrix(open, begun);
+    return await runSteps(weighted.run, weighted.state);
   } finally {
     await source.model.close();
     if (lock !== undefined) {
@@ -59,10 +61,11 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
   }
 }
 
-async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
+async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
+  const { analysis, analyzed } = await analysisOf(weighted, begun);
+  const open = named(weighted, analysis);
   const { request, source, directory, bench } = open;
   const { imatrix, model } = source;
-  const { analysis, analyzed } = await analysisOf(open, begun);
   bench.signal.throwIfAborted();
   const { budget, mode, constraints, guards } = request;
   const unrefined: PlanOptions = {
@@ -104,6 +107,14 @@ async function runSteps(open: OpenRun, begun: Run): Promise<Run> {
   const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
   await saveRun(directory, finished);
   return finished;
+}
+
+/** The strings of an imatrix go into the files: they are the analysis's, wherever the imatrix lies now. */
+function named(run: OpenRun, analysis: Analysis): OpenRun {
+  const { imatrix } = run.source;
+  if (imatrix === undefined || analysis.imatrix === undefined) return run;
+  const { file, dataset } = analysis.imatrix;
+  return { ...run, source: { ...run.source, imatrix: { ...imatrix, file, dataset } } };
 }
 
 /** What the plan is made from: with the sensitivity that probes gave, where they are asked for and it is better. */

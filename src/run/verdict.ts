@@ -7,6 +7,7 @@ import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
 import { pairedDifference } from "../evaluate/statistics.ts";
 import { present } from "../present.ts";
+import { plainLabel } from "./plain-label.ts";
 import type { RowKind, RunRow } from "./run-document.ts";
 import { SAME_SIZE } from "./same-size.ts";
 
@@ -113,9 +114,10 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
     .map((kind) => interpolation(controls, plan, kind))
     .filter((line) => line !== "");
   const head = parts.length === 0 ? "has no control of its size to compare with" : parts.join("; ");
+  const gains = plan.rerank === undefined ? controls.flatMap((row) => imatrixGain(controls, row)) : [];
   const credit = credited === undefined ? [] : [credited ? CREDITED : NOT_CREDITED];
   const subject = plan.rerank === undefined ? "the plan" : "by the scores of documents the plan";
-  return [`${subject} ${head}`, ...lines, ...credit].join("; ");
+  return [`${subject} ${head}`, ...lines, ...gains, ...credit].join("; ");
 }
 
 function sentence(verb: string, labels: readonly string[]): string {
@@ -132,6 +134,14 @@ function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind)
   const change = 100 * (plan.kld.mean / kld - 1);
   const comparison = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "lower" : "higher"}`;
   return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size (${kld.toPrecision(3)})`;
+}
+
+/** What the importance matrix does to a preset: no merit of the plan. */
+function imatrixGain(controls: readonly RunRow[], preset: RunRow): string[] {
+  const plain = controls.find(({ kind, label }) => kind === "plain" && label === plainLabel(preset.label));
+  if (plain?.kld === undefined || preset.kld === undefined) return [];
+  const change = 100 * (preset.kld.mean / plain.kld.mean - 1);
+  return [`the imatrix alone changes the KLD of ${preset.label} by ${change < 0 ? "" : "+"}${change.toFixed(1)} %`];
 }
 
 /**

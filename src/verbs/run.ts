@@ -8,7 +8,7 @@ import { protectInputs } from "../intake/protect-inputs.ts";
 import { parseGate } from "../run/gates.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
-import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS, type RunRequest } from "../run/run-request.ts";
+import { DEFAULT_BUDGET, DEFAULT_PROBES, imatrixFile, PROBE_LIMIT_MS, type RunRequest } from "../run/run-request.ts";
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { defaultRunDirectory } from "./output-names.ts";
@@ -77,9 +77,9 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   if (bench.engine.programs !== undefined && text === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
-  const { out, imatrix, rerankSet, sensitivity } = request;
+  const { out, rerankSet, sensitivity } = request;
   const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
-  await protectInputs(outputs, [model, text, imatrix, rerankSet, sensitivity?.path]);
+  await protectInputs(outputs, [model, text, imatrixFile(request), rerankSet, sensitivity?.path]);
   const finished = await run(model, request, bench);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
 }

@@ -33,10 +33,10 @@ function drawTokens(chunks: number): EvaluationTokens {
   };
 }
 
-async function collect(model: string, tokens: EvaluationTokens) {
+async function collect(model: string, tokens: EvaluationTokens, head?: boolean) {
   const loaded = await engine.library.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
   const done: number[] = [];
-  const entries = await loaded.importance({ tokens, onProgress: (chunks) => done.push(chunks) });
+  const entries = await loaded.importance({ tokens, head, onProgress: (chunks) => done.push(chunks) });
   await loaded.close();
   return { entries, done };
 }
@@ -79,6 +79,35 @@ it("sums the squares of what the first layer's attention reads: the normed embed
   expect(entryOf(entries, "blk.0.attn_k.weight").sums).toEqual(sums);
   expect(entries.has("token_embd.weight") || entries.has("output.weight")).toBe(false);
   expect(done.at(-1)).toBe(40);
+});
+
+it("sums what products of one input read alike, and the head's inputs only when asked to", async () => {
+  const tokens = drawTokens(8);
+  const path = await writeRunnable("f32", dir);
+  const { entries } = await collect(path, tokens);
+  const withHead = await collect(path, tokens, true);
+  const heads = [...withHead.entries.keys()].filter((name) => !entries.has(name));
+  expect(heads).toEqual(["output.weight"]);
+  for (const [name, entry] of entries) expect(withHead.entries.get(name)).toEqual(entry);
+  expect([...entryOf(withHead.entries, "output.weight").counts]).toEqual([tokens.ids.length]);
+  const tied = await collect(await writeRunnable("qwen3", dir), tokens, true);
+  expect([...entryOf(tied.entries, "token_embd.weight").counts]).toEqual([tokens.ids.length]);
+  for (const layer of [0, 1]) {
+    const sumsOf = (part: string) => entryOf(entries, `blk.${layer}.${part}.weight`);
+    expect(sumsOf("attn_v")).toEqual(sumsOf("attn_q"));
+    expect(sumsOf("ffn_up")).toEqual(sumsOf("ffn_gate"));
+    expect(sumsOf("attn_output")).not.toEqual(sumsOf("attn_q"));
+  }
+});
+
+it("sums the inputs of an encoder, which predicts no token", async () => {
+  const path = await writeRunnable("cross-encoder", dir);
+  const drawn = drawTokens(3);
+  // its vocabulary is small
+  const tokens = { ...drawn, ids: drawn.ids.map((id) => id % 32) };
+  const { entries } = await collect(path, tokens);
+  expect([...entryOf(entries, "blk.0.attn_q.weight").counts]).toEqual([tokens.ids.length]);
+  expect(entries.has("blk.1.ffn_down.weight")).toBe(true);
 });
 
 it("counts for each expert the tokens that were routed to it", async () => {

@@ -1,9 +1,11 @@
 /** What llama-quantize would write, all weights zero: the decided types, and exactly the predicted bytes of header. */
+import type { EngineImatrix } from "../../src/engine/engine.ts";
 import { outputOrder } from "../../src/ggml/stock-mix.ts";
 import type { TensorType } from "../../src/ggml/tensor-types.ts";
 import { outputHeaderBytes, readFacts } from "../../src/gguf/facts.ts";
 import type { Model } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
+import { imatrixKeyBytes } from "../../src/gguf/output-header.ts";
 import { type NewKeyValue, writeGguf } from "../../src/gguf/writer.ts";
 
 export async function readModel(path: string): Promise<Model> {
@@ -13,7 +15,12 @@ export async function readModel(path: string): Promise<Model> {
 }
 
 /** Write the model at `source` with other types; tensors without one keep theirs. */
-export async function writePaperModel(source: string, output: string, types: ReadonlyMap<string, TensorType>) {
+export async function writePaperModel(
+  source: string,
+  output: string,
+  types: ReadonlyMap<string, TensorType>,
+  imatrix?: EngineImatrix,
+) {
   const model = await readModel(source);
   const tensors = outputOrder(model.tensors).map(({ name, shape, type }) => ({
     name,
@@ -31,5 +38,11 @@ export async function writePaperModel(source: string, output: string, types: Rea
     return writeGguf(output, { keyValues, tensors });
   };
   await write("");
-  await write("x".repeat(readFacts(model).outputHeaderBytes - outputHeaderBytes(await readModel(output))));
+  await write(
+    "x".repeat(
+      readFacts(model).outputHeaderBytes +
+        (imatrix ? imatrixKeyBytes(imatrix) : 0) -
+        outputHeaderBytes(await readModel(output)),
+    ),
+  );
 }

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import type { FileType } from "../../src/ggml/file-types.ts";
 import { readFacts } from "../../src/gguf/facts.ts";
-import { readImatrix } from "../../src/imatrix/imatrix.ts";
+import { type Imatrix, readImatrix } from "../../src/imatrix/imatrix.ts";
 import type { BudgetRequest } from "../../src/plan/budget.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import type { PublishedRecipe } from "../../src/plan/published-recipe.ts";
-import { checkBaselines } from "../../src/run/baselines.ts";
+import { checkBaselines, importanceFrom } from "../../src/run/baselines.ts";
 import { chooseControls, neighbourPresets, neighbourTypes } from "../../src/run/candidates.ts";
 import { matches } from "../../src/run/published-recipes.ts";
 import { type Sensitivity, uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
@@ -114,8 +114,8 @@ describe("the controls of a plan", () => {
 describe("a baseline", () => {
   it("that needs an imatrix is refused without one, and where the imatrix lacks a tensor that needs it", async () => {
     const model = await readModel(path);
-    const check = (preset: FileType, imatrix?: Parameters<typeof checkBaselines>[3]) =>
-      checkBaselines([preset], model, readFacts(model), imatrix);
+    const check = (preset: FileType, imatrix?: Imatrix) =>
+      checkBaselines([preset], model, readFacts(model), imatrix && importanceFrom(imatrix));
     expect(() => check("IQ2_XXS")).toThrow(
       /--baseline IQ2_XXS needs importance values \(for blk\.0\.\S+, say\): give --imatrix/,
     );

@@ -40,6 +40,7 @@ it("a run with probes and controls opens the header of its source once", async (
       refine: { probes: 12 },
       text,
       context: 16,
+      imatrix: "none",
     },
     paperBench(paperEngine()),
   );

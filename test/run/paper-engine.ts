@@ -18,7 +18,7 @@ import { testBench } from "../bench.ts";
 import { readModel, writePaperModel } from "../quantize/paper-model.ts";
 
 export type PaperEngine = EmbeddedEngine & {
-  /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize". */
+  /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize", "importance 1". */
   readonly calls: string[];
 };
 
@@ -38,7 +38,7 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
     close: () => Promise.resolve(),
     async quantize(job) {
       note(`quantize ${outputName(job)}`);
-      await writePaperModel(job.source, job.output, await typesOf(job));
+      await writePaperModel(job.source, job.output, await typesOf(job), job.imatrix);
       return { tensors: [] };
     },
     library: {
@@ -122,7 +122,20 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       const random = createRandom(seed);
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
-    importance: async () => new Map(),
+    async importance({ tokens, head = false }) {
+      note(`importance ${tokens.chunks}`);
+      const { tensors } = await readModel(path);
+      const seen = tensors.filter(({ name }) => name.startsWith("blk.") || (head && name === "output.weight"));
+      return new Map(
+        seen.map(({ name, shape }) => [
+          name,
+          {
+            sums: new Float32Array(shape[0] as number).fill(tokens.ids.length),
+            counts: Float64Array.of(tokens.ids.length),
+          },
+        ]),
+      );
+    },
     async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
       // logits on paper: zeros as far as the file goes

@@ -40,6 +40,7 @@ export function paperPlace(sentences: number, usual: Partial<RunRequest>): Paper
         sensitivity: { name: "uniform", of: uniformSensitivity },
         text: place.text,
         context: 16,
+        imatrix: "none",
         ...usual,
         ...more,
       };

@@ -6,6 +6,7 @@
 import koffi from "koffi";
 import { attachThreads } from "./attach-threads.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import type { ContextParams } from "./llama-structs.ts";
 
 /** llama-perplexity's default logical batch, tokens. */
 export const BATCH_TOKENS = 2048;
@@ -64,14 +65,14 @@ export class Decoder {
 
   /** Decode. Returns the address of the wanted logits in the order of the batch, valid until the next call. */
   decode(batch: Batch): Pointer {
-    const logits = this.#library.logits(this.#run(batch));
+    const logits = this.#library.logits(this.run(batch));
     if (logits === null) throw new Error("llama.cpp returned no logits");
     return logits;
   }
 
   /** Decode whole sequences in a context with pooling. Returns `width` values of each sequence, 0, 1, 2, …. */
   decodePooled(batch: Batch, width: number): Float32Array[] {
-    const pointer = this.#run(batch);
+    const pointer = this.run(batch);
     const sequences = new Set(batch.sequences).size;
     return Array.from({ length: sequences }, (_, sequence) => {
       const values = this.#library.pooled(pointer, sequence);
@@ -80,7 +81,8 @@ export class Decoder {
     });
   }
 
-  #run(batch: Batch): Pointer {
+  /** Decode for what a watch sees of it. Returns the context. */
+  run(batch: Batch): Pointer {
     if (this.#context === undefined) throw new Error("decode() before start()");
     const { pointer, sequenceIds } = this.#context;
     const count = batch.tokens.length;
@@ -126,16 +128,18 @@ export class Decoder {
       params.n_ubatch = batchTokens;
     }
     if (shape.watch !== undefined) params.cb_eval = shape.watch;
-    const pointer = this.#library.initContext(this.#model, params);
-    if (pointer === null) {
-      throw new Error(
-        `llama.cpp could not make a context of ${sequences} × ${length} tokens; out of memory? Try a smaller --context`,
-      );
-    }
+    let pointer = this.#init(params, shape);
     const memory = this.#library.memory(pointer);
     if (memory === null && shape.pooling === undefined) {
       this.#library.freeContext(pointer);
-      throw new Error("an encoder or embedding model predicts no next token: it has no perplexity and samples no text");
+      if (shape.watch === undefined) {
+        throw new Error(
+          "an encoder or embedding model predicts no next token: it has no perplexity and samples no text",
+        );
+      }
+      params.embeddings = true;
+      params.n_ubatch = batchTokens;
+      pointer = this.#init(params, shape);
     }
     attachThreads(this.#library, pointer, this.#threads);
     this.#context = {
@@ -145,6 +149,14 @@ export class Decoder {
       sequenceIds: Int32Array.from({ length: sequences }, (_, i) => i),
     };
     return this.#context;
+  }
+
+  #init(params: ContextParams, { sequences, length }: ContextShape): Pointer {
+    const pointer = this.#library.initContext(this.#model, params);
+    if (pointer !== null) return pointer;
+    throw new Error(
+      `llama.cpp could not make a context of ${sequences} × ${length} tokens; out of memory? Try a smaller --context`,
+    );
   }
 }
 

@@ -11,24 +11,34 @@ import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 /** Fewer rows than this are not counted, as in llama-imatrix. */
 const MIN_ROWS = 16;
 
+/** What llama-imatrix leaves out. */
+const HEADS: ReadonlySet<string> = new Set(["output.weight", "token_embd.weight"]);
+
 export class ImportanceCollector {
   readonly entries = new Map<string, ImportanceSums>();
   /** For the context's cb_eval. */
   readonly callback: Pointer;
   readonly #library: LlamaLibrary;
+  readonly #head: boolean;
   #inputs = new Float32Array();
+  /** The dense product before: those of one input (q, k and v) that had summed the same go on to sum the same. */
+  #last: { readonly input: Pointer; readonly before: Float32Array; readonly entry: ImportanceSums } | undefined;
   #error: unknown;
 
-  constructor(library: LlamaLibrary) {
+  /** `head`: the output head too, whose weights are the embeddings' where it has none of its own. */
+  constructor(library: LlamaLibrary, head: boolean) {
     this.#library = library;
+    this.#head = head;
     this.callback = koffi.register(
       (node: Pointer, ask: boolean) => this.#called(node, ask),
       koffi.pointer(library.evalCallback),
     );
   }
 
-  /** Throw what went wrong in a callback: an exception can't cross llama.cpp. */
+  /** Throw what went wrong in the callbacks of a batch: an exception can't cross llama.cpp. */
   check(): void {
+    // the next batch has other inputs in the same place
+    this.#last = undefined;
     if (this.#error !== undefined) throw this.#error;
   }
 
@@ -53,16 +63,32 @@ export class ImportanceCollector {
 
   #isWanted(node: GraphTensor): boolean {
     const input = readGraphTensor(node.source(1));
-    return (input.ne[1] as number) >= MIN_ROWS && input.isFloat && this.#weightName(node).startsWith("blk.");
+    if ((input.ne[1] as number) < MIN_ROWS || !input.isFloat) return false;
+    const name = this.#weightName(node);
+    return name.startsWith("blk.") || (this.#head && HEADS.has(name));
   }
 
   /** A dense product: each row of the input counts for one matrix; heads of a batch count for the matrix they meet. */
   #addMatrix(node: GraphTensor): void {
     const weights = readGraphTensor(node.source(0));
-    const { input, values } = this.#readInput(node);
-    const [length, rows, planes, cubes] = input.ne;
     const matrices = weights.ne[2] * weights.ne[3];
-    const { sums, counts } = this.#entry(node, length * matrices, 1);
+    const address = node.source(1);
+    const [length, rows, planes, cubes] = readGraphTensor(address).ne;
+    const entry = this.#entry(node, length * matrices, 1);
+    const { sums, counts } = entry;
+    const last = this.#last;
+    if (
+      matrices === 1 &&
+      last?.input === address &&
+      last.entry !== entry &&
+      sums.every((x, j) => x === last.before[j])
+    ) {
+      sums.set(last.entry.sums);
+      counts.set(last.entry.counts);
+      return;
+    }
+    this.#last = matrices === 1 ? { input: address, before: sums.slice(), entry } : undefined;
+    const { input, values } = this.#readInput(node);
     for (let cube = 0; cube < cubes; cube++) {
       for (let plane = 0; plane < planes; plane++) {
         const matrix = (cube % weights.ne[3]) * weights.ne[2] + (plane % weights.ne[2]);

@@ -158,10 +158,15 @@ export class LoadedModelHandle {
   }
 
   /** Collect the importance of every weight over whole chunks, decoded in the batches of llama-imatrix where they fit. */
-  collectImportance(ids: Int32Array, context: number, onChunks: (done: number) => void): Map<string, ImportanceSums> {
+  collectImportance(
+    ids: Int32Array,
+    context: number,
+    head: boolean,
+    onChunks: (done: number) => void,
+  ): Map<string, ImportanceSums> {
     const fitting = Math.floor(LOGITS_BYTES / (context * this.vocabSize * 4));
     const sequences = Math.max(1, Math.min(Math.floor(BATCH_TOKENS / context), fitting));
-    const collector = new ImportanceCollector(this.#library);
+    const collector = new ImportanceCollector(this.#library, head);
     try {
       this.#decoder.close();
       for (let from = 0; from < ids.length; from += sequences * context) {
@@ -173,7 +178,7 @@ export class LoadedModelHandle {
           batchTokens: sequences * context,
           watch: collector.callback,
         });
-        this.#decoder.decode({
+        this.#decoder.run({
           tokens,
           positions: Int32Array.from(tokens, (_, i) => i % context),
           sequences: Int32Array.from(tokens, (_, i) => Math.floor(i / context)),

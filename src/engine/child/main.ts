@@ -11,7 +11,7 @@ import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
-import { drawTokens, nativeTokenDrawer } from "./draw-tokens.ts";
+import { atTemperature, drawTokens, nativeTokenDrawer } from "./draw-tokens.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
@@ -39,6 +39,14 @@ interface SampleRequest {
   readonly sequences: number;
   readonly length: number;
   readonly seed: number;
+  readonly temperature?: number;
+}
+
+interface ImportanceRequest {
+  readonly handle: number;
+  readonly ids: Int32Array;
+  readonly context: number;
+  readonly head: boolean;
 }
 
 interface EncodeRequest {
@@ -128,16 +136,19 @@ const methods = {
     });
     return unshared(reply);
   },
-  importance({ handle, ids, context }: { handle: number; ids: Int32Array; context: number }, id: number) {
-    return model(handle).collectImportance(ids, context, (done) => report(id, done));
+  importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
+    return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
   },
-  async sample({ handle, sequences, length, seed }: SampleRequest, id: number): Promise<Int32Array> {
+  async sample({ handle, sequences, length, seed, temperature = 1 }: SampleRequest, id: number): Promise<Int32Array> {
     const random = Array.from({ length: sequences }, (_, index) =>
       createRandom(seedFromName(`sequence ${index}`, seed)),
     );
     const native = await kernels();
     const { threads } = model(handle);
-    const draw = typeof native === "string" ? drawTokens : nativeTokenDrawer(native, threads);
+    const draw = atTemperature(
+      temperature,
+      typeof native === "string" ? drawTokens : nativeTokenDrawer(native, threads),
+    );
     return model(handle).sample(length, random, draw, (done) => report(id, done));
   },
 };

@@ -21,7 +21,7 @@ function planFacts({ plan }: CardModel): string[] {
     `Planned by PRISM ${text(prismVersion)} on ${createdAt.slice(0, 10)} for ${code(budget.text)} (at most ${formatInteger(budget.fileBytes)} bytes), mode ${mode}, sensitivity ${text(`${sensitivity.mode}, version ${sensitivity.version}`)}; predicted ${formatInteger(predicted.fileBytes)} bytes`,
     imatrix === undefined
       ? "No importance matrix"
-      : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here`,
+      : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here and is not marked otherwise`,
   ];
 }
 

@@ -72,6 +72,7 @@ function verdict(model: CardModel, named: boolean): string {
 const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
   ["plan", "PRISM is the plan of this card"],
   ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
+  ["plain", "those `without imatrix` were made without the importance matrix that all others have"],
   ["published", "published recipes are applied as published"],
   ["uniform", "`all TYPE` has one type for all tensors"],
   ["uniform-s", "`s = elements` is the same solver without a sensitivity"],

@@ -7,7 +7,7 @@ import { type CardModel, cardName, planRow } from "./card-model.ts";
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
 
 /** Controls that explain a plan; a table of several models leaves them to its verdicts. */
-const INNER_KINDS: readonly RunRow["kind"][] = ["shuffle", "uniform-s"];
+const INNER_KINDS: readonly RunRow["kind"][] = ["plain", "shuffle", "uniform-s"];
 
 /** The rows that a table of these models has. */
 export function resultRows(models: readonly CardModel[]): RunRow[] {
@@ -41,9 +41,9 @@ export function renderResults(models: readonly CardModel[]): string {
   );
 }
 
-/** With an importance matrix every row that was quantized here had it. */
+/** With an importance matrix every row that was quantized here had it, unless its label says otherwise. */
 function method(row: RunRow, { run, plan }: CardModel): string {
-  const suffix = plan.imatrix !== undefined && row.kind !== "reference" ? " (imatrix)" : "";
+  const suffix = plan.imatrix !== undefined && row.kind !== "reference" && row.kind !== "plain" ? " (imatrix)" : "";
   if (row === planRow(run)) return `**PRISM${suffix}**`;
   return text(row.kind === "reference" ? `source (${row.label})` : `${row.label}${suffix}`);
 }

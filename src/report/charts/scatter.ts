@@ -23,6 +23,7 @@ export interface ScatterPoint {
 export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   plan: "the plan",
   preset: "stock presets",
+  plain: "presets without imatrix",
   published: "published recipes",
   uniform: "one type for all",
   "uniform-s": "s = elements",
@@ -33,6 +34,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
 const SYMBOLS: Readonly<Record<RowKind, string>> = {
   plan: "circle",
   preset: "rect",
+  plain: "rect",
   published: "pin",
   uniform: "triangle",
   "uniform-s": "diamond",
@@ -43,6 +45,7 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
 const SIZES: Readonly<Record<RowKind, number>> = {
   plan: 15,
   preset: 11,
+  plain: 8,
   published: 14,
   uniform: 12,
   "uniform-s": 14,

@@ -30,6 +30,7 @@ export const LIGHT_THEME: ChartTheme = {
   kinds: {
     plan: "#b8430b",
     preset: "#0a5c96",
+    plain: "#4f7fa3",
     published: "#7a5a00",
     uniform: "#0b7a5c",
     "uniform-s": "#8a3f78",
@@ -51,6 +52,7 @@ export const DARK_THEME: ChartTheme = {
   kinds: {
     plan: "#ff9a5c",
     preset: "#6db6ee",
+    plain: "#8fb4cf",
     published: "#e0c060",
     uniform: "#53c9a4",
     "uniform-s": "#dd9ccb",

@@ -1,0 +1,29 @@
+/** The text that comes with PRISM (data/calibration), for models that write none themselves: encoders, and heads that rank. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import { readTextFile } from "./text.ts";
+
+const FOLDER = fileURLToPath(new URL("../../data/calibration", import.meta.url));
+
+/** How files that were made from it name it. */
+export const SHIPPED_TEXT = "the calibration text of PRISM";
+
+/** The texts, a kind each, in the order of their names. */
+export async function shippedText(folder = FOLDER): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith(".txt")).sort();
+  return Promise.all(names.map(async (name) => (await readTextFile(join(folder, name))).text));
+}
+
+/** The same as whole chunks, none of two kinds, the last of each kind dropped where it is not whole. */
+export async function shippedTokens(loaded: LoadedModel, context: number, chunks?: number): Promise<EvaluationTokens> {
+  const kinds: Int32Array[] = [];
+  for (const text of await shippedText()) {
+    const ids = await loaded.tokenize(text);
+    kinds.push(ids.subarray(0, ids.length - (ids.length % context)));
+  }
+  const ids = Int32Array.from(kinds.flatMap((kind) => [...kind]));
+  const kept = Math.min(ids.length / context, chunks ?? Number.POSITIVE_INFINITY);
+  return { context, chunks: kept, ids: ids.subarray(0, kept * context) };
+}
