@@ -19,10 +19,11 @@ import { parseArgs } from "node:util";
 import type { Bench } from "../src/bench.ts";
 import { openModel } from "../src/gguf/open.ts";
 import { openBench } from "../src/open-bench.ts";
+import { hasRankHead } from "../src/preflight/rank-head.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { type RerankQuery, readRerankSet } from "../src/rerank/rerank-set.ts";
-import { describeReranker, hasRankHead, type Reranker } from "../src/rerank/reranker.ts";
+import { describeReranker, type Reranker } from "../src/rerank/reranker.ts";
 import { type RunnableKind, writeRunnable } from "../test/fixtures/runnable.ts";
 import { recordResult } from "./results.ts";
 

@@ -16,12 +16,17 @@ export interface Job {
 /** Two lanes of two threads each would wait for one another. */
 const ONE_THREAD = ["--threads", "1"];
 const SHORT = ["--chunks", "4", "--context", "16", ...ONE_THREAD];
-const RUN = ["run", "m.gguf", ...SHORT, "--out", "out/run"];
+const BARE_RUN = ["run", "m.gguf", ...SHORT, "--out", "out/run"];
+const RUN = [...BARE_RUN, "--imatrix", "none"];
 
 export const JOBS: readonly Job[] = [
   { name: "run, refined", args: [...RUN, "--like", "Q3_K_M", "--refine", "2"] },
   { name: "run, sweep", args: [...RUN, "--budgets", "5,6", "--refine", "0"] },
-  { name: "run, text and imatrix", args: [...RUN, "--like", "Q4_K_M", "--text", "text.txt", "--imatrix", "i.gguf"] },
+  { name: "run, own imatrix", args: [...BARE_RUN, "--like", "Q4_K_M", "--refine", "0"] },
+  {
+    name: "run, text and imatrix",
+    args: [...BARE_RUN, "--like", "Q4_K_M", "--text", "text.txt", "--imatrix", "i.gguf"],
+  },
   { name: "run, target", args: [...RUN, "--kld", "0.1", "--mode", "class", "--refine", "0"] },
   { name: "analyze", args: ["analyze", "m.gguf", "-o", "out/a.json", ...ONE_THREAD] },
   { name: "plan", args: ["plan", "m.gguf", "--like", "Q4_K_M", "-o", "out/plan.json", ...ONE_THREAD] },

@@ -8,8 +8,8 @@ import type { PlanningRequest } from "../verbs/planning-request.ts";
 import type { Announce } from "./follow-progress.ts";
 import { collect } from "./options.ts";
 
-/** Add them to a command. */
-export function addPlanningOptions(command: Command): Command {
+/** Add them to a command. `imatrix`: what --imatrix is there. */
+export function addPlanningOptions(command: Command, imatrix: string): Command {
   return command
     .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
     .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
@@ -29,7 +29,7 @@ export function addPlanningOptions(command: Command): Command {
     .option("--no-noise-guard", "allow types of less than 9 dB of signal over noise")
     .option("--no-small-guard", "no Q8_0 for classes with next to none of the weights")
     .option("--no-mtp-guard", "let MTP blocks be smaller than Q6_K")
-    .option("--imatrix <file>", "importance matrix, weighting the measured error and used by the quantizer");
+    .option("--imatrix <file>", imatrix);
 }
 
 /** What commander makes of them. */

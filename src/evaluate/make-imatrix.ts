@@ -13,17 +13,15 @@ import { refuseProjector } from "../intake/source-checks.ts";
 import { seedFromName } from "../random.ts";
 import { chooseContext, type TextRequest } from "./evaluate-options.ts";
 import { loadModel } from "./load-model.ts";
-import { SHIPPED_TEXT, shippedTokens } from "./shipped-text.ts";
+import { SHIPPED_TEXT, shippedTokens, writesText } from "./shipped-text.ts";
 import { aboutSeconds, firstChunks, readText, sampleText } from "./text.ts";
 
-/** Chunks of a sampled text; more change the weights little. */
-const SAMPLED_CHUNKS = 128;
+/** Chunks of a sampled text: more lower no KL divergence (docs/imatrix.md). */
+const SAMPLED_CHUNKS = 32;
 
 export interface ImatrixRequest extends Omit<TextRequest, "spread"> {
   /** Where the matrix goes. */
   readonly output: string;
-  /** The text that comes with PRISM in the place of a sampled one. */
-  readonly shipped?: boolean | undefined;
 }
 
 /** Make the file. Throws UsageError for a text of fewer than two contexts, FormatError for damaged weights. */
@@ -70,11 +68,11 @@ interface CalibrationText {
 async function textOf(
   loaded: LoadedModel,
   source: OpenModel,
-  { text: path, chunks, context, shipped = false }: ImatrixRequest & { readonly context: number },
+  { text: path, chunks, context }: ImatrixRequest & { readonly context: number },
   bench: Bench,
 ): Promise<CalibrationText> {
   if (path !== undefined) return { tokens: (await readText(loaded, path, context, chunks)).tokens, dataset: path };
-  if (shipped) return { tokens: await shippedTokens(loaded, context, chunks), dataset: SHIPPED_TEXT };
+  if (!writesText(source)) return { tokens: await shippedTokens(loaded, context, chunks), dataset: SHIPPED_TEXT };
   // none of what models are judged on, which is sampled from other seeds
   const seed = seedFromName("imatrix", bench.seed);
   const request = { context, chunks: chunks ?? SAMPLED_CHUNKS, seed, instead: "importance matrix" };

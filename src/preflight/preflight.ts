@@ -13,12 +13,10 @@ import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
 import { rankFindings } from "./rank-findings.ts";
+import { ENCODERS } from "./rank-head.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
 import { rowFindings } from "./row-findings.ts";
 import { tensorFindings } from "./tensor-findings.ts";
-
-/** Architectures that embed or encode and take no chat template. */
-const ENCODERS = /bert|^t5encoder$|embed/;
 
 /** All that a header shows: preflight, and what its rows cost in a stock preset. */
 export function headerFindings(model: Model): Finding[] {

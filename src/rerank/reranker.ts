@@ -10,6 +10,7 @@ import type { RerankHead } from "../evaluate/rerank-result.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { preflight } from "../preflight/preflight.ts";
+import { hasRankHead } from "../preflight/rank-head.ts";
 import { RERANK_TEMPLATE_KEY } from "../preflight/rerank-prompt.ts";
 import { isRerankTemplate } from "./rerank-prompt.ts";
 
@@ -37,11 +38,6 @@ const RELEVANT_LABEL = /^(yes|relevant|true|1|label_1)$/i;
 /** Whether the header says that the model was made to rank: a rank head, a rerank prompt, or its name. */
 export function isReranker(model: Model): boolean {
   return hasRankHead(model) || ownTemplate(model) !== undefined || namesReranking(model);
-}
-
-/** Whether documents are ranked by a head of the model's own; its next token, where it has one, says nothing. */
-export function hasRankHead(model: Model): boolean {
-  return readFacts(model).rankPooling || model.tensors.some(({ name }) => /^cls(\.output)?\.weight$/.test(name));
 }
 
 /** Describe a reranker. Throws FormatError for a file that can't rank. */

@@ -10,6 +10,10 @@ export interface EstimateInput
   readonly context: number;
   /** Milliseconds to score a chunk. */
   readonly chunkMs: number;
+  /** An importance matrix is made. */
+  readonly makesImatrix?: boolean;
+  /** Presets are made without the importance matrix too. */
+  readonly weighted?: boolean;
 }
 
 export interface RunEstimate {
@@ -17,6 +21,7 @@ export interface RunEstimate {
   readonly files: number;
   readonly fileMs: number;
   readonly textMs: number;
+  readonly imatrixMs: number;
   readonly chunks: number;
   readonly context: number;
 }
@@ -30,11 +35,15 @@ const SAMPLED_WEIGHTS = 2 ** 18;
 const LIKELY_CHUNKS = 40;
 /** Two presets, two uniform types, s = elements, three shuffles and the plan. */
 const FILES = 9;
+/** The two presets without an importance matrix. */
+const PLAIN_FILES = 2;
 /** Files a search for a quality mostly takes. */
 const SEARCH_FILES = 4;
 /** Sequences of sampled text, and how much slower a step of sampling is than a token of scoring. */
 const SAMPLED_CHUNKS = 32;
 const SAMPLING_FACTOR = 3;
+/** How much slower a chunk is while its importance is summed. */
+const IMPORTANCE_FACTOR = 2;
 
 export function estimateRun(input: EstimateInput): RunEstimate {
   const { weights, threads, context, chunkMs, baselines, sweep = [], target, text } = input;
@@ -42,21 +51,26 @@ export function estimateRun(input: EstimateInput): RunEstimate {
   const sampled = weights.reduce((sum, count) => sum + Math.min(count, SAMPLED_WEIGHTS), 0);
   const chunks = input.chunks ?? LIKELY_CHUNKS;
   const presets = Math.max(0, baselines.length - 2);
+  const plain = input.weighted && baselines.length === 0 ? PLAIN_FILES : 0;
+  const sampledMs = SAMPLED_CHUNKS * chunkMs;
   return {
     analysisMs: (sampled * ROUND_TRIPS_NS) / 1e6 / threads,
-    files: FILES + presets + 2 * sweep.length + (target === undefined ? 0 : SEARCH_FILES),
+    files: FILES + presets + plain + 2 * sweep.length + (target === undefined ? 0 : SEARCH_FILES),
     fileMs: (all * QUANTIZE_NS) / 1e6 / threads + chunks * chunkMs,
-    textMs: chunks * chunkMs + (text === undefined ? SAMPLED_CHUNKS * chunkMs * SAMPLING_FACTOR : 0),
+    textMs: chunks * chunkMs + (text === undefined ? sampledMs * SAMPLING_FACTOR : 0),
+    imatrixMs: input.makesImatrix ? sampledMs * (SAMPLING_FACTOR + IMPORTANCE_FACTOR) : 0,
     chunks,
     context,
   };
 }
 
 /** "estimated time: about 7 min: analysis 20 s, ...". */
-export function describeEstimate({ analysisMs, files, fileMs, textMs, chunks, context }: RunEstimate): string {
-  const total = analysisMs + textMs + files * fileMs;
+export function describeEstimate(estimate: RunEstimate): string {
+  const { analysisMs, files, fileMs, textMs, imatrixMs, chunks, context } = estimate;
+  const total = imatrixMs + analysisMs + textMs + files * fileMs;
+  const imatrix = imatrixMs === 0 ? "" : `importance matrix ${roughly(imatrixMs)}, `;
   return (
-    `estimated time: ${roughly(total)}: analysis ${roughly(analysisMs)}, the reference's text ${roughly(textMs)}, ` +
+    `estimated time: ${roughly(total)}: ${imatrix}analysis ${roughly(analysisMs)}, the reference's text ${roughly(textMs)}, ` +
     `${files} files quantized and scored on some ${chunks} chunks of ${context} tokens, ${roughly(fileMs)} each`
   );
 }

@@ -2,7 +2,8 @@
 import type { Engine } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { Model } from "../gguf/model.ts";
-import { describeReranker, hasRankHead, isReranker } from "../rerank/reranker.ts";
+import { hasRankHead } from "../preflight/rank-head.ts";
+import { describeReranker, isReranker } from "../rerank/reranker.ts";
 import type { RunRequest } from "./run-request.ts";
 
 export interface Measures {

@@ -29,7 +29,10 @@ export async function prepareText({ request, source, bench }: OpenRun): Promise<
     const chunkMs = await timeChunk(loaded, plainTokens(loaded, context));
     const { threads } = bench;
     const besides = request.refine === "none" ? "" : "; probes besides";
-    const estimate = estimateRun({ ...request, weights: source.weights, threads, context, chunkMs });
+    const { weights, imatrix, imatrixToMake } = source;
+    const makesImatrix = imatrixToMake !== undefined;
+    const weighted = makesImatrix || imatrix !== undefined;
+    const estimate = estimateRun({ ...request, weights, makesImatrix, weighted, threads, context, chunkMs });
     bench.progress.note(`${describeEstimate(estimate)}${besides}`);
   } finally {
     await loaded.close();

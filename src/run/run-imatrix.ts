@@ -5,9 +5,9 @@
 import type { Bench } from "../bench.ts";
 import { FormatError } from "../errors.ts";
 import { makeImatrix } from "../evaluate/make-imatrix.ts";
-import type { Model } from "../gguf/model.ts";
+import { writesText } from "../evaluate/shipped-text.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
-import { hasRankHead } from "../rerank/reranker.ts";
 import { checkBaselines, importanceFrom } from "./baselines.ts";
 import { isAsKept, keepModel, modelAsKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
@@ -20,12 +20,12 @@ export type MadeImatrix = "sampled" | "shipped";
 
 /** Whether a matrix is made, and of what. A note says why there is none where none was declined. */
 export function imatrixToMake(
-  model: Model,
+  source: Pick<OpenModel, "model">,
   { imatrix }: Pick<RunRequest, "imatrix">,
   { engine, progress }: Pick<Bench, "engine" | "progress">,
 ): MadeImatrix | undefined {
   if (imatrix !== undefined) return undefined;
-  if (engine.programs === undefined) return hasRankHead(model) ? "shipped" : "sampled";
+  if (engine.programs === undefined) return writesText(source) ? "sampled" : "shipped";
   progress.note(
     "no importance matrix: llama.cpp's programs sample no text to make one of; give --imatrix FILE (prism imatrix MODEL makes one)",
   );
@@ -41,7 +41,7 @@ export async function withImatrix(run: OpenRun, begun: Run): Promise<{ run: Open
   let state = begun;
   if (isKept !== true) {
     if (isKept === false) bench.progress.note(`! ${path} was changed after it was written: made again`);
-    await makeImatrix(source.model, { output: path, shipped: source.imatrixToMake === "shipped" }, bench);
+    await makeImatrix(source.model, { output: path }, bench);
     const made = await keepModel(begun, directory, path);
     const before = modelAsKept(begun, directory, path);
     if (before !== undefined && before.sha256 !== made.sha256) {

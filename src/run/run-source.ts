@@ -33,7 +33,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
   const { model: open, imatrix, warnings } = await checkedModel(path, checksOf(request, bench), bench);
   try {
     const { model, facts } = open;
-    const toMake = imatrixToMake(model, request, bench);
+    const toMake = imatrixToMake(open, request, bench);
     const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
     checkBaselines(request.baselines, model, facts, importance);
     const measures = chooseMeasures(model, bench.engine, request);

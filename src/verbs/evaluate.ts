@@ -7,8 +7,8 @@ import type { Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
+import { hasRankHead } from "../preflight/rank-head.ts";
 import { evaluateRerank, joinRerank } from "../rerank/rerank.ts";
-import { hasRankHead } from "../rerank/reranker.ts";
 
 export interface EvaluateModelsRequest extends EvaluateRequest {
   /** Rank documents: a file of JSON Lines, or true for the set that comes with PRISM. */

@@ -1,6 +1,7 @@
 /** A model or its analysis + what is asked → Plan: solved, of a published recipe, or of types that a person edited. */
 import type { Analysis } from "../analyze/analysis.ts";
 import type { BenchOpener } from "../bench.ts";
+import { isRemote } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { checkedModel } from "../intake/checked-model.ts";
 import { makePlan } from "../plan/make-plan.ts";
@@ -120,7 +121,14 @@ async function analysisOf(
 ): Promise<Analysis> {
   const { imatrix, exact, strict, budgets } = request;
   if (typeof source === "string" && !(await isJson(source))) {
-    return analyzeModel(source, { imatrix, exact, strict, budgets }, await bench());
+    const opened = await bench();
+    if (imatrix === undefined) {
+      const where = isRemote(source) ? ", once it is downloaded," : "";
+      opened.progress.note(
+        `no importance matrix: with one the same bytes lose less; prism imatrix MODEL${where} makes one, for --imatrix`,
+      );
+    }
+    return analyzeModel(source, { imatrix, exact, strict, budgets }, opened);
   }
   if (imatrix !== undefined) {
     throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");

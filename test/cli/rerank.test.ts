@@ -47,7 +47,20 @@ describe("prism evaluate --rerank", () => {
 
 describe("prism run --rerank", () => {
   it("judges by the documents that are given, and says that a text is not used", async () => {
-    const args = ["run", "reranker.gguf", "--out", "run", "--like", "Q4_K_M", "--text", "set.jsonl", "--threads", "1"];
+    const args = [
+      "run",
+      "reranker.gguf",
+      "--out",
+      "run",
+      "--like",
+      "Q4_K_M",
+      "--text",
+      "set.jsonl",
+      "--threads",
+      "1",
+      "--imatrix",
+      "none",
+    ];
     const { code, stdout } = await prism([...args, "--rerank", "set.jsonl", "--json"], dir);
     expect(code).toBe(0);
     const { asked, rows, warnings, verdict } = JSON.parse(stdout);

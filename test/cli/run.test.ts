@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const BUDGET = ["--like", "Q4_K_M", "--text", "text.txt", "--context", "16"] as const;
-const RUN = ["run", "llama.gguf", ...BUDGET, "--out", "out", "--refine", "0"] as const;
+const RUN = ["run", "llama.gguf", ...BUDGET, "--out", "out", "--refine", "0", "--imatrix", "none"] as const;
 const prism = (...args: string[]) => startPrism(args, dir).outcome;
 const runIt = (...args: string[]) => prism(...RUN, "--chunks", "4", ...args);
 
@@ -95,7 +95,17 @@ describe("prism run", () => {
   });
 
   it("probes the model on request, in place, and says beforehand how long that takes", async () => {
-    const { code, stdout, stderr } = await prism("run", "llama.gguf", ...BUDGET, "--out", "refined", "--refine", "3");
+    const { code, stdout, stderr } = await prism(
+      "run",
+      "llama.gguf",
+      ...BUDGET,
+      "--out",
+      "refined",
+      "--refine",
+      "3",
+      "--imatrix",
+      "none",
+    );
     expect(code).toBe(0);
     expect(stderr).toMatch(/^refining with 3 probes, about .*$/m);
     expect(stderr).toMatch(/^(refined|unrefined) plan kept|^the probes change no type/m);
@@ -125,9 +135,29 @@ describe("prism run", () => {
     expect((await runIt()).code).toBe(0);
   });
 
+  it("makes an importance matrix of what the model writes, and says how long that takes", async () => {
+    const args = [
+      ...RUN.filter((arg) => arg !== "--imatrix" && arg !== "none"),
+      "--out",
+      "weighted",
+      "--chunks",
+      "4",
+      "--threads",
+      "1",
+    ];
+    const { code, stdout, stderr } = await prism(...args);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^no importance matrix: sampling \d+ × \d+ tokens from the reference, about/m);
+    expect(stderr).toMatch(/^imatrix over \d+ chunks of \d+ tokens of text sampled from the model, seed 0, about/m);
+    expect(stdout).toMatch(/^ +Q4_K_M without imatrix +/m);
+    const plan = JSON.parse(await readFile(join(dir, "weighted/plans/plan.json"), "utf8"));
+    expect(plan.imatrix.file).toBe("weighted/imatrix.gguf");
+    expect(await readFile(join(dir, "weighted/plans/recipe.sh"), "utf8")).toContain("--imatrix weighted/imatrix.gguf");
+  });
+
   it.each([
     [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": not a preset'],
-    [["--baseline", "IQ1_S"], "--baseline IQ1_S needs importance values"],
+    [["--baseline", "IQ1_S", "--imatrix", "none"], "--baseline IQ1_S needs importance values"],
     [["--require", "quality>9"], 'got "quality>9"'],
     [["--text", "nowhere.txt"], "nowhere.txt: no such file"],
   ] as const)("refuses %j before it makes a directory", async (args, words) => {

@@ -99,8 +99,11 @@ describe("a run without an imatrix", () => {
     const notes: string[] = [];
     const progress = { ...SILENT, note: (text: string) => notes.push(text) };
     const model = await readModel(place.model);
-    expect(imatrixToMake(model, {}, { engine: { programs: {} } as unknown as Engine, progress })).toBeUndefined();
+    const source = { model };
+    expect(imatrixToMake(source, {}, { engine: { programs: {} } as unknown as Engine, progress })).toBeUndefined();
     expect(notes.join()).toMatch(/no importance matrix: .*prism imatrix MODEL/);
-    expect(imatrixToMake(model, {}, { engine: paperEngine(), progress })).toBe("sampled");
+    expect(imatrixToMake(source, {}, { engine: paperEngine(), progress })).toBe("sampled");
+    const encoder = { ...source, model: { ...model, arch: "bert" } };
+    expect(imatrixToMake(encoder, {}, { engine: paperEngine(), progress })).toBe("shipped");
   });
 });

@@ -26,7 +26,7 @@ export function imatrixCommand(context: CommandContext): Command {
   addTextOptions(
     command,
     "text to run the model on; default: sampled from the model itself",
-    "use this many chunks, from the beginning; default: all, or 128 sampled ones",
+    "use this many chunks, from the beginning; default: all, or 32 sampled ones",
   );
   return addSharedOptions(command, "gpu-layers", "cache", "seed", "threads", "llama-dir", "force")
     .addHelpText("after", HELP)

@@ -47,7 +47,7 @@ export function planCommand(context: CommandContext): Command {
       "where the plan goes (default: plan.json; with --from the edited plan, which needs --force)",
     )
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
-  addPlanningOptions(command)
+  addPlanningOptions(command, "importance matrix, weighting the measured error and used by the quantizer")
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
     .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning");
   return addSharedOptions(command, "threads", "backend", "exact", "memory", "seed", "strict", "cache", "force")

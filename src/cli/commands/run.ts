@@ -33,6 +33,7 @@ const HELP = `
 Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
 Probes measure what degrading a part of the model does to it. With --sensitivity auto they are taken if that needs no
 more than ${PROBE_LIMIT_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity elsewhere.
+The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
 The same command goes on where an interrupted one stopped.
 The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
 report.html to look at, and state.json (the --json).`;
@@ -42,7 +43,10 @@ export function runCommand(context: CommandContext): Command {
     .description("all of it: plan, quantize and evaluate, against stock presets, uniform types and shuffles")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
     .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
-  addPlanningOptions(command)
+  addPlanningOptions(
+    command,
+    "importance matrix, or none; default: made of text sampled from the model (docs/imatrix.md)",
+  )
     .addOption(
       new Option(
         "--refine [n]",
