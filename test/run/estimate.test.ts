@@ -22,7 +22,7 @@ it("is told in seconds, minutes or hours", () => {
     "estimated time: 6 min: analysis 20 s, the reference's text 3 s, 9 files quantized and scored on some 40 chunks of 512 tokens, 40 s each",
   );
   expect(describeEstimate({ ...parts, imatrixMs: 60_000 })).toMatch(
-    /^estimated time: 7 min: importance matrix 60 s, analysis 20 s/,
+    /^estimated time: 7 min: importance matrix 1 min, analysis 20 s/,
   );
   expect(describeEstimate({ ...parts, fileMs: 4e6 })).toMatch(/^estimated time: 10 h/);
 });
