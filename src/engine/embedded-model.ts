@@ -19,10 +19,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     ...reply,
     tokenize: (text) => inChild.call("tokenize", { handle, text }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
-    async sample({ sequences, length, seed, temperature, signal, onProgress }) {
+    async sample({ sequences, length, seed, signal, onProgress }) {
       const ids = await inChild.call<Int32Array>(
         "sample",
-        { handle, sequences, length, seed, ...present({ temperature }) },
+        { handle, sequences, length, seed },
         {
           signal,
           onProgress: (done) => onProgress?.(done, length),
@@ -32,24 +32,28 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
       return ids;
     },
     async importance({ tokens: { ids, context, chunks }, head = false, signal, onProgress }) {
-      const entries = await inChild.call<Map<string, ImportanceSums>>(
-        "importance",
-        { handle, ids, context, head },
-        {
-          signal,
-          onProgress: (done) => onProgress?.(done, chunks),
-        },
-      );
-      for (const { sums } of entries.values()) {
-        if (sums.some(notFinite)) throw new FormatError(path, `the inputs of its weights are ${DAMAGED}`);
-      }
-      return entries;
+      const report = { signal, onProgress: (done: number) => onProgress?.(done, chunks) };
+      return checkedSums(path, await inChild.call("importance", { handle, ids, context, head }, report));
+    },
+    async sampledImportance({ chunks, together, context, seed, head = false, signal, onProgress }) {
+      const report = { signal, onProgress: (done: number) => onProgress?.(done, chunks) };
+      const asked = { handle, chunks, together, context, seed, head };
+      const entries = await inChild.call<Map<string, ImportanceSums>>("sampledImportance", asked, report);
+      if (entries.size === 0) throw new FormatError(path, `the model's logits are ${DAMAGED}`);
+      return checkedSums(path, entries);
     },
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),
   };
   loadedModels.set(loaded, inChild);
   return loaded;
+}
+
+function checkedSums(path: string, entries: Map<string, ImportanceSums>): Map<string, ImportanceSums> {
+  for (const { sums } of entries.values()) {
+    if (sums.some(notFinite)) throw new FormatError(path, `the inputs of its weights are ${DAMAGED}`);
+  }
+  return entries;
 }
 
 async function scoreChunks(

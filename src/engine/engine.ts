@@ -156,12 +156,11 @@ export interface LoadedModel {
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
   tokenize(text: string): Promise<Int32Array>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Sample `sequences` × `length` ids from BOS (or EOS), the same for the same seed; at temperature 1 if no other is given. */
+  /** Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed. */
   sample(options: {
     sequences: number;
     length: number;
     seed: number;
-    temperature?: number | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;
@@ -171,6 +170,19 @@ export interface LoadedModel {
    */
   importance(options: {
     tokens: EvaluationTokens;
+    head?: boolean | undefined;
+    signal?: AbortSignal | undefined;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<ReadonlyMap<string, ImportanceSums>>;
+  /**
+   * The same over `chunks` sequences that are sampled meanwhile, as sample() draws them, `together` at a time: one pass in
+   * the place of two. `onProgress` counts chunks.
+   */
+  sampledImportance(options: {
+    chunks: number;
+    together: number;
+    context: number;
+    seed: number;
     head?: boolean | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;

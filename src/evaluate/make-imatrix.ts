@@ -4,7 +4,7 @@
  */
 import type { Bench } from "../bench.ts";
 import { writeAside } from "../disk/aside-file.ts";
-import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import type { ImportanceSums, LoadedModel } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -14,7 +14,7 @@ import { seedFromName } from "../random.ts";
 import { chooseContext, type TextRequest } from "./evaluate-options.ts";
 import { loadModel } from "./load-model.ts";
 import { SHIPPED_TEXT, shippedTokens, writesText } from "./shipped-text.ts";
-import { aboutSeconds, firstChunks, readText, sampleText } from "./text.ts";
+import { aboutSeconds, firstChunks, readText, SAMPLED_SEQUENCES, timeSampling } from "./text.ts";
 
 /** Chunks of a sampled text: more lower no KL divergence (docs/imatrix.md). */
 const SAMPLED_CHUNKS = 32;
@@ -45,13 +45,10 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
   }
   const loaded = await loadModel(source.path, { context }, bench);
   try {
-    const { tokens, dataset } = await textOf(loaded, source, { ...request, context }, bench);
-    progress.note(await describeWork(loaded, tokens, dataset));
-    const entries = await loaded.importance({
-      tokens,
-      signal,
-      onProgress: (done, total) => progress.steps("imatrix", done, total),
-    });
+    const { entries, dataset } =
+      path === undefined && writesText(source)
+        ? await sampleImportance(loaded, { context, chunks }, bench)
+        : await readImportance(loaded, { context, chunks, text: path }, bench);
     await requireUnchanged(source, bench);
     await writeImatrix(output, { entries, dataset, context });
   } finally {
@@ -59,32 +56,44 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
   }
 }
 
-interface CalibrationText {
-  readonly tokens: EvaluationTokens;
+interface Collected {
+  readonly entries: ReadonlyMap<string, ImportanceSums>;
   /** Path of the text, or words about it. */
   readonly dataset: string;
 }
 
-async function textOf(
+type PassRequest = Pick<ImatrixRequest, "text" | "chunks"> & { readonly context: number };
+
+/** Of text that the model writes meanwhile, from other seeds than any that models are judged on. */
+async function sampleImportance(
   loaded: LoadedModel,
-  source: OpenModel,
-  { text: path, chunks, context }: ImatrixRequest & { readonly context: number },
-  bench: Bench,
-): Promise<CalibrationText> {
-  if (path !== undefined) return { tokens: (await readText(loaded, path, context, chunks)).tokens, dataset: path };
-  if (!writesText(source)) return { tokens: await shippedTokens(loaded, context, chunks), dataset: SHIPPED_TEXT };
-  // none of what models are judged on, which is sampled from other seeds
-  const seed = seedFromName("imatrix", bench.seed);
-  const request = { context, chunks: chunks ?? SAMPLED_CHUNKS, seed, instead: "importance matrix" };
-  const { tokens } = await sampleText(loaded, source, request, bench);
-  return { tokens, dataset: `text sampled from the model, seed ${bench.seed}` };
+  { context, chunks = SAMPLED_CHUNKS }: PassRequest,
+  { seed, signal, progress }: Bench,
+): Promise<Collected> {
+  const asked = { chunks, together: SAMPLED_SEQUENCES, context, seed: seedFromName("imatrix", seed), signal };
+  const stepMs = await timeSampling(loaded, Math.min(chunks, SAMPLED_SEQUENCES));
+  const time = aboutSeconds(stepMs * context * Math.ceil(chunks / SAMPLED_SEQUENCES));
+  progress.note(`importance matrix of ${chunks} × ${context} tokens that the model writes, ${time}`);
+  const onProgress = (done: number, total: number) => progress.steps("imatrix", done, total);
+  const entries = await loaded.sampledImportance({ ...asked, onProgress });
+  return { entries, dataset: `text sampled from the model, seed ${seed}` };
 }
 
-/** One chunk is timed for the estimate. */
-async function describeWork(loaded: LoadedModel, tokens: EvaluationTokens, dataset: string): Promise<string> {
-  const { context, chunks } = tokens;
+/** Of a file, or of the text that comes with PRISM. One chunk is timed for the estimate. */
+async function readImportance(
+  loaded: LoadedModel,
+  { text: path, context, chunks }: PassRequest,
+  { signal, progress }: Bench,
+): Promise<Collected> {
+  const tokens =
+    path === undefined
+      ? await shippedTokens(loaded, context, chunks)
+      : (await readText(loaded, path, context, chunks)).tokens;
+  const dataset = path ?? SHIPPED_TEXT;
   const started = performance.now();
-  await loaded.importance({ tokens: firstChunks(tokens, 1) });
-  const workMs = (performance.now() - started) * chunks;
-  return `imatrix over ${chunks} chunks of ${context} tokens of ${dataset}, ${aboutSeconds(workMs)}`;
+  await loaded.importance({ tokens: firstChunks(tokens, 1), signal });
+  const time = aboutSeconds((performance.now() - started) * tokens.chunks);
+  progress.note(`imatrix over ${tokens.chunks} chunks of ${context} tokens of ${dataset}, ${time}`);
+  const onProgress = (done: number, total: number) => progress.steps("imatrix", done, total);
+  return { entries: await loaded.importance({ tokens, signal, onProgress }), dataset };
 }

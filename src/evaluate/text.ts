@@ -100,12 +100,11 @@ export function firstChunks(tokens: EvaluationTokens, chunks: number): Evaluatio
   return { context, chunks, ids: tokens.ids.slice(0, chunks * context) };
 }
 
-/** How much text is sampled, from which seed where it is not the bench's, and for want of what. */
+/** How much text is sampled, and from which seed where it is not the bench's. */
 export interface SampleRequest {
   readonly context: number;
   readonly chunks: number;
   readonly seed?: number | undefined;
-  readonly instead?: string | undefined;
 }
 
 /**
@@ -115,7 +114,7 @@ export interface SampleRequest {
 export async function sampleText(
   model: LoadedModel,
   source: OpenModel,
-  { context, chunks, seed: asked, instead = "--text" }: SampleRequest,
+  { context, chunks, seed: asked }: SampleRequest,
   bench: Bench,
 ): Promise<EvaluationText> {
   const seed = asked ?? bench.seed;
@@ -129,8 +128,7 @@ export async function sampleText(
     const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
     let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
     if (ids === undefined) {
-      if (!estimated)
-        bench.progress.note(`no ${instead}: ${await describeWork(model, context, seed, batches - batch)}`);
+      if (!estimated) bench.progress.note(await describeWork(model, context, batches - batch));
       estimated = true;
       ids = await model.sample({
         sequences: SAMPLED_SEQUENCES,
@@ -162,11 +160,16 @@ export function aboutSeconds(ms: number): string {
   return ms < 1000 ? "about a second" : `about ${Math.ceil(ms / 1000)} s`;
 }
 
-async function describeWork(model: LoadedModel, context: number, seed: number, batches: number): Promise<string> {
+/** Milliseconds for a step of so many sequences. */
+export async function timeSampling(model: LoadedModel, sequences: number): Promise<number> {
   const start = performance.now();
-  await model.sample({ sequences: SAMPLED_SEQUENCES, length: TIMED_STEPS, seed });
-  const workMs = ((performance.now() - start) / TIMED_STEPS) * context * batches;
-  return `sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
+  await model.sample({ sequences, length: TIMED_STEPS, seed: 0 });
+  return (performance.now() - start) / TIMED_STEPS;
+}
+
+async function describeWork(model: LoadedModel, context: number, batches: number): Promise<string> {
+  const workMs = (await timeSampling(model, SAMPLED_SEQUENCES)) * context * batches;
+  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 
 async function readIds(

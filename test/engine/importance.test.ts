@@ -6,7 +6,7 @@ import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedd
 import type { EvaluationTokens, ImportanceSums } from "../../src/engine/engine.ts";
 import { imatrixArguments } from "../../src/engine/imatrix-program.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
-import { createRandom } from "../../src/random.ts";
+import { createRandom, seedFromName } from "../../src/random.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 
 const CONTEXT = 64;
@@ -108,6 +108,35 @@ it("sums the inputs of an encoder, which predicts no token", async () => {
   const { entries } = await collect(path, tokens);
   expect([...entryOf(entries, "blk.0.attn_q.weight").counts]).toEqual([tokens.ids.length]);
   expect(entries.has("blk.1.ffn_down.weight")).toBe(true);
+});
+
+it("sums over sequences while it samples them what it sums over them afterwards", async () => {
+  const model = await writeRunnable("llama", dir);
+  const loaded = await engine.library.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
+  const done: number[] = [];
+  const asked = {
+    chunks: 5,
+    together: 3,
+    context: CONTEXT,
+    seed: 4,
+    onProgress: (chunks: number) => done.push(chunks),
+  };
+  const sampled = await loaded.sampledImportance(asked);
+  expect(await loaded.sampledImportance({ ...asked, onProgress: () => undefined })).toEqual(sampled);
+  const batch = (index: number, sequences: number) =>
+    loaded.sample({ sequences, length: CONTEXT, seed: seedFromName(`batch ${index}`, 4) });
+  const ids = Int32Array.of(...(await batch(0, 3)), ...(await batch(1, 2)));
+  const read = await loaded.importance({ tokens: { context: CONTEXT, chunks: 5, ids } });
+  await loaded.close();
+  expect([...sampled.keys()].sort()).toEqual([...read.keys()].sort());
+  for (const [name, { sums, counts }] of read) {
+    const other = entryOf(sampled, name);
+    expect(other.counts).toEqual(counts);
+    sums.forEach((sum, j) => {
+      expect(Math.abs((other.sums[j] as number) / sum - 1)).toBeLessThan(0.02);
+    });
+  }
+  expect(done.at(-1)).toBe(5);
 });
 
 it("counts for each expert the tokens that were routed to it", async () => {

@@ -25,6 +25,7 @@ export function fakeModel(
       return Int32Array.from({ length: sequences * length }, (_, i) => (seed + i) % vocabSize);
     },
     importance: async () => new Map(),
+    sampledImportance: async () => new Map(),
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

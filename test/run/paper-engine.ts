@@ -18,7 +18,7 @@ import { testBench } from "../bench.ts";
 import { readModel, writePaperModel } from "../quantize/paper-model.ts";
 
 export type PaperEngine = EmbeddedEngine & {
-  /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize", "importance 1". */
+  /** "quantize plan.gguf", "load plan.gguf", "score plan.gguf 0", "roundTrip", "tokenize", "sampled importance". */
   readonly calls: string[];
 };
 
@@ -122,19 +122,13 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       const random = createRandom(seed);
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
-    async importance({ tokens, head = false }) {
+    async importance({ tokens, head }) {
       note(`importance ${tokens.chunks}`);
-      const { tensors } = await readModel(path);
-      const seen = tensors.filter(({ name }) => name.startsWith("blk.") || (head && name === "output.weight"));
-      return new Map(
-        seen.map(({ name, shape }) => [
-          name,
-          {
-            sums: new Float32Array(shape[0] as number).fill(tokens.ids.length),
-            counts: Float64Array.of(tokens.ids.length),
-          },
-        ]),
-      );
+      return onesOf(path, tokens.ids.length, head);
+    },
+    async sampledImportance({ chunks, context, head }) {
+      note("sampled importance");
+      return onesOf(path, chunks * context, head);
     },
     async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
@@ -156,6 +150,17 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
     },
     close: () => Promise.resolve(),
   };
+}
+
+/** Sums of inputs that are all 1. */
+async function onesOf(path: string, rows: number, head = false) {
+  const { tensors } = await readModel(path);
+  const seen = tensors.filter(({ name }) => name.startsWith("blk.") || (head && name === "output.weight"));
+  const entry = ([width = 0]: readonly number[]) => ({
+    sums: new Float32Array(width).fill(rows),
+    counts: Float64Array.of(rows),
+  });
+  return new Map(seen.map(({ name, shape }) => [name, entry(shape)]));
 }
 
 const outputName = ({ output }: QuantizeJob) => baseName(output).replace(/^\.(.+)\.\d+\.[\w-]+\.part$/, "$1");

@@ -21,14 +21,3 @@ export function nativeTokenDrawer(native: NativeLibrary, threads: number): Token
     return tokens;
   };
 }
-
-/** At another temperature than 1; the logits are overwritten. */
-export function atTemperature(temperature: number, draw: TokenDrawer): TokenDrawer {
-  if (temperature === 1) return draw;
-  return (pointer, vocabSize, uniforms) => {
-    const bytes = uniforms.length * vocabSize * Float32Array.BYTES_PER_ELEMENT;
-    const logits = new Float32Array(koffi.view(pointer, bytes));
-    for (let i = 0; i < logits.length; i++) logits[i] = (logits[i] as number) / temperature;
-    return draw(pointer, vocabSize, uniforms);
-  };
-}

@@ -8,27 +8,33 @@ import type { ImportanceSums } from "../engine.ts";
 import { type GraphTensor, MUL_MAT, MUL_MAT_ID, nameInStruct, readGraphTensor } from "./graph-tensor.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 
-/** Fewer rows than this are not counted, as in llama-imatrix. */
+/** Of a product that llama-imatrix counts. */
 const MIN_ROWS = 16;
 
 /** What llama-imatrix leaves out. */
 const HEADS: ReadonlySet<string> = new Set(["output.weight", "token_embd.weight"]);
+
+export interface CollectorOptions {
+  /** The output head too, whose weights are the embeddings' where it has none of its own. */
+  readonly head: boolean;
+  /** Fewer rows than this are not counted; by default as in llama-imatrix. */
+  readonly minRows?: number;
+}
 
 export class ImportanceCollector {
   readonly entries = new Map<string, ImportanceSums>();
   /** For the context's cb_eval. */
   readonly callback: Pointer;
   readonly #library: LlamaLibrary;
-  readonly #head: boolean;
+  readonly #options: CollectorOptions;
   #inputs = new Float32Array();
   /** The dense product before: those of one input (q, k and v) that had summed the same go on to sum the same. */
   #last: { readonly input: Pointer; readonly before: Float32Array; readonly entry: ImportanceSums } | undefined;
   #error: unknown;
 
-  /** `head`: the output head too, whose weights are the embeddings' where it has none of its own. */
-  constructor(library: LlamaLibrary, head: boolean) {
+  constructor(library: LlamaLibrary, options: CollectorOptions) {
     this.#library = library;
-    this.#head = head;
+    this.#options = options;
     this.callback = koffi.register(
       (node: Pointer, ask: boolean) => this.#called(node, ask),
       koffi.pointer(library.evalCallback),
@@ -63,9 +69,10 @@ export class ImportanceCollector {
 
   #isWanted(node: GraphTensor): boolean {
     const input = readGraphTensor(node.source(1));
-    if ((input.ne[1] as number) < MIN_ROWS || !input.isFloat) return false;
+    const { head, minRows = MIN_ROWS } = this.#options;
+    if ((input.ne[1] as number) < minRows || !input.isFloat) return false;
     const name = this.#weightName(node);
-    return name.startsWith("blk.") || (this.#head && HEADS.has(name));
+    return name.startsWith("blk.") || (head && HEADS.has(name));
   }
 
   /** A dense product: each row of the input counts for one matrix; heads of a batch count for the matrix they meet. */

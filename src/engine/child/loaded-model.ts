@@ -7,7 +7,7 @@ import type { ImportanceSums, ModelLoadOptions } from "../engine.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
 import type { TokenDrawer } from "./draw-tokens.ts";
-import { ImportanceCollector } from "./importance-collector.ts";
+import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
@@ -166,9 +166,7 @@ export class LoadedModelHandle {
   ): Map<string, ImportanceSums> {
     const fitting = Math.floor(LOGITS_BYTES / (context * this.vocabSize * 4));
     const sequences = Math.max(1, Math.min(Math.floor(BATCH_TOKENS / context), fitting));
-    const collector = new ImportanceCollector(this.#library, head);
-    try {
-      this.#decoder.close();
+    return this.#watched({ head }, (collector) => {
       for (let from = 0; from < ids.length; from += sequences * context) {
         const tokens = ids.slice(from, from + sequences * context);
         if (this.addBos) for (let start = 0; start < tokens.length; start += context) tokens[start] = this.bos;
@@ -188,6 +186,37 @@ export class LoadedModelHandle {
         collector.check();
         onChunks((from + tokens.length) / context);
       }
+    });
+  }
+
+  /**
+   * The same over sequences that are sampled meanwhile, a batch of them per list of random generators. Empty where logits
+   * are NaN or infinite.
+   */
+  collectSampled(
+    length: number,
+    batches: readonly (readonly (() => number)[])[],
+    draw: TokenDrawer,
+    head: boolean,
+    onChunks: (done: number) => void,
+  ): Map<string, ImportanceSums> {
+    return this.#watched({ head, minRows: 1 }, (collector) => {
+      let before = 0;
+      for (const random of batches) {
+        const share = (position: number) => before + Math.floor((position * random.length) / length);
+        const ids = this.sample(length, random, draw, (done) => onChunks(share(done)), collector);
+        if (ids[0] === NOT_DRAWN) return collector.entries.clear();
+        before += random.length;
+        onChunks(before);
+      }
+    });
+  }
+
+  #watched(options: CollectorOptions, work: (collector: ImportanceCollector) => void): Map<string, ImportanceSums> {
+    const collector = new ImportanceCollector(this.#library, options);
+    try {
+      this.#decoder.close();
+      work(collector);
       return collector.entries;
     } finally {
       this.#decoder.close();
@@ -197,26 +226,30 @@ export class LoadedModelHandle {
 
   /**
    * Sample one sequence of `length` ids per random generator at temperature 1, all from the start token. Logits that are
-   * NaN or infinite make all of them NOT_DRAWN.
+   * NaN or infinite make all of them NOT_DRAWN. A collector sees the last position too.
    */
   sample(
     length: number,
     random: readonly (() => number)[],
     draw: TokenDrawer,
     onStep: (done: number) => void,
+    collector?: ImportanceCollector,
   ): Int32Array {
     const sequences = random.length;
     const ids = new Int32Array(sequences * length);
     const current = new Int32Array(sequences).fill(this.#startToken());
-    this.#decoder.start({ sequences, length, batchTokens: sequences });
+    this.#decoder.start({ sequences, length, batchTokens: sequences, ...(collector && { watch: collector.callback }) });
     const batch = { sequences: current.map((_, i) => i), outputs: new Int8Array(sequences).fill(1) };
     for (let position = 0; position < length; position++) {
       current.forEach((id, s) => {
         ids[s * length + position] = id;
       });
-      if (position === length - 1) break;
+      const isLast = position === length - 1;
+      if (isLast && collector === undefined) break;
       const positions = new Int32Array(sequences).fill(position);
       const pointer = this.#decoder.decode({ ...batch, tokens: current, positions });
+      collector?.check();
+      if (isLast) break;
       const uniforms = Float64Array.from(random, (next) => next());
       current.set(draw(pointer, this.vocabSize, uniforms));
       // Nothing can follow; the parent, which knows the model's path, says so.

@@ -11,7 +11,7 @@ import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { Pooling } from "./decoder.ts";
-import { atTemperature, drawTokens, nativeTokenDrawer } from "./draw-tokens.ts";
+import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
@@ -39,13 +39,21 @@ interface SampleRequest {
   readonly sequences: number;
   readonly length: number;
   readonly seed: number;
-  readonly temperature?: number;
 }
 
 interface ImportanceRequest {
   readonly handle: number;
   readonly ids: Int32Array;
   readonly context: number;
+  readonly head: boolean;
+}
+
+interface SampledImportanceRequest {
+  readonly handle: number;
+  readonly chunks: number;
+  readonly together: number;
+  readonly context: number;
+  readonly seed: number;
   readonly head: boolean;
 }
 
@@ -139,19 +147,27 @@ const methods = {
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
   },
-  async sample({ handle, sequences, length, seed, temperature = 1 }: SampleRequest, id: number): Promise<Int32Array> {
-    const random = Array.from({ length: sequences }, (_, index) =>
-      createRandom(seedFromName(`sequence ${index}`, seed)),
+  async sample({ handle, sequences, length, seed }: SampleRequest, id: number): Promise<Int32Array> {
+    const draw = await tokenDrawer(handle);
+    return model(handle).sample(length, sequenceRandoms(sequences, seed), draw, (done) => report(id, done));
+  },
+  async sampledImportance({ handle, chunks, together, context, seed, head }: SampledImportanceRequest, id: number) {
+    const draw = await tokenDrawer(handle);
+    const batches = Array.from({ length: Math.ceil(chunks / together) }, (_, batch) =>
+      sequenceRandoms(Math.min(together, chunks - batch * together), seedFromName(`batch ${batch}`, seed)),
     );
-    const native = await kernels();
-    const { threads } = model(handle);
-    const draw = atTemperature(
-      temperature,
-      typeof native === "string" ? drawTokens : nativeTokenDrawer(native, threads),
-    );
-    return model(handle).sample(length, random, draw, (done) => report(id, done));
+    return model(handle).collectSampled(context, batches, draw, head, (done) => report(id, done));
   },
 };
+
+function sequenceRandoms(sequences: number, seed: number): (() => number)[] {
+  return Array.from({ length: sequences }, (_, index) => createRandom(seedFromName(`sequence ${index}`, seed)));
+}
+
+async function tokenDrawer(handle: number): Promise<TokenDrawer> {
+  const native = await kernels();
+  return typeof native === "string" ? drawTokens : nativeTokenDrawer(native, model(handle).threads);
+}
 
 /** The native kernels, checked when they are first needed, or why there are none. */
 async function kernels(): Promise<NativeLibrary | string> {
