@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { ENCODERS, hasRankHead } from "../preflight/rank-head.ts";
-import { readTextFile } from "./text.ts";
+import { readTextFile, spreadChunks } from "./text.ts";
 
 /** Whether a model's next token means anything: not an encoder's, nor that of one with a head to rank. */
 export function writesText({ model }: Pick<OpenModel, "model">): boolean {
@@ -23,7 +23,7 @@ export async function shippedText(folder = FOLDER): Promise<string[]> {
   return Promise.all(names.map(async (name) => (await readTextFile(join(folder, name))).text));
 }
 
-/** The same as whole chunks, none of two kinds, the last of each kind dropped where it is not whole. */
+/** The same as whole chunks, none of two kinds; fewer than all are taken from all over it. */
 export async function shippedTokens(loaded: LoadedModel, context: number, chunks?: number): Promise<EvaluationTokens> {
   const kinds: Int32Array[] = [];
   for (const text of await shippedText()) {
@@ -31,6 +31,6 @@ export async function shippedTokens(loaded: LoadedModel, context: number, chunks
     kinds.push(ids.subarray(0, ids.length - (ids.length % context)));
   }
   const ids = Int32Array.from(kinds.flatMap((kind) => [...kind]));
-  const kept = Math.min(ids.length / context, chunks ?? Number.POSITIVE_INFINITY);
-  return { context, chunks: kept, ids: ids.subarray(0, kept * context) };
+  const whole = { context, chunks: ids.length / context, ids };
+  return chunks === undefined ? whole : spreadChunks(whole, chunks);
 }

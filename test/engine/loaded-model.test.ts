@@ -234,6 +234,8 @@ describe("a model that can't be evaluated", () => {
     await expect(damaged.sample({ sequences: 1, length: 4, seed: 1 })).rejects.toThrow(
       /llama-nan\.gguf.*NaN or infinite/,
     );
+    const sampled = damaged.sampledImportance({ chunks: 1, together: 1, context: 4, seed: 1 });
+    await expect(sampled).rejects.toThrow(/llama-nan\.gguf.*NaN or infinite/);
     await damaged.close();
     await sound.close();
   });
