@@ -22,18 +22,21 @@ const SAMPLED_CHUNKS = 32;
 export interface ImatrixRequest extends Omit<TextRequest, "spread"> {
   /** Where the matrix goes. */
   readonly output: string;
+  /** The output head's inputs too, which llama-imatrix leaves out: the embeddings get them where they are the head. */
+  readonly head?: boolean | undefined;
 }
 
 /** Make the file. Throws UsageError for a text of fewer than two contexts, FormatError for damaged weights. */
 export async function makeImatrix(source: OpenModel, request: ImatrixRequest, bench: Bench): Promise<void> {
   const { engine, threads, gpuLayers, signal, progress } = bench;
-  const { output, text: path, chunks } = request;
+  const { output, text: path, chunks, head } = request;
   refuseProjector(source.model);
   const context = chooseContext(request.context, source.facts.contextTrain);
   if (engine.programs !== undefined) {
     if (path === undefined) {
       throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
     }
+    if (head) throw new UsageError("llama-imatrix sums no inputs of a tied head; leave --head or --llama-dir out");
     const { programs } = engine;
     progress.note(`llama-imatrix: ${source.path}`);
     const run = { model: source.path, threads, gpuLayers, signal, text: { path, context, chunks } };
@@ -47,8 +50,8 @@ export async function makeImatrix(source: OpenModel, request: ImatrixRequest, be
   try {
     const { entries, dataset } =
       path === undefined && writesText(source)
-        ? await sampleImportance(loaded, { context, chunks }, bench)
-        : await readImportance(loaded, { context, chunks, text: path }, bench);
+        ? await sampleImportance(loaded, { context, chunks, head }, bench)
+        : await readImportance(loaded, { context, chunks, head, text: path }, bench);
     await requireUnchanged(source, bench);
     await writeImatrix(output, { entries, dataset, context });
   } finally {
@@ -62,15 +65,15 @@ interface Collected {
   readonly dataset: string;
 }
 
-type PassRequest = Pick<ImatrixRequest, "text" | "chunks"> & { readonly context: number };
+type PassRequest = Pick<ImatrixRequest, "text" | "chunks" | "head"> & { readonly context: number };
 
 /** Of text that the model writes meanwhile, from other seeds than any that models are judged on. */
 async function sampleImportance(
   loaded: LoadedModel,
-  { context, chunks = SAMPLED_CHUNKS }: PassRequest,
+  { context, chunks = SAMPLED_CHUNKS, head }: PassRequest,
   { seed, signal, progress }: Bench,
 ): Promise<Collected> {
-  const asked = { chunks, together: SAMPLED_SEQUENCES, context, seed: seedFromName("imatrix", seed), signal };
+  const asked = { chunks, together: SAMPLED_SEQUENCES, context, seed: seedFromName("imatrix", seed), head, signal };
   const stepMs = await timeSampling(loaded, Math.min(chunks, SAMPLED_SEQUENCES));
   const time = aboutSeconds(stepMs * context * Math.ceil(chunks / SAMPLED_SEQUENCES));
   progress.note(`importance matrix of ${chunks} × ${context} tokens that the model writes, ${time}`);
@@ -82,7 +85,7 @@ async function sampleImportance(
 /** Of a file, or of the text that comes with PRISM. One chunk is timed for the estimate. */
 async function readImportance(
   loaded: LoadedModel,
-  { text: path, context, chunks }: PassRequest,
+  { text: path, context, chunks, head }: PassRequest,
   { signal, progress }: Bench,
 ): Promise<Collected> {
   const tokens =
@@ -95,5 +98,5 @@ async function readImportance(
   const time = aboutSeconds((performance.now() - started) * tokens.chunks);
   progress.note(`imatrix over ${tokens.chunks} chunks of ${context} tokens of ${dataset}, ${time}`);
   const onProgress = (done: number, total: number) => progress.steps("imatrix", done, total);
-  return { entries: await loaded.importance({ tokens, signal, onProgress }), dataset };
+  return { entries: await loaded.importance({ tokens, head, signal, onProgress }), dataset };
 }

@@ -7,9 +7,9 @@ import type { Imatrix } from "./imatrix.ts";
 /** Tensors whose importance is left out where its length is wrong: old imatrix files always had it wrong for them. */
 const MISMATCH_IGNORED: ReadonlySet<string> = new Set(["token_embd.weight", "per_layer_token_embd.weight"]);
 
-/** Whether a matrix that PRISM makes has values for a tensor: what llama-imatrix collects. */
+/** Whether a matrix of PRISM's own may have values for a tensor: a product's weights, the head's (or what it is tied to) included. */
 export function isCollected(name: string): boolean {
-  return name.startsWith("blk.");
+  return name.startsWith("blk.") || name === "output.weight" || name === "token_embd.weight";
 }
 
 /** Values a tensor's importance must have: ne0 for each of its matrices. */

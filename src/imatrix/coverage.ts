@@ -1,5 +1,5 @@
 /**
- * What an imatrix has no values for: tensors it never sees (token_embd, the head, MTP blocks) and experts no token was
+ * What an imatrix has no values for: tensors it never sees (token_embd, MTP blocks, of llama-imatrix the head) and experts no token was
  * routed to. llama-quantize stores the former unweighted, and weighs all inputs of the latter alike.
  */
 import { ineligibleReason } from "../ggml/eligibility.ts";

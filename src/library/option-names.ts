@@ -21,6 +21,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--force": "force",
   "--from": "from",
   "--gpu-layers": "gpuLayers",
+  "--head": "head",
   "--host": "host",
   "--imatrix": "imatrix",
   "--kld": "kld",

@@ -41,7 +41,7 @@ export async function withImatrix(run: OpenRun, begun: Run): Promise<{ run: Open
   let state = begun;
   if (isKept !== true) {
     if (isKept === false) bench.progress.note(`! ${path} was changed after it was written: made again`);
-    await makeImatrix(source.model, { output: path }, bench);
+    await makeImatrix(source.model, { output: path, head: true }, bench);
     const made = await keepModel(begun, directory, path);
     const before = modelAsKept(begun, directory, path);
     if (before !== undefined && before.sha256 !== made.sha256) {

@@ -25,6 +25,7 @@ describe("a run without an imatrix", () => {
     expect(kept?.map(({ path }) => path)).toContain("imatrix.gguf");
     const { imatrix } = JSON.parse(await readFile(join(place.out, "plans", "plan.json"), "utf8"));
     expect(imatrix).toMatchObject({ path: imatrixOf(), sha256: (await readImatrix(imatrixOf())).sha256 });
+    expect((await readImatrix(imatrixOf())).importance.has("output.weight")).toBe(true);
     const labels = (kind: string) => rows.filter((row) => row.kind === kind).map(({ label }) => label);
     expect(labels("plain")).toEqual(labels("preset").map((label) => `${label} without imatrix`));
     expect(new Set(rows.map(({ label }) => label)).size).toBe(rows.length);

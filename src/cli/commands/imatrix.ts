@@ -12,6 +12,7 @@ import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions, TextOptions {
   readonly output: string;
+  readonly head?: boolean;
 }
 
 const HELP = `
@@ -22,7 +23,8 @@ export function imatrixCommand(context: CommandContext): Command {
   const command = new Command("imatrix")
     .description("measure which inputs of each weight matter, for --imatrix of plan, run and llama-quantize")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
-    .option("-o, --output <file>", "where the matrix goes", DEFAULT_IMATRIX);
+    .option("-o, --output <file>", "where the matrix goes", DEFAULT_IMATRIX)
+    .option("--head", "also for the output head, which llama-imatrix leaves out; prism run makes it so");
   addTextOptions(
     command,
     "text to run the model on; default: sampled from the model itself",
