@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { asideName } from "../../src/disk/aside-file.ts";
 import type { Evaluation } from "../../src/evaluate/evaluation.ts";
+import { readImatrix } from "../../src/imatrix/imatrix.ts";
 import type { Run } from "../../src/run/run-document.ts";
 import { killEngines } from "../engine/engine-processes.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
@@ -135,23 +136,19 @@ describe("prism run", () => {
     expect((await runIt()).code).toBe(0);
   });
 
-  it("makes an importance matrix of what the model writes, and says how long that takes", async () => {
-    const args = [
-      ...RUN.filter((arg) => arg !== "--imatrix" && arg !== "none"),
-      "--out",
-      "weighted",
-      "--chunks",
-      "4",
-      "--threads",
-      "1",
-    ];
-    const { code, stdout, stderr } = await prism(...args);
-    expect(code).toBe(0);
-    expect(stderr).toMatch(/^importance matrix of 32 × \d+ tokens that the model writes, about/m);
-    expect(stdout).toMatch(/^ +Q4_K_M without imatrix +/m);
-    const plan = JSON.parse(await readFile(join(dir, "weighted/plans/plan.json"), "utf8"));
-    expect(plan.imatrix.file).toBe("weighted/imatrix.gguf");
-    expect(await readFile(join(dir, "weighted/plans/recipe.sh"), "utf8")).toContain("--imatrix weighted/imatrix.gguf");
+  it("makes an importance matrix of what the model writes, and says first how long that takes", async () => {
+    const args = ["run", "llama.gguf", "--like", "Q4_K_M", "--out", "weighted", "--threads", "1", "--refine", "0"];
+    const { child, outcome } = startPrism([...args, "--text", "text.txt", "--context", "16", "--chunks", "4"], dir);
+    child.stderr?.on("data", (text: string) => {
+      if (text.includes("analyzing")) child.kill("SIGINT");
+    });
+    expect((await outcome).stderr).toMatch(/^importance matrix of 32 × \d+ tokens that the model writes, about/m);
+    const { asked, kept } = JSON.parse(await readFile(join(dir, "weighted/state.json"), "utf8")) as Run;
+    expect(asked.imatrix).toBe("sampled");
+    expect(kept?.map(({ path }) => path)).toEqual(["imatrix.gguf"]);
+    const { dataset, importance } = await readImatrix(join(dir, "weighted/imatrix.gguf"));
+    expect(dataset).toBe("text sampled from the model, seed 0");
+    expect(importance.has("output.weight")).toBe(true);
   });
 
   it.each([
