@@ -1,8 +1,14 @@
-/** What the engine's child computes in C++, as bench/kernels.ts times it: round trips and the reductions of logits. */
+/**
+ * What the engine's child computes in C++, as bench/kernels.ts times it: round trips, the reductions of logits and error
+ * feedback.
+ */
 import koffi from "koffi";
 import { drawTokens, nativeTokenDrawer } from "../src/engine/child/draw-tokens.ts";
+import { type FeedbackJob, type FeedbackKernels, typescriptFeedback } from "../src/engine/child/feedback.ts";
+import { momentAt } from "../src/engine/child/input-moments.ts";
 import { openLlamaLibrary } from "../src/engine/child/llama-library.ts";
 import { recordLength } from "../src/engine/child/log-softmax.ts";
+import { nativeFeedback } from "../src/engine/child/native-feedback.ts";
 import { nativeRoundTrip } from "../src/engine/child/native-round-trip.ts";
 import { nativeScoreRows } from "../src/engine/child/native-score-rows.ts";
 import { roundTrip } from "../src/engine/child/round-trip.ts";
@@ -20,6 +26,9 @@ const ROWS = 64;
 /** Qwen3's. */
 const VOCABULARY = 151_936;
 const SCORED = 16;
+/** Inputs of a weight, and rows of them. */
+const INPUTS = 1024;
+const TOKENS = 256;
 
 /** Floating-point operations of a logit: exp(x) with its eleven terms, the subtraction before and the sum after. */
 const NLL_FLOPS = 30;
@@ -107,5 +116,63 @@ export function logitsOperations(native: NativeLibrary, { flopsPerSecond }: Limi
       reference: () => drawTokens(koffi.address(logits), VOCABULARY, uniforms),
       limit: { name: "peak FLOP/s", seconds: (elements * NLL_FLOPS) / flopsPerSecond },
     },
+  ];
+}
+
+/** Second moments, their factor, and codes chosen with it. */
+export async function feedbackOperations(
+  native: NativeLibrary,
+  { flopsPerSecond }: Limits,
+  threads: number,
+): Promise<Operation[]> {
+  const llama = openLlamaLibrary(findEnginePackage());
+  const [fast, plain] = [nativeFeedback(native, llama, threads), typescriptFeedback(llama)];
+  const inputs = gaussian(TOKENS, INPUTS).data;
+  const sums = new Float32Array(fast.momentsLength(INPUTS));
+  fast.addMoments(inputs, TOKENS, INPUTS, INPUTS, sums);
+  const factor = { feedback: new Float32Array(INPUTS ** 2), pivots: new Float32Array(INPUTS) };
+  await fast.feedbackFactor(sums, INPUTS, 0.2, factor.feedback, factor.pivots);
+  const weights = gaussian(ROWS, INPUTS).data;
+  const job = (type: TensorType): FeedbackJob => ({
+    ...{ data: new Uint8Array(weights.buffer), sourceType: "F32", type, rows: ROWS, columns: INPUTS },
+    ...{ importance: new Float32Array(INPUTS).fill(1), ...factor },
+  });
+  // 32-bit vectors hold twice as many numbers as those the peak was measured with.
+  const peak = (flops: number) => ({ name: "peak FLOP/s in 32 bits", seconds: flops / (2 * flopsPerSecond) });
+  const added = (kernels: FeedbackKernels) => () => {
+    const empty = new Float32Array(sums.length);
+    kernels.addMoments(inputs, TOKENS, INPUTS, INPUTS, empty);
+    return Float64Array.from({ length: INPUTS }, (_, j) => momentAt(empty, INPUTS, j, j));
+  };
+  const factored = (kernels: FeedbackKernels) => async () => {
+    const found = { feedback: new Float32Array(INPUTS ** 2), pivots: new Float32Array(INPUTS) };
+    await kernels.feedbackFactor(sums, INPUTS, 0.2, found.feedback, found.pivots);
+    return found.pivots;
+  };
+  const quantized = (kernels: FeedbackKernels, type: TensorType) => async () => [
+    await kernels.quantize(job(type), new Uint8Array(ROWS * rowBytes(type, INPUTS))),
+  ];
+  return [
+    {
+      name: `moments of ${TOKENS} × ${INPUTS} inputs`,
+      elements: inputs.length,
+      native: added(fast),
+      reference: added(plain),
+      limit: peak(TOKENS * INPUTS ** 2),
+    },
+    {
+      name: `factor of ${INPUTS} inputs`,
+      elements: INPUTS ** 2,
+      native: factored(fast),
+      reference: factored(plain),
+      limit: peak(INPUTS ** 3 / 3),
+    },
+    ...(["Q4_K", "IQ4_NL", "IQ3_S"] as const).map((type) => ({
+      name: `error feedback ${type}, ${ROWS} × ${INPUTS}`,
+      elements: weights.length,
+      native: quantized(fast, type),
+      reference: quantized(plain, type),
+      limit: peak(ROWS * INPUTS ** 2),
+    })),
   ];
 }

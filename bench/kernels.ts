@@ -9,7 +9,7 @@ import { nativeBackend } from "../src/kernels/native.ts";
 import { libraryPath, loadLibrary } from "../src/kernels/native-library.ts";
 import { referenceBackend } from "../src/kernels/reference.ts";
 import { backendOperations, type Operation } from "./backend-operations.ts";
-import { logitsOperations, roundTripOperations } from "./engine-operations.ts";
+import { feedbackOperations, logitsOperations, roundTripOperations } from "./engine-operations.ts";
 import { fastest, measureLimits } from "./limits.ts";
 import { recordResult } from "./results.ts";
 
@@ -32,6 +32,7 @@ const operations = [
   ...backendOperations({ library, native, reference: referenceBackend(), limits, threads }),
   ...(await roundTripOperations(library)),
   ...logitsOperations(library, limits, threads),
+  ...(await feedbackOperations(library, limits, threads)),
 ];
 const figures: Record<string, unknown>[] = [];
 for (const operation of operations) figures.push(await measure(operation));

@@ -1,6 +1,7 @@
 // The C ABI that src/kernels/native.ts declares. No exception leaves it: the status says what went wrong. Callers have
 // checked lengths and offsets.
 #include "draw-tokens.h"
+#include "feedback.h"
 #include "operations.h"
 #include "round-trip.h"
 #include "score-rows.h"
@@ -17,7 +18,7 @@
 namespace {
 
 // Raised with every change of a function below or of what it computes.
-constexpr int32_t ABI_VERSION = 4;
+constexpr int32_t ABI_VERSION = 5;
 
 enum Status : int32_t { OK = 0, OUT_OF_MEMORY = 1, NO_CONVERGENCE = 2, FAILED = 3 };
 
@@ -107,6 +108,36 @@ PRISM_EXPORT int32_t prism_score_rows(int32_t mode, const float *logits, int64_t
 PRISM_EXPORT int32_t prism_draw_tokens(const float *logits, int64_t rows, int64_t vocabSize, const double *uniforms,
                                        int32_t threads, int32_t *tokens) {
   return guarded([&] { prism::drawTokens(logits, rows, vocabSize, uniforms, threads, tokens); });
+}
+
+PRISM_EXPORT int64_t prism_moments_length(int64_t order) { return prism::momentsLength(order); }
+
+// Inputs are an address in the engine's memory.
+PRISM_EXPORT int32_t prism_add_moments(const float *inputs, int64_t rows, int64_t columns, int64_t stride, int32_t threads,
+                                       float *moments) {
+  return guarded([&] { prism::addMoments(inputs, rows, columns, stride, threads, moments); });
+}
+
+PRISM_EXPORT int32_t prism_feedback_factor(const float *moments, int64_t order, double shrinkage, int32_t threads,
+                                           float *feedback, float *pivots) {
+  return guarded([&] {
+    if (!prism::feedbackFactor(moments, order, shrinkage, threads, feedback, pivots)) throw prism::NoConvergence();
+  });
+}
+
+// What is described twice is the source and the target. With `measure` the error of what stands in `packed` is summed.
+PRISM_EXPORT int32_t prism_feedback(uint64_t quantizeChunk, const uint8_t *data, int64_t rows, int64_t columns,
+                                    int64_t blockWeights, const int32_t *ids, const int64_t *rowBytes,
+                                    const uint64_t *toFloat, const float *importance, const float *feedback,
+                                    const float *pivots, int32_t measure, int32_t threads, uint8_t *packed, double *error) {
+  return guarded([&] {
+    const auto type = [&](int at) {
+      return prism::StoredType{ids[at], rowBytes[at], reinterpret_cast<prism::ToFloat>(toFloat[at])};
+    };
+    const auto quantize = reinterpret_cast<prism::QuantizeChunk>(quantizeChunk);
+    const prism::Feedback job = {quantize, data, type(0), type(1), blockWeights, rows, columns, importance, feedback, pivots};
+    *error = measure != 0 ? prism::inputError(job, threads, packed) : prism::quantizeWithFeedback(job, threads, packed);
+  });
 }
 
 // For bench/: `rounds` of multiply-adds in registers; returns the floating-point operations done.

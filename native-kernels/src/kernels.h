@@ -35,6 +35,29 @@ struct LogitsRecord {
   double counted;
 };
 
+// How levels are chosen under scales that are fixed; what belongs to a row lies LANES rows side by side.
+struct LevelChoice {
+  int64_t columns;
+  // Columns that share a scale and an offset: the value of a level is
+  // superScale·(scaleStep − scaleZero)·level + superOffset·offsetStep.
+  int64_t groupColumns;
+  const float *superScale, *superOffset;
+  float *scaleStep, *offsetStep;
+  float scaleZero;
+  // Steps are chosen anew, near those that are given and up to these, on the targets that a group has come to.
+  bool search;
+  float mostScale, mostOffset;
+  // Of columns: what an error there weighs.
+  const float *pivots;
+  // Levels are the integers from lowest to highest, or those of an ascending table.
+  float lowest, highest;
+  const float *table;
+  int64_t tableCount;
+  // Row j: what an error in each column before j asks of column j.
+  const float *feedback;
+  int64_t feedbackStride;
+};
+
 struct Kernels {
   const char *isa;
   // Set both powers; returns how many weights are not finite, which are left out.
@@ -74,6 +97,20 @@ struct Kernels {
   // Σ p·(ln p − logit + normalizer) over the counted steps.
   double (*divergence)(const float *logits, const uint16_t *steps, int64_t length, const LogitsRecord &record,
                        double normalizer);
+  // One tile of columns of a Gram matrix, summed on; see kernels/gram.h.
+  void (*gramStrip)(const float *panel, int64_t order, int64_t depth, int64_t column, float *result);
+  // result −= left·rightᵀ over the depth.
+  void (*subtractProducts)(const float *left, int64_t leftStride, int64_t leftRows, const float *right,
+                           int64_t rightStride, int64_t rightRows, int64_t depth, float *result, int64_t resultStride);
+  // Rows that those below take side by side.
+  int64_t lanes;
+  // What a block's weights would be if none of them were rounded.
+  void (*moveTargets)(int64_t columns, const float *feedback, int64_t feedbackStride, const float *target,
+                      const float *weight, float *shift, float *moved);
+  void (*chooseLevels)(const LevelChoice &choice, float *target, const float *weight, float *error, float *level);
+  // Lessen e·H·eᵀ of what was chosen; see kernels/choose-levels.h.
+  void (*refineLevels)(const LevelChoice &choice, int64_t sweeps, const float *factor, const float *powers,
+                       const float *weight, const float *target, float *error, float *level, float *distance);
 };
 
 // The best of those this processor runs.

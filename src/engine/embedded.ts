@@ -149,9 +149,9 @@ async function openGpuChild(): Promise<OpenChild> {
 
 async function quantize(child: EngineChild, job: QuantizeJob): Promise<QuantizeOutcome> {
   const lines: string[] = [];
-  const { source, fileType, overrides, threads, imatrix } = job;
+  const { source, fileType, overrides, threads, imatrix, notes } = job;
   const request: QuantizeCall = {
-    ...{ source, fileType, overrides, threads, imatrix },
+    ...{ source, fileType, overrides, threads, imatrix, notes },
     // A dry run writes nothing, but the library still wants a name that is not the source's.
     output: job.dryRun ? join(tmpdir(), "prism-dry-run.gguf") : job.output,
     dryRun: job.dryRun ?? false,

@@ -95,6 +95,8 @@ export interface QuantizeJob extends Omit<JobResources, "gpuLayers"> {
   readonly fileType: FileType;
   readonly overrides: readonly TypeOverride[];
   readonly imatrix?: EngineImatrix | undefined;
+  /** Strings the output carries besides: key and value. */
+  readonly notes?: ReadonlyMap<string, string> | undefined;
   /** Decide types and sizes without writing. */
   readonly dryRun?: boolean;
   readonly allowRequantize?: boolean;
@@ -145,6 +147,32 @@ export interface ImportanceSums {
   readonly counts: Float64Array;
 }
 
+/** A matrix of a quantized file, and where its weights come from. */
+export interface CodedTensor {
+  readonly name: string;
+  /** Which of a tensor of experts. */
+  readonly expert?: number;
+  /** The source's file, and the first byte there. */
+  readonly from: string;
+  readonly sourceOffset: number;
+  readonly sourceType: TensorType;
+  /** First byte in the quantized file. */
+  readonly offset: number;
+  readonly type: TensorType;
+  /** Inputs and rows. */
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/** What became of a tensor. */
+export interface ChosenCodes {
+  readonly name: string;
+  /** Error under the held-out inputs, divided by that of the codes that stood there; of sampled rows. */
+  readonly ratio: number;
+  /** How far Σ was shrunk towards its diagonal; absent: the codes that stood there are no worse and stay. */
+  readonly shrinkage?: number;
+}
+
 /** A model loaded in the engine. Calls run one after another. */
 export interface LoadedModel {
   readonly vocabSize: number;
@@ -187,6 +215,23 @@ export interface LoadedModel {
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<ReadonlyMap<string, ImportanceSums>>;
+  /**
+   * Sum the second moments of the inputs of these weights over texts of several kinds, and keep them in the engine until
+   * the next call. For each input another kind is held out. Returns the weights whose inputs were seen.
+   */
+  collectInputs(options: {
+    texts: readonly EvaluationTokens[];
+    weights: readonly string[];
+    signal?: AbortSignal | undefined;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<readonly string[]>;
+  /** Choose the codes of tensors of a quantized file with error feedback, where that beats what stands there. */
+  chooseCodes(options: {
+    output: string;
+    tensors: readonly CodedTensor[];
+    signal?: AbortSignal | undefined;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<readonly ChosenCodes[]>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
   score(options: ScoreOptions): Promise<TokenScores>;
   close(): Promise<void>;

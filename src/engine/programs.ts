@@ -51,6 +51,7 @@ export function quantizeArguments(job: QuantizeJob): string[] {
     ...(job.allowRequantize ? ["--allow-requantize"] : []),
     ...(job.dryRun ? ["--dry-run"] : []),
     ...(job.imatrix === undefined ? [] : ["--imatrix", job.imatrix.path]),
+    ...[...(job.notes ?? [])].flatMap(([key, text]) => ["--override-kv", `${key}=str:${text}`]),
     ...(job.fixAlignment ? ["--override-kv", "general.alignment=int:32"] : []),
     ...job.overrides.flatMap(({ pattern, type }) => ["--tensor-type", `${pattern}=${ggmlTypeName(type)}`]),
     job.source,

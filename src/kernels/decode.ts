@@ -44,7 +44,8 @@ function halfTable(): Float32Array {
   return halves;
 }
 
-function decodeHalf(bits: number): number {
+/** One half from its bits. */
+export function decodeHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;

@@ -7,7 +7,7 @@ import { builtPath, checksumOf } from "./kernel-files.ts";
 import { type LoadedFile, loadKoffi } from "./koffi.ts";
 
 /** The version that these declarations describe; the same as in abi.cpp. */
-const ABI_VERSION = 4;
+const ABI_VERSION = 5;
 
 /** What a function returns; the numbers are those of abi.cpp. */
 export const STATUS = { ok: 0, outOfMemory: 1, noConvergence: 2 } as const;
@@ -35,6 +35,11 @@ export interface NativeLibrary {
   readonly roundTrip: NativeFunction;
   readonly scoreRows: NativeFunction;
   readonly drawTokens: NativeFunction;
+  /** Second moments of inputs, and quantizing with what their errors ask of each other. */
+  readonly momentsLength: NativeFunction;
+  readonly addMoments: NativeFunction;
+  readonly feedbackFactor: NativeFunction;
+  readonly feedback: NativeFunction;
   /** Do `rounds` of multiply-adds and return the floating-point operations: what bench/ holds the kernels against. */
   readonly peak: NativeFunction;
   /** Read the numbers and do nothing with them: the limit of what streams. */
@@ -151,6 +156,16 @@ function declare(library: LoadedFile): NativeLibrary {
     ),
     drawTokens: func(
       "prism_draw_tokens(const void *logits, int64_t rows, int64_t vocabSize, const double *uniforms, int32_t threads, int32_t *tokens)",
+    ),
+    momentsLength: library.func("int64_t prism_moments_length(int64_t order)") as unknown as NativeFunction,
+    addMoments: func(
+      "prism_add_moments(const void *inputs, int64_t rows, int64_t columns, int64_t stride, int32_t threads, float *moments)",
+    ),
+    feedbackFactor: func(
+      "prism_feedback_factor(const float *moments, int64_t order, double shrinkage, int32_t threads, float *feedback, float *pivots)",
+    ),
+    feedback: func(
+      "prism_feedback(uint64_t quantizeChunk, const uint8_t *data, int64_t rows, int64_t columns, int64_t blockWeights, const int32_t *ids, const int64_t *rowBytes, const uint64_t *toFloat, const float *importance, const float *feedback, const float *pivots, int32_t measure, int32_t threads, uint8_t *packed, double *error)",
     ),
     peak: library.func("double prism_peak(int64_t rounds, double *sink)") as unknown as NativeFunction,
     read: library.func("double prism_read(const float *data, int64_t length)") as unknown as NativeFunction,

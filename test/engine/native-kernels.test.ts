@@ -1,9 +1,9 @@
 /** The C++ of the engine's child against its TypeScript, in this process: every instruction set there is. */
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import koffi from "koffi";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { NOT_DRAWN } from "../../src/engine/child/draw-token.ts";
 import { drawTokens, nativeTokenDrawer } from "../../src/engine/child/draw-tokens.ts";
 import { openEngineKernels } from "../../src/engine/child/engine-kernels.ts";
@@ -17,30 +17,16 @@ import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { RoundTripJob } from "../../src/engine/engine.ts";
 import { findEnginePackage } from "../../src/engine/package.ts";
 import { rowBytes } from "../../src/ggml/tensor-types.ts";
-import { libraryPath, loadLibrary, type NativeLibrary } from "../../src/kernels/native-library.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
 import { drawWeights, encodeFloats } from "../fixtures/weights.ts";
+import { heldBackLibraries, ISAS } from "./instruction-sets.ts";
 import { writeSmallModel } from "./small-model.ts";
 
 const llama = openLlamaLibrary(findEnginePackage());
 const problem = await openEngineKernels(llama).then((found) => (typeof found === "string" ? found : undefined));
 const folder = mkdtempSync(join(tmpdir(), "prism-engine-kernels-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-afterEach(() => {
-  delete process.env.PRISM_ISA;
-});
-
-const ISAS = ["baseline", "avx2", "widest"] as const;
-
-/** The library held back to an instruction set: a copy chooses anew, when it is first called. */
-function libraryFor(isa: (typeof ISAS)[number]): NativeLibrary {
-  const copy = join(folder, `${isa}.so`);
-  if (!existsSync(copy)) copyFileSync(libraryPath(), copy);
-  process.env.PRISM_ISA = isa;
-  const found = loadLibrary(copy);
-  if (typeof found === "string") throw new Error(found);
-  return found;
-}
+const libraryFor = heldBackLibraries();
 
 function scoreTask(rows: readonly Float32Array[], targets: readonly number[], sequences = 1): ScoreTask {
   const vocabSize = rows[0]?.length ?? 0;

@@ -26,6 +26,8 @@ export function fakeModel(
     },
     importance: async () => new Map(),
     sampledImportance: async () => new Map(),
+    collectInputs: async () => [],
+    chooseCodes: async () => [],
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

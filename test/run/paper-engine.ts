@@ -130,6 +130,8 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       note("sampled importance");
       return onesOf(path, chunks * context, head);
     },
+    collectInputs: async () => [],
+    chooseCodes: async () => [],
     async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
       // logits on paper: zeros as far as the file goes

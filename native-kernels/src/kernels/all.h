@@ -2,12 +2,14 @@
 #include "vectors.h"
 //
 #include "apply-gram.h"
+#include "choose-levels.h"
 #include "decode.h"
 #include "gram.h"
 #include "log-softmax.h"
 #include "moments.h"
 #include "osqe.h"
 #include "peak.h"
+#include "products.h"
 #include "read.h"
 #include "squared-error.h"
 #include "tridiagonal-values.h"
@@ -17,4 +19,4 @@
 #define PRISM_KERNELS                                                                                                  \
   moments, osqe, gram, gramFloats, tridiagonalize, tridiagonalizeFloats, tridiagonalValues, applyGram, dot, axpy,      \
       peak, readAll, decodeHalves, decodeBrainHalves, power, squaredError, logitsRange, sumOfExponentials,             \
-      encodeLogits, firstMaximum, divergence
+      encodeLogits, firstMaximum, divergence, gramStrip, subtractProducts, LANES, moveTargets, chooseLevels, refineLevels

@@ -45,3 +45,15 @@ static void gram(const double *panel, int64_t order, int64_t depth, double *resu
 static void gramFloats(const float *panel, int64_t order, int64_t depth, float *result) {
   gramOf(panel, order, depth, result);
 }
+
+// One tile of columns, from its own first row on, kept as order − column rows of the tile's width.
+static void gramStrip(const float *panel, int64_t order, int64_t depth, int64_t column, float *result) {
+  constexpr int64_t COLUMNS = 2 * LANES, TILE = gramTileOf<float>();
+  for (int64_t j = column; j < column + TILE; j += COLUMNS) {
+    const float *right = panel + (column / TILE) * depth * TILE + j % TILE;
+    for (int64_t i = column; i < order; i += GRAM_ROWS) {
+      const float *left = panel + (i / TILE) * depth * TILE + i % TILE;
+      gramTile(left, right, depth, result + (i - column) * TILE + j % TILE, TILE);
+    }
+  }
+}

@@ -1,9 +1,10 @@
 /**
  * `struct ggml_tensor` (ggml/include/ggml.h at v0.5.0) as it lies in memory, for the nodes that llama.cpp shows to its
- * callback. importance-collector.ts proves the offsets: the name, which comes last, must be the one ggml gives.
+ * callback. weightName() proves the offsets: the name, which comes last, must be the one ggml gives.
  */
 import koffi from "koffi";
 import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+import type { LlamaLibrary } from "./llama-library.ts";
 
 /** The address of one of the library's objects, as in llama-library.ts. */
 type Pointer = bigint;
@@ -48,7 +49,7 @@ export function readGraphTensor(address: Pointer): GraphTensor {
 }
 
 /** The name as it lies in the struct. */
-export function nameInStruct(address: Pointer): string {
+function nameInStruct(address: Pointer): string {
   const bytes = new Uint8Array(koffi.view(address, BYTES)).subarray(NAME, NAME + 64);
   return new TextDecoder().decode(bytes.subarray(0, Math.max(0, bytes.indexOf(0))));
 }
@@ -56,4 +57,13 @@ export function nameInStruct(address: Pointer): string {
 function dimensions(view: DataView, offset: number): Dimensions {
   const at = (index: number) => Number(view.getBigUint64(offset + 8 * index, true));
   return [at(0), at(1), at(2), at(3)];
+}
+
+/** A node's weight by name, without what a device adds: CUDA0#blk.0.attn_k.weight#0 is blk.0.attn_k.weight. */
+export function weightName(library: LlamaLibrary, node: GraphTensor): string {
+  const name = library.tensorName(node.source(0));
+  if (name !== nameInStruct(node.source(0))) {
+    throw new Error("the llama.cpp library's tensors are laid out in another way than PRISM was written for");
+  }
+  return name.includes("#") ? (name.split("#")[1] as string) : name;
 }

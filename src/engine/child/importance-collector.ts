@@ -5,7 +5,7 @@
  */
 import koffi from "koffi";
 import type { ImportanceSums } from "../engine.ts";
-import { type GraphTensor, MUL_MAT, MUL_MAT_ID, nameInStruct, readGraphTensor } from "./graph-tensor.ts";
+import { type GraphTensor, MUL_MAT, MUL_MAT_ID, readGraphTensor, weightName } from "./graph-tensor.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 
 /** Of a product that llama-imatrix counts. */
@@ -71,7 +71,7 @@ export class ImportanceCollector {
     const input = readGraphTensor(node.source(1));
     const { head, minRows = MIN_ROWS } = this.#options;
     if ((input.ne[1] as number) < minRows || !input.isFloat) return false;
-    const name = this.#weightName(node);
+    const name = weightName(this.#library, node);
     return name.startsWith("blk.") || (head && HEADS.has(name));
   }
 
@@ -115,7 +115,7 @@ export class ImportanceCollector {
     const ids = readGraphTensor(node.source(2));
     const { input, values } = this.#readInput(node);
     if (ids.ne[1] !== input.ne[2])
-      throw new Error(`${this.#weightName(node)}: ids of ${ids.ne[1]} tokens, inputs of ${input.ne[2]}`);
+      throw new Error(`${weightName(this.#library, node)}: ids of ${ids.ne[1]} tokens, inputs of ${input.ne[2]}`);
     const idBytes = this.#library.tensorBytes(ids.address);
     const chosen = new Int32Array(idBytes / Int32Array.BYTES_PER_ELEMENT);
     this.#library.readTensor(ids.address, chosen, 0, idBytes);
@@ -125,7 +125,7 @@ export class ImportanceCollector {
       for (let token = 0; token < input.ne[2]; token++) {
         const expert = chosen[(token * ids.nb[1] + slot * ids.nb[0]) / 4] as number;
         if (expert < 0 || expert >= experts)
-          throw new Error(`${this.#weightName(node)}: expert ${expert} of ${experts}`);
+          throw new Error(`${weightName(this.#library, node)}: expert ${expert} of ${experts}`);
         counts[expert] = (counts[expert] as number) + 1;
         const offset = ((slot % input.ne[1]) * input.nb[1] + token * input.nb[2]) / 4;
         addSquares(sums.subarray(expert * length, (expert + 1) * length), values, offset);
@@ -134,7 +134,7 @@ export class ImportanceCollector {
   }
 
   #entry(node: GraphTensor, length: number, counts: number): ImportanceSums {
-    const name = this.#weightName(node);
+    const name = weightName(this.#library, node);
     const found = this.entries.get(name);
     if (found === undefined) {
       const entry = { sums: new Float32Array(length), counts: new Float64Array(counts) };
@@ -148,21 +148,12 @@ export class ImportanceCollector {
   #readInput(node: GraphTensor): { input: GraphTensor; values: Float32Array } {
     const input = readGraphTensor(node.source(1));
     if (!input.isFloat || input.nb[0] !== Float32Array.BYTES_PER_ELEMENT) {
-      throw new Error(`${this.#weightName(node)}: its inputs are not 32-bit floats in rows`);
+      throw new Error(`${weightName(this.#library, node)}: its inputs are not 32-bit floats in rows`);
     }
     const bytes = this.#library.tensorBytes(input.address);
     if (this.#inputs.byteLength < bytes) this.#inputs = new Float32Array(bytes / Float32Array.BYTES_PER_ELEMENT);
     this.#library.readTensor(input.address, this.#inputs, 0, bytes);
     return { input, values: this.#inputs };
-  }
-
-  /** The weight's name without what a device adds: CUDA0#blk.0.attn_k.weight#0 is blk.0.attn_k.weight. */
-  #weightName(node: GraphTensor): string {
-    const name = this.#library.tensorName(node.source(0));
-    if (name !== nameInStruct(node.source(0))) {
-      throw new Error("the llama.cpp library's tensors are laid out in another way than PRISM was written for");
-    }
-    return name.includes("#") ? (name.split("#")[1] as string) : name;
   }
 }
 

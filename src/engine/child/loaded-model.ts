@@ -3,12 +3,15 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ImportanceSums, ModelLoadOptions } from "../engine.ts";
+import type { ChosenCodes, ImportanceSums, ModelLoadOptions } from "../engine.ts";
+import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
 import type { TokenDrawer } from "./draw-tokens.ts";
+import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import { MomentsCollector } from "./moments-collector.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
@@ -20,6 +23,12 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly handle: number;
   /** See ModelLoadOptions. */
   readonly mapped?: boolean;
+}
+
+export interface InputsCall {
+  /** Of a kind each, whole chunks. */
+  readonly texts: readonly { readonly ids: Int32Array; readonly context: number }[];
+  readonly weights: readonly string[];
 }
 
 /** `llama_load_mode`: the weights are the pages of the file, shared with whoever writes it. */
@@ -36,6 +45,7 @@ export class LoadedModelHandle {
   readonly #vocab: Pointer;
   readonly #decoder: Decoder;
   readonly #prompts: PromptDecoder;
+  #inputs: MomentsCollector | undefined;
 
   constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
@@ -164,29 +174,31 @@ export class LoadedModelHandle {
     head: boolean,
     onChunks: (done: number) => void,
   ): Map<string, ImportanceSums> {
+    return this.#watched({ head }, (collector) =>
+      this.#decodeAll(collector.callback, ids, context, (done) => {
+        collector.check();
+        onChunks(done);
+      }),
+    );
+  }
+
+  /** Decode whole chunks in the batches of llama-imatrix where they fit, with a callback for each node of the graph. */
+  #decodeAll(watch: Pointer, ids: Int32Array, context: number, onBatch: (chunks: number) => void): void {
     const fitting = Math.floor(LOGITS_BYTES / (context * this.vocabSize * 4));
     const sequences = Math.max(1, Math.min(Math.floor(BATCH_TOKENS / context), fitting));
-    return this.#watched({ head }, (collector) => {
-      for (let from = 0; from < ids.length; from += sequences * context) {
-        const tokens = ids.slice(from, from + sequences * context);
-        if (this.addBos) for (let start = 0; start < tokens.length; start += context) tokens[start] = this.bos;
-        this.#decoder.start({
-          sequences,
-          length: context,
-          batchTokens: sequences * context,
-          watch: collector.callback,
-        });
-        this.#decoder.run({
-          tokens,
-          positions: Int32Array.from(tokens, (_, i) => i % context),
-          sequences: Int32Array.from(tokens, (_, i) => Math.floor(i / context)),
-          // every row: where nothing is wanted of it, llama.cpp leaves it out of the last layer
-          outputs: new Int8Array(tokens.length).fill(1),
-        });
-        collector.check();
-        onChunks((from + tokens.length) / context);
-      }
-    });
+    for (let from = 0; from < ids.length; from += sequences * context) {
+      const tokens = ids.slice(from, from + sequences * context);
+      if (this.addBos) for (let start = 0; start < tokens.length; start += context) tokens[start] = this.bos;
+      this.#decoder.start({ sequences, length: context, batchTokens: sequences * context, watch });
+      this.#decoder.run({
+        tokens,
+        positions: Int32Array.from(tokens, (_, i) => i % context),
+        sequences: Int32Array.from(tokens, (_, i) => Math.floor(i / context)),
+        // every row: where nothing is wanted of it, llama.cpp leaves it out of the last layer
+        outputs: new Int8Array(tokens.length).fill(1),
+      });
+      onBatch((from + tokens.length) / context);
+    }
   }
 
   /**
@@ -222,6 +234,40 @@ export class LoadedModelHandle {
       this.#decoder.close();
       collector.close();
     }
+  }
+
+  /** Collect the second moments of the inputs of weights; `onChunks` counts chunks of all texts. */
+  collectInputs(kernels: FeedbackKernels, { texts, weights }: InputsCall, onChunks: (done: number) => void): string[] {
+    this.#inputs = undefined;
+    const collected = { wanted: new Set(weights), kinds: texts.length };
+    const collector = new MomentsCollector(this.#library, kernels, collected);
+    try {
+      this.#decoder.close();
+      let before = 0;
+      texts.forEach(({ ids, context }, kind) => {
+        collector.beginKind(kind);
+        this.#decodeAll(collector.callback, ids, context, (done) => {
+          collector.endBatch();
+          onChunks(before + done);
+        });
+        before += ids.length / context;
+      });
+    } finally {
+      this.#decoder.close();
+      collector.close();
+    }
+    this.#inputs = collector;
+    return collector.names;
+  }
+
+  /** Choose codes by the inputs that were collected last. */
+  async chooseCodes(
+    kernels: FeedbackKernels,
+    call: CodesCall,
+    onTensor: (done: number) => void,
+  ): Promise<ChosenCodes[]> {
+    if (this.#inputs === undefined) throw new Error("no inputs were collected");
+    return chooseCodes(kernels, this.#inputs, call, onTensor);
   }
 
   /**

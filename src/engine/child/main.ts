@@ -10,11 +10,14 @@ import { createRandom, seedFromName } from "../../random.ts";
 import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
+import type { CodesCall } from "./choose-codes.ts";
 import type { Pooling } from "./decoder.ts";
 import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
+import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
+import { type InputsCall, type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
+import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
 import { type QuantizeCall, quantize } from "./quantize.ts";
@@ -144,6 +147,12 @@ const methods = {
     });
     return unshared(reply);
   },
+  async collectInputs({ handle, ...call }: InputsCall & { handle: number }, id: number) {
+    return model(handle).collectInputs(await feedbackKernels(handle), call, (done) => report(id, done));
+  },
+  async chooseCodes({ handle, ...call }: CodesCall & { handle: number }, id: number) {
+    return model(handle).chooseCodes(await feedbackKernels(handle), call, (done) => report(id, done));
+  },
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
   },
@@ -173,6 +182,14 @@ async function tokenDrawer(handle: number): Promise<TokenDrawer> {
 async function kernels(): Promise<NativeLibrary | string> {
   nativeKernels ??= await openEngineKernels(library);
   return nativeKernels;
+}
+
+/** In C++ where that is there. */
+async function feedbackKernels(handle: number): Promise<FeedbackKernels> {
+  const found = await kernels();
+  return typeof found === "string"
+    ? typescriptFeedback(library)
+    : nativeFeedback(found, library, model(handle).threads);
 }
 
 function model(handle: number): LoadedModelHandle {

@@ -7,7 +7,8 @@ import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
 import type { QuantizeJob } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 
-export interface QuantizeCall extends Pick<QuantizeJob, "source" | "output" | "fileType" | "overrides" | "threads"> {
+export interface QuantizeCall
+  extends Pick<QuantizeJob, "source" | "output" | "fileType" | "overrides" | "threads" | "notes"> {
   readonly dryRun: boolean;
   readonly allowRequantize: boolean;
   readonly fixAlignment: boolean;
@@ -40,7 +41,12 @@ export function quantize(library: LlamaLibrary, request: QuantizeCall): number {
       { pattern: null, type: TENSOR_TYPES.F32.id },
     ];
   }
-  const keyValues = [...imatrixKeys(request), ...(request.fixAlignment ? [intKey("general.alignment", 32)] : [])];
+  const notes = [...(request.notes ?? [])].map(([key, text]) => stringKey(key, text));
+  const keyValues = [
+    ...imatrixKeys(request),
+    ...notes,
+    ...(request.fixAlignment ? [intKey("general.alignment", 32)] : []),
+  ];
   if (keyValues.length > 0) {
     params.kv_overrides = [...keyValues, { tag: KV_INT, key: cString("", 128), pad: 0, value: new Uint8Array(128) }];
   }
