@@ -21,6 +21,7 @@ const STAGES = [
   "intake",
   "quantize",
   "evaluate",
+  "feedback",
   "probes",
   "rerank",
   "run",

@@ -105,6 +105,8 @@ export interface SampleRequest {
   readonly context: number;
   readonly chunks: number;
   readonly seed?: number | undefined;
+  /** Why, where it is not to judge by: "to calibrate on". */
+  readonly purpose?: string | undefined;
 }
 
 /**
@@ -114,7 +116,7 @@ export interface SampleRequest {
 export async function sampleText(
   model: LoadedModel,
   source: OpenModel,
-  { context, chunks, seed: asked }: SampleRequest,
+  { context, chunks, seed: asked, purpose }: SampleRequest,
   bench: Bench,
 ): Promise<EvaluationText> {
   const seed = asked ?? bench.seed;
@@ -128,7 +130,7 @@ export async function sampleText(
     const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
     let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
     if (ids === undefined) {
-      if (!estimated) bench.progress.note(await describeWork(model, context, batches - batch));
+      if (!estimated) bench.progress.note(await describeWork(model, context, batches - batch, purpose));
       estimated = true;
       ids = await model.sample({
         sequences: SAMPLED_SEQUENCES,
@@ -167,9 +169,15 @@ export async function timeSampling(model: LoadedModel, sequences: number): Promi
   return (performance.now() - start) / TIMED_STEPS;
 }
 
-async function describeWork(model: LoadedModel, context: number, batches: number): Promise<string> {
+async function describeWork(
+  model: LoadedModel,
+  context: number,
+  batches: number,
+  purpose: string | undefined,
+): Promise<string> {
   const workMs = (await timeSampling(model, SAMPLED_SEQUENCES)) * context * batches;
-  return `no --text: sampling ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
+  const why = purpose === undefined ? "no --text: sampling" : `${purpose}: sampling`;
+  return `${why} ${batches * SAMPLED_SEQUENCES} × ${context} tokens from the reference, ${aboutSeconds(workMs)}`;
 }
 
 async function readIds(

@@ -66,6 +66,11 @@ export function imatrixKeyBytes(imatrix: ImatrixKeys, model?: Pick<Model, "keyVa
   return bytes;
 }
 
+/** Header bytes that strings add, as `llama_model_kv_override` sets them; the model has none of these keys. */
+export function noteBytes(notes: ReadonlyMap<string, string>): number {
+  return [...notes].reduce((bytes, [key, value]) => bytes + overrideBytes(key, value), 0);
+}
+
 function overrideBytes(key: string, value: string): number {
   const encoded = new TextEncoder().encode(value);
   const nul = encoded.indexOf(0);

@@ -7,6 +7,7 @@ import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import type { OpenModel } from "../gguf/model.ts";
+import { noteBytes } from "../gguf/output-header.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { baseFileType } from "../plan/base-file-type.ts";
@@ -28,6 +29,11 @@ export function planSpec(plan: Plan, output: string, imatrix?: EngineImatrix): Q
     headerHash: plan.source.headerHash,
     imatrix,
   };
+}
+
+/** The same with strings that the file carries besides, which its header is longer by. */
+export function withNotes(plan: Plan, spec: QuantizeSpec, notes: ReadonlyMap<string, string>): QuantizeSpec {
+  return { ...spec, notes, expectedBytes: typedFileBytes(plan, spec.expectedTypes, noteBytes(notes)) };
 }
 
 /** The stock preset on the model of a plan, as llama-quantize makes it without any override. */
@@ -76,10 +82,10 @@ export function uniformTypes(plan: Plan, type: TensorType): Map<string, TensorTy
   );
 }
 
-/** Bytes of the file with these types. */
-export function typedFileBytes(plan: Plan, types: ReadonlyMap<string, TensorType>): number {
+/** Bytes of the file with these types, and a header so many bytes longer. */
+export function typedFileBytes(plan: Plan, types: ReadonlyMap<string, TensorType>, extraBytes = 0): number {
   return fileBytes(
-    planHeaderBytes(plan),
+    planHeaderBytes(plan) + extraBytes,
     plan.tensors.map(({ name, shape, sourceType }) => ({ shape, type: types.get(name) ?? sourceType })),
   );
 }

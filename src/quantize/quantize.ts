@@ -31,6 +31,10 @@ export interface QuantizeSpec {
   /** SHA-256 of the source's header, where the decision was made for one model only. */
   readonly headerHash?: string | undefined;
   readonly imatrix?: EngineImatrix | undefined;
+  /** Strings the output carries besides, by key. */
+  readonly notes?: ReadonlyMap<string, string> | undefined;
+  /** Work on what llama.cpp wrote, before it is verified and gets its name; types and places stay. */
+  readonly finish?: ((aside: string) => Promise<void>) | undefined;
 }
 
 export interface QuantizeRequest {
@@ -70,6 +74,7 @@ export async function quantize(
   const start = performance.now();
   await writeAside(spec.output, async (aside) => {
     await runEngine(source, spec, aside, allowRequantize, bench);
+    await spec.finish?.(aside);
     await requireUnchanged(source, bench);
     await verify(aside, spec);
   });
@@ -114,6 +119,7 @@ async function runEngine(
       allowRequantize,
       fixAlignment: model.alignment !== OUTPUT_ALIGNMENT_BYTES,
       imatrix: spec.imatrix,
+      notes: spec.notes,
       signal,
       onProgress: (done, total) => progress.steps(`quantizing ${basename(spec.output)}`, done, total),
     });

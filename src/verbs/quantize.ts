@@ -3,13 +3,16 @@ import { dirname, join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
-import { FileError } from "../errors.ts";
+import { requireLibrary } from "../engine/engine.ts";
+import { FileError, UsageError } from "../errors.ts";
+import { type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
 import { defaultOutput } from "../plan/quantize-arguments.ts";
+import { present } from "../present.ts";
 import { copyProjectors, describeOutput, type OutputFile } from "../quantize/outputs.ts";
 import { planImatrix, planSpec } from "../quantize/plan-spec.ts";
 import { type QuantizedFile, quantize } from "../quantize/quantize.ts";
@@ -25,12 +28,18 @@ export interface QuantizePlanRequest {
   readonly allowRequantize?: boolean | undefined;
   readonly strict?: boolean | undefined;
   readonly force?: boolean | undefined;
+  /** Choose the codes with error feedback. */
+  readonly feedback?: boolean | undefined;
+  /** Text to calibrate them on, a file a kind; by default what the model writes and the text that comes with PRISM. */
+  readonly calibration?: readonly string[] | undefined;
 }
 
 export interface QuantizedPlan extends QuantizedFile {
   readonly sha256: string;
   readonly projectors: readonly OutputFile[];
   readonly bpw: number;
+  /** What became of the codes, where they were chosen with error feedback. */
+  readonly feedback?: FeedbackOutcome;
   readonly verified: { readonly tensors: number; readonly fileBytes: number };
   /** The model it was made from. */
   readonly source: string;
@@ -43,12 +52,13 @@ export async function quantizePlan(
   bench: Bench,
 ): Promise<QuantizedPlan> {
   const plan = typeof named === "string" ? await loadPlan(named) : named;
-  const { strict, allowRequantize, force } = request;
+  const { strict, allowRequantize, force, feedback, calibration = [] } = request;
+  checkFeedback(feedback, calibration, bench);
   const path = request.source ?? plan.source.path;
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
   if (request.source === undefined) await checkPlannedSource(path);
   const target = request.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
-  await protectInputs([target], [typeof named === "string" ? named : undefined]);
+  await protectInputs([target], [typeof named === "string" ? named : undefined, ...calibration]);
   const types = new Map(plan.tensors.map(({ name, type }) => [name, type]));
   const checked = await checkedModel(
     path,
@@ -65,14 +75,29 @@ export async function quantizePlan(
     noteWarnings(checked, bench);
     await noteOtherWeights(plan, model, bench);
     const imatrix = await planImatrix(plan, model, request.imatrix);
-    const file = await quantize(model, planSpec(plan, target, imatrix), { force, allowRequantize }, bench);
+    const stock = planSpec(plan, target, imatrix);
+    const coded = feedback === true ? feedbackSpec(model, plan, stock, { calibration }, bench) : undefined;
+    const file = await quantize(model, coded?.spec ?? stock, { force, allowRequantize }, bench);
     const { sha256 } = await describeOutput(file.path);
     const projectors = await copyProjectors({ path, arch: plan.facts.arch }, dirname(target), force ?? false);
     const verified = { tensors: plan.tensors.length, fileBytes: file.fileBytes };
-    return { ...file, sha256, projectors, bpw: plan.predicted.bpw, verified, source: path };
+    return {
+      ...file,
+      sha256,
+      projectors,
+      bpw: plan.predicted.bpw,
+      ...present({ feedback: coded?.outcome() }),
+      verified,
+      source: path,
+    };
   } finally {
     await model.close();
   }
+}
+
+function checkFeedback(feedback: boolean | undefined, calibration: readonly string[], { engine }: Bench): void {
+  if (feedback === true) requireLibrary(engine);
+  else if (calibration.length > 0) throw new UsageError("--calibration FILE is what --feedback reads; give both");
 }
 
 /** Types and bytes hold for every model of this header; what was measured doesn't. */

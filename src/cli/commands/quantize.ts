@@ -1,5 +1,6 @@
 /** prism quantize: plan.json → the GGUF, verified to the byte. */
 import { Command, Option } from "commander";
+import { describeOutcome } from "../../feedback/feedback.ts";
 import { protectInputs } from "../../intake/protect-inputs.ts";
 import { formatBytes } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
@@ -16,6 +17,8 @@ interface Options extends SharedOptions {
   readonly source?: string;
   readonly imatrix?: string;
   readonly allowRequantize?: boolean;
+  readonly feedback?: boolean;
+  readonly calibration?: string[];
 }
 
 export function quantizeCommand(context: CommandContext): Command {
@@ -27,9 +30,16 @@ export function quantizeCommand(context: CommandContext): Command {
     .addOption(
       new Option("--imatrix <file>", "the plan's importance matrix, where it no longer lies where the plan says"),
     )
+    .addOption(new Option("--feedback", "choose the codes with error feedback: better at the same bytes, takes longer"))
+    .addOption(
+      new Option(
+        "--calibration <file...>",
+        "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
+      ),
+    )
     .addOption(new Option("--allow-requantize", "accept a source that is already quantized"));
-  return addSharedOptions(command, "strict", "threads", "llama-dir", "force").action((path: string, options: Options) =>
-    run(path, options, context),
+  return addSharedOptions(command, "strict", "threads", "memory", "seed", "cache", "llama-dir", "force").action(
+    (path: string, options: Options) => run(path, options, context),
   );
 }
 
@@ -39,13 +49,14 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   const target = options.output ?? defaultOutput(plan).replace(/^\.\//, "");
   await protectInputs([target], [path]);
   const request = { ...options, output: target };
-  const announce = () => ({ stage: "quantize", unit: `tensors into ${target}` });
+  const announce = () => ({ stage: "quantize", unit: "" });
   const work = (bench: Parameters<typeof quantizePlan>[2]) => quantizePlan(plan, request, bench);
   const { source, ...made } = await withBench(options, context, output, work, announce);
   output.result({
     document: made,
     text: () =>
       `${made.path}: ${formatBytes(made.fileBytes)}, ${made.bpw.toFixed(4)} bits per weight, ${(made.elapsedMs / 1000).toFixed(1)} s\n` +
+      (made.feedback === undefined ? "" : `${describeOutcome(made.feedback)}\n`) +
       `verified: ${made.verified.tensors} tensors have the plan's types, and the file the plan's bytes\n` +
       [made, ...made.projectors].map((written) => `SHA-256 ${written.sha256}  ${written.path}`).join("\n"),
     next: nextCommand("prism", "evaluate", made.path, "--reference", source),

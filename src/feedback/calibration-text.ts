@@ -1,0 +1,80 @@
+/** The text that codes are calibrated on, by kinds: one at a time is held out to judge them by. */
+import type { Bench } from "../bench.ts";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import { UsageError } from "../errors.ts";
+import { SHIPPED_TEXT, shippedText, writesText } from "../evaluate/shipped-text.ts";
+import { readTextFile, sampleText, spreadChunks } from "../evaluate/text.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { seedFromName } from "../random.ts";
+
+export interface CalibrationKinds {
+  readonly kinds: readonly EvaluationTokens[];
+  /** What the file says of them. */
+  readonly text: string;
+}
+
+export interface CalibrationRequest {
+  readonly context: number;
+  /** Files, a kind each; none: text that the model writes, and the text that comes with PRISM. */
+  readonly files?: readonly string[] | undefined;
+  /** Chunks of text that the model writes. */
+  readonly sampledChunks: number;
+}
+
+/** A single text is cut into so many, that are held out in turn. */
+const PARTS = 4;
+
+/** Chunks of a file at most. */
+const FILE_CHUNKS = 256;
+
+export async function calibrationKinds(
+  loaded: LoadedModel,
+  source: OpenModel,
+  { context, files = [], sampledChunks }: CalibrationRequest,
+  bench: Bench,
+): Promise<CalibrationKinds> {
+  if (files.length > 0) {
+    const texts: EvaluationTokens[] = [];
+    for (const file of files) texts.push(await fileTokens(loaded, file, context));
+    const [only] = texts;
+    const kinds = texts.length === 1 && only !== undefined ? parts(only) : texts;
+    return { kinds, text: texts.length === 1 ? "1 file" : `${texts.length} files` };
+  }
+  const kinds: EvaluationTokens[] = [];
+  for (const text of await shippedText()) kinds.push(wholeChunks(await loaded.tokenize(text), context));
+  const shipped = kinds.filter(({ chunks }) => chunks > 0);
+  if (!writesText(source)) return { kinds: shipped, text: SHIPPED_TEXT };
+  // none of what models are judged on, which is sampled from other seeds
+  const seed = seedFromName("feedback", bench.seed);
+  const request = { context, chunks: sampledChunks, seed, purpose: "error feedback" };
+  const sampled = await sampleText(loaded, source, request, bench);
+  return {
+    kinds: [sampled.tokens, ...shipped],
+    text: `sampled from the model, seed ${bench.seed}, and ${SHIPPED_TEXT}`,
+  };
+}
+
+/** Evenly from all over a file. Throws UsageError for one that is shorter than a context, or than two where it is alone. */
+async function fileTokens(loaded: LoadedModel, file: string, context: number): Promise<EvaluationTokens> {
+  const { text } = await readTextFile(file);
+  const tokens = wholeChunks(await loaded.tokenize(text), context);
+  if (tokens.chunks > 0) return spreadChunks(tokens, FILE_CHUNKS);
+  throw new UsageError(
+    `${file} has ${tokens.ids.length} tokens, fewer than a context of ${context} to calibrate on; give a longer one`,
+  );
+}
+
+/** Where there is not one whole chunk, the ids are all. */
+function wholeChunks(ids: Int32Array, context: number): EvaluationTokens {
+  const chunks = Math.floor(ids.length / context);
+  return { context, chunks, ids: chunks === 0 ? ids : ids.slice(0, chunks * context) };
+}
+
+function parts({ context, chunks, ids }: EvaluationTokens): EvaluationTokens[] {
+  const cuts = Array.from({ length: PARTS + 1 }, (_, index) => Math.floor((index * chunks) / PARTS));
+  return cuts.slice(1).flatMap((end, index) => {
+    const start = cuts[index] as number;
+    if (end === start) return [];
+    return [{ context, chunks: end - start, ids: ids.slice(start * context, end * context) }];
+  });
+}

@@ -1,0 +1,162 @@
+/**
+ * The codes of a quantized file, chosen again with error feedback: what one column's rounding does to the outputs, the
+ * columns after it make up for, as far as their inputs vary together (GPTQ; docs/feedback.md). Types, sizes and places
+ * stay, so the file is one that every llama.cpp reads. A tensor keeps the codes of ggml where feedback is no better on
+ * inputs it was not calibrated on.
+ */
+import type { Bench } from "../bench.ts";
+import type { ChosenCodes, CodedTensor } from "../engine/engine.ts";
+import { FormatError } from "../errors.ts";
+import { chooseContext } from "../evaluate/evaluate-options.ts";
+import { loadModel } from "../evaluate/load-model.ts";
+import { aboutSeconds } from "../evaluate/text.ts";
+import { isQuantizedType, rowBytes, type TensorType } from "../ggml/tensor-types.ts";
+import type { Model, OpenModel } from "../gguf/model.ts";
+import { openModel } from "../gguf/open.ts";
+import type { Plan } from "../plan/plan.ts";
+import { withNotes } from "../quantize/plan-spec.ts";
+import type { QuantizeSpec } from "../quantize/quantize.ts";
+import { PRISM_VERSION } from "../version.ts";
+import { calibrationKinds } from "./calibration-text.ts";
+import { layerRanges } from "./layer-ranges.ts";
+
+export interface FeedbackRequest {
+  /** Files of text, a kind each; none: what the model writes, and the text that comes with PRISM. */
+  readonly calibration?: readonly string[] | undefined;
+  readonly context?: number | undefined;
+}
+
+export interface FeedbackOutcome {
+  /** Tensors that have other codes now. */
+  readonly chosen: number;
+  /** Tensors whose codes are ggml's: feedback was no better, or their inputs are not those of one dense product. */
+  readonly kept: number;
+  /** Geometric mean of the held-out errors of the chosen, divided by those of the codes that stood there. */
+  readonly ratio: number;
+  /** The text they were calibrated on. */
+  readonly text: string;
+}
+
+/** Chunks of text that the model writes. */
+const SAMPLED_CHUNKS = 64;
+
+/** The key of the file that says how its codes were made. */
+export const FEEDBACK_KEY = "prism.feedback";
+
+/** What a file says of its codes before they are made. */
+export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMap<string, string> {
+  const text = calibration.length === 0 ? "sampled and shipped text" : `${calibration.length} texts given`;
+  return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
+}
+
+/** The specification of a plan's file with its codes chosen so, and what became of them once it is made. */
+export function feedbackSpec(
+  source: OpenModel,
+  plan: Plan,
+  stock: QuantizeSpec,
+  request: FeedbackRequest,
+  bench: Bench,
+): { spec: QuantizeSpec; outcome(): FeedbackOutcome | undefined } {
+  let outcome: FeedbackOutcome | undefined;
+  const finish = async (aside: string): Promise<void> => {
+    outcome = await addFeedback(source, aside, request, bench);
+  };
+  return { spec: { ...withNotes(plan, stock, feedbackNotes(request)), finish }, outcome: () => outcome };
+}
+
+/** In a line, for a person. */
+export function describeOutcome({ chosen, kept, ratio, text }: FeedbackOutcome): string {
+  const error =
+    chosen === 0 ? "" : `, whose error on text they were not calibrated on is ${ratio.toFixed(2)} of ggml's`;
+  return `codes of ${chosen} tensors chosen with error feedback (text: ${text})${error}; ${kept} keep ggml's`;
+}
+
+/** Choose the codes of `output`, a quantized form of `source`, again, in its place. */
+export async function addFeedback(
+  source: OpenModel,
+  output: string,
+  { calibration, context: asked }: FeedbackRequest,
+  bench: Bench,
+): Promise<FeedbackOutcome> {
+  const tensors = await codedTensors(source.model, output);
+  const context = chooseContext(asked, source.facts.contextTrain);
+  const loaded = await loadModel(source.path, { context }, bench);
+  const { progress, signal, memoryBytes } = bench;
+  try {
+    const request = { context, files: calibration, sampledChunks: SAMPLED_CHUNKS };
+    const { kinds, text } = await calibrationKinds(loaded, source, request, bench);
+    const ranges = layerRanges(tensors, memoryBytes);
+    const chosen: ChosenCodes[] = [];
+    const started = performance.now();
+    for (const [index, range] of ranges.entries()) {
+      const passes = ranges.length === 1 ? "" : ` (pass ${index + 1} of ${ranges.length})`;
+      const seen = await loaded.collectInputs({
+        texts: kinds,
+        weights: [...new Set(range.map(({ name }) => name))],
+        signal,
+        onProgress: (done, total) => progress.steps(`inputs of the weights${passes}`, done, total),
+      });
+      const coded = range.filter(({ name }) => seen.includes(name));
+      const before = chosen.length;
+      chosen.push(
+        ...(await loaded.chooseCodes({
+          output,
+          tensors: coded,
+          signal,
+          onProgress: (done) => progress.steps("choosing codes", before + done, tensors.length),
+        })),
+      );
+      if (index === 0 && ranges.length > 1) {
+        const left = ((performance.now() - started) / range.length) * (tensors.length - range.length);
+        progress.note(`error feedback in ${ranges.length} passes, ${aboutSeconds(left)} more`);
+      }
+    }
+    return outcomeOf(tensors, chosen, text);
+  } finally {
+    await loaded.close();
+  }
+}
+
+function outcomeOf(tensors: readonly CodedTensor[], codes: readonly ChosenCodes[], text: string): FeedbackOutcome {
+  const better = codes.filter(({ shrinkage }) => shrinkage !== undefined);
+  const chosen = new Set(better.map(({ name }) => name)).size;
+  const logs = better.reduce((sum, { ratio }) => sum + Math.log(ratio), 0);
+  return {
+    chosen,
+    kept: new Set(tensors.map(({ name }) => name)).size - chosen,
+    ratio: better.length === 0 ? 1 : Math.exp(logs / better.length),
+    text,
+  };
+}
+
+/** The matrices of a quantized file that hold codes, and where their weights come from. */
+async function codedTensors({ tensors, shards }: Model, output: string): Promise<CodedTensor[]> {
+  const file = await openModel(output);
+  try {
+    const sources = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    return file.model.tensors.flatMap(({ name, type, offset, shape }) => {
+      const source = sources.get(name);
+      if (source === undefined) throw new FormatError(output, `has a tensor ${name}, which its source has not`);
+      if (!isQuantizedType(type) || type === source.type) return [];
+      const [columns = 1, rows = 1, ...outer] = shape;
+      const experts = outer.reduce((product, n) => product * n, 1);
+      const from = shards[source.shard]?.path ?? "";
+      return Array.from({ length: experts }, (_, expert): CodedTensor => {
+        const place = (start: number, stored: TensorType) => start + expert * rows * rowBytes(stored, columns);
+        return {
+          name,
+          ...(experts > 1 ? { expert } : {}),
+          from,
+          sourceOffset: place(source.offset, source.type),
+          sourceType: source.type,
+          offset: place(offset, type),
+          type,
+          columns,
+          rows,
+        };
+      });
+    });
+  } finally {
+    await file.close();
+  }
+}
