@@ -15,6 +15,9 @@ namespace {
 constexpr int64_t BAND_ROWS = 64;
 // How often the codes of a block are chosen anew.
 constexpr int64_t SWEEPS = 2;
+// A target that is more than so many times the largest weight of its block is far away, as one of an input that hardly
+// varies may be: a scale that reaches it is too coarse for the others, mostly. Both are tried.
+constexpr float MOST_MOVED = 1.25f;
 // Lanes of the widest instruction set.
 constexpr int64_t MOST_LANES = 16;
 
@@ -48,8 +51,9 @@ public:
   Band(const Feedback &job, const BlockFactors *own, int64_t first)
       : job(job), own(own), rows(std::min(BAND_ROWS, job.rows - first)), layout(codeLayout(job.target.id)),
         blockBytes(job.target.rowBytes / (job.columns / job.blockWeights)), weight(size()), error(size()),
-        target(static_cast<size_t>(rows * job.blockWeights)), moved(target.size()), restored(target.size()),
-        packed(static_cast<size_t>(rows * blockBytes)) {
+        target(static_cast<size_t>(rows * job.blockWeights)), moved(target.size()), near(target.size()), restored(target.size()),
+        packed(static_cast<size_t>(rows * blockBytes)), sums(static_cast<size_t>(rows)) {
+    kept.error.resize(target.size());
     toFloats(job.source, job.data + first * job.source.rowBytes, rows * job.columns, rows * job.source.rowBytes,
              weight.data());
   }
@@ -63,11 +67,16 @@ public:
       }
       kernels().subtractProducts(error.data(), job.columns, rows, job.feedback + column * job.columns, job.columns,
                                  job.blockWeights, column, target.data(), job.blockWeights);
-      moveTargets(column);
+      const bool isFar = moveTargets(column);
       // ggml is not made for others
       if (!std::all_of(moved.begin(), moved.end(), [](float value) { return std::isfinite(value); })) return NAN;
-      job.quantizeChunk(job.target.id, moved.data(), packed.data(), 0, rows, job.blockWeights, job.importance + column);
-      sum += layout == nullptr ? keepBlocks(column) : chooseCodes(column);
+      if (isFar) {
+        codeBlocks(column, near.data());
+        keep(column);
+      }
+      codeBlocks(column, moved.data());
+      if (isFar) takeBetter(column);
+      for (const double part : sums) sum += part;
       const int64_t at = column / job.blockWeights * blockBytes;
       for (int64_t row = 0; row < rows; row++) {
         std::copy_n(packed.data() + row * blockBytes, blockBytes, to + row * job.target.rowBytes + at);
@@ -115,8 +124,10 @@ private:
     }
   }
 
-  // What ggml is given: the block as it makes up for the errors before it.
-  void moveTargets(int64_t column) {
+  // What ggml is given: the block as it makes up for the errors before it; and with targets not too far away. Returns
+  // whether any was.
+  bool moveTargets(int64_t column) {
+    bool isFar = false;
     const int64_t columns = job.blockWeights, lanes = kernels().lanes;
     float wanted[LARGEST_BLOCK * MOST_LANES], original[LARGEST_BLOCK * MOST_LANES];
     float shift[LARGEST_BLOCK * MOST_LANES], result[LARGEST_BLOCK * MOST_LANES];
@@ -125,16 +136,50 @@ private:
       sideBySide(weight.data() + column, job.columns, first, original);
       kernels().moveTargets(columns, ownFeedback(column), job.columns, wanted, original, shift, result);
       for (int64_t lane = 0; lane < lanes && first + lane < rows; lane++) {
-        for (int64_t j = 0; j < columns; j++) moved[(first + lane) * columns + j] = result[j * lanes + lane];
+        float largest = 0;
+        for (int64_t j = 0; j < columns; j++) largest = std::max(largest, std::fabs(original[j * lanes + lane]));
+        const float reach = MOST_MOVED * largest;
+        for (int64_t j = 0; j < columns; j++) {
+          const float asked = result[j * lanes + lane];
+          const int64_t at = (first + lane) * columns + j;
+          moved[at] = asked;
+          near[at] = asked > reach ? reach : asked < -reach ? -reach : asked;
+          isFar = isFar || std::fabs(asked) > reach;
+        }
       }
     }
+    return isFar;
   }
 
   // What columns of the block ask of each other.
   const float *ownFeedback(int64_t column) const { return job.feedback + column * job.columns + column; }
 
+  // Choose scales and codes for targets that ggml is given.
+  void codeBlocks(int64_t column, const float *given) {
+    job.quantizeChunk(job.target.id, given, packed.data(), 0, rows, job.blockWeights, job.importance + column);
+    if (layout == nullptr) keepBlocks(column);
+    else chooseCodes(column);
+  }
+
+  // Put aside what was chosen, and take it again for the rows that it is better for.
+  void keep(int64_t column) {
+    kept.sums = sums;
+    kept.packed = packed;
+    for (int64_t row = 0; row < rows; row++) {
+      std::copy_n(error.data() + row * job.columns + column, job.blockWeights, kept.error.data() + row * job.blockWeights);
+    }
+  }
+  void takeBetter(int64_t column) {
+    for (int64_t row = 0; row < rows; row++) {
+      if (!(kept.sums[static_cast<size_t>(row)] < sums[static_cast<size_t>(row)])) continue;
+      sums[static_cast<size_t>(row)] = kept.sums[static_cast<size_t>(row)];
+      std::copy_n(kept.packed.data() + row * blockBytes, blockBytes, packed.data() + row * blockBytes);
+      std::copy_n(kept.error.data() + row * job.blockWeights, job.blockWeights, error.data() + row * job.columns + column);
+    }
+  }
+
   // ggml's own codes.
-  double keepBlocks(int64_t column) {
+  void keepBlocks(int64_t column) {
     const int64_t columns = job.blockWeights;
     toFloats(job.target, packed.data(), rows * columns, rows * blockBytes, restored.data());
     for (int64_t row = 0; row < rows; row++) {
@@ -144,17 +189,18 @@ private:
       }
     }
     // on and beyond the diagonal the factor is 0
+    std::vector<float> wanted = target;
     kernels().subtractProducts(error.data() + column, job.columns, rows, ownFeedback(column), job.columns, columns, columns,
-                               target.data(), columns);
-    double sum = 0;
+                               wanted.data(), columns);
     for (int64_t row = 0; row < rows; row++) {
-      for (int64_t j = 0; j < columns; j++) sum += squared(restored[row * columns + j] - target[row * columns + j], column + j);
+      double sum = 0;
+      for (int64_t j = 0; j < columns; j++) sum += squared(restored[row * columns + j] - wanted[row * columns + j], column + j);
+      sums[static_cast<size_t>(row)] = sum;
     }
-    return sum;
   }
 
   // ggml's scales of blocks, and codes column by column.
-  double chooseCodes(int64_t column) {
+  void chooseCodes(int64_t column) {
     const int64_t columns = job.blockWeights, lanes = kernels().lanes, groups = columns / layout->groupWeights;
     constexpr int64_t MOST_GROUPS = LARGEST_BLOCK / 16;
     float steps[MOST_GROUPS * MOST_LANES], offsetSteps[MOST_GROUPS * MOST_LANES];
@@ -162,7 +208,6 @@ private:
     float wanted[LARGEST_BLOCK * MOST_LANES], original[LARGEST_BLOCK * MOST_LANES];
     float errors[LARGEST_BLOCK * MOST_LANES], levels[LARGEST_BLOCK * MOST_LANES];
     float distance[LARGEST_BLOCK * MOST_LANES];
-    double sum = 0;
     for (int64_t first = 0; first < rows; first += lanes) {
       float super[2], step[MOST_GROUPS], offsetStep[MOST_GROUPS];
       sideBySide(target.data(), columns, first, wanted);
@@ -186,6 +231,7 @@ private:
                              errors, levels, distance);
       for (int64_t lane = 0; lane < lanes && first + lane < rows; lane++) {
         uint8_t codes[LARGEST_BLOCK];
+        double sum = 0;
         for (int64_t j = 0; j < columns; j++) {
           const int64_t at = j * lanes + lane;
           codes[j] = codeOf(levels[at]);
@@ -199,9 +245,9 @@ private:
         }
         if (layout->writeSteps != nullptr) layout->writeSteps(step, offsetStep, block);
         layout->write(codes, block);
+        sums[static_cast<size_t>(first + lane)] = sum;
       }
     }
-    return sum;
   }
 
   uint8_t codeOf(float level) const {
@@ -219,8 +265,15 @@ private:
   const int64_t rows;
   const CodeLayout *layout;
   const int64_t blockBytes;
-  std::vector<float> weight, error, target, moved, restored;
+  std::vector<float> weight, error, target, moved, near, restored;
   std::vector<uint8_t> packed;
+  // Of the block's rows: Σ of squared distances from the targets, times pivots.
+  std::vector<double> sums;
+  struct {
+    std::vector<double> sums;
+    std::vector<uint8_t> packed;
+    std::vector<float> error;
+  } kept;
 };
 
 // Bands are summed in their order.

@@ -131,8 +131,9 @@ const LAYOUTS: Partial<Record<TensorType, CodeLayout>> = {
     search: {
       mostScale: 15,
       mostOffset: 15,
-      write: ({ scale, offset }, block) =>
-        scale.forEach((step, at) => block.setUint8(at, step | ((offset[at] as number) << 4))),
+      write({ scale, offset }, block) {
+        for (const [at, step] of scale.entries()) block.setUint8(at, step | ((offset[at] as number) << 4));
+      },
     },
     fields: [layered(16, 2, 32)],
   },
@@ -189,7 +190,9 @@ const LAYOUTS: Partial<Record<TensorType, CodeLayout>> = {
     search: {
       mostScale: 255,
       mostOffset: 0,
-      write: ({ scale }, block) => scale.forEach((step, at) => block.setInt8(192 + at, step - 128)),
+      write({ scale }, block) {
+        for (const [at, step] of scale.entries()) block.setInt8(192 + at, step - 128);
+      },
     },
     fields: [layered(0, 4, 64), layered(128, 2, 32)],
   },

@@ -68,9 +68,8 @@ export function checkFeedbackJob(library: LlamaLibrary, job: FeedbackJob, packed
 
 export function quantizeWithFeedback(library: LlamaLibrary, job: FeedbackJob, packed: Uint8Array): number {
   checkFeedbackJob(library, job, packed);
-  const { type, columns, pivots } = job;
+  const { type, columns } = job;
   const { blockElements, blockBytes } = TENSOR_TYPES[type];
-  const layout = codeLayout(type);
   let sum = 0;
   for (let row = 0; row < job.rows; row++) {
     const weights = weightsOf(library, job, row);
@@ -84,20 +83,19 @@ export function quantizeWithFeedback(library: LlamaLibrary, job: FeedbackJob, pa
       // ggml is not made for others
       if (!moved.every(Number.isFinite)) return Number.NaN;
       const start = (row * (columns / blockElements) + column / blockElements) * blockBytes;
-      const block = packed.subarray(start, start + blockBytes);
-      const importance = job.importance.subarray(column, column + blockElements);
-      library.quantizeChunk(TENSOR_TYPES[type].id, moved, block, 0, 1, blockElements, importance);
-      if (layout !== undefined) {
-        const view = new DataView(block.buffer, block.byteOffset, blockBytes);
-        sum += chooseCodes(job, layout, column, weights, targets, errors, view);
+      const block = { column, weights, targets, errors, packed: packed.subarray(start, start + blockBytes) };
+      const near = withinReach(moved, weights.subarray(column, column + blockElements));
+      if (near === moved) {
+        sum += codeBlock(library, job, block, moved);
         continue;
       }
-      for (const [j, stored] of decode(library, type, block, blockElements).entries()) {
-        const at = column + j;
-        errors[at] = stored - (weights[at] as number);
-        const wanted = (targets[j] as number) - asked(job, at, errors, column, at);
-        sum += ((stored - wanted) * (pivots[at] as number)) ** 2;
+      const other = { ...block, errors: errors.slice(), packed: new Uint8Array(blockBytes) };
+      const [far, close] = [codeBlock(library, job, block, moved), codeBlock(library, job, other, near)];
+      if (close < far) {
+        errors.set(other.errors);
+        block.packed.set(other.packed);
       }
+      sum += Math.min(far, close);
     }
   }
   return sum;
@@ -130,6 +128,53 @@ function asked(job: FeedbackJob, column: number, errors: Float64Array, first: nu
   let sum = 0;
   for (let k = first; k < end; k++) sum += (job.feedback[start + k] as number) * (errors[k] as number);
   return sum;
+}
+
+/** A block of a row while its codes are chosen. */
+interface Block {
+  /** Its first. */
+  readonly column: number;
+  /** Of the row. */
+  readonly weights: Float32Array;
+  /** Of the block, as the errors before it leave them. */
+  readonly targets: Float32Array;
+  /** Of the row. */
+  readonly errors: Float64Array;
+  readonly packed: Uint8Array;
+}
+
+/** Choose scale and codes for targets that ggml is given; returns Σ of squared distances from the targets, times pivots. */
+function codeBlock(library: LlamaLibrary, job: FeedbackJob, block: Block, given: Float32Array): number {
+  const { column, weights, targets, errors, packed } = block;
+  const { length } = targets;
+  const importance = job.importance.subarray(column, column + length);
+  library.quantizeChunk(TENSOR_TYPES[job.type].id, given, packed, 0, 1, length, importance);
+  const layout = codeLayout(job.type);
+  if (layout !== undefined) {
+    const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+    return chooseCodes(job, layout, column, weights, targets, errors, view);
+  }
+  let sum = 0;
+  for (const [j, stored] of decode(library, job.type, packed, length).entries()) {
+    const at = column + j;
+    errors[at] = stored - (weights[at] as number);
+    const wanted = (targets[j] as number) - asked(job, at, errors, column, at);
+    sum += ((stored - wanted) * (job.pivots[at] as number)) ** 2;
+  }
+  return sum;
+}
+
+/**
+ * A target that is more than so many times the largest weight of its block is far away, as one of an input that hardly
+ * varies may be: a scale that reaches it is too coarse for the others, mostly. Both are tried.
+ */
+const MOST_MOVED = 1.25;
+
+/** Targets not too far away: the same where none is. */
+function withinReach(moved: Float32Array, weights: Float32Array): Float32Array {
+  const reach = Math.fround(MOST_MOVED * weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 0));
+  if (moved.every((target) => Math.abs(target) <= reach)) return moved;
+  return moved.map((target) => Math.min(Math.max(target, -reach), reach));
 }
 
 /** What ggml is given: the targets were no column of the block rounded, as they make up for the errors before it. */

@@ -148,7 +148,7 @@ export class MomentsCollector {
     }
     for (const [expert, offsets] of rowsOf) {
       const rows = new Float32Array(offsets.length * length);
-      offsets.forEach((offset, row) => rows.set(values.subarray(offset, offset + length), row * length));
+      for (const [row, offset] of offsets.entries()) rows.set(values.subarray(offset, offset + length), row * length);
       this.#add(`${name} ${expert}`, rows, { rows: offsets.length, length, stride: length });
     }
   }
