@@ -16,7 +16,7 @@ export interface Job {
 /** Two lanes of two threads each would wait for one another. */
 const ONE_THREAD = ["--threads", "1"];
 const SHORT = ["--chunks", "4", "--context", "16", ...ONE_THREAD];
-const BARE_RUN = ["run", "m.gguf", ...SHORT, "--out", "out/run"];
+const BARE_RUN = ["run", "m.gguf", ...SHORT, "--out", "out/run", "--feedback", "off"];
 const RUN = [...BARE_RUN, "--imatrix", "none"];
 
 export const JOBS: readonly Job[] = [
@@ -26,6 +26,10 @@ export const JOBS: readonly Job[] = [
   {
     name: "run, text and imatrix",
     args: [...BARE_RUN, "--like", "Q4_K_M", "--text", "text.txt", "--imatrix", "i.gguf"],
+  },
+  {
+    name: "run, error feedback",
+    args: [...RUN, "--feedback", "on", "--calibration", "text.txt", "--like", "Q4_K_M", "--refine", "0"],
   },
   { name: "run, target", args: [...RUN, "--kld", "0.1", "--mode", "class", "--refine", "0"] },
   { name: "analyze", args: ["analyze", "m.gguf", "-o", "out/a.json", ...ONE_THREAD] },

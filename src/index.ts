@@ -31,6 +31,7 @@ export {
 export type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "./evaluate/evaluation.ts";
 export { readEvaluation } from "./evaluate/read-evaluation.ts";
 export type { RerankResult } from "./evaluate/rerank-result.ts";
+export type { FeedbackOutcome } from "./feedback/feedback.ts";
 export { type FileType, parseFileType } from "./ggml/file-types.ts";
 export type { ModelFacts } from "./ggml/model-facts.ts";
 export { type StockOptions, stockTypes } from "./ggml/stock-mix.ts";

@@ -24,6 +24,9 @@ export interface CalibrationRequest {
 /** A single text is cut into so many, that are held out in turn. */
 const PARTS = 4;
 
+/** Tokens of a kind of the shipped text at most: vocabularies of bytes have many. */
+const SHIPPED_TOKENS = 2 ** 14;
+
 /** Chunks of a file at most. */
 const FILE_CHUNKS = 256;
 
@@ -41,7 +44,10 @@ export async function calibrationKinds(
     return { kinds, text: texts.length === 1 ? "1 file" : `${texts.length} files` };
   }
   const kinds: EvaluationTokens[] = [];
-  for (const text of await shippedText()) kinds.push(wholeChunks(await loaded.tokenize(text), context));
+  const most = Math.max(1, Math.floor(SHIPPED_TOKENS / context));
+  for (const text of await shippedText()) {
+    kinds.push(spreadChunks(wholeChunks(await loaded.tokenize(text), context), most));
+  }
   const shipped = kinds.filter(({ chunks }) => chunks > 0);
   if (!writesText(source)) return { kinds: shipped, text: SHIPPED_TEXT };
   // none of what models are judged on, which is sampled from other seeds

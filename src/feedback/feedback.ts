@@ -37,6 +37,9 @@ export interface FeedbackOutcome {
   readonly text: string;
 }
 
+/** A run chooses codes of models of up to so many weights unasked: on 2 cores 0.6 billion take about half an hour. */
+export const AUTO_FEEDBACK_WEIGHTS = 1e9;
+
 /** Chunks of text that the model writes. */
 const SAMPLED_CHUNKS = 64;
 
@@ -56,10 +59,12 @@ export function feedbackSpec(
   stock: QuantizeSpec,
   request: FeedbackRequest,
   bench: Bench,
+  onOutcome: (outcome: FeedbackOutcome) => void = () => undefined,
 ): { spec: QuantizeSpec; outcome(): FeedbackOutcome | undefined } {
   let outcome: FeedbackOutcome | undefined;
   const finish = async (aside: string): Promise<void> => {
     outcome = await addFeedback(source, aside, request, bench);
+    onOutcome(outcome);
   };
   return { spec: { ...withNotes(plan, stock, feedbackNotes(request)), finish }, outcome: () => outcome };
 }

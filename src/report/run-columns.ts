@@ -163,9 +163,12 @@ export function runColumns(table: RunTable, { scored, ranked }: RunShown): RunCo
   return RUN_COLUMNS.filter(({ headers, group }) => headers[table] !== undefined && groups[group]);
 }
 
+/** Of rows of one size. */
+const FIRST: readonly RunRow["kind"][] = ["reference", "feedback", "plan"];
+
 /** Reference first, then by size, the plan before a control of its size. */
 export function sortRows(rows: readonly RunRow[]): RunRow[] {
-  const rank = ({ kind }: RunRow) => (kind === "reference" ? 0 : kind === "plan" ? 1 : 2);
+  const rank = ({ kind }: RunRow) => FIRST.indexOf(kind) + 1 || FIRST.length + 1;
   return [...rows].sort((a, b) => {
     if (a.kind === "reference" || b.kind === "reference") return rank(a) - rank(b);
     return b.fileBytes - a.fileBytes || rank(a) - rank(b);

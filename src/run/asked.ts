@@ -14,12 +14,11 @@ import type { RunAsked } from "./run-document.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { textOf } from "./search-target.ts";
 
-/** Describe the request. `fingerprint` is the model's, `imatrix` what stands for the importance matrix. */
+/** Describe the request. */
 export async function describeAsked(
   model: string,
   request: CompleteRunRequest,
-  fingerprint: string,
-  imatrix: string | undefined,
+  { fingerprint, imatrix, feedback }: AskedOf,
   { engine, seed, gpuLayers }: Bench,
 ): Promise<RunAsked> {
   const { sweep, guards, refine, text, rerankSet } = request;
@@ -34,6 +33,7 @@ export async function describeAsked(
     sensitivity: request.sensitivity.name,
     refine: refine === "none" ? undefined : describeRefine(refine),
     imatrix,
+    feedback: feedback ? await describeCalibration(request.calibration) : undefined,
     baselines: request.baselines,
     text: text === undefined ? "sampled" : await sha256OfText(text),
     rerankSet: rerankSet === undefined ? undefined : (await readRerankSet(rerankSet)).sha256,
@@ -46,6 +46,22 @@ export async function describeAsked(
     engine: `${engine.info.kind} ${engine.info.version}`,
     prismVersion: PRISM_VERSION,
   });
+}
+
+/** What the request means for a model. */
+interface AskedOf {
+  readonly fingerprint: string;
+  /** What stands for the importance matrix. */
+  readonly imatrix: string | undefined;
+  /** Codes are chosen with error feedback. */
+  readonly feedback: boolean;
+}
+
+async function describeCalibration(files: readonly string[]): Promise<string> {
+  if (files.length === 0) return "own";
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await sha256OfText(file, "--calibration"));
+  return hashes.join(" ");
 }
 
 function describeRefine({ probes, limitMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
@@ -67,11 +83,15 @@ function describeBudget(budget: BudgetRequest): string {
 
 /** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */
 export async function requireSameInputs(request: CompleteRunRequest, asked: RunAsked): Promise<void> {
-  const { text, rerankSet } = request;
+  const { text, rerankSet, calibration } = request;
+  const calibrated = asked.feedback?.split(" ") ?? [];
   const inputs: readonly (readonly [path: string | undefined, before: string | undefined, now: HashOf])[] = [
     [text, asked.text, sha256OfText],
     [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
     [imatrixFile(request), asked.imatrix, async (path) => (await readImatrix(path)).sha256],
+    ...(asked.feedback === undefined ? [] : calibration).map(
+      (path, at) => [path, calibrated[at], sha256OfText] as const,
+    ),
   ];
   for (const [path, before, now] of inputs) {
     if (path === undefined || before === (await now(path))) continue;
@@ -84,9 +104,9 @@ export async function requireSameInputs(request: CompleteRunRequest, asked: RunA
 
 type HashOf = (path: string) => Promise<string>;
 
-async function sha256OfText(path: string): Promise<string> {
+async function sha256OfText(path: string, option = "--text"): Promise<string> {
   const bytes = await readTextBytes(path);
-  if (bytes.length === 0) throw new UsageError(`--text ${path}: the file is empty; give a text of some pages`);
+  if (bytes.length === 0) throw new UsageError(`${option} ${path}: the file is empty; give a text of some pages`);
   return createHash("sha256").update(bytes).digest("hex");
 }
 
@@ -113,7 +133,7 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "gpuLayers",
 ];
 /** What the plan and its controls depend on besides. */
-const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
+const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "feedback", "baselines", "rerankSet"];
 
 /** How a message speaks of what was asked. */
 const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
@@ -131,6 +151,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   guards: "the guards",
   sensitivity: "--sensitivity",
   refine: "--refine",
+  feedback: "--feedback",
   baselines: "--baseline",
   text: "--text",
   rerankSet: "--rerank",

@@ -12,6 +12,7 @@ import type { Plan } from "../plan/plan.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
 import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
+import { isAlwaysKept } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { addRow, judgeRun, referenceRow, rowOf } from "./run-rows.ts";
@@ -32,7 +33,7 @@ export async function evaluateCandidates(
   try {
     for (const candidate of candidates) {
       const { label, slug, spec } = candidate;
-      const keep = candidate.kind === "plan" || request.keepModels;
+      const keep = isAlwaysKept(candidate.kind) || request.keepModels;
       const file = { spec, label, keep, allowRequantize: request.allowRequantize };
       const row = await measuredRow(run, state, label, slug);
       if (row !== undefined && !keep) {

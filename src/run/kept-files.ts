@@ -8,6 +8,7 @@ import type { Bench } from "../bench.ts";
 import { fileExists, writeFileAside } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { describeOutput, type OutputFile } from "../quantize/outputs.ts";
+import { KEPT_SLUGS } from "./kept-slugs.ts";
 import type { Run } from "./run-document.ts";
 import type { RunDirectory } from "./run-state.ts";
 
@@ -71,9 +72,12 @@ export async function isIntact(
 
 /** The files of the directory that are not what the state says of them; those that are gone are not among them. */
 export async function changedFiles({ kept = [], outputs = [], rows }: Run, directory: RunDirectory): Promise<string[]> {
-  const planned = rows.find(({ kind }) => kind === "plan")?.sha256;
+  const measured = (["plan", "feedback"] as const).flatMap((which) => {
+    const sha256 = rows.find(({ kind }) => kind === which)?.sha256;
+    return sha256 === undefined ? [] : [[nameIn(directory, directory.model(KEPT_SLUGS[which])), sha256] as const];
+  });
   const known = new Map<string, string>([
-    ...(planned === undefined ? [] : [[nameIn(directory, directory.model("plan")), planned] as const]),
+    ...measured,
     ...[...kept, ...outputs].map((file) => [file.path.replaceAll("\\", "/"), file.sha256] as const),
   ]);
   const changed: string[] = [];

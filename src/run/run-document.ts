@@ -10,8 +10,8 @@ import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
 const ROW_KIND = t.oneOf(
-  ["plan", "preset", "plain", "published", "uniform", "uniform-s", "shuffle", "reference"],
-  "plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity.",
+  ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "shuffle", "reference"],
+  "feedback: the plan with codes that PRISM chose with error feedback, in the place of llama-quantize's; plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity.",
 );
 export type RowKind = t.Content<typeof ROW_KIND>;
 
@@ -70,6 +70,11 @@ const RUN_ASKED = t.object(
     imatrix: t.optional(
       t.text(
         'SHA-256 of the importance matrix, "sampled" for one of text sampled from the model, "shipped" for one of the text that comes with PRISM; absent: none.',
+      ),
+    ),
+    feedback: t.optional(
+      t.text(
+        'What codes are chosen by: "own" for text that the model writes and that comes with PRISM, or SHA-256 of the files given; absent: llama-quantize alone chooses them.',
       ),
     ),
     baselines: t.list(t.text()),

@@ -37,6 +37,10 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly exactMetrics?: boolean | undefined;
   readonly exactDistortion?: boolean | undefined;
   readonly gates?: readonly Gate[] | undefined;
+  /** Choose the codes of the plan's file with error feedback; auto: for models of up to AUTO_FEEDBACK_WEIGHTS. */
+  readonly feedback?: "auto" | "on" | "off" | undefined;
+  /** Text to choose them by, a file a kind; by default what the model writes and the text that comes with PRISM. */
+  readonly calibration?: readonly string[] | undefined;
   /** Keep the controls' models too; the plan's is always kept. */
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
@@ -70,6 +74,8 @@ export const RUN_DEFAULTS = {
   exactMetrics: false,
   exactDistortion: false,
   gates: [],
+  feedback: "auto",
+  calibration: [],
   keepModels: false,
   allowRequantize: false,
   strict: false,

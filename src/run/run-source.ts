@@ -10,6 +10,7 @@ import { describeAsked } from "./asked.ts";
 import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
 import type { RunAsked } from "./run-document.ts";
+import { makesFeedback } from "./run-feedback.ts";
 import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { runDirectory } from "./run-state.ts";
@@ -20,6 +21,8 @@ export interface RunSource {
   /** Given, or made by the run (run-imatrix.ts). */
   readonly imatrix: Imatrix | undefined;
   readonly imatrixToMake: MadeImatrix | undefined;
+  /** The plan's file is made with error feedback too. */
+  readonly feedback: boolean;
   readonly asked: RunAsked;
   readonly measures: Measures;
   /** Weights of each tensor that is quantized. */
@@ -36,12 +39,19 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     const toMake = imatrixToMake(open, request, bench);
     const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
     checkBaselines(request.baselines, model, facts, importance);
+    const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(model, bench.engine, request);
     return {
       model: open,
       imatrix,
       imatrixToMake: toMake,
-      asked: await describeAsked(path, request, await identityOf(open, bench), imatrix?.sha256 ?? toMake, bench),
+      feedback,
+      asked: await describeAsked(
+        path,
+        request,
+        { fingerprint: await identityOf(open, bench), imatrix: imatrix?.sha256 ?? toMake, feedback },
+        bench,
+      ),
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       warnings: [...warnings, ...(measures.warnings ?? [])],

@@ -28,6 +28,7 @@ import { matchingRecipes } from "./published-recipes.ts";
 import { RUN_ANALYSIS, RUN_PROBES, readRunFile } from "./read-run-file.ts";
 import { refinePlan } from "./refine.ts";
 import type { Run } from "./run-document.ts";
+import { feedbackCandidate } from "./run-feedback.ts";
 import { withImatrix } from "./run-imatrix.ts";
 import { collectOutputs, measuredFiles } from "./run-outputs.ts";
 import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-request.ts";
@@ -97,12 +98,14 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     pathOf: directory.model,
     imatrix,
   });
+  const coded = source.feedback ? [feedbackCandidate({ ...open, source }, plan)] : [];
+  const candidates = [planned, ...coded, ...controls];
   const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
-  const state = await evaluateCandidates(open, { ...settled.state, warnings }, [planned, ...controls], plan);
+  const state = await evaluateCandidates(open, { ...settled.state, warnings }, candidates, plan);
   await requireUnchanged(model, bench);
   await requireSameInputs(request, source.asked);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
-  const measured = measuredFiles(state, [planned, ...controls]);
+  const measured = measuredFiles(state, candidates);
   const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);
   const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
   await saveRun(directory, finished);

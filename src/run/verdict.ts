@@ -60,6 +60,13 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   none: "no verdict",
 };
 
+/** Of the plan's own file with other codes, of the same size. */
+const FEEDBACK_WORDS: Readonly<Record<Outcome, string>> = {
+  ...WORDS,
+  wins: "codes are worse",
+  loses: "codes are better",
+};
+
 /** Give every row its difference to the plan and its verdict. `credited`: what creditsSensitivity says of all rows. */
 export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: boolean): RunRow[] {
   const plan = rows.find(({ kind }) => kind === "plan");
@@ -67,11 +74,12 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
   return rows.map((row) => {
     if (row.kind === "plan") return { ...row, verdict: summarize(rows, plan, chunks, credited) };
     if (row.kind === "reference") return row;
+    const words = row.kind === "feedback" ? FEEDBACK_WORDS : WORDS;
     const difference = kldDifference(plan, row);
     const ranking = rerankDifference(plan, row);
     return {
       ...row,
-      verdict: WORDS[outcome(plan, row, chunks)],
+      verdict: words[outcome(plan, row, chunks)],
       ...present({ kldMinusPlan: difference, rerankMinusPlan: ranking }),
     };
   });
@@ -101,7 +109,7 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
     if (tooFew(plan, chunks)) return `only ${perQuery.length} queries were ranked: no verdict under ${MIN_QUERIES}`;
   } else if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
   else if (tooFew(plan, chunks)) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
-  const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "reference");
+  const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "feedback" && kind !== "reference");
   const named = (wanted: Outcome) =>
     controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
   const parts = [
@@ -114,10 +122,12 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
     .map((kind) => interpolation(controls, plan, kind))
     .filter((line) => line !== "");
   const head = parts.length === 0 ? "has no control of its size to compare with" : parts.join("; ");
+  const coded = rows.find(({ kind }) => kind === "feedback");
+  const feedback = coded === undefined ? [] : feedbackGain(plan, coded);
   const gains = plan.rerank === undefined ? controls.flatMap((row) => imatrixGain(controls, row)) : [];
   const credit = credited === undefined ? [] : [credited ? CREDITED : NOT_CREDITED];
   const subject = plan.rerank === undefined ? "the plan" : "by the scores of documents the plan";
-  return [`${subject} ${head}`, ...lines, ...gains, ...credit].join("; ");
+  return [`${subject} ${head}`, ...lines, ...feedback, ...gains, ...credit].join("; ");
 }
 
 function sentence(verb: string, labels: readonly string[]): string {
@@ -134,6 +144,13 @@ function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind)
   const change = 100 * (plan.kld.mean / kld - 1);
   const comparison = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "lower" : "higher"}`;
   return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size (${kld.toPrecision(3)})`;
+}
+
+/** What other codes do in the plan's types and bytes. */
+function feedbackGain(plan: RunRow, coded: RunRow): string[] {
+  if (plan.kld === undefined || coded.kld === undefined) return [];
+  const change = 100 * (coded.kld.mean / plan.kld.mean - 1);
+  return [`error feedback changes its KLD by ${change < 0 ? "" : "+"}${change.toFixed(1)} % at the same bytes`];
 }
 
 /** What the importance matrix does to a preset: no merit of the plan. */

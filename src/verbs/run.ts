@@ -30,6 +30,10 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest {
   readonly text?: string | undefined;
   readonly context?: number | undefined;
   readonly chunks?: number | undefined;
+  /** Choose the codes of the plan's file with error feedback; auto: for models of up to a billion weights. */
+  readonly feedback?: "auto" | "on" | "off" | undefined;
+  /** Text to choose them by, a file a kind. */
+  readonly calibration?: readonly string[] | undefined;
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly force?: boolean | undefined;
@@ -47,7 +51,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
   requireLocal(model);
   const budget = budgetOf(request);
   const quality = parseQuality(request, budget !== undefined);
-  const { text, context, chunks, imatrix, strict, keepModels, allowRequantize, force } = request;
+  const { text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force } = request;
   return {
     out: request.out ?? defaultRunDirectory(model),
     ...quality,
@@ -62,7 +66,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     refine: refineOf(request),
     rerankSet: request.rerank,
     ...exactOf(request.exact),
-    ...{ text, context, chunks, imatrix, strict, keepModels, allowRequantize, force },
+    ...{ text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force },
   };
 }
 
@@ -77,9 +81,9 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   if (bench.engine.programs !== undefined && text === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
-  const { out, rerankSet, sensitivity } = request;
+  const { out, rerankSet, sensitivity, calibration = [] } = request;
   const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
-  await protectInputs(outputs, [model, text, imatrixFile(request), rerankSet, sensitivity?.path]);
+  await protectInputs(outputs, [model, text, imatrixFile(request), rerankSet, sensitivity?.path, ...calibration]);
   const finished = await run(model, request, bench);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
 }

@@ -9,7 +9,7 @@ import { EVALUATION } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
 import { describeOutput } from "../quantize/outputs.ts";
-import { type CardFile, type CardModel, cardName, publishedName } from "../report/card/card-model.ts";
+import { type CardFile, type CardModel, cardName, publishedName, publishedRow } from "../report/card/card-model.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
 import { type HubMetadata, readHubMetadata } from "../report/card/hub-metadata.ts";
 import { type CardPicture, renderCard } from "../report/card/render-card.ts";
@@ -20,6 +20,7 @@ import { renderSvg } from "../report/charts/render-svg.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
 import { changedFiles } from "../run/kept-files.ts";
+import { KEPT_SLUGS } from "../run/kept-slugs.ts";
 import { runDirectory } from "../run/run-state.ts";
 import { checkOutputs, type OutputChecks } from "./check-outputs.ts";
 
@@ -99,16 +100,17 @@ async function cardModel({ path, documents: { run, plan } }: CardSource, family:
     throw new UsageError(`${path}: a card is made of a run with its plan; prism run MODEL --out DIR makes one`);
   }
   const directory = runDirectory(path);
-  const planned = directory.model("plan");
-  const metadata = await readMetadata([planned, plan.source.path]);
-  const engine = await readEngine(directory.evaluation("plan"));
+  const slug = publishedRow(run)?.kind === "feedback" ? KEPT_SLUGS.feedback : KEPT_SLUGS.plan;
+  const published = directory.model(slug);
+  const metadata = await readMetadata([published, plan.source.path]);
+  const engine = await readEngine(directory.evaluation(slug));
   const name = publishedName(plan);
   const projectors = await projectorNames(directory.models);
   // projectors of several models have one name
   const prefix = family && projectors.length > 0 ? `${name.replace(/\.gguf$/, "")}/` : "";
   const files: CardFile[] = [];
-  if (await fileExists(planned)) {
-    files.push({ ...(await describeOutput(planned)), publishAs: `${prefix}${name}`, kind: "model" });
+  if (await fileExists(published)) {
+    files.push({ ...(await describeOutput(published)), publishAs: `${prefix}${name}`, kind: "model" });
   }
   for (const projector of projectors) {
     const output = await describeOutput(join(directory.models, projector));

@@ -58,8 +58,7 @@ describe("prism run --rerank", () => {
       "set.jsonl",
       "--threads",
       "1",
-      "--imatrix",
-      "none",
+      ...["--imatrix", "none", "--feedback", "off"],
     ];
     const { code, stdout } = await prism([...args, "--rerank", "set.jsonl", "--json"], dir);
     expect(code).toBe(0);

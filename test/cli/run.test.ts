@@ -23,7 +23,19 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const BUDGET = ["--like", "Q4_K_M", "--text", "text.txt", "--context", "16"] as const;
-const RUN = ["run", "llama.gguf", ...BUDGET, "--out", "out", "--refine", "0", "--imatrix", "none"] as const;
+const RUN = [
+  "run",
+  "llama.gguf",
+  ...BUDGET,
+  "--out",
+  "out",
+  "--refine",
+  "0",
+  "--imatrix",
+  "none",
+  "--feedback",
+  "off",
+] as const;
 const prism = (...args: string[]) => startPrism(args, dir).outcome;
 const runIt = (...args: string[]) => prism(...RUN, "--chunks", "4", ...args);
 
@@ -104,10 +116,13 @@ describe("prism run", () => {
       "refined",
       "--refine",
       "3",
-      "--imatrix",
-      "none",
+      ...["--imatrix", "none", "--feedback", "on", "--calibration", "text.txt"],
     );
     expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /^codes of \d+ tensors chosen with error feedback \(text: 1 file\), whose error .*; \d+ keep ggml's$/m,
+    );
+    expect(stdout).toMatch(/^ {2}plan, error feedback +1\.52 MB/m);
     expect(stderr).toMatch(/^refining with 3 probes, about .*$/m);
     expect(stderr).toMatch(/^(refined|unrefined) plan kept|^the probes change no type/m);
     expect(stdout).toMatch(/^probes: 3 groups of tensors in \d+ s; /m);

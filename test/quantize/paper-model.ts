@@ -5,7 +5,7 @@ import type { TensorType } from "../../src/ggml/tensor-types.ts";
 import { outputHeaderBytes, readFacts } from "../../src/gguf/facts.ts";
 import type { Model } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
-import { imatrixKeyBytes } from "../../src/gguf/output-header.ts";
+import { imatrixKeyBytes, noteBytes } from "../../src/gguf/output-header.ts";
 import { type NewKeyValue, writeGguf } from "../../src/gguf/writer.ts";
 
 export async function readModel(path: string): Promise<Model> {
@@ -20,6 +20,7 @@ export async function writePaperModel(
   output: string,
   types: ReadonlyMap<string, TensorType>,
   imatrix?: EngineImatrix,
+  notes: ReadonlyMap<string, string> = new Map(),
 ) {
   const model = await readModel(source);
   const tensors = outputOrder(model.tensors).map(({ name, shape, type }) => ({
@@ -41,7 +42,8 @@ export async function writePaperModel(
   await write(
     "x".repeat(
       readFacts(model).outputHeaderBytes +
-        (imatrix ? imatrixKeyBytes(imatrix) : 0) -
+        (imatrix ? imatrixKeyBytes(imatrix) : 0) +
+        noteBytes(notes) -
         outputHeaderBytes(await readModel(output)),
     ),
   );

@@ -41,6 +41,7 @@ it("a run with probes and controls opens the header of its source once", async (
       text,
       context: 16,
       imatrix: "none",
+      feedback: "off",
     },
     paperBench(paperEngine()),
   );

@@ -38,7 +38,7 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
     close: () => Promise.resolve(),
     async quantize(job) {
       note(`quantize ${outputName(job)}`);
-      await writePaperModel(job.source, job.output, await typesOf(job), job.imatrix);
+      await writePaperModel(job.source, job.output, await typesOf(job), job.imatrix, job.notes);
       return { tensors: [] };
     },
     library: {
@@ -130,8 +130,14 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       note("sampled importance");
       return onesOf(path, chunks * context, head);
     },
-    collectInputs: async () => [],
-    chooseCodes: async () => [],
+    async collectInputs({ weights, texts }) {
+      note(`inputs of ${weights.length}, ${texts.length} kinds`);
+      return weights;
+    },
+    async chooseCodes({ output, tensors }) {
+      note(`codes of ${baseName(output).replace(/^\.(.+)\.\d+\.[\w-]+\.part$/, "$1")}`);
+      return tensors.map(({ name }) => ({ name, ratio: 0.7, shrinkage: 0.25 }));
+    },
     async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
       // logits on paper: zeros as far as the file goes

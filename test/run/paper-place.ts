@@ -41,6 +41,7 @@ export function paperPlace(sentences: number, usual: Partial<RunRequest>): Paper
         text: place.text,
         context: 16,
         imatrix: "none",
+        feedback: "off",
         ...usual,
         ...more,
       };

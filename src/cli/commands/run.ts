@@ -1,6 +1,7 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { Command, Option } from "commander";
 import { GateError } from "../../errors.ts";
+import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import type { Run } from "../../run/run-document.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS } from "../../run/run-request.ts";
@@ -22,6 +23,8 @@ interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRe
   readonly baseline?: string;
   readonly rerank?: string;
   readonly require?: readonly string[];
+  readonly feedback?: "auto" | "on" | "off";
+  readonly calibration?: readonly string[];
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
   // of two, and here for sure
@@ -35,6 +38,7 @@ Probes measure what degrading a part of the model does to it. With --sensitivity
 more than ${PROBE_LIMIT_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity elsewhere.
 The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
 The same command goes on where an interrupted one stopped.
+Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes in the same types and bytes.
 The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
 report.html to look at, and state.json (the --json).`;
 
@@ -66,6 +70,18 @@ export function runCommand(context: CommandContext): Command {
       "judge by these documents: JSON Lines of {query, documents, relevance?}; default: prism's own set, for rerankers",
     )
     .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
+    .addOption(
+      new Option(
+        "--feedback <when>",
+        `choose the codes of the plan's file with error feedback: on, off, or auto, for models of up to ${AUTO_FEEDBACK_WEIGHTS / 1e9} billion weights`,
+      )
+        .choices(["auto", "on", "off"])
+        .default("auto"),
+    )
+    .option(
+      "--calibration <file...>",
+      "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
+    )
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   addJudgingTextOptions(command);

@@ -54,6 +54,14 @@ function publicPath(path: string): string {
   return localName(path) === path ? baseName(path) : path;
 }
 
+/** The row of the file that is published: the plan's, with other codes where they are there and no worse. */
+export function publishedRow(run: Pick<Run, "rows">): RunRow | undefined {
+  const plan = planRow(run);
+  const coded = run.rows.find(({ kind }) => kind === "feedback");
+  if (plan?.kld === undefined || coded?.kld === undefined) return plan;
+  return coded.kld.mean <= plan.kld.mean ? coded : plan;
+}
+
 /** The row of the plan; undefined where it was not measured yet. */
 export function planRow({ rows }: Pick<Run, "rows">): RunRow | undefined {
   return rows.find(({ kind }) => kind === "plan");

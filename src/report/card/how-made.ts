@@ -3,7 +3,7 @@ import { baseName } from "../../base-name.ts";
 import { shownName } from "../../bytes/remote-name.ts";
 import { formatInteger } from "../../numbers.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
-import { type CardModel, withoutFolders } from "./card-model.ts";
+import { type CardModel, publishedRow, withoutFolders } from "./card-model.ts";
 import { code, text } from "./markdown.ts";
 
 /** Two standard errors of a difference decide; a run with fewer chunks judges nothing (run/verdict.ts). */
@@ -11,7 +11,7 @@ const TIE_RULE = "A difference under two standard errors is called a tie.";
 
 /** A list of facts about one model. */
 export function renderHowMade(model: CardModel): string {
-  return [...planFacts(model), ...measurementFacts(model)].map((line) => `- ${line}`).join("\n");
+  return [...planFacts(model), ...codeFacts(model), ...measurementFacts(model)].map((line) => `- ${line}`).join("\n");
 }
 
 function planFacts({ plan }: CardModel): string[] {
@@ -22,6 +22,18 @@ function planFacts({ plan }: CardModel): string[] {
     imatrix === undefined
       ? "No importance matrix"
       : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here and is not marked otherwise`,
+  ];
+}
+
+function codeFacts({ run }: CardModel): string[] {
+  const { feedback } = run.asked;
+  if (feedback === undefined || publishedRow(run)?.kind !== "feedback") return [];
+  const by =
+    feedback === "own"
+      ? "text that the model writes and the calibration text of PRISM"
+      : `text given (SHA-256 ${feedback.split(" ").map(code).join(", ")})`;
+  return [
+    `Codes: chosen by PRISM with error feedback, calibrated on ${by}; the types are the plan's, and ${code("llama-quantize")} with its recipe makes the row PRISM`,
   ];
 }
 

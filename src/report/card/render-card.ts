@@ -6,7 +6,7 @@
 import { formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
-import { type CardModel, cardName, planRow, publishedName, withoutFolders } from "./card-model.ts";
+import { type CardModel, cardName, publishedName, publishedRow, withoutFolders } from "./card-model.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
 import { renderHowMade, renderLimits } from "./how-made.ts";
 import { code, codeBlock, markdownTable, text } from "./markdown.ts";
@@ -53,7 +53,7 @@ function intro(models: readonly CardModel[]): string {
       ? `A quantization of ${text(cardName(only))}`
       : `Quantizations of ${models.length} models`;
   const sizes = models.map(({ run, plan }) => {
-    const { fileBytes, bpw } = planRow(run) ?? plan.predicted;
+    const { fileBytes, bpw } = publishedRow(run) ?? plan.predicted;
     const share = formatPercent(fileBytes / Math.max(1, plan.source.fileBytes), 0);
     return `${formatSize(fileBytes)}, ${bpw.toFixed(2)} bits per weight, ${share} of the source`;
   });
@@ -71,6 +71,7 @@ function verdict(model: CardModel, named: boolean): string {
 
 const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
   ["plan", "PRISM is the plan of this card"],
+  ["feedback", "`PRISM, error feedback` is the plan with codes that PRISM chose"],
   ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
   ["plain", "those `without imatrix` were made without the importance matrix that all others have"],
   ["published", "published recipes are applied as published"],

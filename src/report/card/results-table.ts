@@ -3,7 +3,7 @@
 import type { RunRow } from "../../run/run-document.ts";
 import { measuredRows } from "../charts/pareto.ts";
 import { runColumns, shownOf, sortRows } from "../run-columns.ts";
-import { type CardModel, cardName, planRow } from "./card-model.ts";
+import { type CardModel, cardName, planRow, publishedRow } from "./card-model.ts";
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
 
 /** Controls that explain a plan; a table of several models leaves them to its verdicts. */
@@ -44,10 +44,15 @@ export function renderResults(models: readonly CardModel[]): string {
 /** With an importance matrix every row that was quantized here had it, unless its label says otherwise. */
 function method(row: RunRow, { run, plan }: CardModel): string {
   const suffix = plan.imatrix !== undefined && row.kind !== "reference" && row.kind !== "plain" ? " (imatrix)" : "";
-  if (row === planRow(run)) return `**PRISM${suffix}**`;
+  if (row === planRow(run)) return own(row, run, `PRISM${suffix}`);
+  if (row.kind === "feedback") return own(row, run, `PRISM, error feedback${suffix}`);
   return text(row.kind === "reference" ? `source (${row.label})` : `${row.label}${suffix}`);
 }
 
+function own(row: RunRow, run: CardModel["run"], name: string): string {
+  return row === publishedRow(run) ? `**${name}**` : name;
+}
+
 function bold(row: RunRow, { run }: CardModel, cell: string): string {
-  return row === planRow(run) && cell !== "–" ? `**${cell}**` : cell;
+  return row === publishedRow(run) && cell !== "–" ? `**${cell}**` : cell;
 }

@@ -22,6 +22,7 @@ export interface ScatterPoint {
 
 export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   plan: "the plan",
+  feedback: "the plan with error feedback",
   preset: "stock presets",
   plain: "presets without imatrix",
   published: "published recipes",
@@ -33,6 +34,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
 
 const SYMBOLS: Readonly<Record<RowKind, string>> = {
   plan: "circle",
+  feedback: "circle",
   preset: "rect",
   plain: "rect",
   published: "pin",
@@ -44,6 +46,7 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
 
 const SIZES: Readonly<Record<RowKind, number>> = {
   plan: 15,
+  feedback: 13,
   preset: 11,
   plain: 8,
   published: 14,

@@ -29,6 +29,7 @@ export const LIGHT_THEME: ChartTheme = {
   accent: "#b8430b",
   kinds: {
     plan: "#b8430b",
+    feedback: "#8a2f05",
     preset: "#0a5c96",
     plain: "#4f7fa3",
     published: "#7a5a00",
@@ -51,6 +52,7 @@ export const DARK_THEME: ChartTheme = {
   accent: "#ff9a5c",
   kinds: {
     plan: "#ff9a5c",
+    feedback: "#ffc29c",
     preset: "#6db6ee",
     plain: "#8fb4cf",
     published: "#e0c060",

@@ -1,0 +1,6 @@
+/** The rows whose models a run always keeps, and what these are called. */
+export const KEPT_SLUGS = { plan: "plan", feedback: "plan-feedback" } as const;
+
+export function isAlwaysKept(kind: string): kind is keyof typeof KEPT_SLUGS {
+  return kind in KEPT_SLUGS;
+}
