@@ -18,6 +18,11 @@ export interface EngineInfo {
   readonly kernels?: string;
 }
 
+/** Whether rows and inputs are computed on in C++; known of the embedded engine. */
+export function hasNativeKernels({ kernels }: EngineInfo): boolean {
+  return kernels?.startsWith("C++") ?? false;
+}
+
 /** Quantize and dequantize rows with the real ggml and compare. */
 export interface RoundTripJob {
   /** Type of `data`; any type ggml can dequantize. */

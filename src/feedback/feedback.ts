@@ -5,7 +5,7 @@
  * inputs it was not calibrated on.
  */
 import type { Bench } from "../bench.ts";
-import type { ChosenCodes, CodedTensor } from "../engine/engine.ts";
+import { type ChosenCodes, type CodedTensor, hasNativeKernels } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { loadModel } from "../evaluate/load-model.ts";
@@ -48,7 +48,7 @@ export const FEEDBACK_KEY = "prism.feedback";
 
 /** What a file says of its codes before they are made. */
 export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMap<string, string> {
-  const text = calibration.length === 0 ? "sampled and shipped text" : `${calibration.length} texts given`;
+  const text = calibration.length === 0 ? "text of its own" : `${calibration.length} texts given`;
   return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
 }
 
@@ -87,6 +87,9 @@ export async function addFeedback(
   const context = chooseContext(asked, source.facts.contextTrain);
   const loaded = await loadModel(source.path, { context }, bench);
   const { progress, signal, memoryBytes } = bench;
+  if (!hasNativeKernels(bench.engine.info)) {
+    progress.note("! without the native kernels error feedback takes very long; prism doctor says how to get them");
+  }
   try {
     const request = { context, files: calibration, sampledChunks: SAMPLED_CHUNKS };
     const { kinds, text } = await calibrationKinds(loaded, source, request, bench);

@@ -1,5 +1,6 @@
 /** The plan's file with codes chosen by error feedback: whether a run makes it, and as what. */
 import type { Bench } from "../bench.ts";
+import { hasNativeKernels } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS, describeOutcome, feedbackSpec } from "../feedback/feedback.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -25,6 +26,12 @@ export function makesFeedback(
     const why = "llama.cpp's programs tell nothing of a model's inputs; leave --llama-dir out for it";
     if (asked) throw new UsageError(`--feedback: ${why}`);
     progress.note(`no error feedback: ${why}`);
+    return false;
+  }
+  if (!asked && !hasNativeKernels(engine.info)) {
+    progress.note(
+      "no error feedback: without the native kernels it takes very long (prism doctor); --feedback on makes it",
+    );
     return false;
   }
   const weights = model.tensors.reduce((sum, { elements }) => sum + elements, 0);

@@ -76,7 +76,15 @@ describe("a run with error feedback", () => {
 describe("whether a run has error feedback", () => {
   const notes: string[] = [];
   const progress = { ...SILENT, note: (text: string) => notes.push(text) };
-  const engine = paperEngine();
+  const paper = paperEngine();
+  const engine = { ...paper, info: { ...paper.info, kernels: "C++, on paper" } };
+
+  it("needs the native kernels, unless it is asked for", async () => {
+    const model = await readModel(place.model);
+    expect(makesFeedback({ model }, { feedback: "auto" }, { engine: paper, progress })).toBe(false);
+    expect(notes.pop()).toMatch(/without the native kernels it takes very long/);
+    expect(makesFeedback({ model }, { feedback: "on" }, { engine: paper, progress })).toBe(true);
+  });
 
   it("depends on the model's weights, unless it is asked for", async () => {
     const model = await readModel(place.model);
