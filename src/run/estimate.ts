@@ -12,6 +12,8 @@ export interface EstimateInput
   readonly chunkMs: number;
   /** An importance matrix is made. */
   readonly makesImatrix?: boolean;
+  /** The plan's file is made with error feedback too. */
+  readonly makesFeedback?: boolean;
   /** Presets are made without the importance matrix too. */
   readonly weighted?: boolean;
 }
@@ -22,6 +24,7 @@ export interface RunEstimate {
   readonly fileMs: number;
   readonly textMs: number;
   readonly imatrixMs: number;
+  readonly feedbackMs: number;
   readonly chunks: number;
   readonly context: number;
 }
@@ -45,6 +48,10 @@ const SAMPLING_FACTOR = 3;
 /** How much slower a chunk is while its importance is summed. */
 const IMPORTANCE_FACTOR = 2;
 
+/** Chunks that the model writes for error feedback, and tokens of the text that comes with PRISM, as most vocabularies cut it. */
+const FEEDBACK_CHUNKS = 64;
+const SHIPPED_TOKENS = 50_000;
+
 export function estimateRun(input: EstimateInput): RunEstimate {
   const { weights, threads, context, chunkMs, baselines, sweep = [], target, text } = input;
   const all = weights.reduce((sum, count) => sum + count, 0);
@@ -55,10 +62,19 @@ export function estimateRun(input: EstimateInput): RunEstimate {
   const sampledMs = SAMPLED_CHUNKS * chunkMs;
   return {
     analysisMs: (sampled * ROUND_TRIPS_NS) / 1e6 / threads,
-    files: FILES + presets + plain + 2 * sweep.length + (target === undefined ? 0 : SEARCH_FILES),
+    files:
+      FILES +
+      presets +
+      plain +
+      (input.makesFeedback ? 1 : 0) +
+      2 * sweep.length +
+      (target === undefined ? 0 : SEARCH_FILES),
     fileMs: (all * QUANTIZE_NS) / 1e6 / threads + chunks * chunkMs,
     textMs: chunks * chunkMs + (text === undefined ? sampledMs * SAMPLING_FACTOR : 0),
     imatrixMs: input.makesImatrix ? sampledMs * (SAMPLING_FACTOR + IMPORTANCE_FACTOR) : 0,
+    feedbackMs: input.makesFeedback
+      ? (FEEDBACK_CHUNKS * SAMPLING_FACTOR + (FEEDBACK_CHUNKS + SHIPPED_TOKENS / context) * IMPORTANCE_FACTOR) * chunkMs
+      : 0,
     chunks,
     context,
   };
@@ -66,12 +82,13 @@ export function estimateRun(input: EstimateInput): RunEstimate {
 
 /** "estimated time: about 7 min: analysis 20 s, ...". */
 export function describeEstimate(estimate: RunEstimate): string {
-  const { analysisMs, files, fileMs, textMs, imatrixMs, chunks, context } = estimate;
-  const total = imatrixMs + analysisMs + textMs + files * fileMs;
+  const { analysisMs, files, fileMs, textMs, imatrixMs, feedbackMs, chunks, context } = estimate;
+  const total = imatrixMs + feedbackMs + analysisMs + textMs + files * fileMs;
   const imatrix = imatrixMs === 0 ? "" : `importance matrix ${roughly(imatrixMs)}, `;
+  const feedback = feedbackMs === 0 ? "" : `, error feedback ${roughly(feedbackMs)}`;
   return (
     `estimated time: ${roughly(total)}: ${imatrix}analysis ${roughly(analysisMs)}, the reference's text ${roughly(textMs)}, ` +
-    `${files} files quantized and scored on some ${chunks} chunks of ${context} tokens, ${roughly(fileMs)} each`
+    `${files} files quantized and scored on some ${chunks} chunks of ${context} tokens, ${roughly(fileMs)} each${feedback}`
   );
 }
 

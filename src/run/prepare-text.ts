@@ -32,7 +32,10 @@ export async function prepareText({ request, source, bench }: OpenRun): Promise<
     const { weights, imatrix, imatrixToMake } = source;
     const makesImatrix = imatrixToMake !== undefined;
     const weighted = makesImatrix || imatrix !== undefined;
-    const estimate = estimateRun({ ...request, weights, makesImatrix, weighted, threads, context, chunkMs });
+    const estimate = estimateRun({
+      ...{ ...request, weights, makesImatrix, weighted, threads, context, chunkMs },
+      makesFeedback: source.feedback,
+    });
     bench.progress.note(`${describeEstimate(estimate)}${besides}`);
   } finally {
     await loaded.close();

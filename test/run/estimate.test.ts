@@ -12,17 +12,24 @@ it("a run's time grows with its files, its chunks and a text that must be sample
   const made = estimateRun({ ...input, makesImatrix: true, weighted: true });
   expect([plain.imatrixMs, made.files]).toEqual([0, 11]);
   expect(made.imatrixMs).toBeGreaterThan(0);
+  const coded = estimateRun({ ...input, makesFeedback: true });
+  expect([plain.feedbackMs, coded.files]).toEqual([0, 10]);
+  expect(coded.feedbackMs).toBeGreaterThan(0);
   const { text: _, ...sampled } = input;
   expect(estimateRun(sampled).textMs).toBeGreaterThan(plain.textMs);
 });
 
 it("is told in seconds, minutes or hours", () => {
-  const parts = { analysisMs: 20_000, files: 9, fileMs: 40_000, textMs: 3000, imatrixMs: 0, chunks: 40, context: 512 };
+  const times = { analysisMs: 20_000, fileMs: 40_000, textMs: 3000, imatrixMs: 0, feedbackMs: 0 };
+  const parts = { ...times, files: 9, chunks: 40, context: 512 };
   expect(describeEstimate(parts)).toBe(
     "estimated time: 6 min: analysis 20 s, the reference's text 3 s, 9 files quantized and scored on some 40 chunks of 512 tokens, 40 s each",
   );
   expect(describeEstimate({ ...parts, imatrixMs: 60_000 })).toMatch(
     /^estimated time: 7 min: importance matrix 1 min, analysis 20 s/,
+  );
+  expect(describeEstimate({ ...parts, feedbackMs: 120_000 })).toMatch(
+    /^estimated time: 8 min: .*, error feedback 2 min$/,
   );
   expect(describeEstimate({ ...parts, fileMs: 4e6 })).toMatch(/^estimated time: 10 h/);
 });
