@@ -4,7 +4,6 @@
 #include "parallel.h"
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 namespace prism {
@@ -20,11 +19,6 @@ constexpr int64_t SWEEPS = 2;
 constexpr float MOST_MOVED = 1.25f;
 // Lanes of the widest instruction set.
 constexpr int64_t MOST_LANES = 16;
-
-void toFloats(const StoredType &type, const uint8_t *from, int64_t count, int64_t bytes, float *to) {
-  if (type.toFloat == nullptr) std::memcpy(to, from, static_cast<size_t>(bytes));
-  else type.toFloat(from, to, count);
-}
 
 // Of each block its own triangle of the factor R, and Σ of the squares of its rows.
 struct BlockFactors {
@@ -54,8 +48,7 @@ public:
         target(static_cast<size_t>(rows * job.blockWeights)), moved(target.size()), near(target.size()), restored(target.size()),
         packed(static_cast<size_t>(rows * blockBytes)), sums(static_cast<size_t>(rows)) {
     kept.error.resize(target.size());
-    toFloats(job.source, job.data + first * job.source.rowBytes, rows * job.columns, rows * job.source.rowBytes,
-             weight.data());
+    toFloats(job.source, job.data + first * job.source.rowBytes, rows, job.columns, weight.data());
   }
 
   // Quantize block after block of all rows into `to`; returns Σ of squared distances from the targets, times pivots.
@@ -88,7 +81,7 @@ public:
   // The same sum of what is there.
   double measure(const uint8_t *from) {
     std::vector<float> stored(size());
-    toFloats(job.target, from, rows * job.columns, rows * job.target.rowBytes, stored.data());
+    toFloats(job.target, from, rows, job.columns, stored.data());
     for (size_t at = 0; at < stored.size(); at++) error[at] = stored[at] - weight[at];
     std::vector<float> distance(static_cast<size_t>(rows * MEASURED_COLUMNS));
     double sum = 0;
@@ -181,7 +174,7 @@ private:
   // ggml's own codes.
   void keepBlocks(int64_t column) {
     const int64_t columns = job.blockWeights;
-    toFloats(job.target, packed.data(), rows * columns, rows * blockBytes, restored.data());
+    toFloats(job.target, packed.data(), rows, columns, restored.data());
     for (int64_t row = 0; row < rows; row++) {
       for (int64_t j = 0; j < columns; j++) {
         const int64_t at = row * job.columns + column + j;

@@ -13,12 +13,12 @@ namespace {
 // Weights on their way at once: original, packed and restored fit a processor's own cache.
 constexpr int64_t PIECE_WEIGHTS = 1 << 15;
 
+} // namespace
+
 void toFloats(const StoredType &type, const uint8_t *from, int64_t rows, int64_t columns, float *to) {
   if (type.toFloat == nullptr) std::memcpy(to, from, static_cast<size_t>(rows * type.rowBytes));
   else type.toFloat(from, to, rows * columns);
 }
-
-} // namespace
 
 int64_t roundTrip(const RoundTrip &job, double *power, double *errors) {
   const int64_t columns = job.columns;

@@ -18,6 +18,9 @@ struct StoredType {
   ToFloat toFloat;
 };
 
+// Stored weights as floats.
+void toFloats(const StoredType &type, const uint8_t *from, int64_t rows, int64_t columns, float *to);
+
 struct RoundTrip {
   QuantizeChunk quantizeChunk;
   const uint8_t *data;

@@ -2,10 +2,11 @@
  * The codes of a quantized file's tensors, chosen anew with error feedback and written into their places. How far Σ is
  * shrunk, and whether feedback pays at all, is decided for each tensor on inputs it was not calibrated on.
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { rowBytes } from "../../ggml/tensor-types.ts";
 import type { ChosenCodes, CodedTensor } from "../engine.ts";
 import type { FeedbackJob, FeedbackKernels } from "./feedback.ts";
+import { readExactly, writeExactly } from "./file-pieces.ts";
 import type { InputMoments, MomentsCollector } from "./moments-collector.ts";
 
 /** Shares of the diagonal that are tried. On SmolLM2 all from .2 to .5 do about as well (docs/feedback.md). */
@@ -124,9 +125,8 @@ class GroupOfTensors {
     const packed = new Uint8Array(rows * row);
     await withFile(tensor.from, (file) => {
       at.forEach((from, index) => {
-        const place = (bytes: number) => [index * bytes, (index + 1) * bytes] as const;
-        readExactly(file, tensor.sourceOffset + from * sourceRow, source.subarray(...place(sourceRow)));
-        readExactly(this.#target, tensor.offset + from * row, packed.subarray(...place(row)));
+        source.set(readExactly(file, tensor.sourceOffset + from * sourceRow, sourceRow), index * sourceRow);
+        packed.set(readExactly(this.#target, tensor.offset + from * row, row), index * row);
       });
     });
     return { tensor, source, rows, before: await this.#kernels.inputError(jobOf(tensor, source, rows, judge), packed) };
@@ -138,8 +138,7 @@ class GroupOfTensors {
     return withFile(tensor.from, async (file) => {
       for (let first = 0; first < tensor.rows; first += pieceRows) {
         const rows = Math.min(pieceRows, tensor.rows - first);
-        const source = new Uint8Array(rows * sourceRow);
-        readExactly(file, tensor.sourceOffset + first * sourceRow, source);
+        const source = readExactly(file, tensor.sourceOffset + first * sourceRow, rows * sourceRow);
         writeExactly(this.#target, tensor.offset + first * row, await this.#quantize(tensor, source, rows, factor));
       }
     });
@@ -171,19 +170,5 @@ async function withFile(path: string, work: (file: number) => void | Promise<voi
     await work(file);
   } finally {
     closeSync(file);
-  }
-}
-
-function readExactly(file: number, position: number, target: Uint8Array): void {
-  for (let done = 0; done < target.length; ) {
-    const read = readSync(file, target, done, target.length - done, position + done);
-    if (read === 0) throw new Error(`the file ends before byte ${position + target.length}`);
-    done += read;
-  }
-}
-
-function writeExactly(file: number, position: number, data: Uint8Array): void {
-  for (let done = 0; done < data.length; ) {
-    done += writeSync(file, data, done, data.length - done, position + done);
   }
 }

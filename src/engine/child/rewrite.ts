@@ -2,9 +2,10 @@
  * Writes tensors, degraded by a tensor type or as they are, into a copy of their file: a probe without a file of its
  * own. The copy keeps its layout, since every weight goes back into the type of the source.
  */
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { rowBytes, type TensorType } from "../../ggml/tensor-types.ts";
 import type { RewriteJob, RewrittenTensor } from "../engine.ts";
+import { readExactly, writeExactly } from "./file-pieces.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 import { decode, encode, PIECE_WEIGHTS, requantize } from "./round-trip.ts";
 
@@ -64,20 +65,4 @@ function degrade(
   const degraded = encode(library, sourceType, restored, rowElements, undefined);
   if (decode(library, sourceType, degraded, restored.length).every(Number.isFinite)) return degraded;
   throw new Error(`weights of ${sourceType} that went through ${type} no longer fit ${sourceType}`);
-}
-
-function readExactly(file: number, position: number, bytes: number): Uint8Array {
-  const data = new Uint8Array(bytes);
-  for (let done = 0; done < bytes; ) {
-    const read = readSync(file, data, done, bytes - done, position + done);
-    if (read === 0) throw new Error(`the model's file ends before byte ${position + bytes}`);
-    done += read;
-  }
-  return data;
-}
-
-function writeExactly(file: number, position: number, data: Uint8Array): void {
-  for (let done = 0; done < data.length; ) {
-    done += writeSync(file, data, done, data.length - done, position + done);
-  }
 }
