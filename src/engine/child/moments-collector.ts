@@ -32,9 +32,11 @@ export class MomentsCollector {
   readonly #library: LlamaLibrary;
   readonly #kernels: FeedbackKernels;
   readonly #weights: CollectedWeights;
-  /** Of the graph that is computed: inputs by their address, and how many are still to come. */
+  /** Of the graph that is computed: inputs by their address, and the weights that were reached. */
   readonly #known = new Map<Pointer, string>();
-  #left: number | undefined;
+  readonly #reached = new Set<string>();
+  /** How many a whole graph reaches. */
+  #all: number | undefined;
   #kind = 0;
   #inputs = new Float32Array();
   #error: unknown;
@@ -72,11 +74,16 @@ export class MomentsCollector {
     this.#kind = kind;
   }
 
-  /** A graph was computed. Throws what went wrong in it: an exception can't cross llama.cpp. */
+  /** A batch was decoded. Throws what went wrong in it: an exception can't cross llama.cpp. */
   endBatch(): void {
     if (this.#error !== undefined) throw this.#error;
+    this.#beginGraph();
+  }
+
+  #beginGraph(): void {
+    this.#all = new Set(this.#leaders.values()).size;
     this.#known.clear();
-    this.#left = new Set(this.#leaders.values()).size;
+    this.#reached.clear();
   }
 
   close(): void {
@@ -90,8 +97,7 @@ export class MomentsCollector {
       if (ask) return (node.op === MUL_MAT || node.op === MUL_MAT_ID) && this.#isLeader(node);
       if (node.op === MUL_MAT_ID) this.#addExperts(node);
       else this.#addMatrix(node);
-      if (this.#left !== undefined) this.#left--;
-      return this.#left !== 0;
+      return this.#reached.size !== this.#all;
     } catch (error) {
       this.#error ??= error;
       return false;
@@ -99,16 +105,18 @@ export class MomentsCollector {
   }
 
   #isLeader(node: GraphTensor): boolean {
-    if (this.#left === 0) return false;
     const name = weightName(this.#library, node);
     if (!this.#weights.wanted.has(name)) return false;
     const [, , matrices, more] = readGraphTensor(node.source(0)).ne;
     // a matrix for each head: their inputs are apart
     if (node.op === MUL_MAT && matrices * more > 1) return false;
+    // llama.cpp decodes a batch in parts, each with a graph of its own
+    if (this.#reached.has(name)) this.#beginGraph();
     const input = node.source(1);
     const leader = this.#leaders.get(name) ?? this.#known.get(input) ?? name;
     this.#leaders.set(name, leader);
     this.#known.set(input, leader);
+    if (leader === name) this.#reached.add(name);
     return leader === name;
   }
 
