@@ -57,7 +57,7 @@ export function removeUnderWay(): void {
 }
 
 /** Remove what a process that is no more (killed, a machine that went down) left of writing `path`. */
-async function removeAbandoned(path: string): Promise<void> {
+export async function removeAbandoned(path: string): Promise<void> {
   const [before, after] = [`.${basename(path)}.`, ".part"];
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(before) || !name.endsWith(after)) continue;

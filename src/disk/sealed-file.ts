@@ -20,17 +20,25 @@ export async function readSealed(path: string, onDamage: (text: string) => void)
   const end = found.indexOf("\n") + 1;
   const content = found.subarray(end);
   if (found.toString("latin1", 0, end) === sealLine(path, content)) {
-    // the time of the last use; a cache that can only be read serves all the same
-    const now = new Date();
-    await utimes(path, now, now).catch(() => undefined);
+    await touchUsed(path);
     return content;
   }
-  await rm(path, { force: true }).catch(() => undefined);
-  onDamage(`! ${path} is damaged (its checksum is another): made again`);
+  await removeDamaged(path, onDamage);
   return undefined;
 }
 
-function sealLine(path: string, content: Uint8Array): string {
+/** Note the time of the last use; a cache that can only be read serves all the same. */
+export async function touchUsed(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined);
+}
+
+export async function removeDamaged(path: string, onDamage: (text: string) => void): Promise<void> {
+  await rm(path, { force: true }).catch(() => undefined);
+  onDamage(`! ${path} is damaged (its checksum is another): made again`);
+}
+
+export function sealLine(path: string, content: Uint8Array): string {
   return `sha256 ${createHash("sha256")
     .update(`${basename(path)}\n`)
     .update(content)
