@@ -21,6 +21,13 @@ interface Options extends SharedOptions {
   readonly calibration?: string[];
 }
 
+/** What is counted. */
+function announce(what: string): { stage: string; unit: string } {
+  if (what === "sampling text") return { stage: what, unit: "steps" };
+  if (what === "hashing the model") return { stage: what, unit: "bytes" };
+  return { stage: what, unit: what.startsWith("inputs") ? "chunks" : "tensors" };
+}
+
 export function quantizeCommand(context: CommandContext): Command {
   const command = new Command("quantize")
     .description("make the GGUF that a plan describes, and verify its types and bytes")
@@ -38,9 +45,17 @@ export function quantizeCommand(context: CommandContext): Command {
       ),
     )
     .addOption(new Option("--allow-requantize", "accept a source that is already quantized"));
-  return addSharedOptions(command, "strict", "threads", "memory", "seed", "cache", "llama-dir", "force").action(
-    (path: string, options: Options) => run(path, options, context),
-  );
+  return addSharedOptions(
+    command,
+    "strict",
+    "threads",
+    "memory",
+    "seed",
+    "cache",
+    "cache-limit",
+    "llama-dir",
+    "force",
+  ).action((path: string, options: Options) => run(path, options, context));
 }
 
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
@@ -49,7 +64,6 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   const target = options.output ?? defaultOutput(plan).replace(/^\.\//, "");
   await protectInputs([target], [path]);
   const request = { ...options, output: target };
-  const announce = () => ({ stage: "quantize", unit: "" });
   const work = (bench: Parameters<typeof quantizePlan>[2]) => quantizePlan(plan, request, bench);
   const { source, ...made } = await withBench(options, context, output, work, announce);
   output.result({
