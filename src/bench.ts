@@ -20,7 +20,7 @@ export const SILENT: Progress = { note: () => undefined, steps: () => undefined 
 export interface BenchCache {
   /** The folder; absent: nothing is kept. */
   readonly dir?: string | undefined;
-  /** Bytes that the logits of references may take. */
+  /** Bytes that the logits of references may take; sums of inputs half as many, and codes on their way. */
   readonly logitsLimitBytes: number;
 }
 

@@ -44,13 +44,14 @@ const forceOption = () => new Option("--force", "replace output files that exist
 const cacheOption = () =>
   new Option(
     "--no-cache",
-    "keep nothing in the cache (analyses, texts, logits, parts of remote models), and use none of it",
+    "keep nothing in the cache (analyses, texts, logits, sums of inputs, parts of remote models), and use none of it",
   );
 
 const cacheLimitOption = () =>
-  new Option("--cache-limit <size>", "disk for the reference's logits; default 16GB; more is decoded again").argParser(
-    parseSize,
-  );
+  new Option(
+    "--cache-limit <size>",
+    "disk for the reference's logits, and half of it for sums of inputs; default 16GB; more is decoded again",
+  ).argParser(parseSize);
 
 const gpuLayersOption = () =>
   new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")

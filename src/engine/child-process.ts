@@ -22,6 +22,8 @@ export const LOG_TAIL_LINES = 12;
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: number) => void) | undefined;
+  /** What a person should know of it, in words. */
+  readonly onNote?: ((text: string) => void) | undefined;
   /** Every line the library logs during the call, as the child answers it. */
   readonly onLog?: (line: string) => void;
   /** The files that the call reads, as they were when that began. */
@@ -171,6 +173,10 @@ export class EngineChild {
     if (pending === undefined) return;
     if ("progress" in reply) {
       pending.options.onProgress?.(reply.progress);
+      return;
+    }
+    if ("note" in reply) {
+      pending.options.onNote?.(reply.note);
       return;
     }
     pending.reply = reply;

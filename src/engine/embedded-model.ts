@@ -42,14 +42,14 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
       if (entries.size === 0) throw new FormatError(path, `the model's logits are ${DAMAGED}`);
       return checkedSums(path, entries);
     },
-    collectInputs: ({ texts, weights, signal, onProgress }) => {
-      const total = texts.reduce((sum, { chunks }) => sum + chunks, 0);
-      const call = { handle, texts, weights };
-      return inChild.call("collectInputs", call, { signal, onProgress: (done) => onProgress?.(done, total) });
+    collectInputs: ({ signal, onProgress, onNote, ...call }) => {
+      const total = call.texts.reduce((sum, { chunks }) => sum + chunks, 0);
+      const report = { signal, onProgress: (done: number) => onProgress?.(done, total), onNote };
+      return inChild.call("collectInputs", { handle, ...call }, report);
     },
-    chooseCodes: ({ output, tensors, signal, onProgress }) => {
-      const onTensor = (done: number) => onProgress?.(done, tensors.length);
-      return inChild.call("chooseCodes", { handle, output, tensors }, { signal, onProgress: onTensor });
+    chooseCodes: ({ signal, onProgress, onNote, ...call }) => {
+      const report = { signal, onProgress: (done: number) => onProgress?.(done, call.tensors.length), onNote };
+      return inChild.call("chooseCodes", { handle, ...call }, report);
     },
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),

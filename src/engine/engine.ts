@@ -169,6 +169,12 @@ export interface CodedTensor {
   readonly rows: number;
 }
 
+/** Where codes are kept, and bytes that they and their neighbours may take. */
+export interface CodesFolder {
+  readonly path: string;
+  readonly limitBytes: number;
+}
+
 /** What became of a tensor. */
 export interface ChosenCodes {
   readonly name: string;
@@ -222,18 +228,26 @@ export interface LoadedModel {
   }): Promise<ReadonlyMap<string, ImportanceSums>>;
   /**
    * Sum the second moments of the inputs of these weights over texts of several kinds, and keep them in the engine until
-   * the next call. For each input another kind is held out. Returns the weights whose inputs were seen.
+   * the next call. For each input another kind is held out. Returns the weights whose inputs were seen. In the file `kept`
+   * sums are kept after each kind, and taken from where they are there: its name must tell everything they depend on.
    */
   collectInputs(options: {
     texts: readonly EvaluationTokens[];
     weights: readonly string[];
+    kept?: string | undefined;
+    onNote?: ((text: string) => void) | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<readonly string[]>;
-  /** Choose the codes of tensors of a quantized file with error feedback, where that beats what stands there. */
+  /**
+   * Choose the codes of tensors of a quantized file with error feedback, where that beats what stands there. What was
+   * chosen is kept in a folder, which is of these inputs, and taken from there.
+   */
   chooseCodes(options: {
     output: string;
     tensors: readonly CodedTensor[];
+    kept?: CodesFolder | undefined;
+    onNote?: ((text: string) => void) | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<readonly ChosenCodes[]>;

@@ -30,37 +30,63 @@ const SHIPPED_TOKENS = 2 ** 14;
 /** Chunks of a file at most. */
 const FILE_CHUNKS = 256;
 
+/** Throws as textKinds() does. */
 export async function calibrationKinds(
   loaded: LoadedModel,
   source: OpenModel,
   { context, files = [], sampledChunks }: CalibrationRequest,
   bench: Bench,
 ): Promise<CalibrationKinds> {
-  if (files.length > 0) {
-    const texts: EvaluationTokens[] = [];
-    for (const file of files) texts.push(await fileTokens(loaded, file, context));
-    const [only] = texts;
-    const kinds = texts.length === 1 && only !== undefined ? parts(only) : texts;
-    return { kinds, text: texts.length === 1 ? "1 file" : `${texts.length} files` };
-  }
-  const kinds: EvaluationTokens[] = [];
-  const most = Math.max(1, Math.floor(SHIPPED_TOKENS / context));
-  for (const text of await shippedText()) {
-    kinds.push(spreadChunks(wholeChunks(await loaded.tokenize(text), context), most));
-  }
-  const shipped = kinds.filter(({ chunks }) => chunks > 0);
-  if (!writesText(source)) return { kinds: shipped, text: SHIPPED_TEXT };
+  const kinds = await textKinds(loaded, source, { context, files });
+  if (files.length > 0) return { kinds, text: files.length === 1 ? "1 file" : `${files.length} files` };
+  if (!writesText(source)) return { kinds, text: SHIPPED_TEXT };
   // none of what models are judged on, which is sampled from other seeds
   const seed = seedFromName("feedback", bench.seed);
   const request = { context, chunks: sampledChunks, seed, purpose: "error feedback" };
   const sampled = await sampleText(loaded, source, request, bench);
   return {
-    kinds: [sampled.tokens, ...shipped],
+    kinds: [sampled.tokens, ...kinds],
     text: `sampled from the model, seed ${bench.seed}, and ${SHIPPED_TEXT}`,
   };
 }
 
-/** Evenly from all over a file. Throws UsageError for one that is shorter than a context, or than two where it is alone. */
+/**
+ * What is read, but not what the model writes. Throws UsageError where a text is shorter than a context, or where all of
+ * it leaves nothing to hold out.
+ */
+export async function textKinds(
+  loaded: LoadedModel,
+  source: OpenModel,
+  { context, files = [] }: Pick<CalibrationRequest, "context" | "files">,
+): Promise<EvaluationTokens[]> {
+  if (files.length === 0) {
+    const kinds = await shippedKinds(loaded, context);
+    if (kinds.length + (writesText(source) ? 1 : 0) > 1) return kinds;
+    throw new UsageError(
+      `${SHIPPED_TEXT} has no two kinds of a context of ${context} tokens, one to calibrate on and one to judge by; give a smaller --context, or texts with --calibration`,
+    );
+  }
+  const texts: EvaluationTokens[] = [];
+  for (const file of files) texts.push(await fileTokens(loaded, file, context));
+  const [only] = texts;
+  if (texts.length > 1 || only === undefined) return texts;
+  const cut = parts(only);
+  if (cut.length > 1) return cut;
+  throw new UsageError(
+    `${files[0]} holds one context of ${context} tokens, which leaves nothing to judge codes by; give a text of at least ${2 * context} tokens, or a second one`,
+  );
+}
+
+async function shippedKinds(loaded: LoadedModel, context: number): Promise<EvaluationTokens[]> {
+  const kinds: EvaluationTokens[] = [];
+  const most = Math.max(1, Math.floor(SHIPPED_TOKENS / context));
+  for (const text of await shippedText()) {
+    kinds.push(spreadChunks(wholeChunks(await loaded.tokenize(text), context), most));
+  }
+  return kinds.filter(({ chunks }) => chunks > 0);
+}
+
+/** Evenly from all over a file. Throws UsageError for one that is shorter than a context. */
 async function fileTokens(loaded: LoadedModel, file: string, context: number): Promise<EvaluationTokens> {
   const { text } = await readTextFile(file);
   const tokens = wholeChunks(await loaded.tokenize(text), context);

@@ -5,7 +5,7 @@
  * inputs it was not calibrated on.
  */
 import type { Bench } from "../bench.ts";
-import { type ChosenCodes, type CodedTensor, hasNativeKernels } from "../engine/engine.ts";
+import { type ChosenCodes, type CodedTensor, type CodesFolder, hasNativeKernels } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { loadModel } from "../evaluate/load-model.ts";
@@ -17,7 +17,8 @@ import type { Plan } from "../plan/plan.ts";
 import { withNotes } from "../quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import { PRISM_VERSION } from "../version.ts";
-import { calibrationKinds } from "./calibration-text.ts";
+import { calibrationKinds, textKinds } from "./calibration-text.ts";
+import { codesFolder, collectRange, dropCodes } from "./kept-work.ts";
 import { layerRanges } from "./layer-ranges.ts";
 
 export interface FeedbackRequest {
@@ -52,6 +53,26 @@ export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMa
   return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
 }
 
+/**
+ * Refuse text that codes can't be chosen by, before work is spent on a file. Throws UsageError, and FileError and
+ * FormatError for a file that is no text.
+ */
+export async function checkCalibration(
+  source: OpenModel,
+  { calibration = [], context: asked }: FeedbackRequest,
+  bench: Bench,
+): Promise<void> {
+  // of itself it is too short for long contexts only
+  if (calibration.length === 0 && asked === undefined) return;
+  const context = chooseContext(asked, source.facts.contextTrain);
+  const loaded = await loadModel(source.path, { context }, bench);
+  try {
+    await textKinds(loaded, source, { context, files: calibration });
+  } finally {
+    await loaded.close();
+  }
+}
+
 /** The specification of a plan's file with its codes chosen so, and what became of them once it is made. */
 export function feedbackSpec(
   source: OpenModel,
@@ -62,11 +83,13 @@ export function feedbackSpec(
   onOutcome: (outcome: FeedbackOutcome) => void = () => undefined,
 ): { spec: QuantizeSpec; outcome(): FeedbackOutcome | undefined } {
   let outcome: FeedbackOutcome | undefined;
+  const kept: CodesFolder[] = [];
   const finish = async (aside: string): Promise<void> => {
-    outcome = await addFeedback(source, aside, request, bench);
+    outcome = await addFeedback(source, aside, request, bench, (folder) => kept.push(folder));
     onOutcome(outcome);
   };
-  return { spec: { ...withNotes(plan, stock, feedbackNotes(request)), finish }, outcome: () => outcome };
+  const onWhole = () => dropCodes(kept);
+  return { spec: { ...withNotes(plan, stock, feedbackNotes(request)), finish, onWhole }, outcome: () => outcome };
 }
 
 /** In a line, for a person. */
@@ -76,12 +99,16 @@ export function describeOutcome({ chosen, kept, ratio, text }: FeedbackOutcome):
   return `codes of ${chosen} tensors chosen with error feedback (text: ${text})${error}; ${kept} keep ggml's`;
 }
 
-/** Choose the codes of `output`, a quantized form of `source`, again, in its place. */
+/**
+ * Choose the codes of `output`, a quantized form of `source`, again, in its place. `onKept` hears of each folder of codes
+ * that is of no more use once the output is whole.
+ */
 export async function addFeedback(
   source: OpenModel,
   output: string,
   { calibration, context: asked }: FeedbackRequest,
   bench: Bench,
+  onKept: (folder: CodesFolder) => void = () => undefined,
 ): Promise<FeedbackOutcome> {
   const tensors = await codedTensors(source.model, output);
   const context = chooseContext(asked, source.facts.contextTrain);
@@ -98,19 +125,19 @@ export async function addFeedback(
     const started = performance.now();
     for (const [index, range] of ranges.entries()) {
       const passes = ranges.length === 1 ? "" : ` (pass ${index + 1} of ${ranges.length})`;
-      const seen = await loaded.collectInputs({
-        texts: kinds,
-        weights: [...new Set(range.map(({ name }) => name))],
-        signal,
-        onProgress: (done, total) => progress.steps(`inputs of the weights${passes}`, done, total),
-      });
+      const inputs = { kinds, weights: range };
+      const seen = await collectRange(loaded, source, inputs, `inputs of the weights${passes}`, bench);
       const coded = range.filter(({ name }) => seen.includes(name));
       const before = chosen.length;
+      const kept = await codesFolder(source, inputs, bench);
+      if (kept !== undefined) onKept(kept);
       chosen.push(
         ...(await loaded.chooseCodes({
           output,
           tensors: coded,
+          kept,
           signal,
+          onNote: progress.note,
           onProgress: (done) => progress.steps("choosing codes", before + done, tensors.length),
         })),
       );

@@ -23,16 +23,23 @@ const FACTORS = 2;
 
 /** Bytes that one range takes at most. */
 export function rangeBytes(weights: readonly WeightInputs[]): number {
-  const groups = new Map(
-    weights.map(({ name, expert, columns }) => {
-      const { class: own, layer } = tensorClass(name);
-      const mine = OWN.test(own) ? expert : undefined;
-      return [`${layer} ${SHARED[own] ?? own} ${mine} ${columns}`, columns];
-    }),
-  );
-  const moments = [...groups.values()].reduce((sum, columns) => sum + columns * columns * BYTES_PER_PAIR, 0);
-  const widest = Math.max(0, ...groups.values());
-  return moments + FACTORS * widest * widest * Float32Array.BYTES_PER_ELEMENT;
+  const widest = Math.max(0, ...inputGroups(weights));
+  return momentsBytes(weights) + FACTORS * widest * widest * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Bytes of its sums, as far as names tell which weights share them. */
+export function momentsBytes(weights: readonly WeightInputs[]): number {
+  return inputGroups(weights).reduce((sum, columns) => sum + columns * columns * BYTES_PER_PAIR, 0);
+}
+
+/** How many inputs those have that are summed apart. */
+function inputGroups(weights: readonly WeightInputs[]): number[] {
+  const groups = weights.map(({ name, expert, columns }): [string, number] => {
+    const { class: own, layer } = tensorClass(name);
+    const mine = OWN.test(own) ? expert : undefined;
+    return [`${layer} ${SHARED[own] ?? own} ${mine} ${columns}`, columns];
+  });
+  return [...new Map(groups).values()];
 }
 
 /** Layers after layers, what is in none last, in ranges that fit; a layer that does not is a range of its own. */

@@ -35,6 +35,8 @@ export interface QuantizeSpec {
   readonly notes?: ReadonlyMap<string, string> | undefined;
   /** Work on what llama.cpp wrote, before it is verified and gets its name; types and places stay. */
   readonly finish?: ((aside: string) => Promise<void>) | undefined;
+  /** It is verified and has its name. */
+  readonly onWhole?: (() => Promise<void>) | undefined;
 }
 
 export interface QuantizeRequest {
@@ -78,6 +80,7 @@ export async function quantize(
     await requireUnchanged(source, bench);
     await verify(aside, spec);
   });
+  await spec.onWhole?.();
   return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs: Math.round(performance.now() - start) };
 }
 

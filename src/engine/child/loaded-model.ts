@@ -10,6 +10,7 @@ import { NOT_DRAWN } from "./draw-token.ts";
 import type { TokenDrawer } from "./draw-tokens.ts";
 import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
+import { KeptInputs } from "./kept-inputs.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { MomentsCollector } from "./moments-collector.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
@@ -29,6 +30,8 @@ export interface InputsCall {
   /** Of a kind each, whole chunks. */
   readonly texts: readonly { readonly ids: Int32Array; readonly context: number }[];
   readonly weights: readonly string[];
+  /** See LoadedModel.collectInputs(). */
+  readonly kept?: string | undefined;
 }
 
 /** `llama_load_mode`: the weights are the pages of the file, shared with whoever writes it. */
@@ -237,21 +240,32 @@ export class LoadedModelHandle {
   }
 
   /** Collect the second moments of the inputs of weights; `onChunks` counts chunks of all texts. */
-  collectInputs(kernels: FeedbackKernels, { texts, weights }: InputsCall, onChunks: (done: number) => void): string[] {
+  async collectInputs(
+    kernels: FeedbackKernels,
+    { texts, weights, kept }: InputsCall,
+    onChunks: (done: number) => void,
+    note: (text: string) => void,
+  ): Promise<string[]> {
     this.#inputs = undefined;
-    const collected = { wanted: new Set(weights), kinds: texts.length };
+    const store = kept === undefined ? undefined : new KeptInputs(kept, kernels, note);
+    const begun = await store?.read(texts.length);
+    const collected = { wanted: new Set(weights), kinds: texts.length, begun: begun?.sums };
     const collector = new MomentsCollector(this.#library, kernels, collected);
     try {
       this.#decoder.close();
       let before = 0;
-      texts.forEach(({ ids, context }, kind) => {
-        collector.beginKind(kind);
-        this.#decodeAll(collector.callback, ids, context, (done) => {
-          collector.endBatch();
-          onChunks(before + done);
-        });
+      for (const [kind, { ids, context }] of texts.entries()) {
+        if (kind >= (begun?.kinds ?? 0)) {
+          collector.beginKind(kind);
+          this.#decodeAll(collector.callback, ids, context, (done) => {
+            collector.endBatch();
+            onChunks(before + done);
+          });
+          await store?.write(kind + 1, collector.sums);
+        }
         before += ids.length / context;
-      });
+      }
+      onChunks(before);
     } finally {
       this.#decoder.close();
       collector.close();
@@ -265,9 +279,10 @@ export class LoadedModelHandle {
     kernels: FeedbackKernels,
     call: CodesCall,
     onTensor: (done: number) => void,
+    note: (text: string) => void,
   ): Promise<ChosenCodes[]> {
     if (this.#inputs === undefined) throw new Error("no inputs were collected");
-    return chooseCodes(kernels, this.#inputs, call, onTensor);
+    return chooseCodes(kernels, this.#inputs, call, onTensor, note);
   }
 
   /**

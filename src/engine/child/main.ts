@@ -35,7 +35,8 @@ export interface Request {
 export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: string }
-  | { readonly id: number; readonly progress: number };
+  | { readonly id: number; readonly progress: number }
+  | { readonly id: number; readonly note: string };
 
 interface SampleRequest {
   readonly handle: number;
@@ -148,10 +149,22 @@ const methods = {
     return unshared(reply);
   },
   async collectInputs({ handle, ...call }: InputsCall & { handle: number }, id: number) {
-    return model(handle).collectInputs(await feedbackKernels(handle), call, (done) => report(id, done));
+    const kernels = await feedbackKernels(handle);
+    return model(handle).collectInputs(
+      kernels,
+      call,
+      (done) => report(id, done),
+      (text) => note(id, text),
+    );
   },
   async chooseCodes({ handle, ...call }: CodesCall & { handle: number }, id: number) {
-    return model(handle).chooseCodes(await feedbackKernels(handle), call, (done) => report(id, done));
+    const kernels = await feedbackKernels(handle);
+    return model(handle).chooseCodes(
+      kernels,
+      call,
+      (done) => report(id, done),
+      (text) => note(id, text),
+    );
   },
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
@@ -200,6 +213,10 @@ function model(handle: number): LoadedModelHandle {
 
 function report(id: number, progress: number): void {
   process.send?.({ id, progress } satisfies Reply);
+}
+
+function note(id: number, text: string): void {
+  process.send?.({ id, note: text } satisfies Reply);
 }
 
 function loadBackends(): void {

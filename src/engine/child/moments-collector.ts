@@ -16,17 +16,26 @@ export interface InputMoments {
   readonly held: Float32Array;
 }
 
+/** What a collector knows. */
+export interface CollectedSums {
+  /** By the name of the first weight that has these inputs, and the expert where each has its own. */
+  readonly moments: Map<string, InputMoments>;
+  /** By the name of each weight: the first that has its inputs. */
+  readonly leaders: Map<string, string>;
+}
+
 export interface CollectedWeights {
   readonly wanted: ReadonlySet<string>;
   /** Kinds of text, which are decoded one after another. */
   readonly kinds: number;
+  /** Sums of the first kinds, to go on from. */
+  readonly begun?: CollectedSums | undefined;
 }
 
 export class MomentsCollector {
-  /** By the name of the first weight that has these inputs, and the expert where each has its own. */
-  readonly #moments = new Map<string, InputMoments>();
-  /** By the name of each weight: the first that has its inputs. */
-  readonly #leaders = new Map<string, string>();
+  readonly sums: CollectedSums;
+  readonly #moments: CollectedSums["moments"];
+  readonly #leaders: CollectedSums["leaders"];
   /** For the context's cb_eval. */
   readonly callback: Pointer;
   readonly #library: LlamaLibrary;
@@ -45,6 +54,9 @@ export class MomentsCollector {
     this.#library = library;
     this.#kernels = kernels;
     this.#weights = weights;
+    this.sums = weights.begun ?? { moments: new Map(), leaders: new Map() };
+    this.#moments = this.sums.moments;
+    this.#leaders = this.sums.leaders;
     this.callback = koffi.register(
       (node: Pointer, ask: boolean) => this.#called(node, ask),
       koffi.pointer(library.evalCallback),
