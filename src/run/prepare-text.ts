@@ -7,6 +7,7 @@ import { plainTokens, timeChunk } from "../evaluate/clock.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { loadModel } from "../evaluate/load-model.ts";
 import { readText } from "../evaluate/text.ts";
+import { checkCalibration } from "../feedback/feedback.ts";
 import { openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { describeReranker } from "../rerank/reranker.ts";
 import { describeEstimate, estimateRun } from "./estimate.ts";
@@ -15,12 +16,14 @@ import type { RunSource } from "./run-source.ts";
 
 /**
  * Tokenize the text with the run's model, time one batch, and say how long the run will take. Throws UsageError for a
- * text of fewer than two contexts, FormatError for one that is not UTF-8. The programs engine can't be asked; its
+ * text of fewer than two contexts, or one to calibrate on that leaves nothing to judge by, FormatError for one that is not UTF-8. The programs engine can't be asked; its
  * llama-perplexity refuses a short text by itself. Throws FormatError for a causal reranker without a token "yes" or "no".
  */
 export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
   const { model, measures } = source;
   if (measures.rerank) await checkScorer(source, bench);
+  const { calibration, context: asked } = request;
+  if (source.feedback) await checkCalibration(model, { calibration, context: asked }, bench);
   if (bench.engine.programs !== undefined || !measures.text) return;
   const context = chooseContext(request.context, model.facts.contextTrain);
   const loaded = await loadModel(model.path, { context }, bench);

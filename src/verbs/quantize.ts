@@ -5,7 +5,7 @@ import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { requireLibrary } from "../engine/engine.ts";
 import { FileError, UsageError } from "../errors.ts";
-import { type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
+import { checkCalibration, type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
@@ -74,6 +74,7 @@ export async function quantizePlan(
   try {
     noteWarnings(checked, bench);
     await noteOtherWeights(plan, model, bench);
+    if (feedback === true) await checkCalibration(model, { calibration }, bench);
     const imatrix = await planImatrix(plan, model, request.imatrix);
     const stock = planSpec(plan, target, imatrix);
     const coded = feedback === true ? feedbackSpec(model, plan, stock, { calibration }, bench) : undefined;

@@ -1,0 +1,100 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MODEL, prism, scratchFolder, startPrism } from "./prism.ts";
+
+const scratch = scratchFolder();
+const dir = scratch.path;
+afterAll(scratch.remove);
+
+const TEXTS = resolve(import.meta.dirname, "../../data/calibration");
+const QUANTIZE = [
+  "quantize",
+  "plan.json",
+  "--feedback",
+  "--calibration",
+  "prose.txt",
+  "dialogue.txt",
+  "--threads",
+  "1",
+];
+
+beforeAll(async () => {
+  for (const [kind, characters] of Object.entries({ prose: 3_000, dialogue: 6_000 })) {
+    const text = await readFile(join(TEXTS, `${kind}.txt`), "utf8");
+    await writeFile(join(dir, `${kind}.txt`), text.slice(0, characters));
+  }
+  expect((await prism(["plan", MODEL, "--like", "Q3_K_M", "-o", "plan.json"], dir)).code).toBe(0);
+});
+
+/** Files of a folder of the cache, in its own folders too, that have their name. */
+async function kept(folder: string): Promise<string[]> {
+  const found = await readdir(join(dir, "cache", folder), { recursive: true, withFileTypes: true }).catch(() => []);
+  return found
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".part"))
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Kill the command, not asking it, once there is so much in the cache. */
+async function killAt(folder: string, files: number): Promise<string> {
+  const { child, outcome } = startPrism([...QUANTIZE, "-o", "killed.gguf"], dir);
+  while (child.exitCode === null && (await kept(folder)).length < files) await setTimeout(2);
+  child.kill("SIGKILL");
+  const { code, stderr } = await outcome;
+  expect(code).toBeNull();
+  return stderr;
+}
+
+describe("prism quantize --feedback", () => {
+  it("goes on after kill -9, with the same bytes, and takes no damaged codes", async () => {
+    const whole = await prism([...QUANTIZE, "-o", "whole.gguf", "--no-cache"], dir);
+    expect(whole.code).toBe(0);
+    expect(whole.stderr).toMatch(
+      /quantizing whole\.gguf: 75 tensors\ninputs of .*: \d+ chunks\nchoosing codes: 58 tensors\n$/,
+    );
+    expect([await kept("inputs"), await kept("codes")]).toEqual([[], []]);
+
+    expect(await killAt("inputs", 1)).not.toContain("sums of inputs");
+    const second = await killAt("codes", 30);
+    expect(second).toMatch(/using sums of inputs from the cache/);
+    expect(second).not.toContain("going on");
+    const third = await killAt("codes", 70);
+    expect(third).toMatch(/using sums of inputs from the cache\n/);
+    expect(tensorsOf(third)).toBeGreaterThan(10);
+
+    const codes = (await kept("codes")).filter((path) => path.endsWith(".codes"));
+    const [damaged] = codes as [string];
+    const bytes = await readFile(damaged);
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
+    await writeFile(damaged, bytes);
+    const last = await prism([...QUANTIZE, "-o", "killed.gguf"], dir);
+    expect(last.code).toBe(0);
+    expect(last.stderr).toMatch(/using sums of inputs from the cache\n/);
+    expect(last.stderr).toContain(`${damaged} is damaged`);
+    expect(tensorsOf(last.stderr)).toBeGreaterThan(tensorsOf(third));
+    expect((await readFile(join(dir, "killed.gguf"))).equals(await readFile(join(dir, "whole.gguf")))).toBe(true);
+    // what is of no more use is gone, and what a killed process left
+    expect(await kept("codes")).toEqual([]);
+    expect((await readdir(dir)).filter((name) => name.endsWith(".part"))).toEqual([]);
+    expect(await kept("inputs")).toHaveLength(1);
+  });
+
+  it("refuses text that leaves nothing to judge codes by, before any work", async () => {
+    await writeFile(join(dir, "one.txt"), (await readFile(join(dir, "prose.txt"), "utf8")).slice(0, 1_500));
+    const args = ["quantize", "plan.json", "--feedback", "--calibration", "one.txt", "-o", "none.gguf"];
+    const { code, stderr } = await prism(args, dir);
+    expect(stderr).toMatch(
+      /^prism: one\.txt holds one context of 256 tokens, which leaves nothing to judge codes by; give a text of at least 512 tokens, or a second one/,
+    );
+    expect(code).toBe(2);
+    await writeFile(join(dir, "few.txt"), "few words");
+    const few = await prism(["quantize", "plan.json", "--feedback", "--calibration", "few.txt"], dir);
+    expect(few.stderr).toMatch(/^prism: few\.txt has \d+ tokens, fewer than a context of 256/);
+  });
+});
+
+/** How many tensors stderr says were chosen before. */
+function tensorsOf(stderr: string): number {
+  return Number(/going on with the codes of (\d+) tensors that were chosen before/.exec(stderr)?.[1] ?? 0);
+}
