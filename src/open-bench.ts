@@ -23,9 +23,9 @@ export interface BenchOptions {
   readonly seed?: number | undefined;
   /** Bytes of weights in memory at once. */
   readonly memoryBytes?: number | undefined;
-  /** Where analyses, texts, logits and fetched parts are kept; "none": nothing is. By default the platform's cache folder. */
+  /** Where analyses, texts, logits, sums of inputs and fetched parts are kept; "none": nothing is. By default the platform's cache folder. */
   readonly cacheDir?: string | undefined;
-  /** Bytes that the logits of references may take on disk. */
+  /** Bytes that the logits of references may take on disk; sums of inputs half as many. */
   readonly logitsLimitBytes?: number | undefined;
   /** Aborting it stops what works at the bench, which throws its reason. */
   readonly signal?: AbortSignal | undefined;
