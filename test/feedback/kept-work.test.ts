@@ -139,6 +139,10 @@ it("are kept nowhere without a cache, and where the limit has no room", async ()
   await collect({ cache: { dir, logitsLimitBytes: 1e6 } });
   expect(await readdir(join(dir, "inputs"))).toEqual([]);
   expect(notes).toEqual([expect.stringMatching(/sums of inputs are not kept: they need 0\.0 GB, of half the cache/)]);
+  notes = [];
+  await writeFile(join(dir, "file"), "no folder");
+  await collect({ cache: { dir: join(dir, "file"), logitsLimitBytes: 1e9 } });
+  expect(notes).toEqual([expect.stringMatching(/^! the sums of inputs are not kept: .* a file, not a folder/)]);
 });
 
 it("other text, bounds, weights and models have other sums", async () => {
