@@ -7,6 +7,7 @@ import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
 import { quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
+import type { Announce } from "../follow-progress.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -22,9 +23,9 @@ interface Options extends SharedOptions {
 }
 
 /** What is counted. */
-function announce(what: string): { stage: string; unit: string } {
+function announce(what: string): ReturnType<Announce> {
+  if (what === "hashing the model") return undefined;
   if (what === "sampling text") return { stage: what, unit: "steps" };
-  if (what === "hashing the model") return { stage: what, unit: "bytes" };
   return { stage: what, unit: what.startsWith("inputs") ? "chunks" : "tensors" };
 }
 

@@ -265,7 +265,6 @@ export class LoadedModelHandle {
         }
         before += ids.length / context;
       }
-      onChunks(before);
     } finally {
       this.#decoder.close();
       collector.close();
