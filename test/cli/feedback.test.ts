@@ -28,16 +28,17 @@ beforeAll(async () => {
   expect((await prism(["plan", MODEL, "--like", "Q3_K_M", "-o", "plan.json"], dir)).code).toBe(0);
 });
 
-/** Files of a folder of the cache, in its own folders too, that have their name. */
-async function kept(folder: string): Promise<string[]> {
-  const found = await readdir(join(dir, "cache", folder), { recursive: true, withFileTypes: true }).catch(() => []);
-  return found
-    .filter((entry) => entry.isFile() && !entry.name.endsWith(".part"))
-    .map((entry) => join(entry.parentPath, entry.name));
+const NAMES = { inputs: /^[0-9a-f]+$/, codes: /\.(codes|choice)$/ };
+
+/** What is whole in a folder of the cache. */
+async function kept(folder: keyof typeof NAMES): Promise<string[]> {
+  const path = join(dir, "cache", folder);
+  const names = await readdir(path, { recursive: true }).catch(() => []);
+  return names.filter((name) => NAMES[folder].test(name)).map((name) => join(path, name));
 }
 
 /** Kill the command, not asking it, once there is so much in the cache. */
-async function killAt(folder: string, files: number): Promise<string> {
+async function killAt(folder: keyof typeof NAMES, files: number): Promise<string> {
   const { child, outcome } = startPrism([...QUANTIZE, "-o", "killed.gguf"], dir);
   while (child.exitCode === null && (await kept(folder)).length < files) await setTimeout(2);
   child.kill("SIGKILL");
