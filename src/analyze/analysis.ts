@@ -59,6 +59,9 @@ export const DISTORTION_ESTIMATE = t.object({
       "Measured on a part of the bands as a ratio to this type, whose standard error is in `se` too.",
     ),
   ),
+  feedback: t.optional(
+    t.amount("Part of the error that is left where codes are chosen with error feedback, on inputs held out; 0 … 1."),
+  ),
   dominatedBy: t.optional(
     t.given(TENSOR_TYPE, "This type takes no more bytes and has clearly less error: sampling stopped early."),
   ),
@@ -100,6 +103,11 @@ const METRICS = t.object({
 export interface Metrics extends t.Content<typeof METRICS> {}
 
 export type MetricName = keyof Metrics;
+
+export const FEEDBACK_MEASURED = t.object(
+  { text: t.text("What the inputs were of.") },
+  "Whether it is known what error feedback leaves of each distortion.",
+);
 
 export const TENSOR_NAME = t.given(t.text("No control characters: names end up in scripts and on terminals."), {
   minLength: 1,
@@ -169,6 +177,7 @@ export const ANALYSIS = defineDocument({
       bytesRead: t.bytes(),
       elapsedMs: t.amount(),
     }),
+    feedback: t.optional(FEEDBACK_MEASURED),
     tensors: t.list(TENSOR_ANALYSIS),
     classes: t.list(CLASS_SUMMARY),
   }),

@@ -51,6 +51,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
       const report = { signal, onProgress: (done: number) => onProgress?.(done, call.tensors.length), onNote };
       return inChild.call("chooseCodes", { handle, ...call }, report);
     },
+    measureGains: ({ candidates, signal, onProgress }) => {
+      const onCandidate = (done: number) => onProgress?.(done, candidates.length);
+      return inChild.call("measureGains", { handle, candidates }, { signal, onProgress: onCandidate });
+    },
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),
   };

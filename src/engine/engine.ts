@@ -152,8 +152,8 @@ export interface ImportanceSums {
   readonly counts: Float64Array;
 }
 
-/** A matrix of a quantized file, and where its weights come from. */
-export interface CodedTensor {
+/** A matrix of a model's file. */
+export interface StoredMatrix {
   readonly name: string;
   /** Which of a tensor of experts. */
   readonly expert?: number;
@@ -161,9 +161,6 @@ export interface CodedTensor {
   readonly from: string;
   readonly sourceOffset: number;
   readonly sourceType: TensorType;
-  /** First byte in the quantized file. */
-  readonly offset: number;
-  readonly type: TensorType;
   /** Inputs and rows. */
   readonly columns: number;
   readonly rows: number;
@@ -173,6 +170,26 @@ export interface CodedTensor {
 export interface CodesFolder {
   readonly path: string;
   readonly limitBytes: number;
+}
+
+/** A matrix of a quantized file, and where its weights come from. */
+export interface CodedTensor extends StoredMatrix {
+  /** First byte in the quantized file. */
+  readonly offset: number;
+  readonly type: TensorType;
+}
+
+/** A matrix, and the types that it could take. */
+export interface GainCandidate extends StoredMatrix {
+  readonly types: readonly TensorType[];
+  /** Of each column, as the quantizer is given it. */
+  readonly importance?: Float32Array;
+}
+
+export interface FeedbackGain {
+  readonly name: string;
+  /** By type, error with feedback divided by that of ggml's rounding, under the held-out inputs: 0 … 1. */
+  readonly ratios: Readonly<Partial<Record<TensorType, number>>>;
 }
 
 /** What became of a tensor. */
@@ -251,6 +268,12 @@ export interface LoadedModel {
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<readonly ChosenCodes[]>;
+  /** What feedback leaves of the error of each type, by the inputs that were collected last. In the order given. */
+  measureGains(options: {
+    candidates: readonly GainCandidate[];
+    signal?: AbortSignal | undefined;
+    onProgress?: (done: number, total: number) => void;
+  }): Promise<readonly FeedbackGain[]>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
   score(options: ScoreOptions): Promise<TokenScores>;
   close(): Promise<void>;

@@ -5,11 +5,8 @@
  * inputs it was not calibrated on.
  */
 import type { Bench } from "../bench.ts";
-import { type ChosenCodes, type CodedTensor, type CodesFolder, hasNativeKernels } from "../engine/engine.ts";
+import type { ChosenCodes, CodedTensor, CodesFolder } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
-import { chooseContext } from "../evaluate/evaluate-options.ts";
-import { loadModel } from "../evaluate/load-model.ts";
-import { aboutSeconds } from "../evaluate/text.ts";
 import { isQuantizedType, rowBytes, type TensorType } from "../ggml/tensor-types.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
@@ -17,15 +14,8 @@ import type { Plan } from "../plan/plan.ts";
 import { withNotes } from "../quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import { PRISM_VERSION } from "../version.ts";
-import { calibrationKinds, textKinds } from "./calibration-text.ts";
-import { codesFolder, collectRange, dropCodes } from "./kept-work.ts";
-import { layerRanges } from "./layer-ranges.ts";
-
-export interface FeedbackRequest {
-  /** Files of text, a kind each; none: what the model writes, and the text that comes with PRISM. */
-  readonly calibration?: readonly string[] | undefined;
-  readonly context?: number | undefined;
-}
+import { codesFolder, dropCodes } from "./kept-work.ts";
+import { type FeedbackRequest, overInputs } from "./over-inputs.ts";
 
 export interface FeedbackOutcome {
   /** Tensors that have other codes now. */
@@ -41,9 +31,6 @@ export interface FeedbackOutcome {
 /** A run chooses codes of models of up to so many weights unasked: 0.135 billion took 9 minutes on 2 cores. */
 export const AUTO_FEEDBACK_WEIGHTS = 1e9;
 
-/** Chunks of text that the model writes. */
-const SAMPLED_CHUNKS = 64;
-
 /** The key of the file that says how its codes were made. */
 export const FEEDBACK_KEY = "prism.feedback";
 
@@ -51,26 +38,6 @@ export const FEEDBACK_KEY = "prism.feedback";
 export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMap<string, string> {
   const text = calibration.length === 0 ? "text of its own" : `${calibration.length} texts given`;
   return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
-}
-
-/**
- * Refuse text that codes can't be chosen by, before work is spent on a file. Throws UsageError, and FileError and
- * FormatError for a file that is no text.
- */
-export async function checkCalibration(
-  source: OpenModel,
-  { calibration = [], context: asked }: FeedbackRequest,
-  bench: Bench,
-): Promise<void> {
-  // of itself it is too short for long contexts only
-  if (calibration.length === 0 && asked === undefined) return;
-  const context = chooseContext(asked, source.facts.contextTrain);
-  const loaded = await loadModel(source.path, { context }, bench);
-  try {
-    await textKinds(loaded, source, { context, files: calibration });
-  } finally {
-    await loaded.close();
-  }
 }
 
 /** The specification of a plan's file with its codes chosen so, and what became of them once it is made. */
@@ -106,50 +73,28 @@ export function describeOutcome({ chosen, kept, ratio, text }: FeedbackOutcome):
 export async function addFeedback(
   source: OpenModel,
   output: string,
-  { calibration, context: asked }: FeedbackRequest,
+  request: FeedbackRequest,
   bench: Bench,
   onKept: (folder: CodesFolder) => void = () => undefined,
 ): Promise<FeedbackOutcome> {
   const tensors = await codedTensors(source.model, output);
-  const context = chooseContext(asked, source.facts.contextTrain);
-  const loaded = await loadModel(source.path, { context }, bench);
-  const { progress, signal, memoryBytes } = bench;
-  if (!hasNativeKernels(bench.engine.info)) {
-    progress.note("! without the native kernels error feedback takes very long; prism doctor says how to get them");
-  }
-  try {
-    const request = { context, files: calibration, sampledChunks: SAMPLED_CHUNKS };
-    const { kinds, text } = await calibrationKinds(loaded, source, request, bench);
-    const ranges = layerRanges(tensors, memoryBytes);
-    const chosen: ChosenCodes[] = [];
-    const started = performance.now();
-    for (const [index, range] of ranges.entries()) {
-      const passes = ranges.length === 1 ? "" : ` (pass ${index + 1} of ${ranges.length})`;
-      const inputs = { kinds, weights: range };
-      const seen = await collectRange(loaded, source, inputs, `inputs of the weights${passes}`, bench);
-      const coded = range.filter(({ name }) => seen.includes(name));
-      const before = chosen.length;
-      const kept = await codesFolder(source, inputs, bench);
-      if (kept !== undefined) onKept(kept);
-      chosen.push(
-        ...(await loaded.chooseCodes({
-          output,
-          tensors: coded,
-          kept,
-          signal,
-          onNote: progress.note,
-          onProgress: (done) => progress.steps("choosing codes", before + done, tensors.length),
-        })),
-      );
-      if (index === 0 && ranges.length > 1) {
-        const left = ((performance.now() - started) / range.length) * (tensors.length - range.length);
-        progress.note(`error feedback in ${ranges.length} passes, ${aboutSeconds(left)} more`);
-      }
-    }
-    return outcomeOf(tensors, chosen, text);
-  } finally {
-    await loaded.close();
-  }
+  const { progress, signal } = bench;
+  const chosen: ChosenCodes[] = [];
+  const text = await overInputs(source, tensors, request, bench, async ({ loaded, weights, inputs }) => {
+    const before = chosen.length;
+    const kept = await codesFolder(source, inputs, bench);
+    if (kept !== undefined) onKept(kept);
+    const codes = await loaded.chooseCodes({
+      output,
+      tensors: weights,
+      kept,
+      signal,
+      onNote: progress.note,
+      onProgress: (done) => progress.steps("choosing codes", before + done, tensors.length),
+    });
+    chosen.push(...codes);
+  });
+  return outcomeOf(tensors, chosen, text);
 }
 
 function outcomeOf(tensors: readonly CodedTensor[], codes: readonly ChosenCodes[], text: string): FeedbackOutcome {

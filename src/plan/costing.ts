@@ -3,6 +3,7 @@
  * from these, when the plan is made and whenever it is read again.
  */
 
+import type { DistortionEstimate } from "../analyze/analysis.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { isFloatType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
@@ -19,6 +20,11 @@ export function tensorChoice(tensor: PlanTensor, eligible: boolean): TensorChoic
   const { type: _type, bytes: _bytes, reason: _reason, note: _note, up: _up, down: _down, ...rest } = tensor;
   const { distortion: _distortion, lossShare: _lossShare, ...facts } = rest;
   return { ...facts, eligible };
+}
+
+/** D that a plan counts with: what error feedback leaves of it, where that was measured. */
+export function plannedDistortion({ value, feedback = 1 }: Pick<DistortionEstimate, "value" | "feedback">): number {
+  return value * feedback;
 }
 
 /** D of a type: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */

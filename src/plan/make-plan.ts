@@ -5,14 +5,14 @@
 
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
-import type { Analysis } from "../analyze/analysis.ts";
+import type { Analysis, DistortionEstimate } from "../analyze/analysis.ts";
 import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { priceTensor, type TensorChoice } from "./costing.ts";
+import { plannedDistortion, priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
@@ -44,7 +44,7 @@ export function makePlan(options: PlanOptions): Plan {
     source: analysis.model,
     facts: analysis.facts,
     prismVersion: analysis.prismVersion,
-    ...(analysis.imatrix ? { imatrix: analysis.imatrix } : {}),
+    ...present({ imatrix: analysis.imatrix, feedback: analysis.feedback }),
     tensors: analyzedChoices(analysis, sensitivity),
     guards: { ...options.guards, ...(sensitivity.headMeasured ? { head: false } : {}) },
   });
@@ -53,14 +53,14 @@ export function makePlan(options: PlanOptions): Plan {
 /** A planning problem: everything a plan depends on, wherever it is from. */
 export interface PlanProblem
   extends Pick<PlanOptions, "budget" | "mode" | "constraints" | "guards" | "createdAt">,
-    Pick<Plan, "source" | "facts" | "imatrix" | "prismVersion"> {
+    Pick<Plan, "source" | "facts" | "imatrix" | "feedback" | "prismVersion"> {
   readonly tensors: readonly TensorChoice[];
   readonly sensitivity: Pick<Sensitivity, "mode" | "version" | "lossUnit">;
 }
 
 /** Plan tensors whose distortion and sensitivity are known. Throws as makePlan does. */
 export function solvePlan(problem: PlanProblem): Plan {
-  const { source, facts, imatrix, prismVersion, tensors, sensitivity } = problem;
+  const { source, facts, imatrix, feedback, prismVersion, tensors, sensitivity } = problem;
   const { constraints = [], mode = "tensor", guards = {} } = problem;
   const guardsOff = YIELDING.filter((guard) => guards[guard] === false);
   const identity = { facts, ...(imatrix ? { imatrix } : {}) };
@@ -85,6 +85,7 @@ export function solvePlan(problem: PlanProblem): Plan {
     constraints: [...constraints, ...kept.map(({ constraint }) => constraint)],
     ...(guardsOff.length === 0 ? {} : { guardsOff }),
     sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
+    ...present({ feedback }),
     lossUnit: sensitivity.lossUnit,
     ...prediction,
     warnings: [...droppedWarnings(dropped), ...planWarnings({ ...identity, ...prediction, budget })],
@@ -119,8 +120,8 @@ export function analyzedChoices(analysis: Analysis, sensitivity: Sensitivity): T
     }
     const legal = new Set(legalTypes({ name, shape, importance: importance === "used" }));
     const options: Partial<Record<TensorType, number>> = {};
-    for (const [type, estimate] of Object.entries(tensor.distortion ?? {}) as [TensorType, { value: number }][]) {
-      if (legal.has(type)) options[type] = estimate.value;
+    for (const [type, estimate] of Object.entries(tensor.distortion ?? {}) as [TensorType, DistortionEstimate][]) {
+      if (legal.has(type)) options[type] = plannedDistortion(estimate);
     }
     if (Object.keys(options).length === 0) {
       throw new FormatError(analysis.model.path, `the analysis has no distortion for ${name}; analyze the model again`);

@@ -4,6 +4,7 @@ import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { baseFileType, isBaseFileType } from "./base-file-type.ts";
 import { priceTensor } from "./costing.ts";
@@ -51,6 +52,7 @@ export function planFromTypes(options: TypesOptions): Plan {
     mode: "recipe",
     constraints: [],
     sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
+    ...present({ feedback: analysis.feedback }),
     lossUnit: sensitivity.lossUnit,
     ...predict(identity, tensors, 0),
     warnings: [],

@@ -3,7 +3,7 @@
  * lose. JSON a person may edit (`type`) and re-cost.
  */
 import { CONSTRAINT, type Constraint } from "../allocate/problem.ts";
-import { IMATRIX_IDENTITY, MODEL_IDENTITY, TENSOR_NAME } from "../analyze/analysis.ts";
+import { FEEDBACK_MEASURED, IMATRIX_IDENTITY, MODEL_IDENTITY, TENSOR_NAME } from "../analyze/analysis.ts";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
@@ -97,6 +97,9 @@ export const PLAN = defineDocument({
       }),
     ),
     sensitivity: t.object({ mode: t.text(), version: t.text() }),
+    feedback: t.optional(
+      t.given(FEEDBACK_MEASURED, "The distortions are what error feedback leaves of them, on inputs of this text."),
+    ),
     lossUnit: t.oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
     predicted: t.object({
       fileBytes: t.bytes(),

@@ -7,7 +7,7 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
-import { distortionOf, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
+import { distortionOf, plannedDistortion, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
@@ -47,7 +47,9 @@ function choiceOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined
   const measured = analysis.tensors.find(({ name }) => name === tensor.name);
   if (!measured?.distortion) return choice;
   const legal = new Set(legalTypes({ ...tensor, importance: measured.importance === "used" }));
-  const found = Object.entries(measured.distortion).map(([type, estimate]) => [type, estimate.value] as const);
+  const found = Object.entries(measured.distortion).map(
+    ([type, estimate]) => [type, plannedDistortion(estimate)] as const,
+  );
   const options = Object.fromEntries(found.filter(([type]) => (legal as Set<string>).has(type)));
   return { ...choice, options: { ...choice.options, ...options } };
 }

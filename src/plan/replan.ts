@@ -27,12 +27,12 @@ const CHOICES = new WeakMap<Plan, readonly TensorChoice[]>();
 
 /** Plan anew; faster again for the same plan. Throws UsageError and InfeasibleError as makePlan does. */
 export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOptions): Plan {
-  const { source, facts, imatrix, prismVersion, sensitivity, lossUnit } = plan;
+  const { source, facts, imatrix, feedback, prismVersion, sensitivity, lossUnit } = plan;
   return solvePlan({
     source,
     facts,
     prismVersion,
-    ...(imatrix ? { imatrix } : {}),
+    ...present({ imatrix, feedback }),
     tensors: tensorChoices(plan),
     sensitivity: { ...sensitivity, lossUnit },
     budget,

@@ -7,7 +7,7 @@ import { plainTokens, timeChunk } from "../evaluate/clock.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { loadModel } from "../evaluate/load-model.ts";
 import { readText } from "../evaluate/text.ts";
-import { checkCalibration } from "../feedback/feedback.ts";
+import { checkCalibration } from "../feedback/check-calibration.ts";
 import { openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { describeReranker } from "../rerank/reranker.ts";
 import { describeEstimate, estimateRun } from "./estimate.ts";

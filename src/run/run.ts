@@ -10,6 +10,7 @@ import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { type FolderLock, lockFolder } from "../disk/folder-lock.ts";
 import { FormatError } from "../errors.ts";
+import { measureFeedback } from "../feedback/feedback-gains.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -168,7 +169,11 @@ async function analysisOf(
   }
   bench.progress.note("analyzing");
   const { exactMetrics, exactDistortion } = request;
-  const sampled = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  const rounded = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  const { context, calibration } = request;
+  const sampled = source.feedback
+    ? await measureFeedback(model, rounded, { imatrix, context, calibration }, bench)
+    : rounded;
   // plans of it say which weights they are for
   const analysis = { ...sampled, model: { ...sampled.model, identity: source.asked.fingerprint } };
   const analyzed = await writeKept(begun, directory, path, `${JSON.stringify(analysis)}\n`);

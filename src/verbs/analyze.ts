@@ -2,6 +2,8 @@
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
+import { checkCalibration, checkFeedbackChoice } from "../feedback/check-calibration.ts";
+import { measureFeedback } from "../feedback/feedback-gains.ts";
 import { type CheckRequest, checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { noteTraffic } from "../intake/open-named-model.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
@@ -10,22 +12,28 @@ export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "imat
   readonly exact?: Exact | undefined;
   /** Relative standard error of the distortion to sample until. */
   readonly targetRelativeSe?: number | undefined;
+  /** Measure what error feedback leaves of each distortion too. */
+  readonly feedback?: boolean | undefined;
+  /** Text it is calibrated on, a file a kind; by default what the model writes and the text that comes with PRISM. */
+  readonly calibration?: readonly string[] | undefined;
 }
 
 /** Analyze the model `path` names. Everything that can be refused is refused before the work starts. */
 export async function analyzeModel(path: string, request: AnalyzeModelRequest, bench: Bench): Promise<Analysis> {
+  checkFeedbackChoice(request, bench);
   const checked = await checkedModel(path, request, bench);
   const { model, imatrix, traffic } = checked;
   try {
     noteWarnings(checked, bench);
+    if (request.feedback === true) await checkCalibration(model, request, bench);
     const { progress } = bench;
     const steps = (what: string, done: number, total: number, latest?: string) =>
       progress.steps(what, done, total, [traffic() ?? [], latest ?? []].flat().join(", "));
-    const { targetRelativeSe } = request;
+    const { targetRelativeSe, feedback, calibration } = request;
     const asked = { imatrix, targetRelativeSe, ...exactOf(request.exact) };
     const analysis = await analyzeCached(model, asked, { ...bench, progress: { ...progress, steps } });
     noteTraffic(checked, bench);
-    return analysis;
+    return feedback === true ? await measureFeedback(model, analysis, { imatrix, calibration }, bench) : analysis;
   } finally {
     await model.close();
   }

@@ -15,6 +15,10 @@ import { constraintsOf, loadSensitivity, modeOf, type PlanningRequest, requireBu
 export interface PlanRequest extends PlanningRequest {
   /** Take the types of this plan as they were edited by hand, and price them anew. */
   readonly from?: string | undefined;
+  /** Count with what error feedback leaves of each distortion. */
+  readonly feedback?: boolean | undefined;
+  /** Text it is calibrated on, a file a kind. */
+  readonly calibration?: readonly string[] | undefined;
   /** Take the types of this published recipe. */
   readonly recipe?: string | undefined;
 }
@@ -119,7 +123,7 @@ async function analysisOf(
   request: PlanRequest & { readonly budgets?: readonly ReturnType<typeof requireBudget>[] },
   bench: BenchOpener,
 ): Promise<Analysis> {
-  const { imatrix, exact, strict, budgets } = request;
+  const { imatrix, exact, strict, budgets, feedback, calibration } = request;
   if (typeof source === "string" && !(await isJson(source))) {
     const opened = await bench();
     if (imatrix === undefined) {
@@ -128,7 +132,7 @@ async function analysisOf(
         `no importance matrix: with one the same bytes lose less; prism imatrix MODEL${where} makes one, for --imatrix`,
       );
     }
-    return analyzeModel(source, { imatrix, exact, strict, budgets }, opened);
+    return analyzeModel(source, { imatrix, exact, strict, budgets, feedback, calibration }, opened);
   }
   if (imatrix !== undefined) {
     throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");
@@ -136,5 +140,9 @@ async function analysisOf(
   if (exact !== undefined) {
     throw new UsageError("--exact: the analysis is made already; give it to prism analyze");
   }
-  return typeof source === "string" ? loadAnalysis(source) : source;
+  const analysis = typeof source === "string" ? await loadAnalysis(source) : source;
+  if (feedback === true && analysis.feedback === undefined) {
+    throw new UsageError("--feedback: the analysis doesn't say what it leaves; give it to prism analyze");
+  }
+  return analysis;
 }

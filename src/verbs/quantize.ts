@@ -3,9 +3,9 @@ import { dirname, join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
-import { requireLibrary } from "../engine/engine.ts";
-import { FileError, UsageError } from "../errors.ts";
-import { checkCalibration, type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
+import { FileError } from "../errors.ts";
+import { checkCalibration, checkFeedbackChoice } from "../feedback/check-calibration.ts";
+import { type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
@@ -53,7 +53,7 @@ export async function quantizePlan(
 ): Promise<QuantizedPlan> {
   const plan = typeof named === "string" ? await loadPlan(named) : named;
   const { strict, allowRequantize, force, feedback, calibration = [] } = request;
-  checkFeedback(feedback, calibration, bench);
+  checkFeedbackChoice(request, bench);
   const path = request.source ?? plan.source.path;
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
   if (request.source === undefined) await checkPlannedSource(path);
@@ -75,6 +75,11 @@ export async function quantizePlan(
     noteWarnings(checked, bench);
     await noteOtherWeights(plan, model, bench);
     if (feedback === true) await checkCalibration(model, { calibration }, bench);
+    if (plan.feedback !== undefined && feedback !== true) {
+      bench.progress.note(
+        "! the plan counts with codes chosen with error feedback; without --feedback the file loses more",
+      );
+    }
     const imatrix = await planImatrix(plan, model, request.imatrix);
     const stock = planSpec(plan, target, imatrix);
     const coded = feedback === true ? feedbackSpec(model, plan, stock, { calibration }, bench) : undefined;
@@ -94,11 +99,6 @@ export async function quantizePlan(
   } finally {
     await model.close();
   }
-}
-
-function checkFeedback(feedback: boolean | undefined, calibration: readonly string[], { engine }: Bench): void {
-  if (feedback === true) requireLibrary(engine);
-  else if (calibration.length > 0) throw new UsageError("--calibration FILE is what --feedback reads; give both");
 }
 
 /** Types and bytes hold for every model of this header; what was measured doesn't. */

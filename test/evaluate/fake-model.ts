@@ -28,6 +28,7 @@ export function fakeModel(
     sampledImportance: async () => new Map(),
     collectInputs: async () => [],
     chooseCodes: async () => [],
+    measureGains: async () => [],
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

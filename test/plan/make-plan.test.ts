@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Analysis } from "../../src/analyze/analysis.ts";
 import { InfeasibleError } from "../../src/errors.ts";
 import { fileBytes } from "../../src/ggml/file-bytes.ts";
 import { FILE_TYPES } from "../../src/ggml/file-types.ts";
@@ -7,6 +8,8 @@ import { TENSOR_TYPES } from "../../src/ggml/tensor-types.ts";
 import { makePlan, type PlanOptions } from "../../src/plan/make-plan.ts";
 import { assignByPatterns } from "../../src/plan/patterns.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { recostPlan } from "../../src/plan/recost.ts";
+import { replan } from "../../src/plan/replan.ts";
 import { planOverrides } from "../../src/plan/tensor-types.ts";
 import { type Synthetic, syntheticAnalysis, uniformSensitivity } from "./synthetic-analysis.ts";
 
@@ -230,5 +233,38 @@ describe("the document", () => {
     const full = uniformSensitivity(analysis);
     const values = new Map([...full.values].filter(([name]) => name !== "blk.2.ffn_up.weight"));
     expect(() => plan(bpw(4), { analysis, sensitivity: { ...full, values } })).toThrow(/blk\.2\.ffn_up\.weight/);
+  });
+});
+
+describe("what error feedback leaves", () => {
+  /** The analysis, where feedback leaves a tenth of every error of one class. */
+  function mended(pattern: RegExp): Analysis {
+    const analysis = syntheticAnalysis();
+    const tensors = analysis.tensors.map((tensor) => {
+      if (!pattern.test(tensor.name) || tensor.distortion === undefined) return tensor;
+      const estimates = Object.entries(tensor.distortion).map(([type, estimate]) => [
+        type,
+        { ...estimate, feedback: 0.1 },
+      ]);
+      return { ...tensor, distortion: Object.fromEntries(estimates) };
+    });
+    return { ...analysis, feedback: { text: "2 files" }, tensors };
+  }
+  const bitsOf = (made: Plan, pattern: RegExp) =>
+    made.tensors.filter(({ name }) => pattern.test(name)).reduce((sum, { bytes }) => sum + bytes, 0);
+
+  it("is what a plan counts with: bytes go where it can't mend", () => {
+    const [plain, coded] = [plan(bpw(4)), plan(bpw(4), { analysis: mended(/ffn_down/) })];
+    expect(bitsOf(coded, /ffn_down/)).toBeLessThan(bitsOf(plain, /ffn_down/));
+    expect(bitsOf(coded, /ffn_up/)).toBeGreaterThanOrEqual(bitsOf(plain, /ffn_up/));
+    expect(coded.predicted.loss).toBeLessThan(plain.predicted.loss);
+    expect([plain.feedback, coded.feedback]).toEqual([undefined, { text: "2 files" }]);
+  });
+
+  it("stays in the plan when it is priced or planned anew", () => {
+    const analysis = mended(/ffn_down/);
+    const coded = plan(bpw(4), { analysis });
+    expect(recostPlan(coded, analysis).predicted).toEqual(coded.predicted);
+    expect(replan(coded, { budget: bpw(4), createdAt: "2026-01-01" })).toEqual(coded);
   });
 });

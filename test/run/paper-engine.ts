@@ -138,6 +138,13 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       note(`codes of ${baseName(output).replace(/^\.(.+)\.\d+\.[\w-]+\.part$/, "$1")}`);
       return tensors.map(({ name }) => ({ name, ratio: 0.7, shrinkage: 0.25 }));
     },
+    async measureGains({ candidates }) {
+      note(`gains of ${candidates.length}`);
+      return candidates.map(({ name, types }) => ({
+        name,
+        ratios: Object.fromEntries(types.map((type) => [type, 0.7])),
+      }));
+    },
     async score({ tokens, first, count, writeLogits }) {
       note(`score ${baseName(path)} ${first}`);
       // logits on paper: zeros as far as the file goes

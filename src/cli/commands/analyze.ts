@@ -7,7 +7,15 @@ import { checkOutputs } from "../../verbs/check-outputs.ts";
 import { defaultAnalysisPath } from "../../verbs/output-names.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, exactOption, MODEL_ARGUMENT, parseFraction, type SharedOptions } from "../options.ts";
+import {
+  addSharedOptions,
+  calibrationOption,
+  exactOption,
+  feedbackOption,
+  MODEL_ARGUMENT,
+  parseFraction,
+  type SharedOptions,
+} from "../options.ts";
 import { openOutput } from "../output.ts";
 import { announceAnalysis } from "../planning-options.ts";
 import { withBench } from "../with-bench.ts";
@@ -16,6 +24,8 @@ interface Options extends SharedOptions {
   readonly output?: string;
   readonly imatrix?: string;
   readonly targetSe?: number;
+  readonly feedback?: boolean;
+  readonly calibration?: string[];
 }
 
 export function analyzeCommand(context: CommandContext): Command {
@@ -25,6 +35,8 @@ export function analyzeCommand(context: CommandContext): Command {
     .option("-o, --output <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
     .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
     .addOption(exactOption())
+    .addOption(feedbackOption())
+    .addOption(calibrationOption())
     .option(
       "--target-se <fraction>",
       "relative standard error of the distortion to sample until (default: 0.02)",
@@ -36,11 +48,11 @@ export function analyzeCommand(context: CommandContext): Command {
 }
 
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
-  const { output: named, force, targetSe: targetRelativeSe, imatrix, exact } = options;
+  const { output: named, force, targetSe: targetRelativeSe, imatrix, exact, feedback, calibration } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
-  await checkOutputs([target], { inputs: [path, imatrix], force });
-  const request = { imatrix, exact, targetRelativeSe };
+  await checkOutputs([target], { inputs: [path, imatrix, ...(calibration ?? [])], force });
+  const request = { imatrix, exact, targetRelativeSe, feedback, calibration };
   const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
   const analysis = await withBench(options, context, output, work, announceAnalysis(path));
   await writeFileAside(target, `${JSON.stringify(analysis, null, 1)}\n`);

@@ -11,7 +11,7 @@ import { planFiles, writePlan } from "../../verbs/plan-files.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
+import { addSharedOptions, calibrationOption, feedbackOption, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, announceAnalysis, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { withWorkplace } from "../with-bench.ts";
@@ -24,6 +24,8 @@ interface Options extends SharedOptions, PlanningOptions {
   // of both, and here for sure
   readonly exact?: Exact;
   readonly strict?: boolean;
+  readonly feedback?: boolean;
+  readonly calibration?: string[];
 }
 
 const HELP = `
@@ -48,6 +50,8 @@ export function planCommand(context: CommandContext): Command {
     )
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
   addPlanningOptions(command, "importance matrix, weighting the measured error and used by the quantizer")
+    .addOption(feedbackOption())
+    .addOption(calibrationOption())
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
     .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning");
   return addSharedOptions(command, "threads", "backend", "exact", "memory", "seed", "strict", "cache", "force")
@@ -62,7 +66,7 @@ async function run(source: string | undefined, options: Options, context: Comman
   const files = planFiles(target, recipeDir);
   const request = planningRequest(options);
   checkPlanRequest(source, request);
-  const inputs = [source, options.recipe, options.imatrix, options.sensitivity];
+  const inputs = [source, options.recipe, options.imatrix, options.sensitivity, ...(options.calibration ?? [])];
   // an edited plan may be priced in its place
   await protectInputs(Object.values(files), [from]);
   await checkOutputs([target, ...Object.values(files)], { inputs, force });
@@ -84,6 +88,7 @@ async function run(source: string | undefined, options: Options, context: Comman
       target,
       ...sourceOption(made),
       ...(requantizes(made) ? ["--allow-requantize"] : []),
+      ...(made.feedback === undefined ? [] : ["--feedback"]),
     ),
   });
 }

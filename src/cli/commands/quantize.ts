@@ -9,7 +9,7 @@ import { quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
 import type { Announce } from "../follow-progress.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, type SharedOptions } from "../options.ts";
+import { addSharedOptions, calibrationOption, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 
@@ -39,12 +39,7 @@ export function quantizeCommand(context: CommandContext): Command {
       new Option("--imatrix <file>", "the plan's importance matrix, where it no longer lies where the plan says"),
     )
     .addOption(new Option("--feedback", "choose the codes with error feedback: better at the same bytes, takes longer"))
-    .addOption(
-      new Option(
-        "--calibration <file...>",
-        "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
-      ),
-    )
+    .addOption(calibrationOption())
     .addOption(new Option("--allow-requantize", "accept a source that is already quantized"));
   return addSharedOptions(
     command,

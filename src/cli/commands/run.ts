@@ -10,7 +10,7 @@ import { parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
+import { addSharedOptions, calibrationOption, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
@@ -78,10 +78,7 @@ export function runCommand(context: CommandContext): Command {
         .choices(["auto", "on", "off"])
         .default("auto"),
     )
-    .option(
-      "--calibration <file...>",
-      "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
-    )
+    .addOption(calibrationOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   addJudgingTextOptions(command);

@@ -3,7 +3,7 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ChosenCodes, ImportanceSums, ModelLoadOptions } from "../engine.ts";
+import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions } from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
@@ -12,6 +12,7 @@ import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import { KeptInputs } from "./kept-inputs.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
@@ -280,8 +281,21 @@ export class LoadedModelHandle {
     onTensor: (done: number) => void,
     note: (text: string) => void,
   ): Promise<ChosenCodes[]> {
+    return chooseCodes(kernels, this.#collected(), call, onTensor, note);
+  }
+
+  /** What feedback leaves of each type's error, by the inputs that were collected last. */
+  async measureGains(
+    kernels: FeedbackKernels,
+    call: GainsCall,
+    onCandidate: (done: number) => void,
+  ): Promise<FeedbackGain[]> {
+    return measureGains(this.#library, kernels, this.#collected(), call, onCandidate);
+  }
+
+  #collected(): MomentsCollector {
     if (this.#inputs === undefined) throw new Error("no inputs were collected");
-    return chooseCodes(kernels, this.#inputs, call, onTensor, note);
+    return this.#inputs;
   }
 
   /**

@@ -17,6 +17,7 @@ import { openEngineKernels } from "./engine-kernels.ts";
 import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { type InputsCall, type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
+import type { GainsCall } from "./measure-gains.ts";
 import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
@@ -165,6 +166,9 @@ const methods = {
       (done) => report(id, done),
       (text) => note(id, text),
     );
+  },
+  async measureGains({ handle, ...call }: GainsCall & { handle: number }, id: number) {
+    return model(handle).measureGains(await feedbackKernels(handle), call, (done) => report(id, done));
   },
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
