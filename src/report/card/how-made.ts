@@ -15,13 +15,17 @@ export function renderHowMade(model: CardModel): string {
 }
 
 function planFacts({ plan }: CardModel): string[] {
-  const { source, imatrix, sensitivity, budget, mode, prismVersion, createdAt, predicted } = withoutFolders(plan);
+  const { source, imatrix, feedback, sensitivity, budget, mode, prismVersion, createdAt, predicted } =
+    withoutFolders(plan);
   return [
     `Source: ${code(shownName(source.path))}, ${formatInteger(source.tensorCount)} tensors, ${formatInteger(source.elements)} weights, ${formatInteger(source.fileBytes)} bytes, SHA-256 of its header ${code(source.headerHash)}`,
     `Planned by PRISM ${text(prismVersion)} on ${createdAt.slice(0, 10)} for ${code(budget.text)} (at most ${formatInteger(budget.fileBytes)} bytes), mode ${mode}, sensitivity ${text(`${sensitivity.mode}, version ${sensitivity.version}`)}; predicted ${formatInteger(predicted.fileBytes)} bytes`,
     imatrix === undefined
       ? "No importance matrix"
       : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here and is not marked otherwise`,
+    ...(feedback === undefined
+      ? []
+      : ["Types: chosen by what error feedback leaves of each error (docs/feedback.md of PRISM)"]),
   ];
 }
 

@@ -25,13 +25,16 @@ type Rows = [label: string, value: string][];
 
 function modelRows({ plan, run }: ReportData): Rows {
   if (plan === undefined) return run === undefined ? [] : [["source", run.asked.model]];
-  const { source, imatrix, sensitivity, prismVersion, createdAt } = plan;
+  const { source, imatrix, feedback, sensitivity, prismVersion, createdAt } = plan;
   return [
     ["source", source.path],
     ["header SHA-256", source.headerHash],
     ["tensors", `${formatInteger(source.tensorCount)}, ${formatInteger(source.elements)} weights`],
     ["sensitivity", `${sensitivity.mode}, version ${sensitivity.version}`],
     ["importance matrix", imatrix === undefined ? "none" : `${imatrix.path}, SHA-256 ${imatrix.sha256}`],
+    ...(feedback === undefined
+      ? []
+      : ([["errors counted", `what error feedback leaves of them; text: ${feedback.text}`]] satisfies Rows)),
     ["plan made", `${createdAt} by PRISM ${prismVersion}`],
   ];
 }

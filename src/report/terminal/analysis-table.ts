@@ -26,7 +26,7 @@ export function renderAnalysisTable(analysis: Analysis): string {
   return `${blocks.join("\n\n")}\n`;
 }
 
-function heading({ model, sampling, tensors, imatrix, backend, engine }: Analysis): string {
+function heading({ model, sampling, tensors, imatrix, feedback, backend, engine }: Analysis): string {
   const measured = tensors.filter(({ eligible }) => eligible);
   const worst = worstSe(measured);
   const how = [
@@ -44,6 +44,7 @@ function heading({ model, sampling, tensors, imatrix, backend, engine }: Analysi
     ],
     ["how", how.join(", ")],
     ...(imatrix ? [["imatrix", `${printable(imatrix.file)}, ${imatrix.entries} entries`]] : []),
+    ...(feedback ? [["feedback", `measured for each type, not in the tables; text: ${printable(feedback.text)}`]] : []),
     ...(worst
       ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]]
       : []),
