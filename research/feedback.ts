@@ -1,30 +1,35 @@
 /**
  * What error feedback is worth: stock presets as llama-quantize makes them, with the importance matrix that a run makes,
- * and with codes chosen by error feedback in the same types, by their KL divergence on several texts. Differences are
- * paired over chunks. `npx tsx research/feedback.ts --text FILE [--text FILE ...] [--calibration FILE ...] [--chunks 60]
- * [--context 256] [--presets Q2_K,Q3_K_M,Q4_K_M] MODEL...`
+ * and with codes chosen by error feedback in the same types, by their KL divergence on texts of several kinds; and plans
+ * at the bytes of presets, with the matrix and with feedback. Differences are paired over chunks.
+ * `npx tsx research/feedback.ts --text [KIND=]FILE ... [--calibration FILE ...] [--presets Q2_K,Q3_K_M] [--plans Q3_K_M]
+ * [--run DIR] [--chunks 60] [--context 256] MODEL...`; --run is a run's directory, whose matrix, analysis and probes the
+ * plans are made by. Without it plans are those of `prism plan` with the matrix that is made here.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { recordResult } from "../bench/results.ts";
+import type { Analysis } from "../src/analyze/analysis.ts";
 import { analyze } from "../src/analyze/analyze.ts";
 import type { ModelEvaluation } from "../src/evaluate/evaluation.ts";
 import { makeImatrix } from "../src/evaluate/make-imatrix.ts";
 import { openSession } from "../src/evaluate/session.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FeedbackOutcome, feedbackSpec } from "../src/feedback/feedback.ts";
-import { parseFileType } from "../src/ggml/file-types.ts";
+import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { OpenModel } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
 import { readImatrix } from "../src/imatrix/imatrix.ts";
 import { openBench } from "../src/open-bench.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import type { Plan } from "../src/plan/plan.ts";
-import { presetSpec } from "../src/quantize/plan-spec.ts";
+import { planImatrix, planSpec, presetSpec } from "../src/quantize/plan-spec.ts";
 import { type QuantizeSpec, quantize } from "../src/quantize/quantize.ts";
-import { uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
+import type { SensitivityMode } from "../src/sensitivity/sensitivity.ts";
+import { loadAnalysis } from "../src/verbs/load-document.ts";
+import { loadSensitivity } from "../src/verbs/planning-request.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -34,6 +39,8 @@ const { values, positionals } = parseArgs({
     context: { type: "string", default: "256" },
     chunks: { type: "string", default: "60" },
     presets: { type: "string", default: "Q2_K,Q3_K_M,Q4_K_M,Q5_K_M" },
+    plans: { type: "string", default: "" },
+    run: { type: "string" },
     threads: { type: "string", default: "2" },
   },
 });
@@ -60,23 +67,57 @@ try {
 }
 
 async function benchModel(source: OpenModel): Promise<void> {
-  const path = join(work, "imatrix.gguf");
-  await makeImatrix(source, { output: path, context, head: true }, bench);
-  const imatrix = await readImatrix(path);
-  const analysis = await analyze(source, { imatrix }, bench);
-  const sensitivity = uniformSensitivity(analysis);
-  for (const preset of values.presets.split(",")) {
-    const fileType = parseFileType(preset);
-    if (fileType === undefined) throw new Error(`${preset} is not a preset`);
-    const plan = makePlan({ analysis, sensitivity, budget: { kind: "like", fileType } });
+  const { run } = values;
+  const path = run === undefined ? join(work, "imatrix.gguf") : join(run, "imatrix.gguf");
+  if (run === undefined) await makeImatrix(source, { output: path, context, head: true }, bench);
+  const analysis =
+    run === undefined
+      ? await analyze(source, { imatrix: await readImatrix(path) }, bench)
+      : await loadAnalysis(join(run, "analysis.json"));
+  const sensitivity = await loadSensitivity(run === undefined ? undefined : join(run, "probes.json"));
+  for (const fileType of fileTypes(values.presets)) {
+    const plan = planLike(fileType, analysis, sensitivity.of);
+    const imatrix = await planImatrix(plan, source, path);
     // without the keys that a matrix adds to the header
     const { imatrix: _, ...bare } = plan;
     const specOf = (name: string) => presetSpec(plan, fileType, join(work, `${name}.gguf`), imatrix);
     const plain = await make(source, presetSpec(bare, fileType, join(work, "plain.gguf")));
-    const weighted = await make(source, specOf("weighted"));
-    const coded = await makeCoded(source, plan, specOf("coded"));
-    for (const text of values.text) await compare(source, preset, text, [plain, weighted, coded.path], coded);
+    await compareAll(source, fileType, plan, [plain], specOf);
   }
+  for (const fileType of fileTypes(values.plans)) {
+    const plan = planLike(fileType, analysis, sensitivity.of);
+    const imatrix = await planImatrix(plan, source, path);
+    const name = `${run === undefined ? "plan" : "probed plan"} like ${fileType}`;
+    await compareAll(source, name, plan, [], (file) => planSpec(plan, join(work, `${file}.gguf`), imatrix));
+  }
+}
+
+function fileTypes(names: string): FileType[] {
+  return names
+    .split(",")
+    .filter((name) => name !== "")
+    .map((name) => {
+      const fileType = parseFileType(name);
+      if (fileType === undefined) throw new Error(`${name} is not a preset`);
+      return fileType;
+    });
+}
+
+function planLike(fileType: FileType, analysis: Analysis, weigh: SensitivityMode): Plan {
+  return makePlan({ analysis, sensitivity: weigh(analysis), budget: { kind: "like", fileType } });
+}
+
+/** Make the files with the matrix and with feedback, and judge them, after those there are already, on every text. */
+async function compareAll(
+  source: OpenModel,
+  types: string,
+  plan: Plan,
+  before: readonly string[],
+  specOf: (file: string) => QuantizeSpec,
+): Promise<void> {
+  const weighted = await make(source, specOf("weighted"));
+  const coded = await makeCoded(source, plan, specOf("coded"));
+  for (const text of values.text) await compare(source, types, text, [...before, weighted, coded.path], coded);
 }
 
 async function make(source: OpenModel, spec: QuantizeSpec): Promise<string> {
@@ -96,13 +137,15 @@ async function makeCoded(source: OpenModel, plan: Plan, stock: QuantizeSpec): Pr
   return { path, outcome: outcome() as FeedbackOutcome, seconds: (performance.now() - started) / 1000 };
 }
 
+/** Of files the last is that with feedback, and that before it the one with the matrix. */
 async function compare(
   source: OpenModel,
-  preset: string,
-  text: string,
-  paths: readonly [plain: string, weighted: string, coded: string],
+  types: string,
+  named: string,
+  paths: readonly string[],
   { outcome, seconds }: Coded,
 ): Promise<void> {
+  const [, kind, text] = /^(?:(\w+)=)?(.+)$/.exec(named) as unknown as [string, string | undefined, string];
   const session = await openSession(
     { reference: source, pilot: source },
     { context, text, chunks: Number(values.chunks), spread: true },
@@ -115,18 +158,20 @@ async function compare(
       measured.push(await session.evaluateModel(model).finally(() => model.close()));
     }
     const klds = measured.map(({ kld }) => kld as NonNullable<typeof kld>);
-    const [, weighted, coded] = measured;
+    const [weighted, coded] = measured.slice(-2);
     const difference = pairedDifference(coded?.perChunk?.kld ?? [], weighted?.perChunk?.kld ?? []);
-    const base = klds[1]?.mean ?? Number.NaN;
+    const base = klds.at(-2)?.mean ?? Number.NaN;
     const change = `${((100 * difference.value) / base).toFixed(1)} ± ${((100 * difference.se) / base).toFixed(1)} %`;
     const cells = klds.map(({ mean, se }) => `${mean.toPrecision(3)} ± ${se.toPrecision(2)}`);
+    if (cells.length < 3) cells.unshift("");
     const held = `${outcome.ratio.toFixed(2)}, ${outcome.kept} kept`;
-    const row = [basename(source.path), preset, basename(text), ...cells, change, held, `${seconds.toFixed(0)} s`];
+    const judged = kind ?? basename(text);
+    const row = [basename(source.path), types, judged, ...cells, change, held, `${seconds.toFixed(0)} s`];
     console.log(`| ${row.join(" | ")} |`);
     const ours = values.calibration.map((file) => basename(file));
     const figures = {
       model: basename(source.path),
-      ...{ preset, text: basename(text), calibration: ours, klds, difference, outcome, seconds },
+      ...{ types, text: judged, calibration: ours, klds, difference, outcome, seconds },
     };
     await recordResult({ bench: "feedback", figures });
   } finally {
