@@ -1,8 +1,9 @@
 /**
  * Writes a GGUF file with the header and the tensor shapes of a real model and weights that behave like trained ones:
- * `npx tsx bench/generate-model.ts --shapes Qwen3.5-0.8B --out FILE [--type f16|bf16] [--seed N]`. The shapes are those of
- * test/fixtures/shapes, from the tensor maps of models that were published with measurements. llama.cpp quantizes the
- * file; its text is nonsense.
+ * `npx tsx bench/generate-model.ts --shapes Qwen3.5-0.8B --out FILE [--type f16|bf16] [--seed N] [--layers N]`. The shapes
+ * are those of test/fixtures/shapes, from the tensor maps of models that were published with measurements. llama.cpp
+ * quantizes the file; with --layers, the first of them and rows for the few tokens that the header has, it runs it too.
+ * Its text is nonsense.
  *
  * A weight is rowScale × columnScale × noise + lowRank: the noise is a Gaussian scale mixture (excess kurtosis 1.3), both
  * scales are log-normal, two columns in a thousand are outliers, and a product of rank 4 carries a tenth of the power.
@@ -11,12 +12,19 @@
 import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { tensorClass } from "../src/ggml/tensor-class.ts";
 import { rowBytes } from "../src/ggml/tensor-types.ts";
 import type { TensorInfo } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
 import { writeGguf } from "../src/gguf/writer.ts";
 import { createNormal, createRandom, seedFromName } from "../src/random.ts";
-import { ARCHITECTURE_NAMES, readArchitecture } from "../test/fixtures/architectures.ts";
+import {
+  ARCHITECTURE_NAMES,
+  type Architecture,
+  type ArchitectureTensor,
+  readArchitecture,
+} from "../test/fixtures/architectures.ts";
+import { VOCABULARY_TOKENS } from "../test/fixtures/vocabulary.ts";
 import { encodeFloats, type SourceType } from "../test/fixtures/weights.ts";
 
 const POOL_WEIGHTS = 1 << 22;
@@ -34,9 +42,15 @@ const PIECE_WEIGHTS = 1 << 22;
 
 type Normal = () => number;
 
-/** Write a model of the shapes `name` to `path`; returns its bytes. */
-export async function generateModel(name: string, path: string, type: SourceType, seed: number): Promise<number> {
-  const { keyValues, tensors } = readArchitecture(name);
+/** Write a model of the shapes `name` to `path`, or its first layers; returns its bytes. */
+export async function generateModel(
+  name: string,
+  path: string,
+  type: SourceType,
+  seed: number,
+  layers?: number,
+): Promise<number> {
+  const { keyValues, tensors } = layers === undefined ? readArchitecture(name) : firstLayers(name, layers);
   const fileType = { key: "general.file_type", type: "u32", value: type === "F16" ? 1 : 32 } as const;
   await writeGguf(path, {
     keyValues: keyValues.map((keyValue) => (keyValue.key === fileType.key ? fileType : keyValue)),
@@ -59,6 +73,20 @@ export async function generateModel(name: string, path: string, type: SourceType
   return model.shards.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
 }
 
+function firstLayers(name: string, layers: number): Pick<Architecture, "keyValues" | "tensors"> {
+  const { keyValues, tensors } = readArchitecture(name);
+  return {
+    keyValues: keyValues.map((pair) => (pair.key.endsWith(".block_count") ? { ...pair, value: layers } : pair)),
+    tensors: tensors
+      .filter(({ name: tensor }) => (tensorClass(tensor).layer ?? 0) < layers)
+      .map((tensor) => (isOfTokens(tensor) ? { ...tensor, shape: [tensor.shape[0] ?? 0, VOCABULARY_TOKENS] } : tensor)),
+  };
+}
+
+function isOfTokens({ name }: Pick<ArchitectureTensor, "name">): boolean {
+  return name === "token_embd.weight" || name === "output.weight";
+}
+
 function drawPool(seed: number): Float32Array {
   const normal = createNormal(createRandom(seed));
   return Float32Array.from({ length: POOL_WEIGHTS }, () => normal() * Math.exp(MIXTURE_SPREAD * normal()));
@@ -73,6 +101,8 @@ function* tensorPieces(tensor: TensorInfo, pool: Float32Array, seed: number) {
   const isMatrix = tensor.shape.length > 1;
   const scales = columnScales(columns, normal, random);
   const factors = Array.from({ length: RANK }, () => Float32Array.from({ length: columns }, normal));
+  // a state that decays
+  const mean = tensor.name.endsWith("ssm_a") ? -1 : 1;
   const deviation = isMatrix ? 1 / Math.sqrt(columns) : 0.1;
   const pieceRows = Math.max(1, Math.floor(PIECE_WEIGHTS / columns));
   for (let row = 0; row < rows; row += pieceRows) {
@@ -82,7 +112,7 @@ function* tensorPieces(tensor: TensorInfo, pool: Float32Array, seed: number) {
       const offset = Math.floor(random() * (POOL_WEIGHTS - Math.min(columns, POOL_WEIGHTS)));
       fillRow(target, pool, offset, scales, deviation * Math.exp(ROW_SPREAD * normal()));
       if (isMatrix) for (const factor of factors) addScaled(target, factor, lowRankScale(deviation) * normal());
-      else for (let j = 0; j < columns; j++) target[j] = 1 + (target[j] as number);
+      else for (let j = 0; j < columns; j++) target[j] = mean + (target[j] as number);
     }
     yield { data: encodeFloats(type, weights), start: row * rowBytes(type, columns) };
   }
@@ -118,16 +148,20 @@ async function main(): Promise<void> {
       out: { type: "string" },
       type: { type: "string", default: "f16" },
       seed: { type: "string", default: "1" },
+      layers: { type: "string" },
     },
   });
   const type = values.type.toUpperCase();
   if (values.shapes === undefined || values.out === undefined || (type !== "F16" && type !== "BF16")) {
-    console.error("usage: npx tsx bench/generate-model.ts --shapes NAME --out FILE [--type f16|bf16] [--seed N]");
+    console.error(
+      "usage: npx tsx bench/generate-model.ts --shapes NAME --out FILE [--type f16|bf16] [--seed N] [--layers N]",
+    );
     console.error(`names: ${ARCHITECTURE_NAMES.join(" ")}`);
     process.exit(2);
   }
   const started = performance.now();
-  const bytes = await generateModel(values.shapes, values.out, type, Number(values.seed));
+  const layers = values.layers === undefined ? undefined : Number(values.layers);
+  const bytes = await generateModel(values.shapes, values.out, type, Number(values.seed), layers);
   const seconds = (performance.now() - started) / 1e3;
   console.log(
     `${values.out}: ${(bytes / 1e9).toFixed(2)} GB in ${seconds.toFixed(1)} s, ${(bytes / 1e6 / seconds).toFixed(0)} MB/s`,
