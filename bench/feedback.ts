@@ -3,8 +3,8 @@
  * [--tokens 1024]`. Of each model the first four layers are made (generate-model.ts; the fourth has full attention, the
  * others linear). In one run they are decoded for an importance matrix and for the second moments of all inputs; and the
  * codes of a layer of either kind are chosen, as the engine does, from moments of random inputs, beside ggml's quantizing of
- * the same weights. The whole is told from that: layers by their number, the head by the rows of ffn_gate and ffn_up.
- * Times are the processor's, which hold on a busy machine too.
+ * the same weights (what both kinds have alike once). The whole is told from that: layers by their number, the head by the
+ * rows of ffn_gate and ffn_up. Times are the processor's, which hold on a busy machine too.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -91,7 +91,7 @@ async function benchShapes(name: string): Promise<void> {
   const moments = new Map<number, InputMoments>();
   const costs: GroupCost[] = [];
   for (const type of values.types.split(",").map(typeNamed)) {
-    for (const layer of [0, LAYERS - 1]) costs.push(...(await layerCosts(path, matrices, type, layer, moments)));
+    for (const layer of [0, LAYERS - 1]) costs.push(...(await layerCosts(path, matrices, type, layer, moments, costs)));
     const whole = wholeCost(
       name,
       costs.filter((cost) => cost.type === type),
@@ -163,6 +163,7 @@ async function layerCosts(
   type: TensorType,
   layer: number,
   moments: Map<number, InputMoments>,
+  measured: readonly GroupCost[],
 ): Promise<GroupCost[]> {
   const groups = new Map<string, TensorInfo[]>();
   for (const tensor of matrices.filter((one) => tensorClass(one.name).layer === layer)) {
@@ -172,6 +173,12 @@ async function layerCosts(
   const costs: GroupCost[] = [];
   for (const [inputs, tensors] of groups) {
     const columns = tensors[0]?.shape[0] ?? 0;
+    const rows = tensors.reduce((sum, tensor) => sum + (tensor.shape[1] ?? 1), 0);
+    const before = measured.find((cost) => cost.type === type && cost.columns === columns && cost.rows === rows);
+    if (before !== undefined) {
+      costs.push({ ...before, layer, inputs });
+      continue;
+    }
     const sums = moments.get(columns) ?? correlatedMoments(kernels, columns);
     moments.set(columns, sums);
     const cost = await codingCost(path, tensors, type, sums, { library, kernels, output: join(work, "codes.bin") });
