@@ -33,6 +33,8 @@ import { machineName, recordResult } from "./results.ts";
 /** A period of Qwen3.5's layers; the last of them has full attention. */
 const LAYERS = 4;
 const CONTEXT = 512;
+/** The default of --memory, and more. */
+const MEMORY_GIB = [1, 2, 4, 8, 16];
 
 const { values } = parseArgs({
   options: {
@@ -80,10 +82,11 @@ async function benchShapes(name: string): Promise<void> {
     `${name}, ${LAYERS} layers: ms a token for an importance matrix ${each(passes.imatrixSeconds)}, for second moments ` +
       `${each(passes.momentsSeconds)}, ratio ${(passes.momentsSeconds / passes.imatrixSeconds).toFixed(2)}`,
   );
-  const ranges = wholeRanges(name);
-  console.log(
-    `${ranges.passes} passes at ${bench.memoryBytes} bytes, that decode ${ranges.decoded.toFixed(1)} times the model\n`,
-  );
+  const ranges = MEMORY_GIB.map((gib) => wholeRanges(name, gib));
+  for (const { gib, passes: count, decoded } of ranges) {
+    console.log(`--memory ${gib}GiB: ${count} passes, in which ${decoded.toFixed(1)} times all layers are decoded`);
+  }
+  console.log("");
   console.log(
     "| type | layer | inputs | columns × rows | ggml, ns a weight | feedback | ratio | one factor, s | peak memory, MB |",
   );
@@ -104,7 +107,7 @@ async function benchShapes(name: string): Promise<void> {
   await rm(path);
   await recordResult({
     bench: "feedback-cost",
-    figures: { shapes: name, threads, tokens, ...passes, ...ranges, costs },
+    figures: { shapes: name, threads, tokens, ...passes, ranges, costs },
   });
 }
 
@@ -140,17 +143,17 @@ async function passCosts(path: string, weights: readonly string[]) {
 }
 
 /** Passes over the text that the whole model takes, and how many times its layers are decoded in them. */
-function wholeRanges(name: string): { passes: number; decoded: number } {
+function wholeRanges(name: string, gib: number): { gib: number; passes: number; decoded: number } {
   const weights = readArchitecture(name).tensors.filter(isCoded);
   const layers = layersOf(name);
   const ranges = layerRanges(
     weights.map((tensor) => ({ name: tensor.name, columns: tensor.shape[0] ?? 0 })),
-    bench.memoryBytes,
+    gib * 2 ** 30,
   );
   const last = ranges.map((range) =>
     Math.max(...range.map((weight) => 1 + (tensorClass(weight.name).layer ?? layers - 1))),
   );
-  return { passes: ranges.length, decoded: last.reduce((sum, end) => sum + end / layers, 0) };
+  return { gib, passes: ranges.length, decoded: last.reduce((sum, end) => sum + end / layers, 0) };
 }
 
 function layersOf(name: string): number {
