@@ -1,6 +1,6 @@
 /**
- * What error feedback costs by size: `npx tsx bench/feedback.ts [--shapes Qwen3.5-0.8B,...] [--types Q4_K] [--threads N]
- * [--tokens 1024]`. Of each model the first four layers are made (generate-model.ts; the fourth has full attention, the
+ * What error feedback costs by size: `npx tsx --expose-gc bench/feedback.ts [--shapes Qwen3.5-0.8B,...] [--types Q4_K]
+ * [--threads N] [--tokens 1024]`. Of each model the first four layers are made (generate-model.ts; the fourth has full attention, the
  * others linear). In one run they are decoded for an importance matrix and for the second moments of all inputs; and the
  * codes of a layer of either kind are chosen, as the engine does, from moments of random inputs, beside ggml's quantizing of
  * the same weights (what both kinds have alike once). The whole is told from that: layers by their number, the head by the
