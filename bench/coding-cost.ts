@@ -64,7 +64,13 @@ export async function codingCost(
   globalThis.gc?.();
   const peak = await resetPeak();
   const codesSeconds = await processorSeconds(() =>
-    chooseCodes(kernels, collector, { output, tensors: coded }, () => undefined),
+    chooseCodes(
+      kernels,
+      collector,
+      { output, tensors: coded },
+      () => undefined,
+      () => undefined,
+    ),
   );
   const peakBytes = await peak?.();
   const factor = { feedback: new Float32Array(columns * columns), pivots: new Float32Array(columns) };

@@ -1,7 +1,8 @@
 /**
  * What error feedback is worth: stock presets as llama-quantize makes them, with the importance matrix that a run makes,
  * and with codes chosen by error feedback in the same types, by their KL divergence on texts of several kinds; and plans
- * at the bytes of presets, with the matrix and with feedback. Differences are paired over chunks.
+ * at the bytes of presets, with the matrix and with feedback, made from the errors of rounding and from what feedback
+ * leaves of them. Differences are paired over chunks.
  * `npx tsx research/feedback.ts --text [KIND=]FILE ... [--calibration FILE ...] [--presets Q2_K,Q3_K_M] [--plans Q3_K_M]
  * [--run DIR] [--chunks 60] [--context 256] MODEL...`; --run is a run's directory, whose matrix, analysis and probes the
  * plans are made by. Without it plans are those of `prism plan` with the matrix that is made here.
@@ -18,6 +19,7 @@ import { makeImatrix } from "../src/evaluate/make-imatrix.ts";
 import { openSession } from "../src/evaluate/session.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FeedbackOutcome, feedbackSpec } from "../src/feedback/feedback.ts";
+import { measureFeedback } from "../src/feedback/feedback-gains.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { OpenModel } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
@@ -84,12 +86,32 @@ async function benchModel(source: OpenModel): Promise<void> {
     const plain = await make(source, presetSpec(bare, fileType, join(work, "plain.gguf")));
     await compareAll(source, fileType, plan, [plain], specOf);
   }
+  if (values.plans === "") return;
+  const request = { imatrix: await readImatrix(path), calibration: values.calibration, context };
+  const mended = await measureFeedback(source, analysis, request, bench);
   for (const fileType of fileTypes(values.plans)) {
-    const plan = planLike(fileType, analysis, sensitivity.of);
-    const imatrix = await planImatrix(plan, source, path);
-    const name = `${run === undefined ? "plan" : "probed plan"} like ${fileType}`;
-    await compareAll(source, name, plan, [], (file) => planSpec(plan, join(work, `${file}.gguf`), imatrix));
+    for (const [measured, suffix] of [
+      [asRounded(analysis), ""],
+      [mended, ", feedback counted"],
+    ] as const) {
+      const plan = planLike(fileType, measured, sensitivity.of);
+      const imatrix = await planImatrix(plan, source, path);
+      const name = `${run === undefined ? "plan" : "probed plan"} like ${fileType}${suffix}`;
+      await compareAll(source, name, plan, [], (file) => planSpec(plan, join(work, `${file}.gguf`), imatrix));
+    }
   }
+}
+
+/** Without what feedback leaves. */
+function asRounded({ feedback: _, ...analysis }: Analysis): Analysis {
+  const tensors = analysis.tensors.map((tensor) => {
+    const estimates = Object.entries(tensor.distortion ?? {}).map(([type, { feedback: _left, ...estimate }]) => [
+      type,
+      estimate,
+    ]);
+    return estimates.length === 0 ? tensor : { ...tensor, distortion: Object.fromEntries(estimates) };
+  });
+  return { ...analysis, tensors };
 }
 
 function fileTypes(names: string): FileType[] {
