@@ -1,10 +1,15 @@
 /** What error feedback leaves of the error of each type a matrix could take, on inputs held out; of sampled rows. */
+import type { TensorType } from "../../ggml/tensor-types.ts";
 import type { FeedbackGain, GainCandidate } from "../engine.ts";
+import { codeLayout } from "./codes.ts";
 import type { FeedbackKernels } from "./feedback.ts";
 import { readSourceRows, sampledRows, type Trial, tryFeedback } from "./feedback-trials.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 import type { MomentsCollector } from "./moments-collector.ts";
 import { decode, encode } from "./round-trip.ts";
+
+/** Of the sampled rows every so manyth is coded in types that search a codebook, which take ten times as long. */
+const SLOW_STRIDE = 4;
 
 export interface GainsCall {
   readonly candidates: readonly GainCandidate[];
@@ -52,10 +57,16 @@ export async function measureGains(
 /** Rows from all over the matrix, in each type as ggml rounds them. */
 async function roundedRows(library: LlamaLibrary, candidate: GainCandidate): Promise<Trial[]> {
   const { types, columns, importance } = candidate;
-  const source = await readSourceRows(candidate, sampledRows(candidate.rows));
-  const weights = decode(library, source.sourceType, source.data, source.rows * columns);
-  return types.map((type) => ({
-    coded: { ...source, type },
-    packed: encode(library, type, weights, columns, importance),
-  }));
+  const rows = sampledRows(candidate.rows);
+  const rounded = async (share: readonly number[], isOf: (type: TensorType) => boolean): Promise<Trial[]> => {
+    const source = await readSourceRows(candidate, share);
+    const weights = decode(library, source.sourceType, source.data, source.rows * columns);
+    return types.filter(isOf).map((type) => ({
+      coded: { ...source, type },
+      packed: encode(library, type, weights, columns, importance),
+    }));
+  };
+  const isOwn = (type: TensorType) => codeLayout(type) !== undefined;
+  const few = rows.filter((_, index) => index % SLOW_STRIDE === 0);
+  return [...(await rounded(rows, isOwn)), ...(await rounded(few, (type) => !isOwn(type)))];
 }
