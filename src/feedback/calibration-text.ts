@@ -21,7 +21,7 @@ export interface CalibrationRequest {
   readonly sampledChunks: number;
 }
 
-/** A single text is cut into so many, that are held out in turn. */
+/** Fewer texts are cut, so that so many parts are held out in turn: without all of its kind nothing could be judged. */
 const PARTS = 4;
 
 /** Tokens of a kind of the shipped text at most: vocabularies of bytes have many. */
@@ -68,9 +68,7 @@ export async function textKinds(
   }
   const texts: EvaluationTokens[] = [];
   for (const file of files) texts.push(await fileTokens(loaded, file, context));
-  const [only] = texts;
-  if (texts.length > 1 || only === undefined) return texts;
-  const cut = parts(only);
+  const cut = texts.flatMap((text) => parts(text, Math.ceil(PARTS / texts.length)));
   if (cut.length > 1) return cut;
   throw new UsageError(
     `${files[0]} holds one context of ${context} tokens, which leaves nothing to judge codes by; give a text of at least ${2 * context} tokens, or a second one`,
@@ -102,8 +100,8 @@ function wholeChunks(ids: Int32Array, context: number): EvaluationTokens {
   return { context, chunks, ids: chunks === 0 ? ids : ids.slice(0, chunks * context) };
 }
 
-function parts({ context, chunks, ids }: EvaluationTokens): EvaluationTokens[] {
-  const cuts = Array.from({ length: PARTS + 1 }, (_, index) => Math.floor((index * chunks) / PARTS));
+function parts({ context, chunks, ids }: EvaluationTokens, count: number): EvaluationTokens[] {
+  const cuts = Array.from({ length: count + 1 }, (_, index) => Math.floor((index * chunks) / count));
   return cuts.slice(1).flatMap((end, index) => {
     const start = cuts[index] as number;
     if (end === start) return [];
