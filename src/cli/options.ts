@@ -74,17 +74,6 @@ export const exactOption = () =>
     .preset("metrics")
     .argParser(parseExact);
 
-/** Text for error feedback, in every command that has it. */
-export const calibrationOption = () =>
-  new Option(
-    "--calibration <file...>",
-    "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
-  );
-
-/** In commands that plan or measure for it. */
-export const feedbackOption = () =>
-  new Option("--feedback", "count with what error feedback leaves of each error (prism quantize --feedback)");
-
 function parseExact(text: string): Exact {
   if (text === "metrics" || text === "distortion") return text;
   throw new UsageError(`--exact: expected nothing or distortion, got "${text}"`);

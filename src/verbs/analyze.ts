@@ -2,6 +2,7 @@
 import type { Analysis } from "../analyze/analysis.ts";
 import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
+import { requireLocal } from "../bytes/remote-name.ts";
 import { checkCalibration, checkFeedbackChoice } from "../feedback/check-calibration.ts";
 import { measureFeedback } from "../feedback/feedback-gains.ts";
 import { type CheckRequest, checkedModel, noteWarnings } from "../intake/checked-model.ts";
@@ -21,6 +22,7 @@ export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "imat
 /** Analyze the model `path` names. Everything that can be refused is refused before the work starts. */
 export async function analyzeModel(path: string, request: AnalyzeModelRequest, bench: Bench): Promise<Analysis> {
   checkFeedbackChoice(request, bench);
+  if (request.feedback === true) requireLocal(path, "leave --feedback out: it decodes text with all of the model");
   const checked = await checkedModel(path, request, bench);
   const { model, imatrix, traffic } = checked;
   try {

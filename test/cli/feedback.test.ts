@@ -95,6 +95,45 @@ describe("prism quantize --feedback", () => {
   });
 });
 
+describe("prism plan --feedback", () => {
+  const texts = ["--calibration", "prose.txt", "dialogue.txt", "--threads", "1"];
+
+  it("counts with what feedback leaves, says so, and says how to make the file", async () => {
+    const { code, stdout, stderr } = await prism(
+      ["plan", MODEL, "--like", "Q3_K_M", "--feedback", ...texts, "-o", "counted.json"],
+      dir,
+    );
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/what feedback mends: \d+ tensors\n$/)]);
+    expect(stdout).toMatch(/^feedback +errors are what it leaves of them; text: 2 files$/m);
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism quantize counted.json --feedback");
+    const lossOf = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8")).predicted.loss as number;
+    expect(await lossOf("counted.json")).toBeLessThan(0.8 * (await lossOf("plan.json")));
+    const stock = await prism(["quantize", "counted.json", "-o", "stock.gguf"], dir);
+    expect(stock.stderr).toContain("the plan counts with codes chosen with error feedback; without --feedback");
+  });
+
+  it("refuses what it can't measure, before any work", async () => {
+    await prism(["analyze", MODEL, "-o", "a.json"], dir);
+    const refusals = [
+      [
+        ["plan", "a.json", "--like", "Q3_K_M", "--feedback", "-o", "none.json"],
+        /the analysis doesn't say what it leaves; give it to prism analyze/,
+      ],
+      [
+        ["plan", MODEL, "--like", "Q3_K_M", ...texts, "-o", "none.json"],
+        /--calibration FILE is what --feedback reads; give both/,
+      ],
+      [["analyze", "hf:owner/repo/model.gguf", "--feedback", "-o", "b.json"], /leave --feedback out: it decodes text/],
+      [["analyze", MODEL, "--feedback", "--calibration", "absent.txt", "-o", "b.json"], /absent\.txt/],
+    ] as const;
+    for (const [args, message] of refusals) {
+      const { code, stderr } = await prism([...args], dir);
+      expect([code !== 0, stderr]).toEqual([true, expect.stringMatching(message)]);
+    }
+    expect(await readdir(dir)).not.toContain("b.json");
+  });
+});
+
 /** How many tensors stderr says were chosen before. */
 function tensorsOf(stderr: string): number {
   return Number(/going on with the codes of (\d+) tensors that were chosen before/.exec(stderr)?.[1] ?? 0);

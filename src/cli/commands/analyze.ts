@@ -6,16 +6,9 @@ import { analyzeModel } from "../../verbs/analyze.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
 import { defaultAnalysisPath } from "../../verbs/output-names.ts";
 import type { CommandContext } from "../context.ts";
+import { announceFeedback, calibrationOption, feedbackOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
-import {
-  addSharedOptions,
-  calibrationOption,
-  exactOption,
-  feedbackOption,
-  MODEL_ARGUMENT,
-  parseFraction,
-  type SharedOptions,
-} from "../options.ts";
+import { addSharedOptions, exactOption, MODEL_ARGUMENT, parseFraction, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { announceAnalysis } from "../planning-options.ts";
 import { withBench } from "../with-bench.ts";
@@ -54,7 +47,13 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   await checkOutputs([target], { inputs: [path, imatrix, ...(calibration ?? [])], force });
   const request = { imatrix, exact, targetRelativeSe, feedback, calibration };
   const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
-  const analysis = await withBench(options, context, output, work, announceAnalysis(path));
+  const analysis = await withBench(
+    options,
+    context,
+    output,
+    work,
+    (what) => announceAnalysis(path)(what) ?? announceFeedback(what),
+  );
   await writeFileAside(target, `${JSON.stringify(analysis, null, 1)}\n`);
   output.result({
     document: analysis,

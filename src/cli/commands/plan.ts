@@ -10,8 +10,9 @@ import { checkPlanRequest, plan } from "../../verbs/plan.ts";
 import { planFiles, writePlan } from "../../verbs/plan-files.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import type { CommandContext } from "../context.ts";
+import { announceFeedback, calibrationOption, feedbackOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, calibrationOption, feedbackOption, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
+import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, announceAnalysis, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { withWorkplace } from "../with-bench.ts";
@@ -75,7 +76,7 @@ async function run(source: string | undefined, options: Options, context: Comman
     context,
     output,
     ({ bench, progress }) => plan(source, request, bench, progress.note),
-    announceAnalysis(source),
+    (what) => announceAnalysis(source)(what) ?? announceFeedback(what),
   );
   context.signal.throwIfAborted();
   await writePlan(made, target, files);

@@ -7,9 +7,10 @@ import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
 import { quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
+import { announceFeedback, calibrationOption } from "../feedback-options.ts";
 import type { Announce } from "../follow-progress.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, calibrationOption, type SharedOptions } from "../options.ts";
+import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 
@@ -24,9 +25,7 @@ interface Options extends SharedOptions {
 
 /** What is counted. */
 function announce(what: string): ReturnType<Announce> {
-  if (what === "hashing the model") return undefined;
-  if (what === "sampling text") return { stage: what, unit: "steps" };
-  return { stage: what, unit: what.startsWith("inputs") ? "chunks" : "tensors" };
+  return what.startsWith("quantizing") ? { stage: what, unit: "tensors" } : announceFeedback(what);
 }
 
 export function quantizeCommand(context: CommandContext): Command {
