@@ -104,7 +104,7 @@ describe("prism plan --feedback", () => {
       dir,
     );
     expect([code, stderr]).toEqual([0, expect.stringMatching(/what feedback mends: \d+ tensors\n$/)]);
-    expect(stdout).toMatch(/^feedback +errors are what it leaves of them; text: 2 files$/m);
+    expect(stdout).toMatch(/^feedback +counted with; text: 2 files$/m);
     expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism quantize counted.json --feedback");
     const lossOf = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8")).predicted.loss as number;
     expect(await lossOf("counted.json")).toBeLessThan(0.8 * (await lossOf("plan.json")));

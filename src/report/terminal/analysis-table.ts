@@ -44,7 +44,7 @@ function heading({ model, sampling, tensors, imatrix, feedback, backend, engine 
     ],
     ["how", how.join(", ")],
     ...(imatrix ? [["imatrix", `${printable(imatrix.file)}, ${imatrix.entries} entries`]] : []),
-    ...(feedback ? [["feedback", `measured for each type, not in the tables; text: ${printable(feedback.text)}`]] : []),
+    ...(feedback ? [["feedback", `measured; text: ${printable(feedback.text)}`]] : []),
     ...(worst
       ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]]
       : []),

@@ -37,9 +37,7 @@ function planHeading(plan: Plan): string {
     ],
     ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
     ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
-    ...(plan.feedback
-      ? [["feedback", `errors are what it leaves of them; text: ${printable(plan.feedback.text)}`]]
-      : []),
+    ...(plan.feedback ? [["feedback", `counted with; text: ${printable(plan.feedback.text)}`]] : []),
     ...constraintRows(plan),
   ];
   return formatTable([{ header: "PLAN" }, { header: "" }], rows);
