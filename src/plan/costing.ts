@@ -3,7 +3,6 @@
  * from these, when the plan is made and whenever it is read again.
  */
 
-import type { DistortionEstimate } from "../analyze/analysis.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { isFloatType, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
@@ -12,7 +11,16 @@ import type { PlanTensor, Reason, Step } from "./plan.ts";
 /** A tensor before its type is chosen. */
 export type TensorChoice = Pick<
   PlanTensor,
-  "name" | "class" | "layer" | "shape" | "elements" | "sourceType" | "sensitivity" | "options" | "importance"
+  | "name"
+  | "class"
+  | "layer"
+  | "shape"
+  | "elements"
+  | "sourceType"
+  | "sensitivity"
+  | "options"
+  | "feedback"
+  | "importance"
 > & { readonly eligible: boolean };
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
@@ -22,13 +30,14 @@ export function tensorChoice(tensor: PlanTensor, eligible: boolean): TensorChoic
   return { ...facts, eligible };
 }
 
-/** D that a plan counts with: what error feedback leaves of it, where that was measured. */
-export function plannedDistortion({ value, feedback = 1 }: Pick<DistortionEstimate, "value" | "feedback">): number {
-  return value * feedback;
+/** D of a type: what error feedback leaves of the rounding's, where that was measured. */
+export function distortionOf(tensor: Pick<TensorChoice, "options" | "feedback">, type: TensorType): number | undefined {
+  const rounding = roundingOf(tensor, type);
+  return rounding === undefined ? undefined : rounding * (tensor.feedback?.[type] ?? 1);
 }
 
-/** D of a type: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */
-export function distortionOf(tensor: Pick<TensorChoice, "options">, type: TensorType): number | undefined {
+/** D of a type as ggml rounds: measured, or 0 for a float type, whose rounding is far below any quantization; else undefined. */
+export function roundingOf(tensor: Pick<TensorChoice, "options">, type: TensorType): number | undefined {
   return tensor.options?.[type] ?? (isFloatType(type) ? 0 : undefined);
 }
 
@@ -40,13 +49,11 @@ export function paddedTensorBytes(tensor: Pick<TensorChoice, "shape">, type: Ten
 /** The measured types, smallest first; at equal bytes the least distortion first. */
 export function steps(tensor: TensorChoice): Step[] {
   const sensitivity = tensor.sensitivity ?? 0;
-  return (Object.entries(tensor.options ?? {}) as [TensorType, number][])
-    .map(([type, distortion]) => ({
-      type,
-      bytes: tensorBytes(type, tensor.shape),
-      loss: sensitivity * distortion,
-      distortion,
-    }))
+  return (Object.keys(tensor.options ?? {}) as TensorType[])
+    .map((type) => {
+      const distortion = distortionOf(tensor, type) ?? 0;
+      return { type, bytes: tensorBytes(type, tensor.shape), loss: sensitivity * distortion, distortion };
+    })
     .sort((a, b) => a.bytes - b.bytes || a.distortion - b.distortion)
     .map(({ type, bytes, loss }) => ({ type, bytes, loss }));
 }
@@ -56,7 +63,7 @@ export function frontier(tensor: TensorChoice): Step[] {
   const kept: Step[] = [];
   let best = Number.POSITIVE_INFINITY;
   for (const step of steps(tensor)) {
-    const distortion = tensor.options?.[step.type] ?? 0;
+    const distortion = distortionOf(tensor, step.type) ?? 0;
     if (distortion >= best) continue;
     best = distortion;
     kept.push(step);

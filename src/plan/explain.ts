@@ -3,7 +3,7 @@ import { openWork } from "../allocate/compile-pattern.ts";
 import { constraintPattern } from "../allocate/patterns.ts";
 import { UsageError } from "../errors.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
-import { frontier, steps } from "./costing.ts";
+import { distortionOf, frontier, steps } from "./costing.ts";
 import type { Constraint, Plan, PlanTensor, Step } from "./plan.ts";
 
 export interface ExplainedOption extends Step {
@@ -41,7 +41,7 @@ export function explainTensor(plan: Plan, name: string): Explanation {
     options: steps(choice).map((step) => ({
       ...step,
       bitsPerWeight: bitsPerWeight(step.type),
-      distortion: tensor.options?.[step.type] ?? 0,
+      distortion: distortionOf(tensor, step.type) ?? 0,
       chosen: step.type === tensor.type,
       dominated: !efficient.has(step.type),
     })),

@@ -14,7 +14,7 @@ import type { FileType } from "../ggml/file-types.ts";
 import { isHead, tensorClass, tensorRole } from "../ggml/tensor-class.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import { presetFileBytes, presetTypes, type SizeContext } from "./budget.ts";
-import type { TensorChoice } from "./costing.ts";
+import { distortionOf, type TensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 
 /** The guards that can be switched off, in the order they are given up. */
@@ -85,7 +85,7 @@ function noiseFloors(tensors: readonly TensorChoice[]): BuiltIn[] {
   for (const tensor of tensors) {
     const options = Object.entries(tensor.options ?? {}) as [TensorType, number][];
     const types = options.map(([type]) => type).sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b));
-    const clean = types.find((type) => (tensor.options?.[type] ?? 0) <= NOISE_DISTORTION);
+    const clean = types.find((type) => (distortionOf(tensor, type) ?? 0) <= NOISE_DISTORTION);
     if (clean === undefined || clean === types[0]) continue;
     const key = `${tensor.class}\n${clean}`;
     floors.set(key, [...(floors.get(key) ?? []), tensor]);

@@ -5,14 +5,14 @@
 
 import { describeConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
-import type { Analysis, DistortionEstimate } from "../analyze/analysis.ts";
+import type { Analysis, DistortionEstimate, TensorAnalysis } from "../analyze/analysis.ts";
 import { FormatError, InfeasibleError } from "../errors.ts";
 import { elementCount, type TensorType } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { plannedDistortion, priceTensor, type TensorChoice } from "./costing.ts";
+import { priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
@@ -119,15 +119,27 @@ export function analyzedChoices(analysis: Analysis, sensitivity: Sensitivity): T
       throw new FormatError(analysis.model.path, message);
     }
     const legal = new Set(legalTypes({ name, shape, importance: importance === "used" }));
-    const options: Partial<Record<TensorType, number>> = {};
-    for (const [type, estimate] of Object.entries(tensor.distortion ?? {}) as [TensorType, DistortionEstimate][]) {
-      if (legal.has(type)) options[type] = plannedDistortion(estimate);
-    }
-    if (Object.keys(options).length === 0) {
+    const measured = measuredOf(tensor, legal);
+    if (Object.keys(measured.options).length === 0) {
       throw new FormatError(analysis.model.path, `the analysis has no distortion for ${name}; analyze the model again`);
     }
-    return { ...facts, sensitivity: value, options };
+    return { ...facts, sensitivity: value, ...measured };
   });
+}
+
+/** Distortions of the types that are allowed, and what error feedback leaves of them. */
+export function measuredOf(
+  { distortion = {} }: Pick<TensorAnalysis, "distortion">,
+  legal: ReadonlySet<TensorType>,
+): Required<Pick<TensorChoice, "options">> & Pick<TensorChoice, "feedback"> {
+  const options: Partial<Record<TensorType, number>> = {};
+  const feedback: Partial<Record<TensorType, number>> = {};
+  for (const [type, estimate] of Object.entries(distortion) as [TensorType, DistortionEstimate][]) {
+    if (!legal.has(type)) continue;
+    options[type] = estimate.value;
+    if (estimate.feedback !== undefined) feedback[type] = estimate.feedback;
+  }
+  return Object.keys(feedback).length === 0 ? { options } : { options, feedback };
 }
 
 function priceSolution(

@@ -53,6 +53,13 @@ const PLAN_TENSOR = t.object({
       TENSOR_TYPE_NAMES,
     ),
   ),
+  feedback: t.optional(
+    t.table(
+      t.amount(),
+      "Part of D that error feedback leaves, per type, where that is not all; the plan counts with it.",
+      TENSOR_TYPE_NAMES,
+    ),
+  ),
   up: t.optional(STEP),
   down: t.optional(STEP),
 });
@@ -98,7 +105,7 @@ export const PLAN = defineDocument({
     ),
     sensitivity: t.object({ mode: t.text(), version: t.text() }),
     feedback: t.optional(
-      t.given(FEEDBACK_MEASURED, "The distortions are what error feedback leaves of them, on inputs of this text."),
+      t.given(FEEDBACK_MEASURED, "The plan counts with what error feedback leaves of D, on inputs of this text."),
     ),
     lossUnit: t.oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
     predicted: t.object({

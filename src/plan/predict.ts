@@ -3,7 +3,7 @@ import { bpw, fileBytes, tensorBytesTotal } from "../ggml/file-bytes.ts";
 import { tensorRole } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { type ImatrixKeys, imatrixKeyBytes } from "../gguf/output-header.ts";
-import { distortionOf, lossOf } from "./costing.ts";
+import { distortionOf, lossOf, roundingOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
 /** Bits per weight below which KLDs of single tensors no longer add up (their sum is .92 of the whole at Q2_K, .57 at
@@ -43,15 +43,20 @@ export function predict(
   };
 }
 
-/** Predict the loss of other types on the tensors of a plan; undefined where D of one was not measured. */
+/**
+ * Predict the loss of other types on the tensors of a plan, their codes as ggml rounds them or chosen with error feedback;
+ * undefined where D of one was not measured.
+ */
 export function lossOfTypes(
   { tensors }: Pick<Plan, "tensors">,
   types: ReadonlyMap<string, TensorType>,
+  codes: "rounded" | "feedback",
 ): number | undefined {
+  const errorOf = codes === "rounded" ? roundingOf : distortionOf;
   let sum = 0;
   for (const tensor of tensors) {
     if (tensor.reason === "ineligible") continue;
-    const distortion = distortionOf(tensor, types.get(tensor.name) ?? tensor.sourceType);
+    const distortion = errorOf(tensor, types.get(tensor.name) ?? tensor.sourceType);
     if (tensor.sensitivity === undefined || distortion === undefined) return undefined;
     sum += tensor.sensitivity * distortion;
   }

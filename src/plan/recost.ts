@@ -7,9 +7,10 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
-import { distortionOf, plannedDistortion, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
+import { distortionOf, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
+import { measuredOf } from "./make-plan.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { solve } from "./solve.ts";
@@ -47,11 +48,12 @@ function choiceOf(tensor: PlanTensor, plan: Plan, analysis: Analysis | undefined
   const measured = analysis.tensors.find(({ name }) => name === tensor.name);
   if (!measured?.distortion) return choice;
   const legal = new Set(legalTypes({ ...tensor, importance: measured.importance === "used" }));
-  const found = Object.entries(measured.distortion).map(
-    ([type, estimate]) => [type, plannedDistortion(estimate)] as const,
-  );
-  const options = Object.fromEntries(found.filter(([type]) => (legal as Set<string>).has(type)));
-  return { ...choice, options: { ...choice.options, ...options } };
+  const { options, feedback } = measuredOf(measured, legal);
+  return {
+    ...choice,
+    options: { ...choice.options, ...options },
+    ...(feedback === undefined ? {} : { feedback: { ...choice.feedback, ...feedback } }),
+  };
 }
 
 function reprice(tensor: PlanTensor, choice: TensorChoice): PlanTensor {

@@ -27,7 +27,9 @@ const FIGURES = {
   sameTop: t.optional(t.percent("Percent.")),
   sameTopSe: t.optional(t.amount()),
   predictedLoss: t.optional(
-    t.amount("Σ s·D of its types under the plan's sensitivity; absent where D of one was not measured."),
+    t.amount(
+      "Σ s·D of its types under the plan's sensitivity, D of its codes; absent where D of one was not measured.",
+    ),
   ),
   rerank: t.optional(
     t.object(

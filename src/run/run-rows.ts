@@ -19,7 +19,7 @@ export interface Measurements {
 }
 
 export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measurements, plan: Plan): RunRow {
-  const predictedLoss = lossOfTypes(plan, spec.expectedTypes);
+  const predictedLoss = lossOfTypes(plan, spec.expectedTypes, kind === "feedback" ? "feedback" : "rounded");
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
   const sha256 = evaluation?.sha256 ?? ranked?.sha256;
   return {

@@ -3,6 +3,7 @@ import type { Progress } from "../bench.ts";
 import { InfeasibleError } from "../errors.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
+import { lossOfTypes } from "../plan/predict.ts";
 import { limitOf, nextLoss, type QualityTarget, smallestMet, type TargetPoint, targetPoint } from "./quality-target.ts";
 import type { SweepPoint, TargetResult } from "./run-document.ts";
 
@@ -83,13 +84,20 @@ function planOfLoss(loss: number, options: PlanOptions, { least, most }: { least
   let best = solve(high);
   for (let solves = 1; solves < MAX_SOLVES; solves++) {
     const middle = solve(Math.sqrt(low * high));
-    const distance = (plan: Plan) => Math.abs(Math.log(plan.predicted.loss / loss));
+    const distance = (plan: Plan) => Math.abs(Math.log(roundedLoss(plan) / loss));
     if (!(distance(best) <= distance(middle))) best = middle;
     if (distance(best) < LOSS_TOLERANCE) break;
-    if (middle.predicted.loss > loss) low = middle.predicted.fileBytes;
+    if (roundedLoss(middle) > loss) low = middle.predicted.fileBytes;
     else high = middle.predicted.fileBytes;
   }
   return best;
+}
+
+/** What is measured are files of llama-quantize. */
+function roundedLoss(plan: Plan): number {
+  return (
+    lossOfTypes(plan, new Map(plan.tensors.map(({ name, type }) => [name, type])), "rounded") ?? plan.predicted.loss
+  );
 }
 
 function describe(target: QualityTarget, { value, se }: TargetPoint): string {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { SILENT } from "../../src/bench.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../src/feedback/feedback.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import { makesFeedback } from "../../src/run/run-feedback.ts";
 import { readModel } from "../quantize/paper-model.ts";
 import { INTERRUPTED, interruption, type PaperEngine, paperEngine } from "./paper-engine.ts";
@@ -60,10 +61,24 @@ describe("a run with error feedback", () => {
     const engine = paperEngine();
     const { asked } = await runOn(engine, { calibration });
     expect(asked.feedback).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
-    expect(engine.calls).toContainEqual(expect.stringMatching(/^inputs of \d+, 2 kinds$/));
+    expect(engine.calls).toContainEqual(expect.stringMatching(/^inputs of \d+, 4 kinds$/));
     await expect(runOn(paperEngine())).rejects.toThrow(/--feedback was .*, now own/);
     await writeFile(calibration[1] as string, "");
     await expect(runOn(paperEngine(), { calibration })).rejects.toThrow(/--calibration .*two\.txt: the file is empty/);
+  });
+
+  it("plans with what feedback leaves, and predicts each file by its own codes", async () => {
+    const engine = paperEngine();
+    const { rows } = await runOn(engine);
+    expect(engine.calls.filter((call) => call.startsWith("gains of"))).toHaveLength(1);
+    const plan = JSON.parse(await readFile(join(place.out, "plans", "plan.json"), "utf8")) as Plan;
+    expect(plan.feedback?.text).toMatch(/^sampled from the model/);
+    const lossOf = (wanted: string) => rows.find(({ kind }) => kind === wanted)?.predictedLoss;
+    expect(lossOf("feedback")).toBeCloseTo(plan.predicted.loss, 6);
+    expect(lossOf("plan")).toBeGreaterThan(1.2 * plan.predicted.loss);
+    // what was measured stays
+    await runOn(engine);
+    expect(engine.calls.filter((call) => call.startsWith("gains of"))).toHaveLength(1);
   });
 
   it("declined, makes none", async () => {
