@@ -6,7 +6,7 @@ import type { Announce } from "./follow-progress.ts";
 export const calibrationOption = () =>
   new Option(
     "--calibration <file...>",
-    "text for --feedback, a file a kind; default: what the model writes, and the text that comes with prism",
+    "text for --feedback, a file a kind, own for what the model writes; default: that, and the text that comes with prism",
   );
 
 /** In commands that measure or plan for it. */

@@ -15,8 +15,8 @@ export interface CalibrationKinds {
 
 export interface CalibrationRequest {
   readonly context: number;
-  /** Files, a kind each; none: text that the model writes, and the text that comes with PRISM. */
-  readonly files?: readonly string[] | undefined;
+  /** Files, a kind each, and OWN_TEXT; no file: text that the model writes, and the text that comes with PRISM. */
+  readonly texts?: readonly string[] | undefined;
   /** Chunks of text that the model writes. */
   readonly sampledChunks: number;
 }
@@ -30,23 +30,32 @@ const SHIPPED_TOKENS = 2 ** 14;
 /** Chunks of a file at most. */
 const FILE_CHUNKS = 256;
 
+/** Stands among files for what the model writes itself. */
+export const OWN_TEXT = "own";
+
+/** The files among texts that are given. */
+export function calibrationFiles(given: readonly string[] = []): string[] {
+  return given.filter((name) => name !== OWN_TEXT);
+}
+
 /** Throws as textKinds() does. */
 export async function calibrationKinds(
   loaded: LoadedModel,
   source: OpenModel,
-  { context, files = [], sampledChunks }: CalibrationRequest,
+  { context, texts = [], sampledChunks }: CalibrationRequest,
   bench: Bench,
 ): Promise<CalibrationKinds> {
-  const kinds = await textKinds(loaded, source, { context, files });
-  if (files.length > 0) return { kinds, text: files.length === 1 ? "1 file" : `${files.length} files` };
-  if (!writesText(source)) return { kinds, text: SHIPPED_TEXT };
+  const kinds = await textKinds(loaded, source, { context, texts });
+  const files = calibrationFiles(texts);
+  const read = files.length === 0 ? SHIPPED_TEXT : files.length === 1 ? "1 file" : `${files.length} files`;
+  if (!writesText(source) || (files.length > 0 && files.length === texts.length)) return { kinds, text: read };
   // none of what models are judged on, which is sampled from other seeds
   const seed = seedFromName("feedback", bench.seed);
   const request = { context, chunks: sampledChunks, seed, purpose: "error feedback" };
   const sampled = await sampleText(loaded, source, request, bench);
   return {
     kinds: [sampled.tokens, ...kinds],
-    text: `sampled from the model, seed ${bench.seed}, and ${SHIPPED_TEXT}`,
+    text: `sampled from the model, seed ${bench.seed}, and ${read}`,
   };
 }
 
@@ -57,8 +66,12 @@ export async function calibrationKinds(
 export async function textKinds(
   loaded: LoadedModel,
   source: OpenModel,
-  { context, files = [] }: Pick<CalibrationRequest, "context" | "files">,
+  { context, texts: given = [] }: Pick<CalibrationRequest, "context" | "texts">,
 ): Promise<EvaluationTokens[]> {
+  const files = calibrationFiles(given);
+  if (files.length < given.length && !writesText(source)) {
+    throw new UsageError(`--calibration ${OWN_TEXT}: ${source.path} writes no text; give files alone`);
+  }
   if (files.length === 0) {
     const kinds = await shippedKinds(loaded, context);
     if (kinds.length + (writesText(source) ? 1 : 0) > 1) return kinds;

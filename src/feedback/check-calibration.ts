@@ -36,7 +36,7 @@ export async function checkCalibration(
   const context = chooseContext(asked, source.facts.contextTrain);
   const loaded = await loadModel(source.path, { context }, bench);
   try {
-    await textKinds(loaded, source, { context, files: calibration });
+    await textKinds(loaded, source, { context, texts: calibration });
   } finally {
     await loaded.close();
   }

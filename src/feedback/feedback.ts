@@ -14,6 +14,7 @@ import type { Plan } from "../plan/plan.ts";
 import { withNotes } from "../quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../quantize/quantize.ts";
 import { PRISM_VERSION } from "../version.ts";
+import { calibrationFiles } from "./calibration-text.ts";
 import { codesFolder, dropCodes } from "./kept-work.ts";
 import { type FeedbackRequest, overInputs } from "./over-inputs.ts";
 
@@ -36,7 +37,9 @@ export const FEEDBACK_KEY = "prism.feedback";
 
 /** What a file says of its codes before they are made. */
 export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMap<string, string> {
-  const text = calibration.length === 0 ? "text of its own" : `${calibration.length} texts given`;
+  const files = calibrationFiles(calibration).length;
+  const own = files === calibration.length && files > 0 ? [] : ["text of its own"];
+  const text = [...(files === 0 ? [] : [`${files} texts given`]), ...own].join(" and ");
   return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
 }
 

@@ -11,7 +11,7 @@ import { collectRange, type InputsRange } from "./kept-work.ts";
 import { layerRanges, type WeightInputs } from "./layer-ranges.ts";
 
 export interface FeedbackRequest {
-  /** Files of text, a kind each; none: what the model writes, and the text that comes with PRISM. */
+  /** Files of text, a kind each, and "own", what the model writes; none: that, and the text that comes with PRISM. */
   readonly calibration?: readonly string[] | undefined;
   readonly context?: number | undefined;
 }
@@ -42,7 +42,7 @@ export async function overInputs<Weight extends WeightInputs>(
     progress.note("! without the native kernels error feedback takes very long; prism doctor says how to get them");
   }
   try {
-    const request = { context, files: calibration, sampledChunks: SAMPLED_CHUNKS };
+    const request = { context, texts: calibration, sampledChunks: SAMPLED_CHUNKS };
     const { kinds, text } = await calibrationKinds(loaded, source, request, bench);
     const ranges = layerRanges(matricesOf(source.model), memoryBytes)
       .map((range) => ({ range, wanted: weights.filter(isIn(range)) }))

@@ -4,6 +4,7 @@ import { describeConstraint } from "../allocate/patterns.ts";
 import type { Bench } from "../bench.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { readTextBytes } from "../evaluate/text.ts";
+import { OWN_TEXT } from "../feedback/calibration-text.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
@@ -57,11 +58,11 @@ interface AskedOf {
   readonly feedback: boolean;
 }
 
-async function describeCalibration(files: readonly string[]): Promise<string> {
-  if (files.length === 0) return "own";
-  const hashes: string[] = [];
-  for (const file of files) hashes.push(await sha256OfText(file, "--calibration"));
-  return hashes.join(" ");
+async function describeCalibration(texts: readonly string[]): Promise<string> {
+  if (texts.length === 0) return OWN_TEXT;
+  const words: string[] = [];
+  for (const text of texts) words.push(text === OWN_TEXT ? text : await sha256OfText(text, "--calibration"));
+  return words.join(" ");
 }
 
 function describeRefine({ probes, limitMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
@@ -90,7 +91,7 @@ export async function requireSameInputs(request: CompleteRunRequest, asked: RunA
     [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
     [imatrixFile(request), asked.imatrix, async (path) => (await readImatrix(path)).sha256],
     ...(asked.feedback === undefined ? [] : calibration).map(
-      (path, at) => [path, calibrated[at], sha256OfText] as const,
+      (path, at) => [path === OWN_TEXT ? undefined : path, calibrated[at], sha256OfText] as const,
     ),
   ];
   for (const [path, before, now] of inputs) {
@@ -114,6 +115,7 @@ async function sha256OfText(path: string, option = "--text"): Promise<string> {
 const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
   "fingerprint",
   "imatrix",
+  "feedback",
   "seed",
   "exactMetrics",
   "exactDistortion",
@@ -133,7 +135,7 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "gpuLayers",
 ];
 /** What the plan and its controls depend on besides. */
-const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "feedback", "baselines", "rerankSet"];
+const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
 
 /** How a message speaks of what was asked. */
 const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
@@ -171,7 +173,9 @@ const BESIDES: Readonly<Record<Finished, readonly (keyof RunAsked)[]>> = {
 
 /** The first thing that makes the finished work that of another request. */
 export function firstDifference(before: RunAsked, now: RunAsked, finished: Finished): string | undefined {
-  const key = [...OF_ANALYSIS, ...BESIDES[finished]].find((name) => !same(before[name], now[name]));
+  // what feedback leaves is measured on inputs of texts of this length
+  const ofGains: readonly (keyof RunAsked)[] = now.feedback === undefined ? [] : ["context"];
+  const key = [...OF_ANALYSIS, ...ofGains, ...BESIDES[finished]].find((name) => !same(before[name], now[name]));
   if (key === undefined) return undefined;
   return `${WORDS[key] ?? key} was ${inWords(before[key])}, now ${inWords(now[key])}`;
 }

@@ -63,6 +63,11 @@ describe("a run with error feedback", () => {
     expect(asked.feedback).toMatch(/^[0-9a-f]{64} [0-9a-f]{64}$/);
     expect(engine.calls).toContainEqual(expect.stringMatching(/^inputs of \d+, 4 kinds$/));
     await expect(runOn(paperEngine())).rejects.toThrow(/--feedback was .*, now own/);
+    // beside what the model writes: one kind more
+    const both = paperEngine();
+    const own = await runOn(both, { calibration: ["own", ...calibration], force: true });
+    expect(own.asked.feedback).toMatch(/^own [0-9a-f]{64} [0-9a-f]{64}$/);
+    expect(both.calls).toContainEqual(expect.stringMatching(/^inputs of \d+, 5 kinds$/));
     await writeFile(calibration[1] as string, "");
     await expect(runOn(paperEngine(), { calibration })).rejects.toThrow(/--calibration .*two\.txt: the file is empty/);
   });

@@ -1,6 +1,7 @@
 /** How the files of a card were made and measured, and what was not: only what the documents say. */
 import { baseName } from "../../base-name.ts";
 import { shownName } from "../../bytes/remote-name.ts";
+import { calibrationFiles } from "../../feedback/calibration-text.ts";
 import { formatInteger } from "../../numbers.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
 import { type CardModel, publishedRow, withoutFolders } from "./card-model.ts";
@@ -32,10 +33,11 @@ function planFacts({ plan }: CardModel): string[] {
 function codeFacts({ run }: CardModel): string[] {
   const { feedback } = run.asked;
   if (feedback === undefined || publishedRow(run)?.kind !== "feedback") return [];
-  const by =
-    feedback === "own"
-      ? "text that the model writes and the calibration text of PRISM"
-      : `text given (SHA-256 ${feedback.split(" ").map(code).join(", ")})`;
+  const hashes = calibrationFiles(feedback.split(" "));
+  const own = hashes.length === feedback.split(" ").length ? [] : ["text that the model writes"];
+  const read =
+    hashes.length === 0 ? "the calibration text of PRISM" : `text given (SHA-256 ${hashes.map(code).join(", ")})`;
+  const by = [...own, read].join(" and ");
   return [
     `Codes: chosen by PRISM with error feedback, calibrated on ${by}; the types are the plan's, and ${code("llama-quantize")} with its recipe makes the row PRISM`,
   ];
