@@ -60,7 +60,12 @@ export const DISTORTION_ESTIMATE = t.object({
     ),
   ),
   feedback: t.optional(
-    t.amount("Part of the error that is left where codes are chosen with error feedback, on inputs held out; 0 … 1."),
+    t.given(
+      t.amount("Part of the error that is left where codes are chosen with error feedback, on inputs held out."),
+      {
+        maximum: 1,
+      },
+    ),
   ),
   dominatedBy: t.optional(
     t.given(TENSOR_TYPE, "This type takes no more bytes and has clearly less error: sampling stopped early."),

@@ -55,7 +55,7 @@ const PLAN_TENSOR = t.object({
   ),
   feedback: t.optional(
     t.table(
-      t.amount(),
+      t.given(t.amount(), { maximum: 1 }),
       "Part of D that error feedback leaves, per type, where that is not all; the plan counts with it.",
       TENSOR_TYPE_NAMES,
     ),

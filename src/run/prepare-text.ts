@@ -16,8 +16,9 @@ import type { RunSource } from "./run-source.ts";
 
 /**
  * Tokenize the text with the run's model, time one batch, and say how long the run will take. Throws UsageError for a
- * text of fewer than two contexts, or one to calibrate on that leaves nothing to judge by, FormatError for one that is not UTF-8. The programs engine can't be asked; its
- * llama-perplexity refuses a short text by itself. Throws FormatError for a causal reranker without a token "yes" or "no".
+ * text of fewer than two contexts, or one to calibrate on that leaves nothing to judge by, FormatError for one that is
+ * not UTF-8. The programs engine can't be asked; its llama-perplexity refuses a short text by itself. Throws FormatError
+ * for a causal reranker without a token "yes" or "no".
  */
 export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
   const { model, measures } = source;

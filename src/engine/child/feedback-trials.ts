@@ -95,14 +95,8 @@ export async function tryFeedback(
   for (const shrinkage of SHRINKAGES) {
     const factor = await factorOf(kernels, fitted, length, shrinkage);
     if (factor === undefined) continue;
-    for (const [
-      index,
-      {
-        coded,
-        packed: { byteLength },
-      },
-    ] of trials.entries()) {
-      const packed = new Uint8Array(byteLength);
+    for (const [index, { coded, packed: stood }] of trials.entries()) {
+      const packed = new Uint8Array(stood.byteLength);
       const error = await kernels.quantize(feedbackJob(coded, factor), packed);
       if (!Number.isFinite(error)) continue;
       const ratio = (await errorOf({ coded, packed })) / (before[index] as number);
