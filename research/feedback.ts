@@ -19,7 +19,7 @@ import { makeImatrix } from "../src/evaluate/make-imatrix.ts";
 import { openSession } from "../src/evaluate/session.ts";
 import { pairedDifference } from "../src/evaluate/statistics.ts";
 import { type FeedbackOutcome, feedbackSpec } from "../src/feedback/feedback.ts";
-import { measureFeedback } from "../src/feedback/feedback-gains.ts";
+import { measureFeedback, withoutFeedback } from "../src/feedback/feedback-gains.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import type { OpenModel } from "../src/gguf/model.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
@@ -91,7 +91,7 @@ async function benchModel(source: OpenModel): Promise<void> {
   const mended = await measureFeedback(source, analysis, request, bench);
   for (const fileType of fileTypes(values.plans)) {
     for (const [measured, suffix] of [
-      [asRounded(analysis), ""],
+      [withoutFeedback(analysis), ""],
       [mended, ", feedback counted"],
     ] as const) {
       const plan = planLike(fileType, measured, sensitivity.of);
@@ -100,18 +100,6 @@ async function benchModel(source: OpenModel): Promise<void> {
       await compareAll(source, name, plan, [], (file) => planSpec(plan, join(work, `${file}.gguf`), imatrix));
     }
   }
-}
-
-/** Without what feedback leaves. */
-function asRounded({ feedback: _, ...analysis }: Analysis): Analysis {
-  const tensors = analysis.tensors.map((tensor) => {
-    const estimates = Object.entries(tensor.distortion ?? {}).map(([type, { feedback: _left, ...estimate }]) => [
-      type,
-      estimate,
-    ]);
-    return estimates.length === 0 ? tensor : { ...tensor, distortion: Object.fromEntries(estimates) };
-  });
-  return { ...analysis, tensors };
 }
 
 function fileTypes(names: string): FileType[] {

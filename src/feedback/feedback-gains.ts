@@ -44,6 +44,19 @@ export async function measureFeedback(
   return { ...analysis, feedback: { text }, tensors: withGains(analysis.tensors, gains) };
 }
 
+/** The analysis as plans of files by llama-quantize need it. */
+export function withoutFeedback({ feedback: _, ...analysis }: Analysis): Analysis {
+  const tensors = analysis.tensors.map((tensor) => {
+    if (tensor.distortion === undefined) return tensor;
+    const rounded = Object.entries(tensor.distortion).map(([type, { feedback: _left, ...estimate }]) => [
+      type,
+      estimate,
+    ]);
+    return { ...tensor, distortion: Object.fromEntries(rounded) };
+  });
+  return { ...analysis, tensors };
+}
+
 /** A tensor as the engine is to measure it; of experts a few. */
 function candidatesOf(
   { model }: Pick<OpenModel, "model">,

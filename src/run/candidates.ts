@@ -28,6 +28,8 @@ export interface Candidate {
   /** Safe in a file name. */
   readonly slug: string;
   readonly spec: QuantizeSpec;
+  /** Its own, where it is not by the run's plan. */
+  readonly plan?: Plan;
 }
 
 /** Design: at least three seeds. */

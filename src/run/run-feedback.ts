@@ -1,4 +1,4 @@
-/** The plan's file with codes chosen by error feedback: whether a run makes it, and as what. */
+/** The file with codes chosen by error feedback, in types planned for them: whether a run makes it, and as what. */
 import type { Bench } from "../bench.ts";
 import { hasNativeKernels } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
@@ -49,5 +49,5 @@ export function feedbackCandidate({ request, source, directory, bench }: OpenRun
   const { spec } = feedbackSpec(source.model, plan, stock, { context, calibration }, bench, (outcome) =>
     bench.progress.note(describeOutcome(outcome)),
   );
-  return { label: FEEDBACK_LABEL, kind: "feedback", slug, spec };
+  return { label: FEEDBACK_LABEL, kind: "feedback", slug, spec, plan };
 }

@@ -18,8 +18,12 @@ export interface Measurements {
   readonly ranked?: RankedModel | undefined;
 }
 
-export function rowOf({ label, kind, spec }: Candidate, { evaluation, ranked }: Measurements, plan: Plan): RunRow {
-  const predictedLoss = lossOfTypes(plan, spec.expectedTypes, kind === "feedback" ? "feedback" : "rounded");
+export function rowOf(
+  { label, kind, spec, plan: own }: Candidate,
+  { evaluation, ranked }: Measurements,
+  plan: Plan,
+): RunRow {
+  const predictedLoss = lossOfTypes(own ?? plan, spec.expectedTypes, kind === "feedback" ? "feedback" : "rounded");
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
   const sha256 = evaluation?.sha256 ?? ranked?.sha256;
   return {

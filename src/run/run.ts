@@ -10,7 +10,7 @@ import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { type FolderLock, lockFolder } from "../disk/folder-lock.ts";
 import { FormatError } from "../errors.ts";
-import { measureFeedback } from "../feedback/feedback-gains.ts";
+import { measureFeedback, withoutFeedback } from "../feedback/feedback-gains.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -23,6 +23,7 @@ import { requireSameInputs } from "./asked.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
 import { isAsKept, writeKept } from "./kept-files.ts";
+import { KEPT_SLUGS } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
 import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
@@ -71,7 +72,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   bench.signal.throwIfAborted();
   const { budget, mode, constraints, guards } = request;
   const unrefined: PlanOptions = {
-    analysis,
+    analysis: withoutFeedback(analysis),
     sensitivity: request.sensitivity.of(analysis),
     budget,
     mode,
@@ -85,6 +86,11 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const plan = makePlan({ ...planOptions, budget: settled.budget });
   if (begun.finishedAt === undefined) bench.progress.note(describePlan(plan));
   await writePlan(directory, plan);
+  // what feedback mends is no matter for the codes of llama-quantize: each has a plan of its own
+  const codedPlan = source.feedback ? makePlan({ ...planOptions, analysis, budget: settled.budget }) : undefined;
+  if (codedPlan !== undefined) {
+    await writeFileAside(directory.planOf(KEPT_SLUGS.feedback), serializePlan(codedPlan));
+  }
   const planned: Candidate = {
     label: "plan",
     kind: "plan",
@@ -99,9 +105,11 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     pathOf: directory.model,
     imatrix,
   });
-  const coded = source.feedback ? [feedbackCandidate({ ...open, source }, plan)] : [];
+  const coded = codedPlan === undefined ? [] : [feedbackCandidate({ ...open, source }, codedPlan)];
   const candidates = [planned, ...coded, ...controls];
-  const warnings = [...new Set([...source.warnings, ...plan.warnings, ...settled.state.warnings])];
+  const warnings = [
+    ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...settled.state.warnings]),
+  ];
   const state = await evaluateCandidates(open, { ...settled.state, warnings }, candidates, plan);
   await requireUnchanged(model, bench);
   await requireSameInputs(request, source.asked);

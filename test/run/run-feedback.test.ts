@@ -72,15 +72,21 @@ describe("a run with error feedback", () => {
     await expect(runOn(paperEngine(), { calibration })).rejects.toThrow(/--calibration .*two\.txt: the file is empty/);
   });
 
-  it("plans with what feedback leaves, and predicts each file by its own codes", async () => {
+  it("plans for each kind of codes, and predicts each file by its own", async () => {
     const engine = paperEngine();
     const { rows } = await runOn(engine);
     expect(engine.calls.filter((call) => call.startsWith("gains of"))).toHaveLength(1);
-    const plan = JSON.parse(await readFile(join(place.out, "plans", "plan.json"), "utf8")) as Plan;
-    expect(plan.feedback?.text).toMatch(/^sampled from the model/);
+    const planOf = async (name: string) => JSON.parse(await readFile(join(place.out, "plans", name), "utf8")) as Plan;
+    const [plan, coded] = [await planOf("plan.json"), await planOf("plan-feedback.json")];
+    // llama-quantize can't choose codes so: its recipe counts with its own errors
+    expect([plan.feedback, coded.feedback?.text]).toEqual([
+      undefined,
+      expect.stringMatching(/^sampled from the model/),
+    ]);
     const lossOf = (wanted: string) => rows.find(({ kind }) => kind === wanted)?.predictedLoss;
-    expect(lossOf("feedback")).toBeCloseTo(plan.predicted.loss, 6);
-    expect(lossOf("plan")).toBeGreaterThan(1.2 * plan.predicted.loss);
+    expect(lossOf("feedback")).toBeCloseTo(coded.predicted.loss, 6);
+    expect(lossOf("plan")).toBeCloseTo(plan.predicted.loss, 6);
+    expect(coded.predicted.loss).toBeLessThan(0.8 * plan.predicted.loss);
     // what was measured stays
     await runOn(engine);
     expect(engine.calls.filter((call) => call.startsWith("gains of"))).toHaveLength(1);

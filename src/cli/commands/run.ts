@@ -39,7 +39,8 @@ Probes measure what degrading a part of the model does to it. With --sensitivity
 more than ${PROBE_LIMIT_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity elsewhere.
 The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
 The same command goes on where an interrupted one stopped.
-Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes in the same types and bytes.
+Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes, in
+types planned for them (plans/plan-feedback.json), at the same bytes.
 The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
 report.html to look at, and state.json (the --json).`;
 
@@ -74,7 +75,7 @@ export function runCommand(context: CommandContext): Command {
     .addOption(
       new Option(
         "--feedback <when>",
-        `choose the codes of the plan's file with error feedback: on, off, or auto, for models of up to ${AUTO_FEEDBACK_WEIGHTS / 1e9} billion weights`,
+        `make a file with codes chosen with error feedback too: on, off, or auto, for models of up to ${AUTO_FEEDBACK_WEIGHTS / 1e9} billion weights`,
       )
         .choices(["auto", "on", "off"])
         .default("auto"),

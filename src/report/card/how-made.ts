@@ -16,17 +16,13 @@ export function renderHowMade(model: CardModel): string {
 }
 
 function planFacts({ plan }: CardModel): string[] {
-  const { source, imatrix, feedback, sensitivity, budget, mode, prismVersion, createdAt, predicted } =
-    withoutFolders(plan);
+  const { source, imatrix, sensitivity, budget, mode, prismVersion, createdAt, predicted } = withoutFolders(plan);
   return [
     `Source: ${code(shownName(source.path))}, ${formatInteger(source.tensorCount)} tensors, ${formatInteger(source.elements)} weights, ${formatInteger(source.fileBytes)} bytes, SHA-256 of its header ${code(source.headerHash)}`,
     `Planned by PRISM ${text(prismVersion)} on ${createdAt.slice(0, 10)} for ${code(budget.text)} (at most ${formatInteger(budget.fileBytes)} bytes), mode ${mode}, sensitivity ${text(`${sensitivity.mode}, version ${sensitivity.version}`)}; predicted ${formatInteger(predicted.fileBytes)} bytes`,
     imatrix === undefined
       ? "No importance matrix"
       : `Importance matrix: ${code(imatrix.path)}, SHA-256 ${code(imatrix.sha256)}, used for every row that was quantized here and is not marked otherwise`,
-    ...(feedback === undefined
-      ? []
-      : ["Types: chosen by what error feedback leaves of each error (docs/feedback.md of PRISM)"]),
   ];
 }
 
@@ -39,7 +35,7 @@ function codeFacts({ run }: CardModel): string[] {
     hashes.length === 0 ? "the calibration text of PRISM" : `text given (SHA-256 ${hashes.map(code).join(", ")})`;
   const by = [...own, read].join(" and ");
   return [
-    `Codes: chosen by PRISM with error feedback, calibrated on ${by}; the types are the plan's, and ${code("llama-quantize")} with its recipe makes the row PRISM`,
+    `Codes: chosen by PRISM with error feedback, calibrated on ${by}, in types planned for them; ${code("llama-quantize")} with the recipe makes the row PRISM`,
   ];
 }
 

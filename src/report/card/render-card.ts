@@ -71,7 +71,7 @@ function verdict(model: CardModel, named: boolean): string {
 
 const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
   ["plan", "PRISM is the plan of this card"],
-  ["feedback", "`PRISM, error feedback` is the plan with codes that PRISM chose"],
+  ["feedback", "`PRISM, error feedback` has codes that PRISM chose, in types planned for them"],
   ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
   ["plain", "those `without imatrix` were made without the importance matrix that all others have"],
   ["published", "published recipes are applied as published"],

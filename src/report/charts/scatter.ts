@@ -22,7 +22,7 @@ export interface ScatterPoint {
 
 export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   plan: "the plan",
-  feedback: "the plan with error feedback",
+  feedback: "the plan for error feedback",
   preset: "stock presets",
   plain: "presets without imatrix",
   published: "published recipes",
