@@ -3,6 +3,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import type { BenchOpener } from "../bench.ts";
 import { isRemote } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
+import { withoutFeedback } from "../feedback/feedback-gains.ts";
 import { checkedModel } from "../intake/checked-model.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -85,7 +86,8 @@ async function planFromEdited(
 ): Promise<Plan> {
   refuseChoices(request, "--from takes the types as they were edited");
   const edited = await loadPlan(path);
-  return source === undefined ? edited : recostPlan(edited, await analysisOf(source, request, bench));
+  const feedback = edited.feedback !== undefined;
+  return source === undefined ? edited : recostPlan(edited, await analysisOf(source, { ...request, feedback }, bench));
 }
 
 /** Apply the published recipe at `path` to the model or analysis at `source`. */
@@ -141,8 +143,9 @@ async function analysisOf(
     throw new UsageError("--exact: the analysis is made already; give it to prism analyze");
   }
   const analysis = typeof source === "string" ? await loadAnalysis(source) : source;
-  if (feedback === true && analysis.feedback === undefined) {
-    throw new UsageError("--feedback: the analysis doesn't say what it leaves; give it to prism analyze");
-  }
-  return analysis;
+  // a recipe is carried out by llama-quantize, unless it is said otherwise
+  if (feedback !== true) return withoutFeedback(analysis);
+  // an edited plan keeps what it knows
+  if (analysis.feedback !== undefined || request.from !== undefined) return analysis;
+  throw new UsageError("--feedback: the analysis doesn't say what it leaves; give it to prism analyze");
 }

@@ -108,6 +108,10 @@ describe("prism plan --feedback", () => {
     expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism quantize counted.json --feedback");
     const lossOf = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8")).predicted.loss as number;
     expect(await lossOf("counted.json")).toBeLessThan(0.8 * (await lossOf("plan.json")));
+    await prism(["analyze", MODEL, "--feedback", ...texts, "-o", "measured.json"], dir);
+    const again = await prism(["plan", "measured.json", "--like", "Q3_K_M", "-o", "again.json"], dir);
+    expect([again.code, again.stdout]).toEqual([0, expect.not.stringMatching(/^feedback/m)]);
+    expect(await lossOf("again.json")).toBe(await lossOf("plan.json"));
     const stock = await prism(["quantize", "counted.json", "-o", "stock.gguf"], dir);
     expect(stock.stderr).toContain("the plan counts with codes chosen with error feedback; without --feedback");
   });
