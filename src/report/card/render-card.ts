@@ -106,7 +106,10 @@ function recipeSection(models: readonly CardModel[]): string {
     const block = codeBlock(script, "sh");
     return models.length === 1 ? block : details(cardName(model), block);
   });
-  return ["## Recipe", "Stock `llama-quantize` makes it from the source:", ...recipes].join("\n\n");
+  const made = models.some(({ run }) => publishedRow(run)?.kind === "feedback")
+    ? "Stock `llama-quantize` makes the row PRISM from the source; codes with error feedback are made by PRISM alone, from the plan-feedback.json of its run (`prism quantize plan-feedback.json --feedback`):"
+    : "Stock `llama-quantize` makes it from the source:";
+  return ["## Recipe", made, ...recipes].join("\n\n");
 }
 
 function howMadeSection(models: readonly CardModel[]): string {

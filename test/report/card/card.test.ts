@@ -164,6 +164,19 @@ describe("a card", () => {
     expect(chart?.table.rows.filter((row) => row[1] === "PRISM")).toHaveLength(2);
   });
 
+  it("says that llama-quantize does not make a file with error feedback", () => {
+    expect(renderCard([model])).toContain("Stock `llama-quantize` makes it from the source:");
+    const row = run.rows.find(({ kind }) => kind === "plan") as RunRow;
+    const kld = { ...(row.kld as NonNullable<RunRow["kld"]>), mean: 0.5 * (row.kld?.mean ?? 0) };
+    const rows: RunRow[] = [...run.rows, { ...row, kind: "feedback", label: "plan, error feedback", kld }];
+    const asked = { ...run.asked, feedback: `own ${"ab".repeat(32)}` };
+    const card = renderCard([{ ...model, run: { ...run, asked, rows } }]);
+    expect(card).toContain("makes the row PRISM from the source; codes with error feedback are made by PRISM alone");
+    expect(card).toMatch(
+      /calibrated on text that the model writes and text given \(SHA-256 `(ab){32}`\), in types planned/,
+    );
+  });
+
   it("tells nothing of its maker's folders", () => {
     const card = renderCard([model]);
     expect(card).not.toContain("/home/somebody");
