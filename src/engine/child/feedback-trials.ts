@@ -85,23 +85,40 @@ export async function tryFeedback(
   { length, fitted, held }: InputMoments,
   trials: readonly Trial[],
 ): Promise<TrialResult[]> {
-  const results: TrialResult[] = trials.map(() => ({ ratio: 1 }));
-  if (trials.length === 0) return results;
-  const judge = await factorOf(kernels, held, length, HELD_SHRINKAGE);
-  if (judge === undefined) return results;
-  const errorOf = ({ coded, packed }: Trial) => kernels.inputError(feedbackJob(coded, judge), packed);
-  const before: number[] = [];
-  for (const trial of trials) before.push(await errorOf(trial));
+  if (trials.length === 0) return [];
+  // one factor in memory at a time: those of wide inputs are large
+  const coded: { readonly shrinkage: number; readonly packed: readonly (Uint8Array | undefined)[] }[] = [];
   for (const shrinkage of SHRINKAGES) {
     const factor = await factorOf(kernels, fitted, length, shrinkage);
     if (factor === undefined) continue;
-    for (const [index, { coded, packed: stood }] of trials.entries()) {
-      const packed = new Uint8Array(stood.byteLength);
-      const error = await kernels.quantize(feedbackJob(coded, factor), packed);
-      if (!Number.isFinite(error)) continue;
-      const ratio = (await errorOf({ coded, packed })) / (before[index] as number);
-      if (ratio < (results[index] as TrialResult).ratio) results[index] = { ratio, shrinkage };
+    const packed: (Uint8Array | undefined)[] = [];
+    for (const trial of trials) packed.push(await codesOf(kernels, trial, factor));
+    coded.push({ shrinkage, packed });
+  }
+  const judge = await factorOf(kernels, held, length, HELD_SHRINKAGE);
+  if (judge === undefined) return trials.map(() => ({ ratio: 1 }));
+  const results: TrialResult[] = [];
+  for (const [index, trial] of trials.entries()) {
+    const job = feedbackJob(trial.coded, judge);
+    const before = await kernels.inputError(job, trial.packed);
+    let best: TrialResult = { ratio: 1 };
+    for (const { shrinkage, packed } of coded) {
+      const codes = packed[index];
+      if (codes === undefined) continue;
+      const ratio = (await kernels.inputError(job, codes)) / before;
+      if (ratio < best.ratio) best = { ratio, shrinkage };
     }
+    results.push(best);
   }
   return results;
+}
+
+/** Undefined: weights or scales are not finite. */
+async function codesOf(
+  kernels: FeedbackKernels,
+  { coded, packed: { byteLength } }: Trial,
+  factor: Factor,
+): Promise<Uint8Array | undefined> {
+  const packed = new Uint8Array(byteLength);
+  return Number.isFinite(await kernels.quantize(feedbackJob(coded, factor), packed)) ? packed : undefined;
 }
