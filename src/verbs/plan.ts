@@ -85,6 +85,11 @@ async function planFromEdited(
   bench: BenchOpener,
 ): Promise<Plan> {
   refuseChoices(request, "--from takes the types as they were edited");
+  if (request.feedback === true) {
+    throw new UsageError(
+      "--feedback: --from prices as the plan was made, with feedback or without; leave --feedback out",
+    );
+  }
   const edited = await loadPlan(path);
   const feedback = edited.feedback !== undefined;
   return source === undefined ? edited : recostPlan(edited, await analysisOf(source, { ...request, feedback }, bench));
@@ -141,6 +146,9 @@ async function analysisOf(
   }
   if (exact !== undefined) {
     throw new UsageError("--exact: the analysis is made already; give it to prism analyze");
+  }
+  if (calibration !== undefined) {
+    throw new UsageError("--calibration: the analysis says what feedback was measured on; give it to prism analyze");
   }
   const analysis = typeof source === "string" ? await loadAnalysis(source) : source;
   // a recipe is carried out by llama-quantize, unless it is said otherwise

@@ -105,7 +105,9 @@ describe("prism plan --feedback", () => {
     );
     expect([code, stderr]).toEqual([0, expect.stringMatching(/what feedback mends: \d+ tensors\n$/)]);
     expect(stdout).toMatch(/^feedback +counted with; text: 2 files$/m);
-    expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism quantize counted.json --feedback");
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe(
+      "next: prism quantize counted.json --feedback --calibration prose.txt dialogue.txt",
+    );
     const lossOf = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8")).predicted.loss as number;
     expect(await lossOf("counted.json")).toBeLessThan(0.8 * (await lossOf("plan.json")));
     await prism(["analyze", MODEL, "--feedback", ...texts, "-o", "measured.json"], dir);
@@ -126,6 +128,11 @@ describe("prism plan --feedback", () => {
       [
         ["plan", MODEL, "--like", "Q3_K_M", ...texts, "-o", "none.json"],
         /--calibration FILE is what --feedback reads; give both/,
+      ],
+      [["plan", "a.json", "--like", "Q3_K_M", ...texts, "-o", "none.json"], /--calibration: the analysis says what/],
+      [
+        ["plan", "--from", "plan.json", "--feedback", "-o", "none.json"],
+        /--feedback: --from prices as the plan was made/,
       ],
       [["analyze", "hf:owner/repo/model.gguf", "--feedback", "-o", "b.json"], /leave --feedback out: it decodes text/],
       [["analyze", MODEL, "--feedback", "--calibration", "absent.txt", "-o", "b.json"], /absent\.txt/],

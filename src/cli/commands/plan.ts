@@ -89,9 +89,15 @@ async function run(source: string | undefined, options: Options, context: Comman
       target,
       ...sourceOption(made),
       ...(requantizes(made) ? ["--allow-requantize"] : []),
-      ...(made.feedback === undefined ? [] : ["--feedback"]),
+      ...feedbackOptions(made, options.calibration),
     ),
   });
+}
+
+/** Codes are chosen on the text that the plan was made by. */
+function feedbackOptions({ feedback }: Plan, calibration: readonly string[] = []): string[] {
+  if (feedback === undefined) return [];
+  return ["--feedback", ...(calibration.length === 0 ? [] : ["--calibration", ...calibration])];
 }
 
 /** A plan of a remote model is carried out on a copy of it here. */
