@@ -15,7 +15,7 @@ import type { TensorType } from "../src/ggml/tensor-types.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
 import { openBench } from "../src/open-bench.ts";
 import { openFileSite } from "../src/probes/file-site.ts";
-import { measureProbe } from "../src/probes/measure-probe.ts";
+import { meanOfChunks, measureChunks } from "../src/probes/measure-probe.ts";
 import { probeParts } from "../src/probes/probe-group.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../src/probes/probe-site.ts";
 import { readProbeText } from "../src/probes/probe-text.ts";
@@ -36,7 +36,8 @@ const request: ProbeSiteRequest = {
   analysis,
   context,
   scratch,
-  textOf: (loaded) => readProbeText(loaded, source, { context, text: values.text }, bench),
+  textOf: (loaded) =>
+    readProbeText(loaded, source, { context, text: values.text, textChunks: 32, trialChunks: 0 }, bench),
 };
 const inPlace = await openProbeSite(source, request, bench);
 const asFiles = await openFileSite(source, request, bench);
@@ -84,7 +85,8 @@ async function measureClass(members: readonly TensorAnalysis[]) {
 async function degrade(site: ProbeSite, members: readonly TensorAnalysis[], type: TensorType) {
   const parts = probeParts(members, type);
   const types = new Map(parts.map(({ tensor, type: own }) => [tensor.name, own]));
-  const { kld } = await measureProbe(site, types, bench.signal);
+  const all = { first: 0, end: site.text.probes.chunks };
+  const { kld } = meanOfChunks(await measureChunks(site, types, all, bench.signal));
   const distortion = parts.reduce((total, part) => total + part.tensor.elements * part.distortion, 0);
   return { kld, distortion };
 }

@@ -47,6 +47,10 @@ const { text } = values;
 const work = await mkdtemp(join(tmpdir(), "prism-refine-"));
 const bench = await openBench({ threads, backend: "reference", cacheDir: join(work, "cache") });
 
+/** Chunks of the text of probes and of trials, and chunks of an average probe. */
+const PROBED = { textChunks: 16, trialChunks: 64 } as const;
+const CHUNKS_PER_PROBE = 4;
+
 interface Scored {
   readonly kld: number;
   readonly se: number;
@@ -103,15 +107,16 @@ async function fitAll(source: OpenModel, analysis: Analysis) {
     analysis,
     context,
     scratch: join(work, "scratch"),
-    textOf: (loaded: LoadedModel) => readProbeText(loaded, source, { context, text }, bench),
+    textOf: (loaded: LoadedModel) => readProbeText(loaded, source, { context, text, ...PROBED }, bench),
   };
   const site = await openProbeSite(source, request, told);
   try {
     const store = await openProbeStore(join(work, "probes"), basename(source.path), bench);
     const prior = uniformSensitivity(analysis);
-    const probe = async (count: number) => {
+    const probe = async (probes: number) => {
+      const budget = { probes, chunks: probes * CHUNKS_PER_PROBE };
       const started = performance.now();
-      const probed = await probeModel({ analysis, prior, site, store, count }, told);
+      const probed = await probeModel({ analysis, prior, site, store, budget }, told);
       return { ...probed, ms: Math.round(performance.now() - started) };
     };
     const classes = new Set(analysis.tensors.filter(({ eligible }) => eligible).map((tensor) => tensor.class)).size;

@@ -35,6 +35,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--pin": "pin",
   "--port": "port",
   "--ppl-ratio": "pplRatio",
+  "--probe-time": "probeTime",
   "--recipe": "recipe",
   "--reference": "reference",
   "--refine": "refine",

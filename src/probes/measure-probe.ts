@@ -1,49 +1,35 @@
-/** One probe: chunk after chunk is scored until the KL divergence is known well enough for planning. */
-import type { LoadedModel, TokenScores } from "../engine/engine.ts";
-import { chunkMeans, concatScores, meanSe } from "../evaluate/statistics.ts";
+/** Chunks of a probe: the degraded model's KL divergence from the reference on each. */
+import { meanSe } from "../evaluate/statistics.ts";
+import type { ProbedChunk } from "../sensitivity/density-document.ts";
 import type { ProbeSite, ProbeTypes } from "./probe-site.ts";
 
-/**
- * Relative standard error at which a probe ends. An error of ln density costs about half its square of the loss: 10 %
- * cost 0.5 %.
- */
-const PROBE_RELATIVE_SE = 0.1;
-/** Fewer chunks say too little of their own spread. */
-const MIN_PROBE_CHUNKS = 8;
-
-export interface ProbeScore {
-  /** Nats. */
-  readonly kld: number;
-  readonly se: number;
-  readonly chunks: number;
-}
-
-/** Degrade and score; at least 8 chunks (as many as there are), at most all. */
-export function measureProbe(site: ProbeSite, types: ProbeTypes, signal: AbortSignal): Promise<ProbeScore> {
-  return site.degrade(types, (model) => scoreUntilKnown(site, model, signal));
-}
-
-async function scoreUntilKnown(
-  { text: { probes: tokens }, refer }: ProbeSite,
-  model: LoadedModel,
+/** Degrade, and score chunks `first` … `end − 1`. */
+export async function measureChunks(
+  site: ProbeSite,
+  types: ProbeTypes,
+  { first, end }: { readonly first: number; readonly end: number },
   signal: AbortSignal,
-): Promise<ProbeScore> {
-  const reference = await refer(tokens);
-  const parts: TokenScores[] = [];
-  let chunks = 0;
-  while (chunks < tokens.chunks) {
-    const count = Math.min(model.chunksPerBatch, tokens.chunks - chunks);
-    parts.push(await model.score({ tokens, first: chunks, count, reference, signal }));
-    chunks += count;
-    const { kld, se } = summarize(parts, chunks);
-    if (chunks >= MIN_PROBE_CHUNKS && se <= PROBE_RELATIVE_SE * kld) break;
-  }
-  return { ...summarize(parts, chunks), chunks };
+): Promise<ProbedChunk[]> {
+  const tokens = site.text.probes;
+  const reference = await site.refer(tokens);
+  return site.degrade(types, async (model) => {
+    const measured: ProbedChunk[] = [];
+    for (let next = first; next < end; next += model.chunksPerBatch) {
+      const count = Math.min(model.chunksPerBatch, end - next);
+      const { kld = new Float64Array() } = await model.score({ tokens, first: next, count, reference, signal });
+      const each = kld.length / count;
+      for (let chunk = 0; chunk < count; chunk++) {
+        const { value, se } = meanSe(kld.subarray(chunk * each, (chunk + 1) * each));
+        measured.push({ kld: value, se });
+      }
+    }
+    return measured;
+  });
 }
 
-/** The larger of the errors between tokens and between chunks, whose tokens are alike. */
-function summarize(parts: readonly TokenScores[], chunks: number): { kld: number; se: number } {
-  const kld = concatScores(parts).kld ?? new Float64Array();
-  const { value, se } = meanSe(kld);
-  return { kld: value, se: Math.max(se, meanSe(chunkMeans(kld, chunks)).se) };
+/** Mean over chunks, and the larger of the errors between tokens and between chunks, whose tokens are alike. */
+export function meanOfChunks(perChunk: readonly ProbedChunk[]): { readonly kld: number; readonly se: number } {
+  const { value, se } = meanSe(perChunk.map(({ kld }) => kld));
+  const tokens = Math.sqrt(perChunk.reduce((sum, chunk) => sum + chunk.se ** 2, 0)) / perChunk.length;
+  return { kld: value, se: Math.max(se, tokens) };
 }

@@ -1,10 +1,11 @@
 /**
- * Which tensors the next probe degrades together. First the head and the embedding alone, then every class whole, then
- * always the part of a class whose probe is expected to lower the loss most: at the optimum every tensor's loss is
- * proportional to its elements, and a plan made with a wrong ln density loses in proportion to its squared error, so a
- * probe is worth Σ elements × the variance of ln density it removes. The budget does not enter: probes serve all.
+ * What is probed next: a part of a class, or one that was probed already on more chunks, whichever is expected to lower
+ * the loss most for its price. At the optimum every tensor's loss is proportional to its elements, and a plan made with a
+ * wrong ln density loses in proportion to its squared error, so a probe is worth Σ elements × the variance of ln density
+ * it removes. The budget of the plan does not enter: probes serve all.
  */
-import { logKld, type ProbedTensor, type ProbeFit, type ProbePart, sharesOf } from "./probe-fit.ts";
+import { CHUNK_SD } from "./pair-probes.ts";
+import { additivityError, type ProbedTensor, type ProbeFit, type ProbePart, sharesOf } from "./probe-fit.ts";
 
 /** A part of a class: consecutive layers of it, or a tensor outside the blocks. */
 export interface ProbeGroup {
@@ -43,59 +44,82 @@ function groupName(
   return `${name} ${ends.join("-")}`;
 }
 
-/** The groups every set of probes begins with: `alone` by name, then each class whole, the largest first. */
-export function firstGroups(
-  groups: readonly ProbeGroup[],
-  tensors: readonly ProbedTensor[],
-  alone: readonly string[],
-): ProbeGroup[] {
-  const elements = ({ tensors: members }: ProbeGroup) =>
-    members.reduce((sum, index) => sum + (tensors[index]?.elements ?? 0), 0);
-  const heads = groups.filter(({ name }) => alone.includes(name));
-  const seen = new Set(heads.flatMap((group) => group.tensors.map((index) => tensors[index]?.class)));
-  const wholes = groups.filter(({ tensors: [first = -1] }) => {
-    const own = tensors[first]?.class;
-    if (seen.has(own)) return false;
-    seen.add(own);
-    return true;
-  });
-  return [...heads, ...wholes.sort((a, b) => elements(b) - elements(a))];
+/** A probe that was taken. */
+export interface TakenProbe {
+  readonly group: ProbeGroup;
+  readonly parts: readonly ProbePart[];
+  readonly chunks: number;
 }
 
-/** The group worth most, or undefined where nothing is left to learn. `partsOf`: what its probe would degrade. */
-export function nextGroup(
-  candidates: readonly ProbeGroup[],
+export interface ProbeStep {
+  readonly group: ProbeGroup;
+  /** On how many chunks, first to last, it is known then. */
+  readonly chunks: number;
+}
+
+export interface StepChoice {
+  /** Groups that were not probed, none where no more may be. */
+  readonly untaken: readonly ProbeGroup[];
+  readonly taken: readonly TakenProbe[];
+  /** Chunks there are. */
+  readonly chunks: number;
+  readonly costs: (typeof PROBE_COSTS)[keyof typeof PROBE_COSTS];
+  /** What a probe of the group would degrade. */
+  readonly partsOf: (group: ProbeGroup) => readonly ProbePart[];
+}
+
+/**
+ * Chunks a probe begins with, and what it costs besides, in chunks: to put weights into their place and back, which is
+ * about the same for models of any size, or to write a file and load it.
+ */
+export const PROBE_COSTS = { "in-place": { first: 1, besides: 0.25 }, file: { first: 4, besides: 4 } } as const;
+
+/** What is worth most for its chunks: a new group, or more chunks of one; undefined where nothing is left to learn. */
+export function nextStep(
+  { untaken, taken, chunks, costs, partsOf }: StepChoice,
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
-  partsOf: (group: ProbeGroup) => readonly ProbePart[],
-): ProbeGroup | undefined {
+): ProbeStep | undefined {
   const classes = new Map<string, number[]>();
   for (const [index, tensor] of tensors.entries()) {
     classes.set(tensor.class, [...(classes.get(tensor.class) ?? []), index]);
   }
-  let best: { group: ProbeGroup; worth: number } | undefined;
-  for (const group of candidates) {
-    const own = tensors[group.tensors[0] ?? -1]?.class ?? "";
-    const worth = worthOf(partsOf(group), classes.get(own) ?? [], tensors, fit);
-    if (worth > (best?.worth ?? 0)) best = { group, worth };
+  let best: { step: ProbeStep; worth: number } | undefined;
+  const consider = (step: ProbeStep, parts: readonly ProbePart[], noise: number, more: number) => {
+    const own = tensors[step.group.tensors[0] ?? -1]?.class ?? "";
+    const worth = worthOf(parts, classes.get(own) ?? [], tensors, fit, noise) / (more + costs.besides);
+    if (worth > (best?.worth ?? 0)) best = { step, worth };
+  };
+  const first = Math.min(costs.first, chunks);
+  for (const group of untaken) {
+    consider({ group, chunks: first }, partsOf(group), noiseOf(group, first), first);
   }
-  return best?.group;
+  for (const { group, parts, chunks: before } of taken) {
+    const after = Math.min(chunks, 2 * before);
+    if (after === before) continue;
+    const [noise, less] = [noiseOf(group, before), noiseOf(group, after)];
+    // as much as another probe whose error, taken together with that of the first, leaves that of both
+    consider({ group, chunks: after }, parts, (noise * less) / (noise - less), after - before);
+  }
+  return best?.step;
 }
 
-/** Relative standard error a probe is expected to have. */
-const EXPECTED_RELATIVE_SE = 0.07;
+/** Variance of the log of a probe of so many chunks. */
+function noiseOf({ tensors }: ProbeGroup, chunks: number): number {
+  return additivityError(tensors.length) ** 2 + CHUNK_SD ** 2 / chunks;
+}
 
-/** Σ over the class of elements × the variance of ln density that the probe removes. */
+/** Σ over the class of elements × the variance of ln density that a probe with this noise removes. */
 function worthOf(
   parts: readonly ProbePart[],
   members: readonly number[],
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
+  noise: number,
 ): number {
   const { shares } = sharesOf(parts, fit.logDensity);
   const withProbe = (tensor: number) =>
     parts.reduce((sum, part, i) => sum + (shares[i] as number) * fit.covariance(tensor, part.tensor), 0);
-  const noise = logKld({ kld: 1, se: EXPECTED_RELATIVE_SE }).sd ** 2;
   const variance = parts.reduce((sum, { tensor }, i) => sum + (shares[i] as number) * withProbe(tensor), noise);
   const removed = members.reduce((sum, t) => sum + (tensors[t]?.elements ?? 0) * withProbe(t) ** 2, 0);
   return removed / variance;

@@ -44,8 +44,11 @@ export interface ProbeFit {
 export const SPREAD = { level: 2, class: 1.2, depth: 0.6, sharedDepth: 0.3, tensor: 0.3 } as const;
 /** Share of the depth over which neighbours stop being alike. */
 const DEPTH_LENGTH = 0.2;
-/** Relative error of additivity: groups of probes against the sum of their tensors (research/probe-physics.ts). */
-const ADDITIVITY_ERROR = 0.1;
+/**
+ * Relative error of additivity: groups of probes against the sum of their tensors (research/probe-physics.ts). A tensor
+ * alone has nothing to add; its density is that of one type.
+ */
+const ADDITIVITY_ERROR = { group: 0.1, alone: 0.05 } as const;
 /** A KL divergence under so many standard errors is only an upper bound, known to this deviation of its logarithm. */
 const BOUND = { standardErrors: 2, sd: 1 } as const;
 
@@ -82,11 +85,16 @@ export function fitProbes(tensors: readonly ProbedTensor[], observations: readon
 /** Nats that a probe which showed nothing at all is taken to be below. Chosen, far under any probe: keeps the log finite. */
 const LEAST_KLD = 1e-9;
 
+/** What no number of chunks tells of so many tensors. */
+export function additivityError(tensors: number): number {
+  return tensors > 1 ? ADDITIVITY_ERROR.group : ADDITIVITY_ERROR.alone;
+}
+
 /** What the log of a probe says and how surely. */
-export function logKld({ kld, se }: Pick<ProbeObservation, "kld" | "se">): { value: number; sd: number } {
+export function logKld({ kld, se, parts }: ProbeObservation): { value: number; sd: number } {
   const bound = BOUND.standardErrors * se;
   if (!(kld > bound)) return { value: Math.log(Math.max(bound, LEAST_KLD)), sd: BOUND.sd };
-  return { value: Math.log(kld), sd: Math.hypot(se / kld, ADDITIVITY_ERROR) };
+  return { value: Math.log(kld), sd: Math.hypot(se / kld, additivityError(parts.length)) };
 }
 
 /** Each part's share of the probe's KL divergence: how the log of the sum follows the log of each density. */

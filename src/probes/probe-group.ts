@@ -1,7 +1,8 @@
 /** One group of tensors to degrade: in which types, and what it costs. */
 import type { TensorAnalysis } from "../analyze/analysis.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
-import { measureProbe } from "./measure-probe.ts";
+import type { ProbedChunk } from "../sensitivity/density-document.ts";
+import { meanOfChunks, measureChunks } from "./measure-probe.ts";
 import type { ProbeSite } from "./probe-site.ts";
 import type { ProbeMeasurement, ProbeStore } from "./probe-store.ts";
 
@@ -42,31 +43,55 @@ export interface ProbePlace {
   readonly store: ProbeStore;
 }
 
-/** Measure the group, in a coarser type where it drowns in noise, in a finer one where the model breaks. */
+export interface ProbedGroup {
+  readonly name: string;
+  readonly members: readonly TensorAnalysis[];
+}
+
+/** Measure the group on the first `chunks` chunks, in a coarser type where it drowns in noise, in a finer one where the model breaks. */
 export async function measureGroup(
   place: ProbePlace,
-  group: string,
-  members: readonly TensorAnalysis[],
+  group: ProbedGroup,
+  chunks: number,
   signal: AbortSignal,
 ): Promise<ProbeMeasurement> {
-  const usual = await measureIn(place, group, members, PROBE_TYPE, signal);
-  if (usual.kld > LARGE_KLD) return measureIn(place, group, members, FINER_TYPE, signal);
-  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(place, group, members, COARSER_TYPE, signal);
+  const usual = await measureIn(place, group, PROBE_TYPE, chunks, signal);
+  if (usual.kld > LARGE_KLD) return measureIn(place, group, FINER_TYPE, chunks, signal);
+  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(place, group, COARSER_TYPE, chunks, signal);
   return usual;
 }
 
-async function measureIn(
+/** Measure the group in this type on the first `chunks` chunks; those that the store has are not decoded again. */
+export async function measureIn(
   { site, store }: ProbePlace,
-  group: string,
-  members: readonly TensorAnalysis[],
+  { name, members }: ProbedGroup,
   type: TensorType,
+  chunks: number,
   signal: AbortSignal,
 ): Promise<ProbeMeasurement> {
-  const tensors = members.map(({ name }) => name);
-  const known = store.find(tensors, type);
-  if (known !== undefined) return known;
+  const tensors = members.map((tensor) => tensor.name);
+  const known = store.find(tensors, type)?.perChunk ?? [];
+  // no more than asked for: what an earlier run went on to measure must not change what this one chooses
+  if (known.length >= chunks) return measurementOf(name, tensors, type, known.slice(0, chunks));
   const types = new Map(probeParts(members, type).map(({ tensor, type: own }) => [tensor.name, own]));
-  const measurement = { group, tensors, type, ...(await measureProbe(site, types, signal)) };
+  const more = await measureChunks(site, types, { first: known.length, end: chunks }, signal);
+  const measurement = measurementOf(name, tensors, type, [...known, ...more]);
   await store.add(measurement);
   return measurement;
+}
+
+function measurementOf(
+  group: string,
+  tensors: readonly string[],
+  type: TensorType,
+  perChunk: readonly ProbedChunk[],
+): ProbeMeasurement {
+  return {
+    group,
+    tensors: [...tensors],
+    type,
+    ...meanOfChunks(perChunk),
+    chunks: perChunk.length,
+    perChunk: [...perChunk],
+  };
 }

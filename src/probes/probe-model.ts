@@ -5,25 +5,42 @@
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import type { Bench } from "../bench.ts";
 import { isHead, tensorRole } from "../ggml/tensor-class.ts";
+import type { Plan } from "../plan/plan.ts";
 import { fromDensity, type Sensitivity } from "../sensitivity/sensitivity.ts";
-import { firstGroups, nextGroup, type ProbeGroup, probeGroups } from "./probe-design.ts";
+import { type ProbeReading, pairProbes } from "./pair-probes.ts";
+import { nextStep, PROBE_COSTS, type ProbeGroup, type ProbeStep, probeGroups } from "./probe-design.ts";
 import { fitProbes, type ProbedTensor, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
-import { measureGroup, type ProbePlace, probeParts } from "./probe-group.ts";
+import { measureGroup, measureIn, type ProbePlace, probeParts } from "./probe-group.ts";
 import type { ProbeMeasurement } from "./probe-store.ts";
+import { expectedRegret } from "./regret.ts";
+
+export interface ProbeBudget {
+  /** Groups to probe; as many as there are tensors: every tensor alone. */
+  readonly probes: number;
+  /** Chunks to decode for all of them. */
+  readonly chunks: number;
+  /** No more where better knowledge would save no more than this part of the loss. */
+  readonly regret?: number | undefined;
+}
 
 export interface ProbeRequest extends ProbePlace {
   readonly analysis: Analysis;
   /** Regularises the fit, and stands in where nothing was probed. */
   readonly prior: Sensitivity;
-  /** So many probes; as many as there are tensors: every tensor alone. */
-  readonly count: number;
+  readonly budget: ProbeBudget;
+  /** Told what is known so far after each probe. */
+  readonly onProbe?: ((probed: Probed) => Promise<void>) | undefined;
 }
 
 export interface Probed {
   readonly measurements: readonly ProbeMeasurement[];
   readonly sensitivity: Sensitivity;
+  /** Chunks that these took. */
+  readonly decoded: number;
   /** Whether the head was degraded alone. */
   readonly headProbed: boolean;
+  /** Part of this plan's loss that is expected to be saved if every density were known. */
+  regretOf(plan: Pick<Plan, "tensors">): number;
 }
 
 /** Probe and fit. */
@@ -31,30 +48,35 @@ export async function probeModel(
   request: ProbeRequest,
   { signal, progress }: Pick<Bench, "signal" | "progress">,
 ): Promise<Probed> {
-  const { analysis } = request;
+  const { analysis, budget } = request;
   const eligible = analysis.tensors.filter((tensor) => tensor.eligible);
   const tensors = describeTensors(analysis, eligible, request.prior);
   const choose = chooser(request, eligible, tensors);
-  const measurements: ProbeMeasurement[] = [];
-  const observations: ProbeObservation[] = [];
+  const elements = tensors.map((tensor) => tensor.elements);
+  const taken = new Map<ProbeGroup, ProbeMeasurement>();
   for (;;) {
     signal.throwIfAborted();
-    const group = measurements.length < choose.total ? choose.next(observations) : undefined;
-    progress.steps("probing", measurements.length, choose.total, group?.name);
-    if (group === undefined) break;
+    const decoded = [...taken.values()].reduce((sum, { chunks }) => sum + chunks, 0);
+    const fit = fitProbes(tensors, observe(taken, eligible));
+    // at the optimum the loss of a tensor goes with its elements
+    const regret = expectedRegret(elements, fit);
+    const isEnough = decoded >= budget.chunks || regret < (budget.regret ?? 0);
+    const step = isEnough ? undefined : choose(taken, fit);
+    const ahead = step && `${step.group.name}; knowing all would save ${(100 * regret).toPrecision(2)} % of the loss`;
+    progress.steps("probing", Math.min(decoded, budget.chunks), budget.chunks, ahead);
+    const probed = describe(request, tensors, fit, taken, decoded);
+    if (step === undefined) return probed;
+    if (taken.size > 0) await request.onProbe?.(probed);
+    const { group, chunks } = step;
     const members = group.tensors.map((index) => eligible[index] as TensorAnalysis);
-    const measurement = await measureGroup(request, group.name, members, signal);
-    measurements.push(measurement);
-    observations.push(observe(measurement, group.tensors, eligible));
+    const probe = { name: group.name, members };
+    const type = taken.get(group)?.type;
+    const measurement =
+      type === undefined
+        ? await measureGroup(request, probe, chunks, signal)
+        : await measureIn(request, probe, type, chunks, signal);
+    taken.set(group, measurement);
   }
-  const fit = fitProbes(tensors, observations);
-  const head = analysis.tensors.find(({ name }) => isHead(name, analysis.facts))?.name ?? "";
-  const headProbed = measurements.some(({ tensors: names }) => names.length === 1 && names[0] === head);
-  return {
-    measurements,
-    sensitivity: sensitivityOf(analysis, tensors, fit, measurements.length, headProbed),
-    headProbed,
-  };
 }
 
 /** How many probes there could be at most: every tensor alone. */
@@ -78,44 +100,54 @@ function describeTensors({ facts }: Analysis, eligible: readonly TensorAnalysis[
   }));
 }
 
-/** In what order groups are probed. */
+/** In what order groups are probed: the head and the embedding alone, then what is worth most. */
 function chooser(
-  { analysis, count }: ProbeRequest,
+  { analysis, budget, site }: ProbeRequest,
   eligible: readonly TensorAnalysis[],
   tensors: readonly ProbedTensor[],
-) {
+): (taken: ReadonlyMap<ProbeGroup, ProbeMeasurement>, fit: ProbeFit) => ProbeStep | undefined {
   const seen = tensors.map((_, index) => isSeen(analysis, eligible[index] as TensorAnalysis));
   const groups = probeGroups(tensors).flatMap((group): ProbeGroup[] => {
     const members = group.tensors.filter((index) => seen[index]);
     return members.length === 0 ? [] : [{ ...group, tensors: members }];
   });
   const singles = groups.filter((group) => group.tensors.length === 1);
-  const exhaustive = count >= singles.length;
-  const alone = tensors
-    .map(({ name }) => name)
-    .filter((name) => name === "token_embd.weight" || isHead(name, analysis.facts));
-  const first = exhaustive ? [...singles] : firstGroups(groups, tensors, alone);
-  const left = new Set(groups);
-  return {
-    total: exhaustive ? singles.length : Math.min(count, groups.length),
-    next(observations: readonly ProbeObservation[]): ProbeGroup | undefined {
-      const group =
-        first.shift() ??
-        nextGroup([...left], tensors, fitProbes(tensors, observations), ({ tensors: members }) =>
-          weigh(members, eligible),
-        );
-      if (group !== undefined) left.delete(group);
-      return group;
-    },
+  const exhaustive = budget.probes >= singles.length;
+  const isAlone = (name: string) => name === "token_embd.weight" || isHead(name, analysis.facts);
+  const first = exhaustive ? singles : groups.filter(({ name }) => isAlone(name));
+  const { chunks } = site.text.probes;
+  const costs = PROBE_COSTS[site.kind];
+  return (taken, fit) => {
+    const group = first.find((one) => !taken.has(one));
+    if (group !== undefined) return { group, chunks: Math.min(costs.first, chunks) };
+    const untaken = taken.size < budget.probes ? groups.filter((one) => !taken.has(one)) : [];
+    return nextStep(
+      {
+        untaken,
+        taken: [...taken].map(([own, probe]) => ({
+          group: own,
+          parts: weigh(own.tensors, eligible, probe.type),
+          chunks: probe.chunks,
+        })),
+        chunks,
+        costs,
+        partsOf: ({ tensors: members }) => weigh(members, eligible),
+      },
+      tensors,
+      fit,
+    );
   };
 }
 
 function observe(
-  { kld, se, type }: ProbeMeasurement,
-  members: readonly number[],
+  taken: ReadonlyMap<ProbeGroup, ProbeMeasurement>,
   eligible: readonly TensorAnalysis[],
-): ProbeObservation {
-  return { parts: weigh(members, eligible, type), kld, se };
+): ProbeObservation[] {
+  const readings = pairProbes([...taken.values()].map(({ perChunk = [] }) => perChunk));
+  return [...taken].map(([group, { type }], index) => ({
+    parts: weigh(group.tensors, eligible, type),
+    ...(readings[index] as ProbeReading),
+  }));
 }
 
 /** elements·D of each tensor as a probe degrades it. */
@@ -128,6 +160,29 @@ function weigh(members: readonly number[], eligible: readonly TensorAnalysis[], 
     tensor: members[i] as number,
     weight: tensor.elements * distortion,
   }));
+}
+
+function describe(
+  { analysis }: ProbeRequest,
+  tensors: readonly ProbedTensor[],
+  fit: ProbeFit,
+  taken: ReadonlyMap<ProbeGroup, ProbeMeasurement>,
+  decoded: number,
+): Probed {
+  const measurements = [...taken.values()];
+  const head = analysis.tensors.find(({ name }) => isHead(name, analysis.facts))?.name ?? "";
+  const headProbed = measurements.some(({ tensors: names }) => names.length === 1 && names[0] === head);
+  const sensitivity = sensitivityOf(analysis, tensors, fit, measurements.length, headProbed);
+  const regretOf = ({ tensors: planned }: Pick<Plan, "tensors">) => {
+    const types = new Map(planned.map(({ name, type }) => [name, type]));
+    const losses = tensors.map(({ name, elements }, index) => {
+      const type = types.get(name);
+      const distortion = type && analysis.tensors.find((tensor) => tensor.name === name)?.distortion?.[type]?.value;
+      return elements * (distortion ?? 0) * Math.exp(fit.logDensity[index] as number);
+    });
+    return expectedRegret(losses, fit);
+  };
+  return { measurements, sensitivity, decoded, headProbed, regretOf };
 }
 
 function sensitivityOf(

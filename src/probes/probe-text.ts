@@ -9,9 +9,6 @@ import { readText, sampleText } from "../evaluate/text.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
 
-/** Chunks a probe and a trial of a plan have at most. */
-const PROBE_CHUNKS = 32;
-const TRIAL_CHUNKS = 64;
 /** Part of a text that probes may take, and part that trials may. */
 const PROBE_SHARE = 1 / 5;
 const TRIAL_SHARE = 1 / 4;
@@ -23,13 +20,20 @@ export interface TextShares {
 }
 
 /** How a text of so many chunks is divided, from its beginning; undefined where it is too short to be divided. */
-export function divideText(chunks: number): TextShares | undefined {
-  const probes = Math.min(PROBE_CHUNKS, Math.floor(chunks * PROBE_SHARE));
-  const trial = Math.min(TRIAL_CHUNKS, Math.floor(chunks * TRIAL_SHARE));
-  return trial < MIN_CHUNKS ? undefined : { verdict: chunks - trial - probes, trial, probes };
+export function divideText(chunks: number, most: ProbeTextChunks): TextShares | undefined {
+  const probes = Math.min(most.textChunks, Math.floor(chunks * PROBE_SHARE));
+  const trial = Math.min(most.trialChunks, Math.floor(chunks * TRIAL_SHARE));
+  const isTooShort = Math.floor(chunks * TRIAL_SHARE) < MIN_CHUNKS;
+  return isTooShort ? undefined : { verdict: chunks - trial - probes, trial, probes };
 }
 
-export interface ProbeTextRequest {
+/** Chunks a probe and a trial of a plan have at most. */
+export interface ProbeTextChunks {
+  readonly textChunks: number;
+  readonly trialChunks: number;
+}
+
+export interface ProbeTextRequest extends ProbeTextChunks {
   readonly context: number;
   /** Path of a text file; absent: sampled. */
   readonly text?: string | undefined;
@@ -47,17 +51,18 @@ export interface ProbeText {
 export async function readProbeText(
   model: LoadedModel,
   source: OpenModel,
-  { context, text }: ProbeTextRequest,
+  request: ProbeTextRequest,
   bench: Bench,
 ): Promise<ProbeText> {
+  const { context, text, textChunks, trialChunks } = request;
   if (text !== undefined) {
     const { tokens } = await readText(model, text, context, undefined);
-    const shares = divideText(tokens.chunks);
+    const shares = divideText(tokens.chunks, request);
     if (shares !== undefined) {
-      const { verdict, trial, probes } = shares;
+      const { verdict, trial } = shares;
       return {
-        probes: cut(tokens, verdict + trial, probes),
-        trial: cut(tokens, verdict, trial),
+        probes: spread(cutChunks(tokens, verdict + trial, tokens.chunks)),
+        trial: cutChunks(tokens, verdict, verdict + trial),
         verdictChunks: verdict,
         source: "file",
       };
@@ -73,12 +78,35 @@ export async function readProbeText(
     return tokens;
   };
   return {
-    probes: await sample("probes", PROBE_CHUNKS),
-    trial: await sample("trial", TRIAL_CHUNKS),
+    probes: await sample("probes", textChunks),
+    trial: trialChunks === 0 ? { context, chunks: 0, ids: new Int32Array() } : await sample("trial", trialChunks),
     source: "sampled",
   };
 }
 
-function cut({ context, ids }: EvaluationTokens, first: number, chunks: number): EvaluationTokens {
-  return { context, chunks, ids: ids.slice(first * context, (first + chunks) * context) };
+/** Chunks `first` … `end − 1`, as far as there are any. */
+export function cutChunks({ context, chunks, ids }: EvaluationTokens, first: number, end: number): EvaluationTokens {
+  const last = Math.max(first, Math.min(end, chunks));
+  return { context, chunks: last - first, ids: ids.slice(first * context, last * context) };
+}
+
+/** The same chunks, so ordered that any number of the first are spread over the text. */
+function spread(tokens: EvaluationTokens): EvaluationTokens {
+  const { context, chunks, ids } = tokens;
+  const order = spreadOrder(chunks);
+  const ordered = new Int32Array(ids.length);
+  for (const [to, from] of order.entries())
+    ordered.set(ids.subarray(from * context, (from + 1) * context), to * context);
+  return { context, chunks, ids: ordered };
+}
+
+/** 0 … count − 1 by their bits, lowest first: halves, then quarters, then eighths. */
+export function spreadOrder(count: number): number[] {
+  const bits = Math.ceil(Math.log2(Math.max(2, count)));
+  const reversed = (index: number) => {
+    let result = 0;
+    for (let bit = 0; bit < bits; bit++) result |= ((index >> bit) & 1) << (bits - 1 - bit);
+    return result;
+  };
+  return Array.from({ length: 2 ** bits }, (_, index) => reversed(index)).filter((index) => index < count);
 }

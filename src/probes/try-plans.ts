@@ -1,6 +1,9 @@
-/** Two plans, really quantized, on the same chunks: the refined one is kept only where it is surely better. */
+/**
+ * Two plans, really quantized, on the same chunks: the refined one is kept only where it is surely better. A first look at
+ * a few chunks ends the trial where it is plain already; its bound is wider, so that looking twice deceives nobody.
+ */
 import type { Bench } from "../bench.ts";
-import type { EngineImatrix } from "../engine/engine.ts";
+import type { EngineImatrix, EvaluationTokens } from "../engine/engine.ts";
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { scoreFile, scoreTokens } from "../evaluate/score-file.ts";
 import { chunkMeans, meanSe, pairedDifference } from "../evaluate/statistics.ts";
@@ -8,6 +11,10 @@ import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import type { ProbeSite } from "./probe-site.ts";
+import { cutChunks } from "./probe-text.ts";
+
+/** Chunks of the first look, and the standard errors by which it must be plain. */
+export const FIRST_LOOK = { chunks: 16, standardErrors: 3.5 } as const;
 
 export interface Tried {
   readonly chunks: number;
@@ -34,10 +41,19 @@ export interface TrialRequest {
 
 /** Quantize and score both. The files stay. */
 export async function tryPlans(source: OpenModel, request: TrialRequest, bench: Bench): Promise<Tried> {
-  const before = await scorePlan(source, request, request.unrefined, bench);
-  const after = await scorePlan(source, request, request.refined, bench);
+  const all = request.site.text.trial;
+  const looks = [cutChunks(all, 0, FIRST_LOOK.chunks), cutChunks(all, FIRST_LOOK.chunks, all.chunks)];
+  const before: number[] = [];
+  const after: number[] = [];
+  for (const tokens of looks.filter(({ chunks }) => chunks > 0)) {
+    const isMade = before.length > 0;
+    before.push(...(await scorePlan(source, request, { ...request.unrefined, isMade }, tokens, bench)));
+    after.push(...(await scorePlan(source, request, { ...request.refined, isMade }, tokens, bench)));
+    const { value, se } = pairedDifference(after, before);
+    if (Math.abs(value) > FIRST_LOOK.standardErrors * se) break;
+  }
   return {
-    chunks: request.site.text.trial.chunks,
+    chunks: before.length,
     unrefinedKld: meanSe(before).value,
     refinedKld: meanSe(after).value,
     difference: pairedDifference(after, before),
@@ -47,11 +63,11 @@ export async function tryPlans(source: OpenModel, request: TrialRequest, bench: 
 async function scorePlan(
   source: OpenModel,
   { site, imatrix, allowRequantize }: TrialRequest,
-  { plan, output }: TriedPlan,
+  { plan, output, isMade }: TriedPlan & { readonly isMade: boolean },
+  tokens: EvaluationTokens,
   bench: Bench,
 ): Promise<number[]> {
-  const tokens = site.text.trial;
-  const file = { spec: planSpec(plan, output, imatrix), keep: true, allowRequantize };
+  const file = { spec: planSpec(plan, output, imatrix), keep: true, isMade, allowRequantize };
   const score = async (model: OpenModel) =>
     scoreTokens(model, tokens, await site.refer(tokens), "trying the plans", bench);
   const { kld } = await scoreFile(source, file, score, bench);

@@ -65,8 +65,9 @@ async function describeCalibration(texts: readonly string[]): Promise<string> {
   return words.join(" ");
 }
 
-function describeRefine({ probes, limitMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
-  return limitMs === undefined ? String(probes) : "auto";
+function describeRefine({ probes, timeMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
+  const time = timeMs === undefined ? undefined : `${timeMs / 1000} s`;
+  return [probes, time].filter((part) => part !== undefined).join(" in ") || "auto";
 }
 
 /** Where the size comes from: a sweep decides it unless it is given, a quality always. */

@@ -4,7 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder } from "../disk/aside-file.ts";
+import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { aboutSeconds } from "../evaluate/text.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
@@ -13,14 +13,16 @@ import { present } from "../present.ts";
 import { type Probed, probeableTensors, probeModel } from "../probes/probe-model.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../probes/probe-site.ts";
 import { openProbeStore, probeKey } from "../probes/probe-store.ts";
-import { readProbeText } from "../probes/probe-text.ts";
+import { type ProbeTextRequest, readProbeText } from "../probes/probe-text.ts";
 import { probesDocument } from "../probes/probes-document.ts";
-import { timeProbes } from "../probes/time-probes.ts";
+import { timeChunks } from "../probes/time-chunks.ts";
 import { type Tried, tryPlans } from "../probes/try-plans.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Refinement, Run } from "./run-document.ts";
+import { decideProbeBudget, type ProbeBudgetInput, probeTimeMs } from "./probe-budget.ts";
+import type { ProbeBudget, Refinement, Run } from "./run-document.ts";
+import { saveRun } from "./run-state.ts";
 import { TIE_STANDARD_ERRORS } from "./verdict.ts";
 
 export interface Refined {
@@ -31,22 +33,25 @@ export interface Refined {
   readonly sensitivity: Sensitivity;
 }
 
-/** Refine a plan. Undefined, with a note, where the time there is allows no useful number of probes. */
+/** Refine a plan. Undefined, with a note, where the time there is allows no probe. */
 export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOptions): Promise<Refined | undefined> {
   const { request, source, directory, bench } = run;
-  const { analysis } = planOptions;
   const context = chooseContext(request.context, source.model.facts.contextTrain);
-  const count = await affordableProbes(run, planOptions, context);
-  if (count === undefined) return undefined;
+  const decided = await decideProbes(run, begun, planOptions, context);
+  if (decided === undefined) return undefined;
+  const { budget } = decided;
   const started = performance.now();
-  const site = await openSite(run, planOptions, context);
+  const site = await openSite(run, planOptions, { ...budget, context });
   try {
     const key = probeKey(bench, site, source.asked.fingerprint, source.imatrix?.sha256);
     const { dir } = bench.cache;
     const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key, bench);
-    const probed = await probeModel({ analysis, prior: planOptions.sensitivity, site, store, count }, bench);
-    const densities = `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`;
-    const state = await writeKept(begun, directory, directory.probes, densities);
+    const { analysis, sensitivity: prior } = planOptions;
+    const write = (probed: Probed) => `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`;
+    // so far: what --sensitivity takes if the run is not waited for
+    const onProbe = (probed: Probed) => writeFileAside(directory.probes, write(probed));
+    const probed = await probeModel({ analysis, prior, site, store, budget, onProbe }, bench);
+    const state = await writeKept(decided.state, directory, directory.probes, write(probed));
     const tried = await tryRefined(run, planOptions, site, probed);
     const elapsedMs = Math.round(performance.now() - started);
     const refinement = describe(planOptions, site, probed, tried, elapsedMs);
@@ -56,36 +61,47 @@ export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOpti
   }
 }
 
-/** How many probes, said together with the time they take before they begin. */
-async function affordableProbes(
-  { request: { refine }, source, bench }: OpenRun,
+/** How much is decoded for probes, as the state has it or decided now; said together with the time it takes. */
+async function decideProbes(
+  { request: { refine, text }, source, directory, bench }: OpenRun,
+  begun: Run,
   { analysis, sensitivity }: PlanOptions,
   context: number,
-): Promise<number | undefined> {
-  const { probes, limitMs } = refine === "none" ? { probes: 0, limitMs: undefined } : { limitMs: undefined, ...refine };
-  const asked = Math.min(probes, probeableTensors(analysis));
-  const { perProbeMs, besidesMs } = await timeProbes(source.model, analysis, context, bench);
-  const affordable = limitMs === undefined ? asked : Math.min(asked, Math.floor((limitMs - besidesMs) / perProbeMs));
-  const classes = new Set(analysis.tensors.filter((tensor) => tensor.eligible).map((tensor) => tensor.class)).size;
-  const whole = aboutSeconds(asked * perProbeMs + besidesMs);
-  if (limitMs !== undefined && affordable < Math.min(asked, classes)) {
+): Promise<{ state: Run; budget: ProbeBudget } | undefined> {
+  const asked = refine === "none" ? {} : refine;
+  const chunkMs = await timeChunks(source.model, context, bench);
+  const input: ProbeBudgetInput = {
+    tensors: probeableTensors(analysis),
+    elements: analysis.model.elements,
+    context,
+    threads: bench.threads,
+    onGpu: bench.gpuLayers > analysis.facts.layers,
+    sampled: text === undefined,
+    chunkMs,
+  };
+  const budget = begun.probeBudget ?? decideProbeBudget(asked, input);
+  if (budget === undefined) {
     bench.progress.note(
-      `not refining: ${asked} probes would take ${whole}; sensitivity ${sensitivity.mode} (--refine probes all the same)`,
+      `not probing: one chunk of ${context} tokens takes ${aboutSeconds(chunkMs)}; sensitivity ${sensitivity.mode} (--probe-time 2h probes all the same, the head first)`,
     );
     return undefined;
   }
-  const fewer = affordable < asked ? ` (${asked} would take ${whole})` : "";
-  const time = aboutSeconds(affordable * perProbeMs + besidesMs);
-  bench.progress.note(`refining with ${affordable} probes${fewer}, ${time}`);
-  return affordable;
+  const { probes, chunks } = budget;
+  bench.progress.note(
+    `probing with up to ${probes} groups of tensors and ${chunks} chunks, ${aboutSeconds(probeTimeMs(budget, input))}`,
+  );
+  const state = { ...begun, probeBudget: budget };
+  await saveRun(directory, state);
+  return { state, budget };
 }
 
 function openSite(
   { request: { text, allowRequantize }, source: { model, imatrix }, directory, bench }: OpenRun,
   { analysis }: PlanOptions,
-  context: number,
+  { context, textChunks, trialChunks }: Omit<ProbeTextRequest, "text">,
 ): Promise<ProbeSite> {
-  const textOf: ProbeSiteRequest["textOf"] = (loaded) => readProbeText(loaded, model, { context, text }, bench);
+  const textOf: ProbeSiteRequest["textOf"] = (loaded) =>
+    readProbeText(loaded, model, { context, text, textChunks, trialChunks }, bench);
   const { scratch } = directory;
   return openProbeSite(model, { analysis, imatrix, context, scratch, textOf, allowRequantize }, bench);
 }
@@ -96,10 +112,11 @@ async function tryRefined(
   planOptions: PlanOptions,
   site: ProbeSite,
   { sensitivity }: Probed,
-): Promise<Tried | undefined> {
+): Promise<Tried | "same types" | "no trial"> {
   const unrefined = makePlan(planOptions);
   const refined = makePlan({ ...planOptions, sensitivity });
-  if (sameTypes(unrefined, refined)) return undefined;
+  if (sameTypes(unrefined, refined)) return "same types";
+  if (site.text.trial.chunks === 0) return "no trial";
   bench.progress.note("trying the refined plan against the unrefined");
   await makeFolder(directory.scratch);
   const output = join(directory.scratch, "unrefined.gguf");
@@ -123,30 +140,37 @@ function sameTypes(a: Plan, b: Plan): boolean {
 }
 
 function describe(
-  { sensitivity: prior }: PlanOptions,
+  planOptions: PlanOptions,
   { kind, text }: ProbeSite,
-  { measurements }: Probed,
-  trial: Tried | undefined,
+  probed: Probed,
+  tried: Tried | "same types" | "no trial",
   elapsedMs: number,
 ): Refinement {
-  const accepted = trial !== undefined && trial.difference.value < -TIE_STANDARD_ERRORS * trial.difference.se;
+  const trial = typeof tried === "string" ? undefined : tried;
+  const accepted =
+    trial === undefined ? tried === "no trial" : trial.difference.value < -TIE_STANDARD_ERRORS * trial.difference.se;
+  const { measurements, decoded, sensitivity } = probed;
+  const plan = makePlan(accepted ? { ...planOptions, sensitivity } : planOptions);
   return {
-    prior: prior.mode,
+    prior: planOptions.sensitivity.mode,
     kind,
     text: text.source,
     context: text.probes.context,
     ...present({ verdictChunks: text.verdictChunks }),
     probes: measurements,
+    decoded,
+    regret: probed.regretOf(plan),
     elapsedMs,
     ...present({ trial }),
     accepted,
-    outcome: outcomeOf(trial, accepted),
+    outcome: outcomeOf(tried, accepted),
   };
 }
 
-function outcomeOf(trial: Tried | undefined, accepted: boolean): string {
-  if (trial === undefined) return "the probes change no type: the plan stays as it was";
-  const { difference, unrefinedKld, chunks } = trial;
+function outcomeOf(tried: Tried | "same types" | "no trial", accepted: boolean): string {
+  if (tried === "same types") return "the probes change no type: the plan stays as it was";
+  if (tried === "no trial") return "refined plan kept: there was no time to try it against the unrefined one";
+  const { difference, unrefinedKld, chunks } = tried;
   const percent = ((100 * difference.value) / unrefinedKld).toFixed(1);
   const errors =
     difference.se > 0 ? `, ${(Math.abs(difference.value) / difference.se).toFixed(1)} standard errors` : "";

@@ -68,7 +68,7 @@ const RUN_ASKED = t.object(
     constraints: t.list(t.text()),
     guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
     sensitivity: t.text(),
-    refine: t.optional(t.text('Probes asked for: a number, or "auto"; absent: none.')),
+    refine: t.optional(t.text('Probes asked for: a number, a time, both, or "auto"; absent: none.')),
     imatrix: t.optional(
       t.text(
         'SHA-256 of the importance matrix, "sampled" for one of text sampled from the model, "shipped" for one of the text that comes with PRISM; absent: none.',
@@ -149,6 +149,18 @@ const TARGET_RESULT = t.object(
 );
 export interface TargetResult extends t.Content<typeof TARGET_RESULT> {}
 
+const PROBE_BUDGET = t.object(
+  {
+    probes: t.count("Groups of tensors at most."),
+    chunks: t.count("Chunks decoded for them at most."),
+    regret: t.optional(t.given(t.amount(), "Expected regret at which enough is known.")),
+    textChunks: t.count("Chunks of their text."),
+    trialChunks: t.count("Chunks on which the plans are tried at most; 0: they are not."),
+  },
+  "What is decoded for probes: decided once, before the first.",
+);
+export interface ProbeBudget extends t.Content<typeof PROBE_BUDGET> {}
+
 const REFINEMENT = t.object(
   {
     prior: t.text("What regularised the fit: the sensitivity of the unrefined plan."),
@@ -160,6 +172,10 @@ const REFINEMENT = t.object(
     context: t.count(),
     verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),
     probes: t.list(PROBE_MEASUREMENT),
+    decoded: t.optional(t.count("Chunks that the probes took.")),
+    regret: t.optional(
+      t.given(t.amount(), "Part of the plan's loss that is expected to be saved if every density were known."),
+    ),
     elapsedMs: t.amount(),
     trial: t.optional(
       t.object(
@@ -193,6 +209,7 @@ export const RUN = defineDocument({
     createdAt: t.text(),
     finishedAt: t.optional(t.text()),
     asked: RUN_ASKED,
+    probeBudget: t.optional(t.given(PROBE_BUDGET, "Absent where no probes were asked for, or no time is enough.")),
     refinement: t.optional(
       t.given(REFINEMENT, "What probes did; absent where none were asked, or until they are done."),
     ),

@@ -26,8 +26,11 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly sensitivity?:
     | { readonly name: string; readonly path?: string | undefined; readonly of: (analysis: Analysis) => Sensitivity }
     | undefined;
-  /** So many probes; with `limitMs`, no more than can be measured in that time. `none`: the prior decides. */
-  readonly refine?: { readonly probes: number; readonly limitMs?: number } | "none" | undefined;
+  /**
+   * So many probes, as many as fit into that time, or, where neither is given, what suits the model's size. `none`: the
+   * prior decides.
+   */
+  readonly refine?: { readonly probes?: number | undefined; readonly timeMs?: number | undefined } | "none" | undefined;
   /** Path of an importance matrix, or "none"; absent: made of text sampled from the model, where that can be had. */
   readonly imatrix?: string | undefined;
   /** Empty: the presets just below and above the plan's size. */
@@ -56,11 +59,8 @@ export const NO_IMATRIX = "none";
 /** The budget most people want: the size of the most downloaded preset. */
 export const DEFAULT_BUDGET: FileType = "Q4_K_M";
 
-/** Probes that say something of every class, and of the classes that weigh most along the depth. */
+/** Probes of --refine without a number: they tell every class, and the classes that weigh most along the depth. */
 export const DEFAULT_PROBES = 40;
-
-/** Where no other sensitivity is asked for, probes are taken if they can be had in this time. */
-export const PROBE_LIMIT_MS = 10 * 60_000;
 
 export const RUN_DEFAULTS = {
   budget: { kind: "like", fileType: DEFAULT_BUDGET },
@@ -69,7 +69,7 @@ export const RUN_DEFAULTS = {
   constraints: [],
   guards: {},
   sensitivity: { name: "auto", of: parseSensitivity("auto") },
-  refine: { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS },
+  refine: {},
   baselines: [],
   exactMetrics: false,
   exactDistortion: false,

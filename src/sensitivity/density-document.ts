@@ -8,6 +8,12 @@ import { FormatError } from "../errors.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
+const PROBED_CHUNK = t.object(
+  { kld: t.nats("Nats, mean over its tokens."), se: t.given(t.amount(), { maximum: 100 }) },
+  "One chunk of the text that probes are measured on.",
+);
+export interface ProbedChunk extends t.Content<typeof PROBED_CHUNK> {}
+
 export const PROBE_MEASUREMENT = t.object(
   {
     group: t.text(),
@@ -16,6 +22,9 @@ export const PROBE_MEASUREMENT = t.object(
     kld: t.nats("Nats."),
     se: t.given(t.amount(), { maximum: 100 }),
     chunks: t.count(),
+    perChunk: t.optional(
+      t.list(PROBED_CHUNK, "In the order in which all probes take them, so that two are compared on the same chunks."),
+    ),
   },
   "The KL divergence that degrading some tensors, and nothing else, gives.",
 );

@@ -5,10 +5,12 @@ import { requireLocal } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
+import { present } from "../present.ts";
 import { parseGate } from "../run/gates.ts";
+import { parseTime } from "../run/parse-time.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
-import { DEFAULT_BUDGET, DEFAULT_PROBES, imatrixFile, PROBE_LIMIT_MS, type RunRequest } from "../run/run-request.ts";
+import { DEFAULT_BUDGET, imatrixFile, type RunRequest } from "../run/run-request.ts";
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { defaultRunDirectory } from "./output-names.ts";
@@ -19,8 +21,10 @@ import { parseQuality, type QualityRequest } from "./sweep-request.ts";
 export interface RunModelRequest extends PlanningRequest, QualityRequest {
   /** The run's directory; by default prism-run-MODEL in this folder. */
   readonly out?: string | undefined;
-  /** So many probes; 0: none. By default 40, if they can be had in ten minutes and no sensitivity is asked for. */
+  /** So many probes; 0: none. By default what the model's size allows, if no sensitivity is asked for. */
   readonly refine?: number | undefined;
+  /** As many probes as fit into this time: seconds, or like "30m" or "2h". */
+  readonly probeTime?: number | string | undefined;
   /** Presets to compare with; by default the nearest smaller and larger. */
   readonly baseline?: readonly string[] | string | undefined;
   /** Conditions like "kld<=0.05" that `gates` of the result answers. */
@@ -88,10 +92,18 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
 }
 
-/** How many probes, and in which time where the user did not ask for them. */
-function refineOf({ refine, sensitivity = DEFAULT_SENSITIVITY }: RunModelRequest): RunRequest["refine"] {
-  if (refine !== undefined) return refine === 0 ? "none" : { probes: refine };
-  return sensitivity === DEFAULT_SENSITIVITY ? { probes: DEFAULT_PROBES, limitMs: PROBE_LIMIT_MS } : "none";
+/** How many probes, or in which time; where another sensitivity was asked for, only if the user asked for probes too. */
+function refineOf({ refine, probeTime, sensitivity = DEFAULT_SENSITIVITY }: RunModelRequest): RunRequest["refine"] {
+  if (refine === 0) {
+    if (probeTime !== undefined)
+      throw new UsageError("--refine 0 asks for no probes, and --probe-time for some; leave one out");
+    return "none";
+  }
+  if (refine === undefined && probeTime === undefined) return sensitivity === DEFAULT_SENSITIVITY ? {} : "none";
+  return present({
+    probes: refine,
+    timeMs: probeTime === undefined ? undefined : parseTime("--probe-time", probeTime),
+  });
 }
 
 function baselinesOf(asked: RunModelRequest["baseline"] = []): FileType[] {

@@ -56,7 +56,7 @@ it("samples none of the text that plans are probed, tried and judged on", async 
   const bench = testBench(telling(others));
   const loaded = await telling(others).library.load({ model: model.path, context: 16, threads: 1, gpuLayers: 0 });
   await sampleText(loaded, model, { context: 16, chunks: 320 }, bench);
-  await readProbeText(loaded, model, { context: 16 }, bench);
+  await readProbeText(loaded, model, { context: 16, textChunks: 16, trialChunks: 64 }, bench);
   await model.close();
   // of what is timed for the estimates
   const timed = 0;

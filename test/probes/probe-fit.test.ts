@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { firstGroups, nextGroup, probeGroups } from "../../src/probes/probe-design.ts";
+import {
+  nextStep,
+  PROBE_COSTS,
+  type ProbeGroup,
+  type ProbeStep,
+  probeGroups,
+  type TakenProbe,
+} from "../../src/probes/probe-design.ts";
 import { fitProbes, logKld, type ProbedTensor, type ProbeObservation } from "../../src/probes/probe-fit.ts";
+import { expectedRegret } from "../../src/probes/regret.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
 
 const LAYERS = 16;
@@ -82,9 +90,9 @@ describe("a fit of probes", () => {
 
   it("carries a probe over to neighbours more than to far layers, and to other classes least", () => {
     const index = (name: string) => tensors.findIndex((tensor) => tensor.name === name);
-    const classes = firstGroups(probeGroups(tensors), tensors, ["output.weight"]).map((group) =>
-      observe(tensors, truth, group.tensors),
-    );
+    const classes = probeGroups(tensors)
+      .filter(({ name }) => ["output", "output.weight", "ffn_down", "attn_v"].includes(name))
+      .map((group) => observe(tensors, truth, group.tensors));
     const base = fitProbes(tensors, classes).logDensity;
     const probed = index("blk.8.ffn_down.weight");
     const probe = observe(tensors, truth, [probed]);
@@ -96,9 +104,14 @@ describe("a fit of probes", () => {
   });
 
   it("takes a KL divergence within its error for an upper bound only", () => {
-    expect(logKld({ kld: -1e-8, se: 1e-7 })).toEqual({ value: Math.log(2e-7), sd: 1 });
-    expect(logKld({ kld: 0, se: 0 })).toEqual({ value: Math.log(1e-9), sd: 1 });
-    expect(logKld({ kld: 1e-3, se: 5e-5 }).sd).toBeLessThan(0.2);
+    const parts = [{ tensor: 0, weight: 1 }];
+    expect(logKld({ kld: -1e-8, se: 1e-7, parts })).toEqual({ value: Math.log(2e-7), sd: 1 });
+    expect(logKld({ kld: 0, se: 0, parts })).toEqual({ value: Math.log(1e-9), sd: 1 });
+    expect(logKld({ kld: 1e-3, se: 5e-5, parts }).sd).toBeLessThan(0.2);
+    // what adds up is known less surely than one tensor
+    expect(logKld({ kld: 1e-3, se: 5e-5, parts: [...parts, ...parts] }).sd).toBeGreaterThan(
+      logKld({ kld: 1e-3, se: 5e-5, parts }).sd,
+    );
   });
 
   it("knows a tensor better after each probe", () => {
@@ -122,33 +135,65 @@ describe("the choice of probes", () => {
     expect(groups).toHaveLength(1 + 2 * (2 * LAYERS - 1));
   });
 
-  it("begins with the head alone and every class whole, the largest first", () => {
-    expect(firstGroups(groups, tensors, ["output.weight"]).map(({ name }) => name)).toEqual([
-      "output.weight",
-      "ffn_down",
-      "attn_v",
-    ]);
+  const taken = (group: ProbeGroup, chunks: number): TakenProbe => ({
+    group,
+    parts: observe(tensors, truth, group.tensors).parts,
+    chunks,
   });
+  const partsOf = ({ tensors: members }: ProbeGroup) => observe(tensors, truth, members).parts;
+  const fitOf = (probed: readonly ProbeGroup[]) =>
+    fitProbes(
+      tensors,
+      probed.map((group) => observe(tensors, truth, group.tensors)),
+    );
 
-  it("then splits first what has most weights, and comes nearer to the truth than as many probes of anything", () => {
-    const weigh = (members: readonly number[]) => observe(tensors, truth, members).parts;
-    const chosen = firstGroups(groups, tensors, ["output.weight"]);
-    const left = new Set(groups.filter((group) => !chosen.includes(group)));
-    const fitOf = (probed: typeof groups) =>
-      fitProbes(
-        tensors,
-        probed.map((group) => observe(tensors, truth, group.tensors)),
-      );
-    while (chosen.length < 12) {
-      const next = nextGroup([...left], tensors, fitOf(chosen), (group) => weigh(group.tensors));
-      if (next === undefined) break;
-      chosen.push(next);
-      left.delete(next);
+  /** Take `count` steps. */
+  function choose(count: number): { steps: ProbeStep[]; probed: ProbeGroup[] } {
+    const known = new Map<ProbeGroup, number>();
+    const steps: ProbeStep[] = [];
+    while (steps.length < count) {
+      const choice = {
+        untaken: groups.filter((group) => !known.has(group)),
+        taken: [...known].map(([group, chunks]) => taken(group, chunks)),
+        chunks: 16,
+        costs: PROBE_COSTS["in-place"],
+        partsOf,
+      };
+      const step = nextStep(choice, tensors, fitOf([...known.keys()]));
+      if (step === undefined) break;
+      steps.push(step);
+      known.set(step.group, step.chunks);
     }
-    expect(chosen[3]?.name).toMatch(/ffn_down/);
-    const first = groups.slice(0, 12);
-    expect(error(tensors, truth, fitOf(chosen).logDensity)).toBeLessThan(
+    return { steps, probed: [...known.keys()] };
+  }
+
+  it("splits first what has most weights, and comes nearer to the truth than as many probes of anything", () => {
+    const { probed } = choose(12);
+    expect(probed[0]?.name).toMatch(/ffn_down/);
+    expect(probed.length).toBeGreaterThan(8);
+    const first = groups.slice(0, probed.length);
+    expect(error(tensors, truth, fitOf(probed).logDensity)).toBeLessThan(
       0.7 * error(tensors, truth, fitOf(first).logDensity),
     );
+  });
+
+  it("goes on with more chunks where no group is left, and ends where there are none", () => {
+    const costs = PROBE_COSTS["in-place"];
+    const known = groups.map((group) => taken(group, 1));
+    const step = nextStep({ untaken: [], taken: known, chunks: 16, costs, partsOf }, tensors, fitOf(groups));
+    expect(step?.chunks).toBe(2);
+    const whole = groups.map((group) => taken(group, 16));
+    expect(nextStep({ untaken: [], taken: whole, chunks: 16, costs, partsOf }, tensors, fitOf(groups))).toBeUndefined();
+  });
+
+  it("expects less regret the more is known, none of the level, and none where all is known", () => {
+    const losses = tensors.map(({ elements }) => elements);
+    const regret = (count: number) => expectedRegret(losses, fitOf(groups.slice(0, count)));
+    expect(regret(4)).toBeLessThan(regret(0));
+    expect(regret(groups.length)).toBeLessThan(0.1 * regret(0));
+    const onlyLevel = { logDensity: new Float64Array(tensors.length), covariance: () => 4 };
+    expect(expectedRegret(losses, onlyLevel)).toBeCloseTo(0, 9);
+    const independent = { ...onlyLevel, covariance: (a: number, b: number) => (a === b ? 1 : 0) };
+    expect(expectedRegret([1, 1, 1, 1], independent)).toBeCloseTo(3 / 8, 9);
   });
 });

@@ -9,7 +9,7 @@ import type { EvaluationTokens, LoadedModel } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { planFromTypes } from "../../src/plan/plan-from-types.ts";
-import { measureProbe as measureOn } from "../../src/probes/measure-probe.ts";
+import { meanOfChunks, measureChunks } from "../../src/probes/measure-probe.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
 import { planSpec } from "../../src/quantize/plan-spec.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
@@ -46,7 +46,10 @@ const request = (more: Partial<ProbeSiteRequest> = {}): ProbeSiteRequest => ({
   ...more,
 });
 
-const measureProbe = (on: ProbeSite, types: ProbeTypes) => measureOn(on, types, bench.signal);
+const measureProbe = async (on: ProbeSite, types: ProbeTypes) => {
+  const perChunk = await measureChunks(on, types, { first: 0, end: on.text.probes.chunks }, bench.signal);
+  return { ...meanOfChunks(perChunk), chunks: perChunk.length };
+};
 
 const scoreOf = (loaded: LoadedModel) => loaded.score({ tokens: probes, first: 0, count: 4 });
 

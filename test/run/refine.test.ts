@@ -41,7 +41,7 @@ describe("a refined run", () => {
   it("keeps the verdict, the trial and the probes on different parts of the text", async () => {
     const { refinement, text: scored } = await runOn(paperEngine());
     const chunks = Math.floor((await readFile(place.text, "utf8")).trimEnd().length / CONTEXT);
-    const shares = divideText(chunks);
+    const shares = divideText(chunks, { textChunks: 16, trialChunks: 64 });
     expect(refinement).toMatchObject({ text: "file", verdictChunks: shares?.verdict, context: CONTEXT });
     expect(scored?.chunks).toBeLessThanOrEqual(shares?.verdict ?? 0);
     expect((shares?.verdict ?? 0) + (shares?.trial ?? 0) + (shares?.probes ?? 0)).toBe(chunks);
@@ -66,14 +66,20 @@ describe("a refined run", () => {
   });
 
   it("goes on after an interrupt without measuring a probe twice, and does nothing when it is finished", async () => {
+    const whole = paperEngine();
+    const { probes } = refinementOf(await runOn(whole));
+    await rm(place.out, { recursive: true });
     const begun = paperEngine((call) => {
       if (begun.calls.filter(probing).length === 6 && probing(call)) throw interruption();
     });
     await expect(runOn(begun)).rejects.toMatchObject(INTERRUPTED);
+    // what was known by then is a sensitivity already
+    const soFar = join(place.out, "probes.json");
+    expect(parseDensities(soFar, await readFile(soFar, "utf8")).probes?.length).toBeGreaterThan(1);
     const again = paperEngine();
     const result = await runOn(again);
-    expect(again.calls.filter(probing).length).toBeLessThanOrEqual(12 * 2 - 5);
-    expect(refinementOf(result).probes).toHaveLength(12);
+    expect(again.calls.filter(probing).length).toBe(whole.calls.filter(probing).length - 5);
+    expect(refinementOf(result).probes).toEqual(probes);
     const finished = paperEngine();
     expect((await runOn(finished)).refinement).toEqual(result.refinement);
     expect(finished.calls).toEqual([]);
@@ -99,9 +105,9 @@ describe("a refined run", () => {
   it("leaves probes out, and says so, where the time they may take is too short", async () => {
     const notes: string[] = [];
     const progress = { ...SILENT, note: (text: string) => notes.push(text) };
-    const result = await runOn(paperEngine(), { refine: { probes: 12, limitMs: 0 } }, { progress });
+    const result = await runOn(paperEngine(), { refine: { timeMs: 1e-6 } }, { progress });
     expect(result.refinement).toBeUndefined();
-    expect(notes.join("\n")).toMatch(/not refining: 12 probes would take about/);
+    expect(notes.join("\n")).toMatch(/not probing: one chunk of 16 tokens takes about .*--probe-time 2h/);
   });
 
   it("says what to do where the probes of a refinement that was kept are gone, torn or another model's", async () => {

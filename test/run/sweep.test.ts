@@ -114,9 +114,9 @@ describe("a sweep", () => {
     const interrupted = paperEngine((call) => {
       if (call.startsWith("quantize preset")) throw interruption();
     });
-    const stopped = runOn(interrupted, { sweep, refine: { probes: 4, limitMs: 0 } });
+    const stopped = runOn(interrupted, { sweep, refine: { timeMs: 1e-6 } });
     await expect(stopped).rejects.toMatchObject(INTERRUPTED);
-    const resumed = await runOn(paperEngine(), { sweep, refine: { probes: 4, limitMs: 1e9 } });
+    const resumed = await runOn(paperEngine(), { sweep, refine: { timeMs: 1e-6 } });
     expect(resumed.refinement).toBeUndefined();
     expect(resumed.rows.length).toBeGreaterThan(3);
   });

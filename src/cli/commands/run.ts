@@ -3,8 +3,9 @@ import { Command, Option } from "commander";
 import { GateError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
+import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
 import type { Run } from "../../run/run-document.ts";
-import { DEFAULT_BUDGET, DEFAULT_PROBES, PROBE_LIMIT_MS } from "../../run/run-request.ts";
+import { DEFAULT_BUDGET, DEFAULT_PROBES } from "../../run/run-request.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import { parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
@@ -21,6 +22,7 @@ interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRe
   readonly out?: string;
   /** True without a number. */
   readonly refine?: number | true;
+  readonly probeTime?: string;
   readonly baseline?: string;
   readonly rerank?: string;
   readonly require?: readonly string[];
@@ -35,8 +37,9 @@ interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRe
 
 const HELP = `
 Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
-Probes measure what degrading a part of the model does to it. With --sensitivity auto they are taken if that needs no
-more than ${PROBE_LIMIT_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity elsewhere.
+Probes measure what degrading a part of the model does to it. With --sensitivity auto as many are taken as a model of
+this size usually allows in ${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity
+elsewhere, from the first probe on.
 The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
 The same command goes on where an interrupted one stopped.
 Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes, in
@@ -59,6 +62,7 @@ export function runCommand(context: CommandContext): Command {
         `probe the model n times (default ${DEFAULT_PROBES}; as many as it has tensors: each alone) and plan with what that shows; 0: don't`,
       ).argParser((text) => parseInteger("--refine", text, 0, 1e5)),
     )
+    .option("--probe-time <time>", "probe for about so long, like 30m or 2h; the head first, then what is worth most")
     .option("--kld <nats>", "find the smallest file whose KL divergence is at most this, like 0.05")
     .option(
       "--ppl-ratio <ratio>",

@@ -1,0 +1,146 @@
+/**
+ * Designs of probing, replayed from tables of measured probes (research/probe-table.ts): what a plan made after so many
+ * chunks loses by the densities that every tensor alone, on all chunks, gave; as a share of what that table itself gains
+ * over the plan without probes. `npx tsx research/probe-designs.ts [--chunks 16,32,64,128,256] ANALYSIS.json TABLE.jsonl...`
+ */
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { parseArgs } from "node:util";
+import type { Analysis } from "../src/analyze/analysis.ts";
+import { readAnalysis } from "../src/analyze/analysis-document.ts";
+import { SILENT } from "../src/bench.ts";
+import type { LoadedModel } from "../src/engine/engine.ts";
+import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
+import { makePlan } from "../src/plan/make-plan.ts";
+import { probeableTensors, probeModel } from "../src/probes/probe-model.ts";
+import type { ProbeSite, ProbeTypes } from "../src/probes/probe-site.ts";
+import type { ProbeStore } from "../src/probes/probe-store.ts";
+import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
+import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
+
+const BUDGETS: readonly FileType[] = ["Q2_K", "IQ3_XXS", "Q3_K_M", "IQ4_XS", "Q4_K_M", "Q5_K_M"];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    chunks: { type: "string", default: "8,16,32,64,128,256,512" },
+    probes: { type: "string", default: "1000" },
+  },
+});
+
+interface Row {
+  readonly tensors: readonly string[];
+  readonly perChunk: readonly number[];
+  /** elements·D of each. */
+  readonly weights: readonly number[];
+}
+
+for (let i = 0; i < positionals.length; i += 2) {
+  const [analysisPath, tablePath] = positionals.slice(i, i + 2) as [string, string];
+  const analysis = readAnalysis(await readFile(analysisPath, "utf8"), analysisPath);
+  await replayModel(basename(tablePath, ".jsonl"), analysis, await readTable(tablePath));
+}
+
+async function readTable(path: string): Promise<Map<string, Row>> {
+  const rows = new Map<string, Row>();
+  for (const line of (await readFile(path, "utf8")).split("\n").filter(Boolean)) {
+    const { key, kld, weights } = JSON.parse(line) as { key: string; kld: number[]; weights: number[] };
+    const before = rows.get(key);
+    const tensors = key.split(" ").slice(1);
+    rows.set(key, { tensors, weights, perChunk: [...(before?.perChunk ?? []), ...kld] });
+  }
+  return rows;
+}
+
+/** A site that has measured everything. */
+function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): ProbeSite {
+  const tokens = { context: 2, chunks, ids: new Int32Array() };
+  return {
+    kind: "in-place",
+    text: { probes: tokens, trial: tokens, source: "file" },
+    refer: async () => ({ logits: "" }),
+    degrade: (types: ProbeTypes, score) => {
+      const key = `Q3_K ${[...types.keys()].join(" ")}`;
+      const row = rows.get(key);
+      if (row === undefined) throw new Error(`the table lacks ${key}`);
+      const scoreRow: LoadedModel["score"] = async ({ first, count }) => {
+        const kld = Float64Array.from(row.perChunk.slice(first, first + count));
+        return { nll: kld, kld };
+      };
+      return score({ chunksPerBatch: 1, score: scoreRow } as LoadedModel);
+    },
+    close: async () => undefined,
+  };
+}
+
+function emptyStore(): ProbeStore {
+  const kept = new Map<string, Parameters<ProbeStore["add"]>[0]>();
+  return {
+    find: (tensors, type) => kept.get(`${type} ${tensors.join(" ")}`),
+    add: async (one) => void kept.set(`${one.type} ${one.tensors.join(" ")}`, one),
+  };
+}
+
+async function replayModel(name: string, analysis: Analysis, rows: ReadonlyMap<string, Row>): Promise<void> {
+  const singles = [...rows.values()].filter(({ tensors }) => tensors.length === 1);
+  const chunks = Math.min(...[...rows.values()].map(({ perChunk }) => perChunk.length));
+  const truth = new Map(
+    singles.map(({ tensors, perChunk, weights }) => {
+      const kld = perChunk.reduce((sum, value) => sum + value, 0) / perChunk.length;
+      return [tensors[0] as string, Math.max(kld, 1e-9) / (weights[0] as number)];
+    }),
+  );
+  const prior = parseSensitivity("auto")(analysis);
+  const oracle: Sensitivity = {
+    ...prior,
+    mode: "probes",
+    headMeasured: true,
+    values: fromDensity(analysis, (tensor) => truth.get(tensor.name) ?? 1e-9),
+  };
+  const site = replaySite(rows, chunks);
+  const rowsOut: string[] = [];
+  for (const budget of values.chunks.split(",").map(Number)) {
+    const request = {
+      analysis,
+      prior,
+      site,
+      store: emptyStore(),
+      budget: { probes: Math.min(Number(values.probes), probeableTensors(analysis) - 1), chunks: budget },
+    };
+    const started = performance.now();
+    const probed = await probeModel(request, { signal: new AbortController().signal, progress: SILENT });
+    const regrets = BUDGETS.map((fileType) =>
+      probed.regretOf(
+        makePlan({ analysis, sensitivity: probed.sensitivity, budget: { kind: "like", fileType, text: fileType } }),
+      ),
+    );
+    const shares = BUDGETS.map((fileType) => {
+      const [before, after, best] = [prior, probed.sensitivity, oracle].map((s) =>
+        lossOf(analysis, s, oracle, fileType),
+      ) as [number, number, number];
+      return (before - after) / (before - best);
+    });
+    const real = BUDGETS.map((fileType) => {
+      const [after, best] = [probed.sensitivity, oracle].map((s) => lossOf(analysis, s, oracle, fileType)) as [
+        number,
+        number,
+      ];
+      return after / best - 1;
+    });
+    const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
+    rowsOut.push(
+      `| ${name} | ${budget} | ${probed.measurements.length} | ${regrets.map((regret) => (100 * regret).toFixed(1)).join("/")} | ${real.map((regret) => (100 * regret).toFixed(1)).join("/")} | ${(100 * mean).toFixed(0)} | ${shares.map((share) => (100 * share).toFixed(0)).join(" | ")} | ${Math.round(performance.now() - started)} ms |`,
+    );
+  }
+  console.log(rowsOut.join("\n"));
+}
+
+function lossOf(analysis: Analysis, by: Sensitivity, truth: Sensitivity, name: FileType): number {
+  const fileType = parseFileType(name) as FileType;
+  const plan = makePlan({ analysis, sensitivity: by, budget: { kind: "like", fileType, text: name } });
+  const distortions = new Map(analysis.tensors.map((tensor) => [tensor.name, tensor.distortion]));
+  return plan.tensors.reduce((sum, { name: tensor, type }) => {
+    const value = distortions.get(tensor)?.[type]?.value ?? 0;
+    return sum + value * (truth.values.get(tensor) ?? 0);
+  }, 0);
+}

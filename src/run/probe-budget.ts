@@ -1,0 +1,98 @@
+/**
+ * How much is decoded for probes: decided once, before the first, and kept in the run's state, so that neither the load of
+ * this second nor an interruption decides what is planned. Without a wish it follows from the model's size and what
+ * computes. Pure.
+ */
+import { FIRST_LOOK } from "../probes/try-plans.ts";
+import type { ProbeBudget } from "./run-document.ts";
+import type { CompleteRunRequest } from "./run-request.ts";
+
+/** What is asked for, apart from "none". */
+type RefineRequest = Exclude<CompleteRunRequest["refine"], "none">;
+
+export interface ProbeBudgetInput {
+  /** Tensors there are to probe. */
+  readonly tensors: number;
+  readonly elements: number;
+  readonly context: number;
+  readonly threads: number;
+  /** Every layer is on a GPU. */
+  readonly onGpu: boolean;
+  /** Texts are sampled, not cut out of a file. */
+  readonly sampled: boolean;
+  /** Milliseconds to score a chunk, as it was timed. */
+  readonly chunkMs: number;
+}
+
+/** Weights × tokens per second that a thread, or a GPU, usually computes with: 125 tokens/s of 135M, 4,000 of 8B. */
+const NOMINAL_SPEED = { thread: 1.7e10, gpu: 3.2e13 } as const;
+/** Time that probing may take where nobody asked for it, by that speed, and chunks that are enough for any model. */
+export const AUTO_TIME_MS = 10 * 60_000;
+const AUTO_CHUNKS = 256;
+
+/** Chunks of an average probe: `--refine N` decodes N times as many. */
+const CHUNKS_PER_PROBE = 4;
+/** Chunks of the text of probes; nothing is measured on more. */
+const TEXT_CHUNKS = 16;
+/** Chunks of a trial; its first look mostly decides it. */
+const TRIAL_CHUNKS = 64;
+/** Passes over the chunks of a trial: the reference and both plans. */
+const TRIAL_PASSES = 3;
+/** A trial on fewer decides nothing: the plan is then kept without. */
+const LEAST_TRIAL = 4;
+/** How much slower a chunk is sampled than scored. */
+const SAMPLING_FACTOR = 3;
+/** Where nobody counts probes, they end where knowing all would save no more than this: 95 to 99 % of what it gains. */
+const ENOUGH_REGRET = 0.02;
+/** Part of the time that the texts and the trial may take. */
+const BESIDES_SHARE = 1 / 3;
+
+/** Undefined where the time is too short for a single probe, or where nobody gave it, for a trial. */
+export function decideProbeBudget(asked: RefineRequest, input: ProbeBudgetInput): ProbeBudget | undefined {
+  const { tensors, chunkMs } = input;
+  const most = Math.min(asked.probes ?? tensors, tensors);
+  if (asked.probes !== undefined && asked.timeMs === undefined) {
+    return {
+      probes: most,
+      chunks: most * CHUNKS_PER_PROBE,
+      textChunks: TEXT_CHUNKS,
+      trialChunks: TRIAL_CHUNKS,
+    };
+  }
+  const affordable =
+    asked.timeMs === undefined
+      ? Math.min(AUTO_CHUNKS, nominalChunks(input))
+      : Math.min(asked.timeMs / chunkMs, tensors * TEXT_CHUNKS * 2);
+  const divided = divideChunks(Math.floor(affordable), most, input);
+  // nobody asked for them: then nothing is kept untried
+  return asked.timeMs === undefined && divided?.trialChunks === 0 ? undefined : divided;
+}
+
+/** Chunks decoded in AUTO_TIME_MS at the usual speed. */
+function nominalChunks({ elements, context, threads, onGpu }: ProbeBudgetInput): number {
+  const speed = onGpu ? NOMINAL_SPEED.gpu : NOMINAL_SPEED.thread * threads;
+  return (AUTO_TIME_MS * speed) / (1000 * elements * context);
+}
+
+/** Texts and the trial take their part, probes the rest. */
+function divideChunks(chunks: number, probes: number, { sampled }: ProbeBudgetInput): ProbeBudget | undefined {
+  const besides = chunks * BESIDES_SHARE;
+  const passes = TRIAL_PASSES + (sampled ? SAMPLING_FACTOR : 0);
+  const textChunks = Math.max(1, Math.min(TEXT_CHUNKS, Math.floor(besides / 4)));
+  const left = besides - textChunks * (1 + (sampled ? SAMPLING_FACTOR : 0));
+  const fitting = Math.floor(left / passes);
+  const trialChunks = fitting < LEAST_TRIAL ? 0 : Math.min(TRIAL_CHUNKS, fitting);
+  const taken = textChunks * (1 + (sampled ? SAMPLING_FACTOR : 0)) + trialChunks * passes;
+  const forProbes = Math.floor(chunks - taken);
+  return forProbes < 1 ? undefined : { probes, chunks: forProbes, regret: ENOUGH_REGRET, textChunks, trialChunks };
+}
+
+/** Milliseconds that a budget takes, about. */
+export function probeTimeMs(
+  { chunks, textChunks, trialChunks }: ProbeBudget,
+  { chunkMs, sampled }: Pick<ProbeBudgetInput, "chunkMs" | "sampled">,
+): number {
+  const looked = Math.min(trialChunks, FIRST_LOOK.chunks);
+  const sampling = sampled ? SAMPLING_FACTOR * (textChunks + trialChunks) : 0;
+  return (chunks + textChunks + TRIAL_PASSES * looked + sampling) * chunkMs;
+}
