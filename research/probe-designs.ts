@@ -12,7 +12,7 @@ import { SILENT } from "../src/bench.ts";
 import type { LoadedModel } from "../src/engine/engine.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
-import { probeableTensors, probeModel } from "../src/probes/probe-model.ts";
+import { probeModel } from "../src/probes/probe-model.ts";
 import type { ProbeSite, ProbeTypes } from "../src/probes/probe-site.ts";
 import type { ProbeStore } from "../src/probes/probe-store.ts";
 import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
@@ -105,7 +105,7 @@ async function replayModel(name: string, analysis: Analysis, rows: ReadonlyMap<s
       prior,
       site,
       store: emptyStore(),
-      budget: { probes: Math.min(Number(values.probes), probeableTensors(analysis) - 1), chunks: budget },
+      budget: { chunks: budget },
     };
     const started = performance.now();
     const probed = await probeModel(request, { signal: new AbortController().signal, progress: SILENT });

@@ -15,8 +15,8 @@ import type { ProbeMeasurement } from "./probe-store.ts";
 import { expectedRegret } from "./regret.ts";
 
 export interface ProbeBudget {
-  /** Groups to probe; as many as there are tensors: every tensor alone. */
-  readonly probes: number;
+  /** Groups to probe at most; as many as there are tensors: every tensor alone. */
+  readonly probes?: number | undefined;
   /** Chunks to decode for all of them. */
   readonly chunks: number;
   /** No more where better knowledge would save no more than this part of the loss. */
@@ -112,7 +112,8 @@ function chooser(
     return members.length === 0 ? [] : [{ ...group, tensors: members }];
   });
   const singles = groups.filter((group) => group.tensors.length === 1);
-  const exhaustive = budget.probes >= singles.length;
+  const most = budget.probes ?? groups.length;
+  const exhaustive = budget.probes !== undefined && most >= singles.length;
   const isAlone = (name: string) => name === "token_embd.weight" || isHead(name, analysis.facts);
   const first = exhaustive ? singles : groups.filter(({ name }) => isAlone(name));
   const { chunks } = site.text.probes;
@@ -120,7 +121,7 @@ function chooser(
   return (taken, fit) => {
     const group = first.find((one) => !taken.has(one));
     if (group !== undefined) return { group, chunks: Math.min(costs.first, chunks) };
-    const untaken = taken.size < budget.probes ? groups.filter((one) => !taken.has(one)) : [];
+    const untaken = taken.size < most ? groups.filter((one) => !taken.has(one)) : [];
     return nextStep(
       {
         untaken,

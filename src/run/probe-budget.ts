@@ -3,6 +3,8 @@
  * this second nor an interruption decides what is planned. Without a wish it follows from the model's size and what
  * computes. Pure.
  */
+
+import { present } from "../present.ts";
 import { FIRST_LOOK } from "../probes/try-plans.ts";
 import type { ProbeBudget } from "./run-document.ts";
 import type { CompleteRunRequest } from "./run-request.ts";
@@ -50,8 +52,8 @@ const BESIDES_SHARE = 1 / 3;
 /** Undefined where the time is too short for a single probe, or where nobody gave it, for a trial. */
 export function decideProbeBudget(asked: RefineRequest, input: ProbeBudgetInput): ProbeBudget | undefined {
   const { tensors, chunkMs } = input;
-  const most = Math.min(asked.probes ?? tensors, tensors);
-  if (asked.probes !== undefined && asked.timeMs === undefined) {
+  const most = asked.probes === undefined ? undefined : Math.min(asked.probes, tensors);
+  if (most !== undefined && asked.timeMs === undefined) {
     return {
       probes: most,
       chunks: most * CHUNKS_PER_PROBE,
@@ -75,7 +77,11 @@ function nominalChunks({ elements, context, threads, onGpu }: ProbeBudgetInput):
 }
 
 /** Texts and the trial take their part, probes the rest. */
-function divideChunks(chunks: number, probes: number, { sampled }: ProbeBudgetInput): ProbeBudget | undefined {
+function divideChunks(
+  chunks: number,
+  probes: number | undefined,
+  { sampled }: ProbeBudgetInput,
+): ProbeBudget | undefined {
   const besides = chunks * BESIDES_SHARE;
   const passes = TRIAL_PASSES + (sampled ? SAMPLING_FACTOR : 0);
   const textChunks = Math.max(1, Math.min(TEXT_CHUNKS, Math.floor(besides / 4)));
@@ -84,7 +90,9 @@ function divideChunks(chunks: number, probes: number, { sampled }: ProbeBudgetIn
   const trialChunks = fitting < LEAST_TRIAL ? 0 : Math.min(TRIAL_CHUNKS, fitting);
   const taken = textChunks * (1 + (sampled ? SAMPLING_FACTOR : 0)) + trialChunks * passes;
   const forProbes = Math.floor(chunks - taken);
-  return forProbes < 1 ? undefined : { probes, chunks: forProbes, regret: ENOUGH_REGRET, textChunks, trialChunks };
+  return forProbes < 1
+    ? undefined
+    : { ...present({ probes }), chunks: forProbes, regret: ENOUGH_REGRET, textChunks, trialChunks };
 }
 
 /** Milliseconds that a budget takes, about. */

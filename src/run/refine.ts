@@ -88,7 +88,7 @@ async function decideProbes(
   }
   const { probes, chunks } = budget;
   bench.progress.note(
-    `probing with up to ${probes} groups of tensors and ${chunks} chunks, ${aboutSeconds(probeTimeMs(budget, input))}`,
+    `probing on up to ${chunks} chunks${probes === undefined ? "" : `, ${probes} groups of tensors`}, ${aboutSeconds(probeTimeMs(budget, input))}`,
   );
   const state = { ...begun, probeBudget: budget };
   await saveRun(directory, state);

@@ -151,7 +151,7 @@ export interface TargetResult extends t.Content<typeof TARGET_RESULT> {}
 
 const PROBE_BUDGET = t.object(
   {
-    probes: t.count("Groups of tensors at most."),
+    probes: t.optional(t.count("Groups of tensors at most; absent: as the chunks allow.")),
     chunks: t.count("Chunks decoded for them at most."),
     regret: t.optional(t.given(t.amount(), "Expected regret at which enough is known.")),
     textChunks: t.count("Chunks of their text."),

@@ -16,7 +16,9 @@ const HUGE = { ...SMALL, tensors: 561, elements: 70e9, threads: 16, chunkMs: 130
 describe("the budget of probes", () => {
   it("follows without a wish from the model's size and what computes, not from the load of the moment", () => {
     const budget = decideProbeBudget({}, SMALL);
-    expect(budget).toMatchObject({ probes: 211, textChunks: 16, regret: 0.02 });
+    expect(budget).toMatchObject({ textChunks: 16, regret: 0.02 });
+    // any number of groups; as many as there are tensors would mean each of them alone
+    expect(budget).not.toHaveProperty("probes");
     expect(budget?.trialChunks).toBeGreaterThanOrEqual(16);
     expect(decideProbeBudget({}, { ...SMALL, chunkMs: 20_000 })).toEqual(budget);
     const larger = decideProbeBudget({}, { ...SMALL, elements: 2e9, threads: 8 });
