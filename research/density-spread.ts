@@ -1,7 +1,7 @@
 /**
  * How ln density (KLD per weight) varies over the tensors of measured models: between the means of classes, within
  * classes along the depth, and between neighbouring layers. The standard deviations the fit of probes begins with
- * (SPREAD, src/probes/probe-fit.ts) are medians of these. `npx tsx research/density-spread.ts FOLDER`, with single-tensor
+ * (SPREAD, src/probes/probe-kernel.ts) are medians of these. `npx tsx research/density-spread.ts FOLDER`, with single-tensor
  * KL divergences derived from Thireus' GGUF Tool Suite and its contributors (MIT); they are not in the repository.
  */
 import { readMeasuredModels } from "./measured-kld.ts";

@@ -5,7 +5,8 @@
  * it removes. The budget of the plan does not enter: probes serve all.
  */
 import { CHUNK_SD } from "./pair-probes.ts";
-import { additivityError, type ProbedTensor, type ProbeFit, type ProbePart, sharesOf } from "./probe-fit.ts";
+import { additivityError, type ProbeFit, type ProbePart, sharesOf } from "./probe-fit.ts";
+import type { ProbedTensor } from "./probe-kernel.ts";
 
 /** A part of a class: consecutive layers of it, or a tensor outside the blocks. */
 export interface ProbeGroup {
@@ -80,14 +81,10 @@ export function nextStep(
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
 ): ProbeStep | undefined {
-  const classes = new Map<string, number[]>();
-  for (const [index, tensor] of tensors.entries()) {
-    classes.set(tensor.class, [...(classes.get(tensor.class) ?? []), index]);
-  }
+  const worthOf = worthBy(tensors, fit);
   let best: { step: ProbeStep; worth: number } | undefined;
   const consider = (step: ProbeStep, parts: readonly ProbePart[], noise: number, more: number) => {
-    const own = tensors[step.group.tensors[0] ?? -1]?.class ?? "";
-    const worth = worthOf(parts, classes.get(own) ?? [], tensors, fit, noise) / (more + costs.besides);
+    const worth = worthOf(parts, noise) / (more + costs.besides);
     if (worth > (best?.worth ?? 0)) best = { step, worth };
   };
   const first = Math.min(costs.first, chunks);
@@ -110,17 +107,36 @@ function noiseOf({ tensors }: ProbeGroup, chunks: number): number {
 }
 
 /** Σ over the class of elements × the variance of ln density that a probe with this noise removes. */
-function worthOf(
-  parts: readonly ProbePart[],
-  members: readonly number[],
+function worthBy(
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
-  noise: number,
-): number {
-  const { shares } = sharesOf(parts, fit.logDensity);
-  const withProbe = (tensor: number) =>
-    parts.reduce((sum, part, i) => sum + (shares[i] as number) * fit.covariance(tensor, part.tensor), 0);
-  const variance = parts.reduce((sum, { tensor }, i) => sum + (shares[i] as number) * withProbe(tensor), noise);
-  const removed = members.reduce((sum, t) => sum + (tensors[t]?.elements ?? 0) * withProbe(t) ** 2, 0);
-  return removed / variance;
+): (parts: readonly ProbePart[], noise: number) => number {
+  const classes = new Map<string, number[]>();
+  for (const [index, tensor] of tensors.entries()) {
+    classes.set(tensor.class, [...(classes.get(tensor.class) ?? []), index]);
+  }
+  // a class is asked for by all of its groups
+  const rows = new Map<number, Float64Array>();
+  const rowOf = (tensor: number, members: readonly number[]) => {
+    const row = rows.get(tensor) ?? Float64Array.from(members, (other) => fit.covariance(tensor, other));
+    rows.set(tensor, row);
+    return row;
+  };
+  return (parts, noise) => {
+    const members = classes.get(tensors[parts[0]?.tensor ?? -1]?.class ?? "") ?? [];
+    const { shares } = sharesOf(parts, fit.logDensity);
+    const withProbe = new Float64Array(members.length);
+    for (const [i, { tensor }] of parts.entries()) {
+      const row = rowOf(tensor, members);
+      for (let m = 0; m < withProbe.length; m++) {
+        withProbe[m] = (withProbe[m] as number) + (shares[i] as number) * (row[m] as number);
+      }
+    }
+    const variance = parts.reduce(
+      (sum, { tensor }, i) => sum + (shares[i] as number) * (withProbe[members.indexOf(tensor)] as number),
+      noise,
+    );
+    const removed = members.reduce((sum, t, m) => sum + (tensors[t]?.elements ?? 0) * (withProbe[m] as number) ** 2, 0);
+    return removed / variance;
+  };
 }

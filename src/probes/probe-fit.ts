@@ -4,17 +4,7 @@
  * of each tensor class, a smooth one along the depth, of all classes and of each, and one of each tensor. So what was
  * never probed follows its class and its neighbours, as far as those are known.
  */
-export interface ProbedTensor {
-  readonly name: string;
-  readonly class: string;
-  /** N of blk.N. */
-  readonly layer?: number;
-  /** Layer ÷ last layer, 0 … 1; absent outside blocks. */
-  readonly depth?: number;
-  readonly elements: number;
-  /** ln density before any probe; its level is fitted. */
-  readonly logPrior: number;
-}
+import type { ProbedTensor, ProbeKernel } from "./probe-kernel.ts";
 
 export interface ProbeObservation {
   /** The tensors that were degraded, by index, and elements·D of each. */
@@ -37,14 +27,6 @@ export interface ProbeFit {
 }
 
 /**
- * Standard deviations of ln density. In the median of 14 models of Thireus' GGUF Tool Suite (research/density-spread.ts)
- * classes differ by 1.4 and the tensors of a class by 0.5, neighbours by 0.2; small models differ more along the depth.
- * `level` is what is left of the prior's own level, which is fitted to the probes first.
- */
-export const SPREAD = { level: 2, class: 1.2, depth: 0.6, sharedDepth: 0.3, tensor: 0.3 } as const;
-/** Share of the depth over which neighbours stop being alike. */
-const DEPTH_LENGTH = 0.2;
-/**
  * Relative error of additivity: groups of probes against the sum of their tensors (research/probe-physics.ts). A tensor
  * alone has nothing to add; its density is that of one type.
  */
@@ -55,21 +37,25 @@ const BOUND = { standardErrors: 2, sd: 1 } as const;
 const ITERATIONS = 30;
 const CONVERGED = 1e-6;
 
-/** Fit. Without observations the prior comes back, its level 0. */
-export function fitProbes(tensors: readonly ProbedTensor[], observations: readonly ProbeObservation[]): ProbeFit {
+/** Fit. Without observations the prior comes back, its level 0. `near`: a fit to most of them, to begin at. */
+export function fitProbes(
+  { tensors, covariance: kernel }: ProbeKernel,
+  observations: readonly ProbeObservation[],
+  near?: ProbeFit,
+): ProbeFit {
   const level = priorLevel(tensors, observations);
   const mean: Float64Array = Float64Array.from(tensors, ({ logPrior }) => logPrior + level);
   if (observations.length === 0) {
-    return { logDensity: mean, covariance: (a, b) => kernel(tensors, a, b) };
+    return { logDensity: mean, covariance: (a, b) => kernel[a]?.[b] as number };
   }
   const targets = observations.map(logKld);
-  let current = mean;
-  let solved = solveLinear(tensors, observations, targets, mean, current);
+  let current = near?.logDensity ?? mean;
+  let solved = solveLinear(kernel, observations, targets, mean, current);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     const change = Math.max(...solved.logDensity.map((value, i) => Math.abs(value - (current[i] as number))));
     current = solved.logDensity;
     if (change < CONVERGED) break;
-    solved = solveLinear(tensors, observations, targets, mean, current);
+    solved = solveLinear(kernel, observations, targets, mean, current);
   }
   const { whitened } = solved;
   return {
@@ -77,7 +63,7 @@ export function fitProbes(tensors: readonly ProbedTensor[], observations: readon
     covariance(a, b) {
       let explained = 0;
       for (const row of whitened) explained += (row[a] as number) * (row[b] as number);
-      return kernel(tensors, a, b) - explained;
+      return (kernel[a]?.[b] as number) - explained;
     },
   };
 }
@@ -115,7 +101,7 @@ function priorLevel(tensors: readonly ProbedTensor[], observations: readonly Pro
 
 /** One Gauss-Newton step: the posterior of the model made linear at `at`. */
 function solveLinear(
-  tensors: readonly ProbedTensor[],
+  kernel: readonly Float64Array[],
   observations: readonly ProbeObservation[],
   targets: readonly { value: number; sd: number }[],
   mean: Float64Array,
@@ -123,11 +109,15 @@ function solveLinear(
 ): { logDensity: Float64Array; whitened: Float64Array[] } {
   const linear = observations.map(({ parts }) => ({ parts, ...sharesOf(parts, at) }));
   // JK, one row per probe: how ln density of every tensor goes with the probe
-  const cross = linear.map(({ parts, shares }) =>
-    Float64Array.from(tensors, (_, t) =>
-      parts.reduce((sum, { tensor }, i) => sum + (shares[i] as number) * kernel(tensors, tensor, t), 0),
-    ),
-  );
+  const cross = linear.map(({ parts, shares }) => {
+    const row = new Float64Array(kernel.length);
+    for (const [i, { tensor }] of parts.entries()) {
+      const share = shares[i] as number;
+      const own = kernel[tensor] as Float64Array;
+      for (let t = 0; t < row.length; t++) row[t] = (row[t] as number) + share * (own[t] as number);
+    }
+    return row;
+  });
   const gram = linear.map(({ parts, shares }, p) =>
     cross.map((row, q) => {
       const shared = parts.reduce((sum, { tensor }, i) => sum + (shares[i] as number) * (row[tensor] as number), 0);
@@ -189,18 +179,4 @@ function forwardSolve(lower: readonly (readonly number[])[], rows: readonly Floa
 function transpose(rows: readonly Float64Array[]): Float64Array[] {
   const width = rows[0]?.length ?? 0;
   return Array.from({ length: width }, (_, t) => Float64Array.from(rows, (row) => row[t] as number));
-}
-
-/** Prior covariance of two tensors' ln density. */
-function kernel(tensors: readonly ProbedTensor[], a: number, b: number): number {
-  const first = tensors[a] as ProbedTensor;
-  const second = tensors[b] as ProbedTensor;
-  const sameClass = first.class === second.class;
-  let covariance = SPREAD.level ** 2;
-  if (sameClass) covariance += SPREAD.class ** 2;
-  if (first.depth !== undefined && second.depth !== undefined) {
-    const alike = Math.exp(-Math.abs(first.depth - second.depth) / DEPTH_LENGTH);
-    covariance += (SPREAD.sharedDepth ** 2 + (sameClass ? SPREAD.depth ** 2 : 0)) * alike;
-  }
-  return a === b ? covariance + SPREAD.tensor ** 2 : covariance;
 }

@@ -9,8 +9,9 @@ import type { Plan } from "../plan/plan.ts";
 import { fromDensity, type Sensitivity } from "../sensitivity/sensitivity.ts";
 import { type ProbeReading, pairProbes } from "./pair-probes.ts";
 import { nextStep, PROBE_COSTS, type ProbeGroup, type ProbeStep, probeGroups } from "./probe-design.ts";
-import { fitProbes, type ProbedTensor, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
+import { fitProbes, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
 import { measureGroup, measureIn, type ProbePlace, probeParts } from "./probe-group.ts";
+import { type ProbedTensor, probeKernel } from "./probe-kernel.ts";
 import type { ProbeMeasurement } from "./probe-store.ts";
 import { expectedRegret } from "./regret.ts";
 
@@ -54,10 +55,12 @@ export async function probeModel(
   const choose = chooser(request, eligible, tensors);
   const elements = tensors.map((tensor) => tensor.elements);
   const taken = new Map<ProbeGroup, ProbeMeasurement>();
+  const kernel = probeKernel(tensors);
+  let fit: ProbeFit | undefined;
   for (;;) {
     signal.throwIfAborted();
     const decoded = [...taken.values()].reduce((sum, { chunks }) => sum + chunks, 0);
-    const fit = fitProbes(tensors, observe(taken, eligible));
+    fit = fitProbes(kernel, observe(taken, eligible), fit);
     // at the optimum the loss of a tensor goes with its elements
     const regret = expectedRegret(elements, fit);
     const isEnough = decoded >= budget.chunks || regret < (budget.regret ?? 0);

@@ -7,12 +7,16 @@ import {
   probeGroups,
   type TakenProbe,
 } from "../../src/probes/probe-design.ts";
-import { fitProbes, logKld, type ProbedTensor, type ProbeObservation } from "../../src/probes/probe-fit.ts";
+import { fitProbes as fitTo, logKld, type ProbeObservation } from "../../src/probes/probe-fit.ts";
+import { type ProbedTensor, probeKernel } from "../../src/probes/probe-kernel.ts";
 import { expectedRegret } from "../../src/probes/regret.ts";
 import { createNormal, createRandom } from "../../src/random.ts";
 
 const LAYERS = 16;
 const D = 0.023;
+
+const fitProbes = (tensors: readonly ProbedTensor[], observations: readonly ProbeObservation[]) =>
+  fitTo(probeKernel(tensors), observations);
 
 /** Two classes of blocks and a head, with densities that a class, the depth and chance decide. */
 function drawModel(seed: number) {
