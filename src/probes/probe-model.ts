@@ -5,14 +5,14 @@
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import type { Bench } from "../bench.ts";
 import { isHead, tensorRole } from "../ggml/tensor-class.ts";
-import type { Plan } from "../plan/plan.ts";
-import { fromDensity, type Sensitivity } from "../sensitivity/sensitivity.ts";
+import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { type ProbeReading, pairProbes } from "./pair-probes.ts";
 import { nextStep, PROBE_COSTS, type ProbeGroup, type ProbeStep, probeGroups } from "./probe-design.ts";
 import { fitProbes, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
 import { measureGroup, measureIn, type ProbePlace, probeParts } from "./probe-group.ts";
 import { type ProbedTensor, probeKernel } from "./probe-kernel.ts";
 import type { ProbeMeasurement } from "./probe-store.ts";
+import { describeProbed, type Probed } from "./probed.ts";
 import { expectedRegret } from "./regret.ts";
 
 export interface ProbeBudget {
@@ -31,17 +31,6 @@ export interface ProbeRequest extends ProbePlace {
   readonly budget: ProbeBudget;
   /** Told what is known so far after each probe. */
   readonly onProbe?: ((probed: Probed) => Promise<void>) | undefined;
-}
-
-export interface Probed {
-  readonly measurements: readonly ProbeMeasurement[];
-  readonly sensitivity: Sensitivity;
-  /** Chunks that these took. */
-  readonly decoded: number;
-  /** Whether the head was degraded alone. */
-  readonly headProbed: boolean;
-  /** Part of this plan's loss that is expected to be saved if every density were known. */
-  regretOf(plan: Pick<Plan, "tensors">): number;
 }
 
 /** Probe and fit. */
@@ -67,7 +56,7 @@ export async function probeModel(
     const step = isEnough ? undefined : choose(taken, fit);
     const ahead = step && `${step.group.name}; knowing all would save ${(100 * regret).toPrecision(2)} % of the loss`;
     progress.steps("probing", Math.min(decoded, budget.chunks), budget.chunks, ahead);
-    const probed = describe(request, tensors, fit, taken, decoded);
+    const probed = describeProbed(analysis, tensors, fit, [...taken.values()]);
     if (step === undefined) return probed;
     if (taken.size > 0) await request.onProbe?.(probed);
     const { group, chunks } = step;
@@ -164,44 +153,4 @@ function weigh(members: readonly number[], eligible: readonly TensorAnalysis[], 
     tensor: members[i] as number,
     weight: tensor.elements * distortion,
   }));
-}
-
-function describe(
-  { analysis }: ProbeRequest,
-  tensors: readonly ProbedTensor[],
-  fit: ProbeFit,
-  taken: ReadonlyMap<ProbeGroup, ProbeMeasurement>,
-  decoded: number,
-): Probed {
-  const measurements = [...taken.values()];
-  const head = analysis.tensors.find(({ name }) => isHead(name, analysis.facts))?.name ?? "";
-  const headProbed = measurements.some(({ tensors: names }) => names.length === 1 && names[0] === head);
-  const sensitivity = sensitivityOf(analysis, tensors, fit, measurements.length, headProbed);
-  const regretOf = ({ tensors: planned }: Pick<Plan, "tensors">) => {
-    const types = new Map(planned.map(({ name, type }) => [name, type]));
-    const losses = tensors.map(({ name, elements }, index) => {
-      const type = types.get(name);
-      const distortion = type && analysis.tensors.find((tensor) => tensor.name === name)?.distortion?.[type]?.value;
-      return elements * (distortion ?? 0) * Math.exp(fit.logDensity[index] as number);
-    });
-    return expectedRegret(losses, fit);
-  };
-  return { measurements, sensitivity, decoded, headProbed, regretOf };
-}
-
-function sensitivityOf(
-  analysis: Analysis,
-  tensors: readonly ProbedTensor[],
-  fit: ProbeFit,
-  probes: number,
-  headMeasured: boolean,
-): Sensitivity {
-  const densities = new Map(tensors.map(({ name }, index) => [name, Math.exp(fit.logDensity[index] as number)]));
-  return {
-    mode: "probes",
-    version: `${probes} probes`,
-    lossUnit: "nats",
-    values: fromDensity(analysis, ({ name }) => densities.get(name) ?? 1),
-    ...(headMeasured ? { headMeasured } : {}),
-  };
 }

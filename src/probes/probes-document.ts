@@ -4,7 +4,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { baseName } from "../base-name.ts";
 import type { DensityDocument } from "../sensitivity/density-document.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
-import type { Probed } from "./probe-model.ts";
+import type { Probed } from "./probed.ts";
 
 export type ProbesDocument = DensityDocument & Required<Pick<DensityDocument, "model" | "probes">>;
 

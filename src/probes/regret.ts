@@ -8,12 +8,16 @@ import type { ProbeFit } from "./probe-fit.ts";
 export function expectedRegret(losses: readonly number[], fit: ProbeFit): number {
   const total = losses.reduce((sum, loss) => sum + loss, 0);
   if (!(total > 0)) return 0;
-  const shares = losses.map((loss) => loss / total);
-  const own = shares.reduce((sum, share, t) => sum + share * fit.covariance(t, t), 0);
-  // the variance of the mean that all have in common
-  const level = shares.reduce(
-    (sum, share, a) => sum + share * shares.reduce((inner, other, b) => inner + other * fit.covariance(a, b), 0),
-    0,
+  const deviations = deviationsFromLevel(losses, fit);
+  return losses.reduce((sum, loss, t) => sum + ((loss / total) * (deviations[t] as number) ** 2) / 2, 0);
+}
+
+/** Standard deviations of ln density from its mean, which is weighted. */
+export function deviationsFromLevel(weights: readonly number[], fit: ProbeFit): number[] {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const withLevel = weights.map((_, a) =>
+    weights.reduce((sum, weight, b) => sum + (weight / total) * fit.covariance(a, b), 0),
   );
-  return Math.max(0, own - level) / 2;
+  const level = weights.reduce((sum, weight, t) => sum + (weight / total) * (withLevel[t] as number), 0);
+  return weights.map((_, t) => Math.sqrt(Math.max(0, fit.covariance(t, t) - 2 * (withLevel[t] as number) + level)));
 }

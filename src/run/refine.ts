@@ -10,10 +10,11 @@ import { aboutSeconds } from "../evaluate/text.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
-import { type Probed, probeableTensors, probeModel } from "../probes/probe-model.ts";
+import { probeableTensors, probeModel } from "../probes/probe-model.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../probes/probe-site.ts";
 import { openProbeStore, probeKey } from "../probes/probe-store.ts";
 import { type ProbeTextRequest, readProbeText } from "../probes/probe-text.ts";
+import type { Probed } from "../probes/probed.ts";
 import { probesDocument } from "../probes/probes-document.ts";
 import { timeChunks } from "../probes/time-chunks.ts";
 import { type Tried, tryPlans } from "../probes/try-plans.ts";
@@ -159,6 +160,7 @@ function describe(
     ...present({ verdictChunks: text.verdictChunks }),
     probes: measurements,
     decoded,
+    densities: [...probed.densities],
     regret: probed.regretOf(plan),
     elapsedMs,
     ...present({ trial }),

@@ -153,13 +153,26 @@ const PROBE_BUDGET = t.object(
   {
     probes: t.optional(t.count("Groups of tensors at most; absent: as the chunks allow.")),
     chunks: t.count("Chunks decoded for them at most."),
-    regret: t.optional(t.given(t.amount(), "Expected regret at which enough is known.")),
+    regret: t.optional(t.amount("Expected regret at which enough is known.")),
     textChunks: t.count("Chunks of their text."),
     trialChunks: t.count("Chunks on which the plans are tried at most; 0: they are not."),
   },
   "What is decoded for probes: decided once, before the first.",
 );
 export interface ProbeBudget extends t.Content<typeof PROBE_BUDGET> {}
+
+const PROBED_DENSITY = t.object(
+  {
+    name: t.name(),
+    class: t.text(),
+    layer: t.optional(t.count()),
+    density: t.amount("Nats per weight and unit of D."),
+    sd: t.amount("Standard deviation of its natural logarithm, the level of all densities left out."),
+    alone: t.flag("Whether the tensor was probed alone."),
+  },
+  "What probes tell of a tensor.",
+);
+export interface ProbedDensity extends t.Content<typeof PROBED_DENSITY> {}
 
 const REFINEMENT = t.object(
   {
@@ -173,9 +186,8 @@ const REFINEMENT = t.object(
     verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),
     probes: t.list(PROBE_MEASUREMENT),
     decoded: t.optional(t.count("Chunks that the probes took.")),
-    regret: t.optional(
-      t.given(t.amount(), "Part of the plan's loss that is expected to be saved if every density were known."),
-    ),
+    densities: t.optional(t.list(PROBED_DENSITY)),
+    regret: t.optional(t.amount("Part of the plan's loss that is expected to be saved if every density were known.")),
     elapsedMs: t.amount(),
     trial: t.optional(
       t.object(

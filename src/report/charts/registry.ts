@@ -5,8 +5,10 @@
  */
 import type { Plan } from "../../plan/plan.ts";
 import { present } from "../../present.ts";
+import type { Run } from "../../run/run-document.ts";
 import type { Chart, ChartSettings } from "./chart.ts";
 import { classBytesChart } from "./class-bytes.ts";
+import { densitiesChart } from "./densities.ts";
 import { mapChart } from "./map.ts";
 import { availableLayers, type MapLayerKey, type MapTensor } from "./model-map.ts";
 import { hasMetric, type MeasuredRun, PARETO_METRICS, type ParetoMetric, paretoChart } from "./pareto.ts";
@@ -14,7 +16,7 @@ import { predictedMeasuredChart } from "./predicted-measured.ts";
 
 /** What there is to draw. */
 export interface ChartSource {
-  readonly run?: MeasuredRun | undefined;
+  readonly run?: (MeasuredRun & Pick<Run, "refinement">) | undefined;
   readonly plan?: Plan | undefined;
   readonly tensors?: readonly MapTensor[] | undefined;
 }
@@ -55,6 +57,12 @@ export const CHARTS: readonly ChartEntry[] = [
     file: "predicted-measured",
     section: { own: true },
     draw: ({ run, plan }, settings) => run && plan && predictedMeasuredChart(run, plan, settings),
+  },
+  {
+    id: "densities",
+    file: "densities",
+    section: { own: true, link: "Probes" },
+    draw: ({ run }, settings) => run?.refinement && densitiesChart(run.refinement, settings),
   },
   {
     id: "map",

@@ -55,8 +55,11 @@ export function reportData({ run, plan, analysis }: ReportDocuments, review?: Re
   };
 }
 
-function withoutChunks(run: Run): Run {
-  return { ...run, rows: run.rows.map(({ kldPerChunk: _, ...row }) => row) };
+function withoutChunks({ refinement, ...run }: Run): Run {
+  const rows = run.rows.map(({ kldPerChunk: _, ...row }) => row);
+  if (refinement === undefined) return { ...run, rows };
+  const probes = refinement.probes.map(({ perChunk: _, ...probe }) => probe);
+  return { ...run, rows, refinement: { ...refinement, probes } };
 }
 
 function describeAnalysis({ createdAt, engine, backend, sampling }: Analysis): NonNullable<ReportData["analysis"]> {

@@ -92,8 +92,13 @@ export function renderRun(run: Run): string {
 
 function refinementLines(refinement: Refinement | undefined): string[] {
   if (refinement === undefined) return [];
-  const { probes, outcome, elapsedMs } = refinement;
-  const line = `probes: ${probes.length} groups of tensors in ${Math.round(elapsedMs / 1000)} s; ${outcome}`;
+  const { probes, decoded, outcome, elapsedMs, regret } = refinement;
+  const chunks = decoded === undefined ? "" : ` on ${decoded} chunks`;
+  const open =
+    regret === undefined
+      ? ""
+      : `; knowing all densities would save about ${(100 * regret).toPrecision(2)} % of its loss`;
+  const line = `probes: ${probes.length} groups of tensors${chunks} in ${Math.round(elapsedMs / 1000)} s; ${outcome}${open}`;
   return [wrapWords(line.replaceAll(" %", "\u00a0%"), WIDTH)];
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { classBytesChart, classShares } from "../../../src/report/charts/class-bytes.ts";
+import { densitiesChart } from "../../../src/report/charts/densities.ts";
 import { mapChart } from "../../../src/report/charts/map.ts";
 import { arrangeMap, availableLayers, mapTensors } from "../../../src/report/charts/model-map.ts";
 import { paretoChart, paretoFront } from "../../../src/report/charts/pareto.ts";
@@ -42,6 +43,34 @@ describe("classBytesChart", () => {
     expect(sum(shares.map(({ bytes }) => bytes))).toBe(plan.predicted.tensorBytes);
     expect(sum(shares.map(({ lossShare }) => lossShare))).toBeCloseTo(1, 12);
     expect(classBytesChart(plan).table.rows).toHaveLength(shares.length);
+  });
+});
+
+describe("densitiesChart", () => {
+  const densities = ["blk.0.attn_v.weight", "blk.1.attn_v.weight", "output.weight"].map((name, index) => ({
+    name,
+    class: name.startsWith("blk") ? "attn_v" : "output",
+    ...(name.startsWith("blk") ? { layer: index } : {}),
+    density: 1e-7 * 10 ** index,
+    sd: 0.1 * (index + 1),
+    alone: index === 2,
+  }));
+
+  it("shows every tensor in the band of its class, with what is known of it, and what is still to save", () => {
+    const chart = densitiesChart({ densities, regret: 0.031 });
+    expect(chart?.table.rows.map((row) => [row[0], row.at(-1)])).toEqual([
+      ["blk.0.attn_v.weight", "inferred"],
+      ["blk.1.attn_v.weight", "inferred"],
+      ["output.weight", "alone"],
+    ]);
+    expect(chart?.description).toContain("would save about 3.1 % of the loss");
+    const svg = renderSvg(chart as NonNullable<typeof chart>);
+    for (const text of ["attn_v", "output", "probed alone", "inferred"]) expect(svg).toContain(`>${text}<`);
+  });
+
+  it("is not drawn of a run of before there were any, or that found none", () => {
+    expect(densitiesChart({})).toBeUndefined();
+    expect(densitiesChart({ densities: densities.map((one) => ({ ...one, density: 0 })) })).toBeUndefined();
   });
 });
 
