@@ -14,8 +14,19 @@ export interface EngineInfo {
   readonly origin: string;
   /** What computes: the CPU variant and any GPU devices. */
   readonly devices: readonly string[];
+  /** The GPUs among them; absent where layers can't be put on one. */
+  readonly gpus?: readonly GpuDevice[] | undefined;
   /** What compares round trips and reduces logits: "C++, AVX-512", or "TypeScript: " and why. */
   readonly kernels?: string;
+}
+
+export interface GpuDevice {
+  /** "CUDA0". */
+  readonly name: string;
+  readonly description: string;
+  /** Of its memory, when the engine opened; 0 where the driver does not say. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
 }
 
 /** Whether rows and inputs are computed on in C++; known of the embedded engine. */

@@ -57,9 +57,14 @@ export function findEnginePackage(): EnginePackage {
   throw new EngineError(`the embedded llama.cpp was not found: ${found}; ${ENGINE_REMEDY}`, { missing: true });
 }
 
-/** The GPU builds for this platform: each package, or why it can't be used. */
-export function findGpuPackages(): (EnginePackage | string)[] {
-  return (platformPackages()?.gpu ?? []).map((suffix) => inspectPackage(`@node-llama-cpp/${suffix}`));
+/** The GPU builds for this platform: each package, why it can't be used, or undefined where it is not installed. */
+export function findGpuPackages(): Map<string, EnginePackage | string | undefined> {
+  const names = (platformPackages()?.gpu ?? []).map((suffix) => `@node-llama-cpp/${suffix}`);
+  return new Map(names.map((name) => [name, isInstalled(name) ? inspectPackage(name) : undefined]));
+}
+
+function isInstalled(name: string): boolean {
+  return packageRoot(name, import.meta.url) !== undefined;
 }
 
 /** The package's libraries, or why it can't be used. Looked for as a module at `from` would find it. */

@@ -35,6 +35,11 @@ export function openLlamaLibrary(found: EnginePackage) {
     deviceName: base.func("const char *ggml_backend_dev_name(void *)") as (device: Pointer) => string,
     deviceDescription: base.func("const char *ggml_backend_dev_description(void *)") as (device: Pointer) => string,
     deviceType: base.func("int32_t ggml_backend_dev_type(void *)") as (device: Pointer) => number,
+    deviceMemory: base.func("void ggml_backend_dev_memory(void *, _Out_ size_t *, _Out_ size_t *)") as (
+      device: Pointer,
+      free: BigUint64Array,
+      total: BigUint64Array,
+    ) => void,
     deviceOfType: ggml.func("void *ggml_backend_dev_by_type(int32_t)") as (type: number) => Pointer | null,
     registryOf: base.func("void *ggml_backend_dev_backend_reg(void *)") as (device: Pointer) => Pointer,
     backendFunction: base.func("void *ggml_backend_reg_get_proc_address(void *, const char *)") as (
@@ -57,6 +62,12 @@ export function openLlamaLibrary(found: EnginePackage) {
     readTensor: base.func("void ggml_backend_tensor_get(void *, void *, size_t, size_t)") as (
       tensor: Pointer,
       target: Float32Array | Int32Array,
+      offset: number,
+      bytes: number,
+    ) => void,
+    writeTensor: base.func("void ggml_backend_tensor_set(void *, const void *, size_t, size_t)") as (
+      tensor: Pointer,
+      source: Uint8Array,
       offset: number,
       bytes: number,
     ) => void,

@@ -7,7 +7,7 @@ import "./load-koffi.ts";
 import { writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
-import type { RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
+import type { GpuDevice, RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { CodesCall } from "./choose-codes.ts";
@@ -69,9 +69,7 @@ interface EncodeRequest {
   readonly parseSpecial: boolean;
 }
 
-export interface Device {
-  readonly name: string;
-  readonly description: string;
+export interface Device extends GpuDevice {
   readonly isGpu: boolean;
 }
 
@@ -95,10 +93,14 @@ const methods = {
     loadBackends();
     return Array.from({ length: Number(library.deviceCount()) }, (_, index) => {
       const device = library.device(index);
+      const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
+      library.deviceMemory(device, free, total);
       return {
         name: library.deviceName(device),
         description: library.deviceDescription(device),
         isGpu: GPU_DEVICE_TYPES.includes(library.deviceType(device)),
+        freeBytes: Number(free[0]),
+        totalBytes: Number(total[0]),
       };
     });
   },
