@@ -31,6 +31,8 @@ export interface Bench {
   readonly threads: number;
   /** Layers of a model that are put on a GPU. */
   readonly gpuLayers: number;
+  /** That is still to be chosen by what fits (evaluate/gpu-layers.ts), and 0 until then. */
+  readonly autoLayers?: boolean | undefined;
   /** What everything random starts from. */
   readonly seed: number;
   /** Bytes of weights in memory at once. */

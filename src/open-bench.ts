@@ -15,8 +15,8 @@ export interface BenchOptions {
   readonly backend?: string | undefined;
   /** Threads to compute with; by default the processors here. */
   readonly threads?: number | undefined;
-  /** Layers on a GPU; anything but 0 needs a GPU build of the engine. */
-  readonly gpuLayers?: number | undefined;
+  /** Layers on a GPU; a number but 0 needs a GPU build of the engine. auto: as many as fit where there is one, else 0. */
+  readonly gpuLayers?: number | "auto" | undefined;
   /** A llama.cpp build whose programs quantize and evaluate instead of the embedded library. */
   readonly llamaDir?: string | undefined;
   /** What everything random starts from: an unsigned integer of 32 bits. */
@@ -34,7 +34,7 @@ export interface BenchOptions {
 
 export const BENCH_DEFAULTS = {
   backend: "auto",
-  gpuLayers: 0,
+  gpuLayers: "auto",
   seed: 0,
   memoryBytes: DEFAULT_MEMORY_BYTES,
   logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES,
@@ -63,15 +63,18 @@ export async function openBench(options: BenchOptions = {}): Promise<OpenedBench
   const backend = lazyBackend(asked.backend, threads, progress);
   await compileMissingKernels({ note: progress.note, signal });
   if (asked.backend !== "auto") await backend.open();
-  const engine = await openEngine({ threads, gpuLayers, llamaDir }).catch(async (error: unknown) => {
-    await backend.close();
-    throw error;
-  });
+  const engine = await openEngine({ threads, gpuLayers, llamaDir, note: progress.note }).catch(
+    async (error: unknown) => {
+      await backend.close();
+      throw error;
+    },
+  );
   return {
     engine,
     backend: backend.open,
     threads,
-    gpuLayers,
+    gpuLayers: gpuLayers === "auto" ? 0 : gpuLayers,
+    autoLayers: gpuLayers === "auto",
     seed,
     memoryBytes,
     cache: { dir: cacheDir === "none" ? undefined : (cacheDir ?? defaultCacheDir()), logitsLimitBytes },

@@ -54,9 +54,14 @@ const cacheLimitOption = () =>
   ).argParser(parseSize);
 
 const gpuLayersOption = () =>
-  new Option("--gpu-layers <n>", "layers on the GPU, or all; needs a GPU build of the engine")
-    .argParser((text) => (text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS)))
+  new Option("--gpu-layers <n>", "layers on the GPU, all, or auto: as many as fit, where a GPU build is installed")
+    .argParser(parseLayers)
     .default(BENCH_DEFAULTS.gpuLayers);
+
+function parseLayers(text: string): number | "auto" {
+  if (text === "auto") return text;
+  return text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS);
+}
 
 const strictOption = () =>
   new Option("--strict", "exit with 3 where preflight finds an error or a warning in the model");

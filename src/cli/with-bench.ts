@@ -23,9 +23,10 @@ export async function withWorkplace<Result>(
   const progress = followProgress(output, announce);
   let opening: Promise<OpenedBench> | undefined;
   const bench = () => {
-    const { cache, cacheLimit: logitsLimitBytes, memory: memoryBytes } = options;
+    // commands without the option decode nothing
+    const { cache, cacheLimit: logitsLimitBytes, memory: memoryBytes, gpuLayers = 0 } = options;
     const cacheDir = cache === false ? "none" : undefined;
-    opening ??= openBench({ ...options, memoryBytes, logitsLimitBytes, cacheDir, signal, progress });
+    opening ??= openBench({ ...options, gpuLayers, memoryBytes, logitsLimitBytes, cacheDir, signal, progress });
     return opening;
   };
   try {

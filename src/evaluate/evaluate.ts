@@ -11,6 +11,7 @@ import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { EVALUATE_DEFAULTS, type EvaluateRequest } from "./evaluate-options.ts";
 import type { Evaluation, ModelEvaluation } from "./evaluation.ts";
+import { decodedBy, fitLayers } from "./gpu-layers.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
 
 /** Evaluate. Throws UsageError for a text that is too short, FormatError for a model of another vocabulary. */
@@ -27,10 +28,11 @@ export async function evaluate(models: readonly string[], request: EvaluateReque
     const asked = { ...EVALUATE_DEFAULTS, ...request };
     const reference = asked.reference === undefined ? undefined : await open(asked.reference);
     const [pilot, ...others] = await openAll(models, open);
-    session = await openSession({ pilot, others, reference }, asked, bench);
+    const fitted = fitLayers(bench, reference ?? pilot, { ...asked, beside: largestBeside(reference, opened) });
+    session = await openSession({ pilot, others, reference }, asked, fitted);
     const evaluations: ModelEvaluation[] = [];
     for (const path of models) evaluations.push(await session.evaluateModel(await open(path)));
-    return assembleEvaluation(session, evaluations, bench);
+    return assembleEvaluation(session, evaluations, fitted);
   } finally {
     await session?.close();
     await Promise.all(opened.map((model) => model.close()));
@@ -46,18 +48,25 @@ async function openAll(
   return models as [OpenModel, ...OpenModel[]];
 }
 
+/** Without room for its logits the reference stays loaded beside each model. */
+function largestBeside(reference: OpenModel | undefined, models: readonly OpenModel[]): number {
+  if (reference === undefined) return 0;
+  const sizes = models.filter((model) => model !== reference).map(({ fileBytes }) => fileBytes);
+  return Math.max(0, ...sizes) / reference.fileBytes;
+}
+
 export function assembleEvaluation(
   session: EvaluationSession,
   models: readonly ModelEvaluation[],
-  { engine }: Pick<Bench, "engine">,
+  bench: Pick<Bench, "engine" | "gpuLayers">,
 ): Evaluation {
-  const { kind, version, origin, devices } = engine.info;
+  const { kind, version, origin } = bench.engine.info;
   const ppl = session.referencePpl();
   return {
     schema: "prism.evaluation/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
-    engine: { kind, version, origin, devices },
+    engine: { kind, version, origin, ...decodedBy(bench) },
     ...present({ reference: ppl && session.reference && { ...session.reference, ppl } }),
     text: session.text,
     models,

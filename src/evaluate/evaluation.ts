@@ -65,7 +65,13 @@ const COMMON = {
   schema: t.exactly("prism.evaluation/1"),
   prismVersion: t.text(),
   createdAt: t.text(),
-  engine: t.object({ kind: t.text(), version: t.text(), origin: t.prose(), devices: t.list(t.prose()) }),
+  engine: t.object({
+    kind: t.text(),
+    version: t.text(),
+    origin: t.prose(),
+    devices: t.list(t.prose()),
+    gpuLayers: t.optional(t.count("Layers that were on a GPU; absent: none.")),
+  }),
   warnings: t.list(t.prose()),
 };
 

@@ -33,14 +33,26 @@ export interface ProbeStore {
 
 /** Everything a measurement depends on. */
 export function probeKey(
-  { engine }: Pick<Bench, "engine">,
+  { engine, gpuLayers }: Pick<Bench, "engine" | "gpuLayers">,
   { kind, text }: Pick<ProbeSite, "kind" | "text">,
   identity: string,
   imatrixHash: string | undefined,
 ): string {
   const { version, devices } = engine.info;
   const { context, ids } = text.probes;
-  return cacheKey([PROBES.id, identity, version, devices.join(), kind, imatrixHash ?? "none", context, hashIds(ids)]);
+  // keys of the processor stay what they were
+  const layers = gpuLayers > 0 ? [gpuLayers] : [];
+  return cacheKey([
+    PROBES.id,
+    identity,
+    version,
+    devices.join(),
+    ...layers,
+    kind,
+    imatrixHash ?? "none",
+    context,
+    hashIds(ids),
+  ]);
 }
 
 /** Read what `folder` holds under `key`; a file that is damaged counts as none, and is said. */

@@ -6,6 +6,7 @@ import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { Evaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
+import { decodedBy, fitLayers } from "../evaluate/gpu-layers.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { type CutTexts, openTokenGate, type TextCutter, type TokenGate } from "../evaluate/token-gate.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -108,10 +109,12 @@ export async function evaluateRerank(
     // a server's model may lie elsewhere: its header is enough
     for (const path of models)
       opened.push(await (request.server === undefined ? openLocalModel(path) : openModel(path)));
-    const session = await openRerankSession(reference, request, bench, opened);
+    const [first] = [...(reference === undefined ? [] : [reference]), ...opened];
+    const fitted = first === undefined || request.server !== undefined ? bench : fitLayers(bench, first, request);
+    const session = await openRerankSession(reference, request, fitted, opened);
     const ranked: RankedModel[] = [];
     for (const model of opened) ranked.push(await session.rankModel(model));
-    return assembleRerankEvaluation(session, ranked, bench);
+    return assembleRerankEvaluation(session, ranked, fitted);
   } finally {
     await Promise.all([reference, ...opened].map((model) => model?.close()));
   }
@@ -120,14 +123,14 @@ export async function evaluateRerank(
 export function assembleRerankEvaluation(
   session: RerankSession,
   models: readonly RankedModel[],
-  { engine }: Pick<Bench, "engine">,
+  bench: Pick<Bench, "engine" | "gpuLayers">,
 ): RerankEvaluation {
-  const { kind, version, origin, devices } = engine.info;
+  const { kind, version, origin } = bench.engine.info;
   return {
     schema: "prism.evaluation/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
-    engine: { kind, version, origin, devices },
+    engine: { kind, version, origin, ...decodedBy(bench) },
     ...present({ reference: session.reference }),
     rerankSet: session.set,
     models,

@@ -12,6 +12,7 @@ import { present } from "../present.ts";
 import { readRerankSet } from "../rerank/rerank-set.ts";
 import { PRISM_VERSION } from "../version.ts";
 import type { RunAsked } from "./run-document.ts";
+import type { MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { textOf } from "./search-target.ts";
 
@@ -20,8 +21,9 @@ export async function describeAsked(
   model: string,
   request: CompleteRunRequest,
   { fingerprint, imatrix, feedback }: AskedOf,
-  { engine, seed, gpuLayers }: Bench,
+  bench: Bench,
 ): Promise<RunAsked> {
+  const { engine, seed, gpuLayers } = bench;
   const { sweep, guards, refine, text, rerankSet } = request;
   return present({
     model,
@@ -44,9 +46,15 @@ export async function describeAsked(
     exactMetrics: request.exactMetrics,
     exactDistortion: request.exactDistortion,
     gpuLayers,
+    devices: devicesAsked(bench),
     engine: `${engine.info.kind} ${engine.info.version}`,
     prismVersion: PRISM_VERSION,
   });
+}
+
+/** What decodes, where a GPU does: another one rounds in another way. */
+export function devicesAsked({ engine: { info } }: Pick<Bench, "engine">): readonly string[] | undefined {
+  return info.gpus === undefined ? undefined : info.devices;
 }
 
 /** What the request means for a model. */
@@ -123,6 +131,10 @@ const OF_ANALYSIS: readonly (keyof RunAsked)[] = [
   "engine",
   "prismVersion",
 ];
+/** What anything that was decoded depends on. */
+const OF_DECODING: readonly (keyof RunAsked)[] = ["gpuLayers", "devices"];
+/** What stands for an importance matrix that the run makes. */
+const MADE_IMATRICES: readonly MadeImatrix[] = ["sampled", "shipped"];
 /** What measured points of a sweep or a search depend on besides. */
 const OF_POINTS: readonly (keyof RunAsked)[] = [
   "mode",
@@ -133,7 +145,7 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "text",
   "context",
   "chunks",
-  "gpuLayers",
+  ...OF_DECODING,
 ];
 /** What the plan and its controls depend on besides. */
 const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
@@ -161,6 +173,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   context: "--context",
   chunks: "--chunks",
   gpuLayers: "--gpu-layers",
+  devices: "the device",
 };
 
 /** What of a run is finished, besides its analysis. */
@@ -175,8 +188,11 @@ const BESIDES: Readonly<Record<Finished, readonly (keyof RunAsked)[]>> = {
 /** The first thing that makes the finished work that of another request. */
 export function firstDifference(before: RunAsked, now: RunAsked, finished: Finished): string | undefined {
   // what feedback leaves is measured on inputs of texts of this length
-  const ofGains: readonly (keyof RunAsked)[] = now.feedback === undefined ? [] : ["context"];
-  const key = [...OF_ANALYSIS, ...ofGains, ...BESIDES[finished]].find((name) => !same(before[name], now[name]));
+  const ofGains: readonly (keyof RunAsked)[] = now.feedback === undefined ? [] : ["context", ...OF_DECODING];
+  const ofImatrix = MADE_IMATRICES.some((made) => made === now.imatrix) ? OF_DECODING : [];
+  const key = [...OF_ANALYSIS, ...ofGains, ...ofImatrix, ...BESIDES[finished]].find(
+    (name) => !same(before[name], now[name]),
+  );
   if (key === undefined) return undefined;
   return `${WORDS[key] ?? key} was ${inWords(before[key])}, now ${inWords(now[key])}`;
 }

@@ -6,6 +6,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
+import { decodedBy } from "../evaluate/gpu-layers.ts";
 import { aboutSeconds } from "../evaluate/text.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -48,14 +49,15 @@ export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOpti
     const { dir } = bench.cache;
     const store = await openProbeStore(dir === undefined ? directory.measured : join(dir, "probes"), key, bench);
     const { analysis, sensitivity: prior } = planOptions;
-    const write = (probed: Probed) => `${JSON.stringify(probesDocument(analysis, probed), null, 1)}\n`;
+    const write = (probed: Probed) =>
+      `${JSON.stringify({ ...probesDocument(analysis, probed), ...decodedBy(bench) }, null, 1)}\n`;
     // so far: what --sensitivity takes if the run is not waited for
     const onProbe = (probed: Probed) => writeFileAside(directory.probes, write(probed));
     const probed = await probeModel({ analysis, prior, site, store, budget, onProbe }, bench);
     const state = await writeKept(decided.state, directory, directory.probes, write(probed));
     const tried = await tryRefined(run, planOptions, site, probed);
     const elapsedMs = Math.round(performance.now() - started);
-    const refinement = describe(planOptions, site, probed, tried, elapsedMs);
+    const refinement = { ...describe(planOptions, site, probed, tried, elapsedMs), ...decodedBy(bench) };
     return { state, sensitivity: probed.sensitivity, refinement };
   } finally {
     await site.close();

@@ -7,7 +7,7 @@ import * as t from "../documents/fields.ts";
 import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
-import { PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
+import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
 const ROW_KIND = t.oneOf(
   ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "shuffle", "reference"],
@@ -90,6 +90,7 @@ const RUN_ASKED = t.object(
     exactMetrics: t.flag(),
     exactDistortion: t.flag(),
     gpuLayers: t.number(),
+    devices: t.optional(t.list(t.prose(), "What decodes, where a GPU does.")),
     engine: t.text(),
     prismVersion: t.text(),
   },
@@ -183,6 +184,7 @@ const REFINEMENT = t.object(
     ),
     text: t.oneOf(["file", "sampled"], "Where the probes' tokens come from; none of them is the verdict's."),
     context: t.count(),
+    ...DECODED_BY,
     verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),
     probes: t.list(PROBE_MEASUREMENT),
     decoded: t.optional(t.count("Chunks that the probes took.")),

@@ -1,19 +1,23 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { Bench } from "../bench.ts";
+import { fitLayers } from "../evaluate/gpu-layers.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { isCollected } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
-import { describeAsked } from "./asked.ts";
+import { describeAsked, devicesAsked } from "./asked.ts";
 import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
 import type { RunAsked } from "./run-document.ts";
 import { makesFeedback } from "./run-feedback.ts";
 import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
-import { runDirectory } from "./run-state.ts";
+import { layersBefore, runDirectory } from "./run-state.ts";
+
+/** Of a source's bytes, what a quantized model beside it has at most: Q8_0 of 16 bits, and some more. */
+const BESIDE = 0.6;
 
 export interface RunSource {
   /** Open as long as the run lasts. */
@@ -41,6 +45,8 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     checkBaselines(request.baselines, model, facts, importance);
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(model, bench.engine, request);
+    const before = request.force ? undefined : await layersBefore(runDirectory(request.out), devicesAsked(bench));
+    const fitted = fitLayers(bench, open, { ...request, beside: BESIDE, before });
     return {
       model: open,
       imatrix,
@@ -50,7 +56,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
         path,
         request,
         { fingerprint: await identityOf(open, bench), imatrix: imatrix?.sha256 ?? toMake, feedback },
-        bench,
+        fitted,
       ),
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),

@@ -109,6 +109,16 @@ async function findRun(directory: RunDirectory, asked: RunAsked): Promise<Run | 
   );
 }
 
+/** Layers on the GPUs of a run that is gone on with on the same devices; undefined where there is none to go on with. */
+export async function layersBefore(
+  { state }: RunDirectory,
+  devices: readonly string[] | undefined,
+): Promise<number | undefined> {
+  if (devices === undefined || !(await fileExists(state))) return undefined;
+  const { asked } = parseRun(await readDocumentText(state, RUN), state);
+  return asked.devices?.join() === devices.join() ? asked.gpuLayers : undefined;
+}
+
 /** How far a run came. Whether a refinement was accepted depends on the budget, as rows do. */
 function finishedOf({ rows, sweep, refinement }: Run): Finished {
   if (rows.length > 0 || refinement !== undefined) return "rows";

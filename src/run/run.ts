@@ -50,7 +50,9 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     lock = await lockFolder(directory.lock);
     const begun = await openRunState(directory, source.asked, asked.force);
     const signal = AbortSignal.any([bench.signal, lock.lost]);
-    const open: OpenRun = { request: asked, source, directory, bench: { ...bench, signal } };
+    const { gpuLayers } = source.asked;
+    const fitted: Bench = { ...bench, gpuLayers, autoLayers: false, signal };
+    const open: OpenRun = { request: asked, source, directory, bench: fitted };
     if (begun.rows.length === 0) await prepareText(open);
     const weighted = await withImatrix(open, begun);
     return await runSteps(weighted.run, weighted.state);

@@ -30,6 +30,11 @@ export const PROBE_MEASUREMENT = t.object(
 );
 export interface ProbeMeasurement extends t.Content<typeof PROBE_MEASUREMENT> {}
 
+export const DECODED_BY = {
+  devices: t.optional(t.list(t.prose(), "What the probes were decoded on.")),
+  gpuLayers: t.optional(t.count("Layers that were on a GPU; absent: none.")),
+};
+
 export const DENSITIES = defineDocument({
   id: "prism.sensitivity/1",
   noun: "a file of densities",
@@ -51,6 +56,7 @@ export const DENSITIES = defineDocument({
     headMeasured: t.optional(t.text("Header hash of the model whose head was measured alone.")),
     model: t.optional(t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, "That was probed.")),
     probes: t.optional(t.list(PROBE_MEASUREMENT, "What the densities were fitted to.")),
+    ...DECODED_BY,
   }),
 });
 export interface DensityDocument extends t.Content<typeof DENSITIES.schema> {}

@@ -1,5 +1,6 @@
 /** A model → the file of its importance matrix, from a text or from what the model itself writes. */
 import type { Bench } from "../bench.ts";
+import { fitLayers } from "../evaluate/gpu-layers.ts";
 import { type ImatrixRequest, makeImatrix } from "../evaluate/make-imatrix.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { type ClassCoverage, findHoles } from "../imatrix/coverage.ts";
@@ -31,7 +32,7 @@ export async function imatrix(path: string, request: ImatrixFileRequest, bench: 
   const model = await openLocalModel(path);
   try {
     await checkOutputs([output], { inputs: [path, request.text], force, gguf: true });
-    await makeImatrix(model, { ...request, output }, bench);
+    await makeImatrix(model, { ...request, output }, fitLayers(bench, model, request));
     const made = await readImatrix(output);
     const { sha256, entries, chunks, dataset } = made;
     return { path: output, sha256, entries, chunks, dataset, holes: findHoles(made, model.model.tensors) };

@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import { FormatError, UsageError } from "../errors.ts";
+import { fitLayers } from "../evaluate/gpu-layers.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
@@ -54,7 +55,7 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   const reranker = describeReranker(file.model);
   for (const warning of reranker.warnings) bench.progress.note(`! ${warning}`);
   // Not the bench's signal: an interrupted engine call ends its process, and what is being scored shall be finished.
-  const uninterrupted = { ...bench, signal: new AbortController().signal };
+  const uninterrupted = { ...fitLayers(bench, file, { context }), signal: new AbortController().signal };
   const scorer = await openLastingScorer(async () => {
     const opened = await openRerankScorer(reranker, { context }, uninterrupted);
     // Opened anew after a crash it must be the model that was described, and that answers were given with.
