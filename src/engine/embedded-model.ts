@@ -5,6 +5,7 @@ import { present } from "../present.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
 import type { ImportanceSums, LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
+import { noteModel } from "./files-read.ts";
 import { logitsOffset } from "./logits-file.ts";
 import { ModelInChild } from "./model-in-child.ts";
 
@@ -55,6 +56,8 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
       const onCandidate = (done: number) => onProgress?.(done, candidates.length);
       return inChild.call("measureGains", { handle, candidates }, { signal, onProgress: onCandidate });
     },
+    rewrite: ({ signal, ...job }) =>
+      inChild.call("rewriteLoaded", { handle, ...job }, { signal, reads: [...inChild.reads, ...noteModel(job.from)] }),
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),
   };

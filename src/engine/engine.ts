@@ -69,6 +69,7 @@ export interface RewriteJob {
 }
 
 export interface RewrittenTensor {
+  readonly name: string;
   /** First byte of the data, the same in both files. */
   readonly offset: number;
   /** ne, innermost dimension first. */
@@ -134,6 +135,8 @@ export interface ModelLoadOptions extends JobResources {
   readonly context: number;
   /** Keep the weights as views of the file, on the CPU, in no other layout: what is written there is computed with. */
   readonly mapped?: boolean;
+  /** Keep the weights where LoadedModel.rewrite() can write them, on any device: read into memory, in no other layout. */
+  readonly rewritable?: boolean;
 }
 
 /** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */
@@ -285,6 +288,11 @@ export interface LoadedModel {
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<readonly FeedbackGain[]>;
+  /**
+   * Put the data of tensors from their file into the loaded weights, as Library.rewrite() does into a file; of models that
+   * were loaded `rewritable`. Throws EngineError where the loaded model does not have one of them as its file has it.
+   */
+  rewrite(job: Omit<RewriteJob, "to"> & { readonly signal?: AbortSignal | undefined }): Promise<void>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
   score(options: ScoreOptions): Promise<TokenScores>;
   close(): Promise<void>;

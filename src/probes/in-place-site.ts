@@ -1,19 +1,15 @@
 /**
- * Probes without files: a copy of the model is loaded as views of the file (mmap), so that tensors written into the
- * copy are what the loaded model computes with. Neither a file is quantized nor a model loaded for a probe. Before the
- * site is trusted, a degraded tensor must change the scores, and putting it back must restore them to the bit.
+ * Probes without files: on the processor a copy of the model is loaded as views of the file (mmap), so that tensors
+ * written into the copy are what the loaded model computes with; elsewhere they are written to the devices they live on.
+ * Neither a file is quantized nor a model loaded for a probe. Before the site is trusted, a degraded tensor must change
+ * the scores, and putting it back must restore them to the bit.
  */
 import { constants, copyFile, mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import type { Bench } from "../bench.ts";
 import { checkFreeSpace } from "../disk/free-space.ts";
-import {
-  type EvaluationTokens,
-  type Library,
-  type LoadedModel,
-  type RewrittenTensor,
-  requireLibrary,
-} from "../engine/engine.ts";
+import { type EvaluationTokens, type LoadedModel, type RewrittenTensor, requireLibrary } from "../engine/engine.ts";
 import { EngineError } from "../errors.ts";
 import { referenceLogits } from "../evaluate/reference.ts";
 import { isHead } from "../ggml/tensor-class.ts";
@@ -28,25 +24,13 @@ export class InPlaceRefused extends Error {}
 
 /** Throws InPlaceRefused where the model, the engine or the platform does not allow it. */
 export async function openInPlaceSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
-  const { engine, threads, gpuLayers, signal } = bench;
-  const library = requireLibrary(engine);
-  if (gpuLayers !== 0) throw new InPlaceRefused("layers on a GPU are not views of the file");
-  const copy = await copyModel(source, request.scratch);
-  await requireUnchanged(source, bench);
-  const [first = ""] = copy.paths;
-  const model = await library.load({
-    model: first,
-    context: request.context,
-    threads,
-    gpuLayers,
-    mapped: true,
-    signal,
-  });
-  const close = async () => {
-    await model.close();
-    // its bytes are wanted for the models of the run
-    await rm(copy.folder, { recursive: true, force: true });
-  };
+  requireFloats(source.model);
+  // beside programs the library stays on the processor
+  const layers = bench.engine.programs === undefined ? bench.gpuLayers : 0;
+  const loaded = await (layers === 0
+    ? loadCopy(source, request, bench)
+    : loadOnDevices(source, request, layers, bench));
+  const { model, close } = loaded;
   try {
     const text = await request.textOf(model);
     const refer = async (tokens: EvaluationTokens) => {
@@ -57,7 +41,7 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
       }
       return reference;
     };
-    const degrade = degraderOf(library, request, source.model, copy, model);
+    const degrade = degraderOf(loaded, request, source.model);
     const site: ProbeSite = { kind: "in-place", text, refer, degrade, close };
     await refer(text.probes);
     await checkSite(site, request, model);
@@ -68,16 +52,67 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
   }
 }
 
+function requireFloats({ tensors }: Model): void {
+  const quantized = tensors.find(({ type }) => isQuantizedType(type));
+  if (quantized === undefined) return;
+  throw new InPlaceRefused(`${quantized.name} is quantized already, and has no room for what a type makes of it`);
+}
+
+interface LoadedSite {
+  readonly model: LoadedModel;
+  /** Put tensors of a shard into the model, through a type and back or, without one, as they are. */
+  rewrite(shard: number, tensors: readonly RewrittenTensor[], type: TensorType | undefined): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** On the processor: a copy of the file, whose pages the model's weights are. */
+async function loadCopy(source: OpenModel, { scratch, context }: ProbeSiteRequest, bench: Bench): Promise<LoadedSite> {
+  const { engine, threads, signal } = bench;
+  const library = requireLibrary(engine);
+  const copy = await copyModel(source, scratch);
+  await requireUnchanged(source, bench);
+  const [first = ""] = copy.paths;
+  const model = await library.load({ model: first, context, threads, gpuLayers: 0, mapped: true, signal });
+  return {
+    model,
+    rewrite: (shard, tensors, type) =>
+      library.rewrite({ from: shardPath(source, shard), to: copy.paths[shard] as string, tensors, type }),
+    async close() {
+      await model.close();
+      // its bytes are wanted for the models of the run
+      await rm(copy.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** On other devices: the weights are written where they live, and put back from the source. */
+async function loadOnDevices(
+  source: OpenModel,
+  { context }: ProbeSiteRequest,
+  gpuLayers: number,
+  bench: Bench,
+): Promise<LoadedSite> {
+  const { engine, threads, signal } = bench;
+  const load = { model: source.path, context, threads, gpuLayers, rewritable: true, signal };
+  const model = await requireLibrary(engine).load(load);
+  await requireUnchanged(source, bench);
+  return {
+    model,
+    rewrite: (shard, tensors, type) => model.rewrite({ from: shardPath(source, shard), tensors, type }),
+    close: () => model.close(),
+  };
+}
+
+function shardPath({ model }: OpenModel, shard: number): string {
+  return model.shards[shard]?.path as string;
+}
+
 interface Copy {
   readonly folder: string;
   readonly paths: readonly string[];
 }
 
 async function copyModel({ model, fileBytes }: OpenModel, scratch: string): Promise<Copy> {
-  const eligible = model.tensors.filter(({ type }) => isQuantizedType(type));
-  if (eligible.length > 0) {
-    throw new InPlaceRefused(`${eligible[0]?.name} is quantized already, and has no room for what a type makes of it`);
-  }
   const folder = join(scratch, "probed");
   await mkdir(folder, { recursive: true });
   await checkFreeSpace(folder, folder, fileBytes);
@@ -90,32 +125,25 @@ async function copyModel({ model, fileBytes }: OpenModel, scratch: string): Prom
   return { folder, paths };
 }
 
-function degraderOf(
-  library: Library,
-  { imatrix }: ProbeSiteRequest,
-  source: Model,
-  copy: Copy,
-  model: LoadedModel,
-): ProbeSite["degrade"] {
-  const tensors = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
+function degraderOf(loaded: LoadedSite, { imatrix }: ProbeSiteRequest, source: Model): ProbeSite["degrade"] {
+  const known = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   const rewrite = async (names: readonly string[], type: TensorType | undefined) => {
-    for (const [shard, { path: from }] of source.shards.entries()) {
-      const rewritten = names.flatMap((name): RewrittenTensor[] => {
-        const tensor = tensors.get(name);
+    for (const shard of source.shards.keys()) {
+      const tensors = names.flatMap((name): RewrittenTensor[] => {
+        const tensor = known.get(name);
         if (tensor === undefined || tensor.shard !== shard) return [];
         const { offset, shape, type: sourceType } = tensor;
-        const importance = imatrix === undefined ? undefined : importanceOf(imatrix, tensor);
-        return [{ offset, shape, sourceType, importance: importance instanceof Float32Array ? importance : undefined }];
+        const weights = imatrix === undefined ? undefined : importanceOf(imatrix, tensor);
+        const importance = weights instanceof Float32Array ? weights : undefined;
+        return [{ name, offset, shape, sourceType, importance }];
       });
-      if (rewritten.length === 0) continue;
-      const to = copy.paths[shard] as string;
-      await library.rewrite({ from, to, tensors: rewritten, type });
+      if (tensors.length > 0) await loaded.rewrite(shard, tensors, type);
     }
   };
   return async (types, score) => {
     try {
       for (const [type, names] of byType(types)) await rewrite(names, type);
-      return await score(model);
+      return await score(loaded.model);
     } finally {
       await rewrite([...types.keys()], undefined);
     }
@@ -128,16 +156,23 @@ function byType(types: ProbeTypes): Map<TensorType, string[]> {
   return groups;
 }
 
-/** The type the head is degraded to for the check: its damage can't be missed. */
+/** The type a tensor is degraded to for the check: its damage can't be missed. */
 const CHECK_TYPE: TensorType = "Q4_0";
 
-/** Throws InPlaceRefused unless writing the head changes the scores and writing it back restores them. */
+/** The head or, without one, the largest of those that every token goes through. */
+function vouching({ tensors, facts }: Analysis): TensorAnalysis | undefined {
+  const eligible = tensors.filter((tensor) => tensor.eligible);
+  const rank = ({ name, class: own }: TensorAnalysis) => (isHead(name, facts) ? 2 : Number(own === "ffn_down"));
+  return eligible.sort((a, b) => rank(b) - rank(a) || b.elements - a.elements)[0];
+}
+
+/** Throws InPlaceRefused unless writing a tensor changes the scores and writing it back restores them. */
 async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model: LoadedModel): Promise<void> {
-  const head = analysis.tensors.find(({ name, eligible }) => eligible && isHead(name, analysis.facts));
-  if (head === undefined) throw new InPlaceRefused("the model has no head to check it with");
+  const tensor = vouching(analysis);
+  if (tensor === undefined) throw new InPlaceRefused("the model has no tensor to check it with");
   const score = () => model.score({ tokens: site.text.probes, first: 0, count: 1 });
   const before = await score();
-  const degraded = await site.degrade(new Map([[head.name, CHECK_TYPE]]), score).catch((error: unknown) => {
+  const degraded = await site.degrade(new Map([[tensor.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process; one that has ended can't go on elsewhere
     throw error instanceof EngineError && error.ended === undefined ? new InPlaceRefused(error.message) : error;
   });

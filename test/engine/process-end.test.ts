@@ -67,7 +67,7 @@ describe.skipIf(process.platform === "win32")("a model that loses its end", () =
   it("while tensors are copied from it is named too", async () => {
     const from = await copyOfModel("from.gguf");
     const to = await copyOfModel("to.gguf");
-    const tensor = { offset: 2 * CUT, shape: [256, 2000], sourceType: "F16" } as const;
+    const tensor = { name: "t", offset: 2 * CUT, shape: [256, 2000], sourceType: "F16" } as const;
     const rewritten = engine.library.rewrite({ from, to, tensors: [tensor], type: "Q8_0" });
     await truncate(from, CUT);
     await expect(rewritten).rejects.toThrow(`${from}: shrank from `);

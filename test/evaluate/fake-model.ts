@@ -29,6 +29,7 @@ export function fakeModel(
     collectInputs: async () => [],
     chooseCodes: async () => [],
     measureGains: async () => [],
+    rewrite: async () => undefined,
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

@@ -122,6 +122,7 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       const random = createRandom(seed);
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
+    rewrite: async () => undefined,
     async importance({ tokens, head }) {
       note(`importance ${tokens.chunks}`);
       return onesOf(path, tokens.ids.length, head);

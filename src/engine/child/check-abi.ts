@@ -4,7 +4,7 @@
  */
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import { LLAMA_VERSION } from "../package.ts";
-import { MUL_MAT, MUL_MAT_ID } from "./graph-tensor.ts";
+import { MUL_MAT, MUL_MAT_ID, NONE } from "./graph-tensor.ts";
 import type { ContextParams, ModelParams, QuantizeParams, ThreadpoolParams } from "./llama-structs.ts";
 
 /** Throws an Error that names the first mismatch. */
@@ -31,6 +31,7 @@ export function checkAbi(library: {
     expect(`the name of type ${id}`, type.toLowerCase(), library.typeName(id).toLowerCase());
     expect(`the block size of ${type}`, blockBytes, Number(library.rowSize(id, blockElements)));
   }
+  expect(`operation ${NONE}`, "NONE", library.operationName(NONE));
   expect(`operation ${MUL_MAT}`, "MUL_MAT", library.operationName(MUL_MAT));
   expect(`operation ${MUL_MAT_ID}`, "MUL_MAT_ID", library.operationName(MUL_MAT_ID));
   const context = library.contextDefaults();

@@ -9,16 +9,19 @@ import type { LlamaLibrary } from "./llama-library.ts";
 /** The address of one of the library's objects, as in llama-library.ts. */
 type Pointer = bigint;
 
-// 64-bit offsets: type, ne, nb, op, src and name
+// 64-bit offsets: type, ne, nb, op, src, view_src and name
 const TYPE = 0;
 const NE = 16;
 const NB = 48;
 const OP = 80;
 const SOURCES = 152;
+const MOST_SOURCES = 10;
+const VIEWED = 232;
 const NAME = 256;
 const BYTES = 336;
 
-/** `enum ggml_op`, checked by name (check-abi.ts). */
+/** `enum ggml_op`, checked by name (check-abi.ts); none: data that no operation makes. */
+export const NONE = 0;
 export const MUL_MAT = 29;
 export const MUL_MAT_ID = 30;
 
@@ -32,19 +35,31 @@ export interface GraphTensor {
   readonly ne: Dimensions;
   /** Strides, bytes. */
   readonly nb: Dimensions;
+  /** Weights, inputs and memory: no operation makes it, and it is no view of another. */
+  readonly isLeaf: boolean;
+  readonly name: string;
   /** Address of an operand. */
   source(index: number): Pointer;
+  /** Addresses of all operands. */
+  sources(): Pointer[];
 }
 
 export function readGraphTensor(address: Pointer): GraphTensor {
   const view = new DataView(koffi.view(address, BYTES));
+  const pointer = (offset: number) => view.getBigUint64(offset, true);
+  const source = (index: number) => pointer(SOURCES + 8 * index);
   return {
     address,
     op: view.getInt32(OP, true),
     isFloat: view.getInt32(TYPE, true) === TENSOR_TYPES.F32.id,
     ne: dimensions(view, NE),
     nb: dimensions(view, NB),
-    source: (index) => view.getBigUint64(SOURCES + 8 * index, true),
+    isLeaf: view.getInt32(OP, true) === NONE && pointer(VIEWED) === 0n,
+    get name() {
+      return nameInStruct(address);
+    },
+    source,
+    sources: () => Array.from({ length: MOST_SOURCES }, (_, index) => source(index)).filter((found) => found !== 0n),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import koffi from "koffi";
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import type { NativeFunction } from "../../kernels/native-library.ts";
 import type { EnginePackage } from "../package.ts";
 import { checkAbi } from "./check-abi.ts";
 import {
@@ -75,7 +76,7 @@ export function openLlamaLibrary(found: EnginePackage) {
     rowSize: base.func("size_t ggml_row_size(int32_t, int64_t)") as (type: number, elements: number) => number,
     quantizeChunk: base.func(
       "size_t ggml_quantize_chunk(int32_t, const float *, void *, int64_t, int64_t, int64_t, const float *)",
-    ) as (
+    ) as ((
       type: number,
       source: Float32Array,
       target: Uint8Array,
@@ -83,7 +84,8 @@ export function openLlamaLibrary(found: EnginePackage) {
       rows: number,
       rowElements: number,
       importance: Float32Array | null,
-    ) => number,
+    ) => number) &
+      NativeFunction,
     dequantize: dequantizers(base),
     /** The same functions as addresses, for the native kernels. */
     addresses: {

@@ -3,7 +3,7 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions } from "../engine.ts";
+import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, RewriteJob } from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
@@ -12,6 +12,7 @@ import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import { KeptInputs } from "./kept-inputs.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
 import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
@@ -25,6 +26,7 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly handle: number;
   /** See ModelLoadOptions. */
   readonly mapped?: boolean;
+  readonly rewritable?: boolean;
 }
 
 export interface InputsCall {
@@ -35,8 +37,12 @@ export interface InputsCall {
   readonly kept?: string | undefined;
 }
 
-/** `llama_load_mode`: the weights are the pages of the file, shared with whoever writes it. */
+/** `llama_load_mode`: the weights are read into memory, or are the pages of the file, shared with whoever writes it. */
+const LOAD_MODE_NONE = 0;
 const LOAD_MODE_MMAP = 1;
+
+/** Decoded to see the weights: of more a device would take copies of what lies in memory. */
+const FEW_TOKENS = 2;
 
 export class LoadedModelHandle {
   readonly threads: number;
@@ -50,14 +56,17 @@ export class LoadedModelHandle {
   readonly #decoder: Decoder;
   readonly #prompts: PromptDecoder;
   #inputs: MomentsCollector | undefined;
+  readonly #rewritable: boolean;
+  #weights: LoadedWeights | undefined;
 
   constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
     this.threads = request.threads;
+    this.#rewritable = request.rewritable ?? false;
     const params = library.modelDefaults();
     params.n_gpu_layers = request.gpuLayers;
-    if (request.mapped) {
-      params.load_mode = LOAD_MODE_MMAP;
+    if (request.mapped || request.rewritable) {
+      params.load_mode = request.mapped ? LOAD_MODE_MMAP : LOAD_MODE_NONE;
       // Such buffers hold copies, packed for the CPU's matrix instructions.
       params.use_extra_bufts = false;
     }
@@ -291,6 +300,20 @@ export class LoadedModelHandle {
     onCandidate: (done: number) => void,
   ): Promise<FeedbackGain[]> {
     return measureGains(this.#library, kernels, this.#collected(), call, onCandidate);
+  }
+
+  /** Put tensors of the model's file into the loaded weights, through a type and back or as they are. */
+  async rewrite(job: Omit<RewriteJob, "to">): Promise<void> {
+    // pages of the file can't be written, and packed weights not in pieces
+    if (!this.#rewritable) throw new Error("the model was not loaded to be written to");
+    this.#weights ??= new LoadedWeights(this.#library, (watch) => {
+      this.#decoder.close();
+      this.#decoder.start({ sequences: 1, length: FEW_TOKENS, batchTokens: FEW_TOKENS, watch });
+      const [tokens, outputs] = [new Int32Array(FEW_TOKENS), new Int8Array(FEW_TOKENS).fill(1)];
+      this.#decoder.run({ tokens, positions: tokens.map((_, i) => i), sequences: tokens, outputs });
+      this.#decoder.close();
+    });
+    await this.#weights.rewrite(job, this.threads);
   }
 
   #collected(): MomentsCollector {

@@ -114,6 +114,7 @@ const methods = {
     return typeof found === "string" ? roundTrip(library, job) : nativeRoundTrip(found, library, job);
   },
   rewrite: (job: RewriteJob) => rewrite(library, job),
+  rewriteLoaded: ({ handle, ...job }: Omit<RewriteJob, "to"> & { handle: number }) => model(handle).rewrite(job),
   quantize(request: QuantizeCall): number {
     watchParent();
     library.backendInit();

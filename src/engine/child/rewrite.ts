@@ -1,68 +1,95 @@
 /**
- * Writes tensors, degraded by a tensor type or as they are, into a copy of their file: a probe without a file of its
- * own. The copy keeps its layout, since every weight goes back into the type of the source.
+ * Puts tensors, degraded by a tensor type or as they are, in the place of others: of a copy of their file, or of a loaded
+ * model. A probe without a file of its own. Every weight goes back into the type of the source.
  */
 import { closeSync, openSync } from "node:fs";
-import { rowBytes, type TensorType } from "../../ggml/tensor-types.ts";
+import { rowBytes, TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import { callAsync } from "../../kernels/native-library.ts";
+import { createWorkQueue } from "../../work-queue.ts";
 import type { RewriteJob, RewrittenTensor } from "../engine.ts";
-import { readExactly, writeExactly } from "./file-pieces.ts";
+import { readExactly, withFile, writeExactly } from "./file-pieces.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
-import { decode, encode, PIECE_WEIGHTS, requantize } from "./round-trip.ts";
+import { decode, encode, PIECE_WEIGHTS } from "./round-trip.ts";
 
-/** Throws an Error where a file ends early or a value no longer fits the source's type. */
-export function rewrite(library: LlamaLibrary, { from, to, tensors, type }: RewriteJob): void {
-  const source = openSync(from, "r");
+/** Write them into a file. Throws an Error where a file ends early or a value no longer fits the source's type. */
+export async function rewrite(library: LlamaLibrary, { to, ...job }: RewriteJob): Promise<void> {
+  const target = openSync(to, "r+");
   try {
-    const target = openSync(to, "r+");
-    try {
-      for (const tensor of tensors) rewriteTensor(library, { source, target }, tensor, type);
-    } finally {
-      closeSync(target);
-    }
+    await rewriteTensors(library, job, ({ offset }, at, data) => writeExactly(target, offset + at, data), 1);
   } finally {
-    closeSync(source);
+    closeSync(target);
   }
 }
 
-interface Files {
-  readonly source: number;
-  readonly target: number;
+/** Hand `put` the data of each tensor in pieces, `at` a byte of the tensor; several at once are on their way through `type`. */
+export function rewriteTensors(
+  library: LlamaLibrary,
+  { from, tensors, type }: Omit<RewriteJob, "to">,
+  put: (tensor: RewrittenTensor, at: number, data: Uint8Array) => void,
+  atOnce: number,
+): Promise<void> {
+  return withFile(from, async (source) => {
+    const queue = createWorkQueue(atOnce);
+    const work = tensors.flatMap((tensor) =>
+      piecesOf(tensor).map(({ at, bytes, ...rows }) =>
+        queue.run(async () => {
+          const data = readExactly(source, tensor.offset + at, bytes);
+          put(tensor, at, type === undefined ? data : await degrade(library, data, tensor.sourceType, type, rows));
+        }),
+      ),
+    );
+    // the file is read until all have ended, also where one of them failed
+    await Promise.allSettled(work);
+    await Promise.all(work);
+  });
 }
 
-function rewriteTensor(
-  library: LlamaLibrary,
-  { source, target }: Files,
-  { offset, shape, sourceType, importance }: RewrittenTensor,
-  type: TensorType | undefined,
-): void {
+interface Rows {
+  readonly rows: number;
+  readonly rowElements: number;
+  readonly weights: Float32Array | undefined;
+}
+
+interface Piece extends Rows {
+  /** First byte in the tensor. */
+  readonly at: number;
+  readonly bytes: number;
+}
+
+/** Rows of one matrix each. */
+function piecesOf({ shape, sourceType, importance }: RewrittenTensor): Piece[] {
   const [rowElements = 1, matrixRows = 1, ...outer] = shape;
   const matrices = outer.reduce((product, n) => product * n, 1);
   const bytesPerRow = rowBytes(sourceType, rowElements);
   const pieceRows = Math.max(1, Math.floor(PIECE_WEIGHTS / rowElements));
+  const pieces: Piece[] = [];
   for (let matrix = 0; matrix < matrices; matrix++) {
     // Each matrix of a tensor of experts has importance of its own.
     const weights = importance?.subarray((matrix * rowElements) % importance.length).subarray(0, rowElements);
     for (let row = 0; row < matrixRows; row += pieceRows) {
       const rows = Math.min(pieceRows, matrixRows - row);
-      const position = offset + (matrix * matrixRows + row) * bytesPerRow;
-      const bytes = readExactly(source, position, rows * bytesPerRow);
-      const degraded =
-        type === undefined ? bytes : degrade(library, bytes, sourceType, type, { rows, rowElements, weights });
-      writeExactly(target, position, degraded);
+      const at = (matrix * matrixRows + row) * bytesPerRow;
+      pieces.push({ at, bytes: rows * bytesPerRow, rows, rowElements, weights });
     }
   }
+  return pieces;
 }
 
-function degrade(
+/** Rows through a type and back, in the source's type again. Quantizing, which takes longest, is off the main thread. */
+async function degrade(
   library: LlamaLibrary,
   bytes: Uint8Array,
   sourceType: TensorType,
   type: TensorType,
-  { rows, rowElements, weights }: { rows: number; rowElements: number; weights: Float32Array | undefined },
-): Uint8Array {
-  const original = decode(library, sourceType, bytes, rows * rowElements);
-  const restored = requantize(library, type, original, rowElements, weights);
+  { rows, rowElements, weights }: Rows,
+): Promise<Uint8Array> {
+  const elements = rows * rowElements;
+  const original = decode(library, sourceType, bytes, elements);
+  const packed = new Uint8Array(rowBytes(type, rowElements) * rows);
+  const { id } = TENSOR_TYPES[type];
+  await callAsync(library.quantizeChunk, [id, original, packed, 0, rows, rowElements, weights ?? null]);
+  const restored = decode(library, type, packed, elements);
   const degraded = encode(library, sourceType, restored, rowElements, undefined);
-  if (decode(library, sourceType, degraded, restored.length).every(Number.isFinite)) return degraded;
+  if (decode(library, sourceType, degraded, elements).every(Number.isFinite)) return degraded;
   throw new Error(`weights of ${sourceType} that went through ${type} no longer fit ${sourceType}`);
 }
