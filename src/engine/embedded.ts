@@ -21,7 +21,7 @@ import type {
 } from "./engine.ts";
 import { changeOf, noteModel } from "./files-read.ts";
 import { openBestChild } from "./open-child.ts";
-import { describePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
+import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
 
@@ -30,6 +30,8 @@ export type EmbeddedEngine = Engine & { readonly library: Library };
 export interface EmbeddedOptions extends Pick<JobResources, "threads"> {
   /** 0 by default; any other number needs a GPU build of the package, "auto" takes one where it finds a device. */
   readonly gpuLayers?: number | "auto" | undefined;
+  /** Only this GPU build, where one is looked for. */
+  readonly build?: EnginePackage | undefined;
   /** Told why a GPU build that is installed is not used. */
   readonly note?: ((text: string) => void) | undefined;
 }

@@ -27,6 +27,8 @@ export interface GpuDevice {
   /** Of its memory, when the engine opened; 0 where the driver does not say. */
   readonly freeBytes: number;
   readonly totalBytes: number;
+  /** Part of the processor, whose memory it uses: it takes layers only where there is no other. */
+  readonly integrated: boolean;
 }
 
 /** Whether rows and inputs are computed on in C++; known of the embedded engine. */
@@ -137,6 +139,8 @@ export interface ModelLoadOptions extends JobResources {
   readonly mapped?: boolean;
   /** Keep the weights where LoadedModel.rewrite() can write them, on any device: read into memory, in no other layout. */
   readonly rewritable?: boolean;
+  /** Put the layers on this GPU alone (`GpuDevice.name`); otherwise on all there are. */
+  readonly device?: string | undefined;
 }
 
 /** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */

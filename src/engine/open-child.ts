@@ -19,12 +19,13 @@ export interface OpenChild extends Pick<EngineInfo, "devices" | "gpus" | "kernel
  */
 export async function openBestChild(
   plain: EnginePackage,
-  { gpuLayers = 0, note = () => undefined }: EmbeddedOptions,
+  { gpuLayers = 0, build, note = () => undefined }: EmbeddedOptions,
 ): Promise<OpenChild> {
   if (gpuLayers === 0) return openChild(plain);
   const absent: string[] = [];
   const unusable: string[] = [];
-  for (const [name, found] of findGpuPackages()) {
+  const builds = build === undefined ? findGpuPackages() : new Map([[build.name, build]]);
+  for (const [name, found] of builds) {
     const opened = found === undefined ? undefined : await openGpuBuild(found);
     if (opened === undefined) absent.push(`${name} is not installed`);
     else if (typeof opened === "string") unusable.push(opened);

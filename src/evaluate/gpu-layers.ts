@@ -24,8 +24,10 @@ export interface FitRequest {
 
 /** The bench with as many layers on the GPU as fit, where that was left open; it is said how many. */
 export function fitLayers<B extends Bench>(bench: B, open: Pick<OpenModel, "model" | "facts">, request: FitRequest): B {
-  const { gpus = [] } = bench.engine.info;
-  if (!bench.autoLayers || gpus.length === 0) return bench;
+  const found = bench.engine.info.gpus ?? [];
+  if (!bench.autoLayers || found.length === 0) return bench;
+  const cards = found.filter(({ integrated }) => !integrated);
+  const gpus = cards.length > 0 ? cards : found;
   const all = open.facts.layers + 1;
   const gpuLayers = Math.min(all, request.before ?? layersThatFit(open, gpus, request));
   const where = gpus.map(({ name, description, freeBytes }) => {

@@ -26,6 +26,7 @@ const gpu = (freeBytes: number, name = "GPU0"): GpuDevice => ({
   description: "a card",
   freeBytes,
   totalBytes: 1e12,
+  integrated: false,
 });
 
 function benchOn(gpus: readonly GpuDevice[] | undefined, more: Partial<Bench> = {}) {
@@ -64,6 +65,8 @@ describe("layers on a GPU", () => {
     expect(notes).toEqual(["3 of 3 layers on GPU0 (a card, 2.00 GB free); --gpu-layers chooses another number"]);
     expect(fitLayers(fitted, model, {})).toBe(fitted);
     expect(fitLayers(bench, model, { before: 1 }).gpuLayers).toBe(1);
+    const beside = benchOn([gpu(1), { ...gpu(1e12, "GPU1"), integrated: true }]);
+    expect(fitLayers(beside.bench, model, {}).gpuLayers).toBe(0);
     expect(decodedBy(fitted)).toEqual({ devices: ["GPU0: a card"], gpuLayers: 3 });
   });
 

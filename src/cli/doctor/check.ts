@@ -25,3 +25,20 @@ export const DOCTOR = defineDocument({
     checks: t.list(CHECK),
   }),
 });
+
+/** Do the work whose result is what the check says; what fails is said. */
+export async function attempt(name: string, work: () => Promise<string>): Promise<Check> {
+  try {
+    return { name, status: "ok", detail: await work() };
+  } catch (error) {
+    return failed(name, error);
+  }
+}
+
+/** Messages of the engine end with what to do, after a semicolon. */
+export function failed(name: string, error: unknown): Check {
+  const message = error instanceof Error ? error.message : String(error);
+  const split = message.lastIndexOf("; ");
+  if (split < 0) return { name, status: "missing", detail: message };
+  return { name, status: "missing", detail: message.slice(0, split), remedy: message.slice(split + 2) };
+}

@@ -2,7 +2,6 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openEmbeddedEngine } from "../../engine/embedded.ts";
 import { type Engine, requireLibrary } from "../../engine/engine.ts";
 import { type OpenEngineOptions, openEngine } from "../../engine/open-engine.ts";
 import { describePackage, findEnginePackage } from "../../engine/package.ts";
@@ -11,7 +10,8 @@ import { openModel } from "../../gguf/open.ts";
 import { formatInteger } from "../../numbers.ts";
 import { inspect } from "../../preflight/inspect.ts";
 import { createRandom } from "../../random.ts";
-import type { Check } from "./check.ts";
+import { attempt, type Check, failed } from "./check.ts";
+import { gpuChecks } from "./gpu-checks.ts";
 import { writeSmallModel } from "./small-model.ts";
 
 export interface EngineCheckOptions extends Pick<OpenEngineOptions, "threads" | "llamaDir"> {
@@ -47,7 +47,7 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
     if (kernels !== undefined) checks.push(kernelsCheck(kernels));
     checks.push(await attempt("round trip", () => tryRoundTrip(engine, threads)));
     checks.push(await attempt("quantize", () => tryQuantize(engine, options)));
-    checks.push(await gpuCheck(threads));
+    checks.push(...(await gpuChecks(engine, options)));
     return checks;
   } finally {
     await engine.close();
@@ -62,18 +62,6 @@ function kernelsCheck(kernels: string): Check {
   return { ...failed("engine kernels", `round trips and logits: ${kernels}`), status: "absent" };
 }
 
-/** A GPU is a convenience: its builds are looked at, and why they can't be used is said. */
-async function gpuCheck(threads: number): Promise<Check> {
-  try {
-    const engine = await openEmbeddedEngine({ threads, gpuLayers: 1 });
-    const { origin, devices } = engine.info;
-    await engine.close();
-    return { name: "gpu", status: "ok", detail: [origin, ...devices].join("; ") };
-  } catch (error) {
-    return { ...failed("gpu", error), status: "absent" };
-  }
-}
-
 function packageCheck(replaced: boolean): Check {
   try {
     const found = findEnginePackage();
@@ -83,22 +71,6 @@ function packageCheck(replaced: boolean): Check {
   } catch (error) {
     return replaced ? { ...failed("engine package", error), status: "absent" } : failed("engine package", error);
   }
-}
-
-async function attempt(name: string, work: () => Promise<string>): Promise<Check> {
-  try {
-    return { name, status: "ok", detail: await work() };
-  } catch (error) {
-    return failed(name, error);
-  }
-}
-
-/** Messages of the engine end with what to do, after a semicolon. */
-function failed(name: string, error: unknown): Check {
-  const message = error instanceof Error ? error.message : String(error);
-  const split = message.lastIndexOf("; ");
-  if (split < 0) return { name, status: "missing", detail: message };
-  return { name, status: "missing", detail: message.slice(0, split), remedy: message.slice(split + 2) };
 }
 
 async function tryRoundTrip(engine: Engine, threads: number): Promise<string> {

@@ -1,10 +1,10 @@
-/** A model of one layer with random weights, which the doctor has the engine quantize. The same bytes every time. */
+/** A model of one layer with random weights, which the doctor has the engine quantize and decode. The same bytes every time. */
 import type { TensorType } from "../../ggml/tensor-types.ts";
 import { type NewTensor, writeGguf } from "../../gguf/writer.ts";
 import { createRandom } from "../../random.ts";
 
 const WIDTH = 512;
-const VOCABULARY = 2048;
+export const VOCABULARY = 2048;
 
 /** Write it, 6 MB. */
 export async function writeSmallModel(path: string): Promise<void> {
@@ -33,6 +33,9 @@ export async function writeSmallModel(path: string): Promise<void> {
       u32("llama.feed_forward_length", WIDTH),
       u32("llama.attention.head_count", 8),
       { key: "llama.attention.layer_norm_rms_epsilon", type: "f32", value: 1e-5 },
+      u32("llama.vocab_size", VOCABULARY),
+      // tokens by number alone
+      { key: "tokenizer.ggml.model", type: "string", value: "none" },
       u32("general.file_type", 1),
     ],
     tensors: [

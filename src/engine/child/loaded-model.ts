@@ -27,6 +27,7 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   /** See ModelLoadOptions. */
   readonly mapped?: boolean;
   readonly rewritable?: boolean;
+  readonly device?: string | undefined;
 }
 
 export interface InputsCall {
@@ -43,6 +44,14 @@ const LOAD_MODE_MMAP = 1;
 
 /** Decoded to see the weights: of more a device would take copies of what lies in memory. */
 const FEW_TOKENS = 2;
+
+function deviceNamed(library: LlamaLibrary, name: string): Pointer {
+  for (let index = 0; index < Number(library.deviceCount()); index++) {
+    const device = library.device(index);
+    if (library.deviceName(device) === name) return device;
+  }
+  throw new Error(`there is no device ${name}`);
+}
 
 export class LoadedModelHandle {
   readonly threads: number;
@@ -70,6 +79,9 @@ export class LoadedModelHandle {
       // Such buffers hold copies, packed for the CPU's matrix instructions.
       params.use_extra_bufts = false;
     }
+    const device = request.device === undefined ? undefined : deviceNamed(library, request.device);
+    // a list that ends with nothing
+    if (device !== undefined) params.devices = BigUint64Array.of(device, 0n);
     const model = library.loadModel(request.model, params);
     if (model === null) throw new Error(`llama.cpp could not load ${request.model}`);
     this.#model = model;

@@ -73,8 +73,9 @@ export interface Device extends GpuDevice {
   readonly isGpu: boolean;
 }
 
-/** `enum ggml_backend_dev_type`: GPU and integrated GPU. */
-const GPU_DEVICE_TYPES: readonly number[] = [1, 2];
+/** `enum ggml_backend_dev_type`. */
+const GPU_DEVICE = 1;
+const INTEGRATED_GPU = 2;
 
 const STDERR = 2;
 
@@ -93,12 +94,14 @@ const methods = {
     loadBackends();
     return Array.from({ length: Number(library.deviceCount()) }, (_, index) => {
       const device = library.device(index);
+      const type = library.deviceType(device);
       const [free, total] = [new BigUint64Array(1), new BigUint64Array(1)];
       library.deviceMemory(device, free, total);
       return {
         name: library.deviceName(device),
         description: library.deviceDescription(device),
-        isGpu: GPU_DEVICE_TYPES.includes(library.deviceType(device)),
+        isGpu: type === GPU_DEVICE || type === INTEGRATED_GPU,
+        integrated: type === INTEGRATED_GPU,
         freeBytes: Number(free[0]),
         totalBytes: Number(total[0]),
       };
