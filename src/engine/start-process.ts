@@ -1,6 +1,7 @@
 /** Starts the engine's child process, and says whether it keeps the program alive. */
 import { type ChildProcess, fork } from "node:child_process";
 import type { Socket } from "node:net";
+import { availableParallelism } from "node:os";
 import { entryPoint } from "../entry.ts";
 import { EngineError } from "../errors.ts";
 
@@ -11,7 +12,8 @@ export function startProcess(): ChildProcess {
       // Not the parent's flags: a debugger's port or a loader is not meant for this process.
       execArgv: [],
       // After a failed assert ggml would start a debugger to print the stack.
-      env: { ...process.env, GGML_NO_BACKTRACE: "1" },
+      // A call of a native function may have a thread for each processor.
+      env: { UV_THREADPOOL_SIZE: String(Math.max(4, availableParallelism())), ...process.env, GGML_NO_BACKTRACE: "1" },
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });

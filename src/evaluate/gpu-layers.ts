@@ -42,6 +42,11 @@ export function decodedBy({ engine, gpuLayers }: Pick<Bench, "engine" | "gpuLaye
   return { devices: engine.info.devices, ...(gpuLayers > 0 ? { gpuLayers } : {}) };
 }
 
+/** What a key has besides where a GPU may have computed; those of the processor alone stay what they were. */
+export function gpuKey({ engine, gpuLayers }: Pick<Bench, "engine" | "gpuLayers">): (string | number)[] {
+  return engine.info.gpus === undefined ? [] : [engine.info.devices.join(), gpuLayers];
+}
+
 /** As llama.cpp counts them: the output is the first that goes to a GPU, then the layers from the last on. */
 export function layersThatFit(
   { model, facts }: Pick<OpenModel, "model" | "facts">,

@@ -15,6 +15,7 @@ import { FormatError, UsageError } from "../errors.ts";
 import { identityOf, requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
+import { gpuKey } from "./gpu-layers.ts";
 
 export interface EvaluationText {
   readonly source: "file" | "sampled";
@@ -126,7 +127,7 @@ export async function sampleText(
   const identity = folder === undefined ? "" : await identityOf(source, bench);
   let estimated = false;
   for (let batch = 0; batch < batches; batch++) {
-    const key = cacheKey(["sampled-text/3", identity, context, seed, batch]);
+    const key = cacheKey(["sampled-text/3", identity, context, seed, batch, ...gpuKey(bench)]);
     const path = folder === undefined ? undefined : join(folder, "text", `${key}.tokens`);
     let ids = path === undefined ? undefined : await readIds(path, SAMPLED_SEQUENCES * context, model.vocabSize, bench);
     if (ids === undefined) {

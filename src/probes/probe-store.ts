@@ -10,6 +10,7 @@ import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
+import { gpuKey } from "../evaluate/gpu-layers.ts";
 import { hashIds } from "../evaluate/text.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { PROBE_MEASUREMENT, type ProbeMeasurement } from "../sensitivity/density-document.ts";
@@ -33,21 +34,19 @@ export interface ProbeStore {
 
 /** Everything a measurement depends on. */
 export function probeKey(
-  { engine, gpuLayers }: Pick<Bench, "engine" | "gpuLayers">,
+  bench: Pick<Bench, "engine" | "gpuLayers">,
   { kind, text }: Pick<ProbeSite, "kind" | "text">,
   identity: string,
   imatrixHash: string | undefined,
 ): string {
-  const { version, devices } = engine.info;
+  const { version, devices } = bench.engine.info;
   const { context, ids } = text.probes;
-  // keys of the processor stay what they were
-  const layers = gpuLayers > 0 ? [gpuLayers] : [];
   return cacheKey([
     PROBES.id,
     identity,
     version,
     devices.join(),
-    ...layers,
+    ...gpuKey(bench),
     kind,
     imatrixHash ?? "none",
     context,

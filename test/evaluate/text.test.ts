@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Bench } from "../../src/bench.ts";
-import type { Engine, LoadedModel } from "../../src/engine/engine.ts";
+import type { Engine, GpuDevice, LoadedModel } from "../../src/engine/engine.ts";
 import { FileError, FormatError, UsageError } from "../../src/errors.ts";
 import {
   hashIds,
@@ -18,7 +18,9 @@ import { memoryModel } from "../analyze/model-in-memory.ts";
 import { testBench } from "../bench.ts";
 import { fakeModel } from "./fake-model.ts";
 
-const NO_ENGINE = {} as Engine;
+const engineOf = (gpus?: readonly GpuDevice[]) =>
+  ({ info: { devices: ["CPU: a processor"], gpus } }) as unknown as Engine;
+const NO_ENGINE = engineOf();
 
 let dir: string;
 beforeEach(async () => {
@@ -125,6 +127,9 @@ describe("a sampled text", () => {
     const other = fakeModel();
     await sample(other, options, kept(), "another");
     expect(other.calls.length).toBeGreaterThan(0);
+    const onGpu = fakeModel();
+    await sampleText(onGpu, named("model"), options, testBench(engineOf([]), kept()));
+    expect(onGpu.calls.length).toBeGreaterThan(0);
     for (const name of await readdir(join(dir, "text"))) await truncate(join(dir, "text", name), 100);
     const resampled = fakeModel();
     expect((await sample(resampled, options, kept())).tokens).toEqual(first.tokens);

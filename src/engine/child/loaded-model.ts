@@ -83,7 +83,10 @@ export class LoadedModelHandle {
     // a list that ends with nothing
     if (device !== undefined) params.devices = BigUint64Array.of(device, 0n);
     const model = library.loadModel(request.model, params);
-    if (model === null) throw new Error(`llama.cpp could not load ${request.model}`);
+    if (model === null) {
+      const onGpu = request.gpuLayers > 0 ? " with that many layers on a GPU; try fewer --gpu-layers, or 0" : "";
+      throw new Error(`llama.cpp could not load ${request.model}${onGpu}`);
+    }
     this.#model = model;
     this.#vocab = library.vocab(model);
     this.#decoder = new Decoder(library, model, request.threads);
