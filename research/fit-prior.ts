@@ -7,10 +7,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Prior } from "../src/sensitivity/sensitivity-prior.ts";
+import { growPrior, serializePrior } from "../src/sensitivity/grow-prior.ts";
 import { measuredKinds } from "./measured-kinds.ts";
 import { readMeasuredModels } from "./measured-kld.ts";
-import { fitPrior } from "./prior-fit.ts";
 
 /** Of this fit; raise it with every change of data or method. */
 const VERSION = "1";
@@ -21,20 +20,21 @@ const CREDIT =
 const { values } = parseArgs({ options: { data: { type: "string" } } });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
 const models = readMeasuredModels(values.data);
-const fit = fitPrior(models.flatMap(measuredKinds));
-const prior: Prior = {
-  schema: "prism.prior/1",
-  version: VERSION,
-  credit: CREDIT,
-  source: {
-    url: "https://github.com/Thireus/GGUF-Tool-Suite",
-    commit: commitOf(join(values.data, `${models[0]?.name}.json`)),
-    models: models.map(({ name }) => name),
+const prior = growPrior(
+  {
+    schema: "prism.prior/1",
+    version: VERSION,
+    credit: CREDIT,
+    source: {
+      url: "https://github.com/Thireus/GGUF-Tool-Suite",
+      commit: commitOf(join(values.data, `${models[0]?.name}.json`)),
+      models: models.map(({ name }) => name),
+    },
+    ...{ sizeExponent: 0, classes: {}, roles: {}, places: {}, architectures: {}, measured: [] },
   },
-  ...fit,
-};
-const rounded = JSON.stringify(prior, (_, value) => (typeof value === "number" ? Number(value.toFixed(3)) : value), 2);
-writeFileSync(new URL("../plans/sensitivity-prior.json", import.meta.url), `${rounded}\n`);
+  models.map(measuredKinds),
+);
+writeFileSync(new URL("../plans/sensitivity-prior.json", import.meta.url), `${serializePrior(prior)}\n`);
 
 function commitOf(path: string): string {
   return (JSON.parse(readFileSync(path, "utf8")) as { commit: string }).commit;

@@ -4,53 +4,38 @@
  * DIR holding the measured KLD (measured-kld.ts; it is not part of this repository), ANALYSIS being of a model in
  * research/data/books-probes.json (`prism analyze MODEL -o`); no prior is fitted to those.
  *
- * loss(plan) = Σ kld(t) · D(type) / D(probe type); the probe type is one per model, so it cancels in every share.
- * share = (stock − plan) / (stock − oracle) at the bytes of a preset: stock is llama-quantize's own mix, oracle our
+ * Losses are additive (additive-judge.ts); share = (stock − plan) / (stock − oracle) at the bytes of a preset: stock is llama-quantize's own mix, oracle our
  * solver given the measurement of every tensor, without guards. All plans are the planner's own; D is Gaussian, in
  * models given by their analysis their own.
  */
 import { parseArgs } from "node:util";
-import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
-import type { TensorType } from "../src/ggml/tensor-types.ts";
-import { presetTypes } from "../src/plan/budget.ts";
-import { type GuardSwitches, YIELDING } from "../src/plan/guards.ts";
-import { analyzedChoices, makePlan } from "../src/plan/make-plan.ts";
+import type { GuardSwitches } from "../src/plan/guards.ts";
+import { priorKind } from "../src/sensitivity/prior-kind.ts";
 import { fromDensity, type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
-import { priorKind, sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
+import { sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
+import { JUDGED_PRESETS, mean, NO_GUARDS, planJudge, preset, priorOf, type Score } from "./additive-judge.ts";
 import { measuredKinds } from "./measured-kinds.ts";
 import { type MeasuredModel, readMeasuredModels } from "./measured-kld.ts";
-import { fitPrior, type MeasuredKind } from "./prior-fit.ts";
 import { readProbedModel } from "./probed-model.ts";
 import { metricScore, withMetrics } from "./within-class.ts";
-
-const PRESETS = "Q2_K,Q3_K_S,Q3_K_M,Q3_K_L,Q4_K_S,Q4_K_M,Q5_K_S,Q5_K_M,Q6_K";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     data: { type: "string" },
-    presets: { type: "string", default: PRESETS },
+    presets: { type: "string", default: JUDGED_PRESETS },
     models: { type: "string", default: "" },
     beliefs: { type: "string", default: "" },
   },
 });
 if (values.data === undefined) throw new Error("give --data DIR, the folder of the measured KLD");
 const presets = values.presets.split(",").map(preset);
-const NO_GUARDS: GuardSwitches = Object.fromEntries(YIELDING.map((guard) => [guard, false]));
 const models = readMeasuredModels(values.data);
-const kinds = new Map(models.map((model) => [model, measuredKinds(model)]));
 const probed = await Promise.all(positionals.map(readProbedModel));
 const judgedModels = [...models, ...probed].filter(({ name }) =>
   values.models.split(",").some((part) => name.includes(part)),
 );
-
-interface Score {
-  /** Percent of the gain the oracle has over the preset. */
-  readonly share: number;
-  /** Percent of the preset's loss. */
-  readonly loss: number;
-}
 
 type Mode = (model: MeasuredModel) => Sensitivity | undefined;
 
@@ -81,19 +66,7 @@ type Scores = ReadonlyMap<string, readonly Score[]>;
 
 /** Score every mode at every preset. */
 function judge(model: MeasuredModel): { guarded: Scores; unguarded: Scores } {
-  const { analysis } = model;
-  const truth = measured(model);
-  const tensors = analyzedChoices(analysis, truth);
-  const stock = presets.map((fileType) =>
-    lossOf(model, presetTypes(fileType, { facts: analysis.facts, imatrix: false, tensors })),
-  );
-  const oracle = presets.map((fileType) => planLoss(model, truth, fileType, NO_GUARDS));
-  const scoresOf = (sensitivity: Sensitivity, guards: GuardSwitches) =>
-    presets.map((fileType, index) => {
-      const loss = planLoss(model, sensitivity, fileType, guards);
-      const [most, least] = [stock[index] ?? 0, oracle[index] ?? 0];
-      return { share: (100 * (most - loss)) / (most - least), loss: (100 * loss) / most };
-    });
+  const scoresOf = planJudge(model, presets);
   const sensitivities = Object.entries(MODES).map(([label, mode]) => ({ label, sensitivity: mode(model) }));
   const all = (guards: GuardSwitches) =>
     new Map(
@@ -105,37 +78,13 @@ function judge(model: MeasuredModel): { guarded: Scores; unguarded: Scores } {
   return { guarded: all({}), unguarded: all(NO_GUARDS) };
 }
 
-function planLoss(model: MeasuredModel, sensitivity: Sensitivity, fileType: FileType, guards: GuardSwitches): number {
-  const { analysis } = model;
-  const plan = makePlan({ analysis, sensitivity, budget: { kind: "like", fileType }, guards });
-  return lossOf(model, new Map(plan.tensors.map(({ name, type }) => [name, type])));
-}
-
-/** In units of the KLD of the probe type at D = 1. */
-function lossOf({ analysis, kld }: MeasuredModel, types: ReadonlyMap<string, TensorType>): number {
-  return analysis.tensors.reduce((sum, { name, eligible, distortion }) => {
-    if (!eligible) return sum;
-    const type = types.get(name);
-    const caused = type && distortion?.[type]?.value;
-    if (caused === undefined) throw new Error(`no distortion of ${type} for ${name}`);
-    return sum + (kld.get(name) ?? 0) * caused;
-  }, 0);
-}
-
-function measured({ analysis, kld }: MeasuredModel): Sensitivity {
-  const values = fromDensity(analysis, ({ name, elements }) => (kld.get(name) ?? 0) / elements);
-  return { mode: "measured", version: "1", lossUnit: "relative", values };
-}
-
 /** The mode with a prior fitted without the model, and without all of its architecture. */
 function leftOut(name: string, of: (analysis: MeasuredModel["analysis"], prior: Sensitivity) => Sensitivity) {
   const mode =
     (trainsOn: (other: MeasuredModel, model: MeasuredModel) => boolean): Mode =>
     (model) => {
-      const rows = models.filter((other) => trainsOn(other, model)).flatMap((other) => kinds.get(other) ?? []);
-      const source = { url: "", commit: "", models: [] };
-      const fit = { schema: "prism.prior/1", version: "left out", credit: "", source, ...fitPrior(rows) } as const;
-      return of(model.analysis, sensitivityFromPrior(model.analysis, fit));
+      const prior = priorOf(models.filter((other) => trainsOn(other, model)));
+      return of(model.analysis, sensitivityFromPrior(model.analysis, prior));
     };
   return {
     [`${name}, model left out`]: mode((other, model) => other !== model),
@@ -152,7 +101,7 @@ function stockWithMetrics({ name, analysis }: MeasuredModel): Sensitivity | unde
 
 /** The best that kinds of tensors can tell: the model's own mean of each. */
 function ownClasses(model: MeasuredModel): Sensitivity {
-  const own = new Map(measuredKinds(model).map(({ kind, density }: MeasuredKind) => [kind.name, density]));
+  const own = new Map(measuredKinds(model).kinds.map(({ name, lnDensity }) => [name, Math.exp(lnDensity)]));
   const mean = [...own.values()].reduce((sum, density) => sum + density, 0) / own.size;
   const { analysis } = model;
   const values = fromDensity(analysis, (tensor) => own.get(priorKind(tensor, analysis.facts).name) ?? mean);
@@ -183,14 +132,8 @@ function summarize(own: readonly Score[]): { mean: string; least: string; worst:
     return `${value.toFixed(0)} (${presets[index]})`;
   };
   return {
-    mean: (own.reduce((sum, { share }) => sum + share, 0) / own.length).toFixed(0),
+    mean: mean(own.map(({ share }) => share)).toFixed(0),
     least: at(Math.min(...own.map(({ share }) => share)), "share"),
     worst: at(Math.max(...own.map(({ loss }) => loss)), "loss"),
   };
-}
-
-function preset(name: string): FileType {
-  const fileType = parseFileType(name);
-  if (fileType === undefined) throw new Error(`${name} is not a preset`);
-  return fileType;
 }

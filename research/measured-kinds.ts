@@ -1,12 +1,12 @@
-/** A measured model → the density of each kind of tensor in it, which the prior is fitted to. */
+/** A model whose tensors were measured → the density of each kind of tensor in it, which the prior is fitted to. */
 
-import { type PriorKind, priorKind } from "../src/sensitivity/sensitivity-prior.ts";
+import type { MeasuredModel as PriorModel } from "../src/sensitivity/measured-model.ts";
+import { type PriorKind, priorKind } from "../src/sensitivity/prior-kind.ts";
 import type { MeasuredModel } from "./measured-kld.ts";
-import type { MeasuredKind } from "./prior-fit.ts";
 
 /** Sum the tensors of each kind; those without evidence of their own are left out. */
-export function measuredKinds({ name, analysis, kld, seen }: MeasuredModel): MeasuredKind[] {
-  const { facts, tensors } = analysis;
+export function measuredKinds({ name, analysis, kld, seen }: MeasuredModel): PriorModel {
+  const { facts, model, tensors } = analysis;
   const kinds = new Map<string, { kind: PriorKind; kld: number; elements: number; count: number }>();
   for (const tensor of tensors) {
     if (!seen.has(tensor.name)) continue;
@@ -17,11 +17,15 @@ export function measuredKinds({ name, analysis, kld, seen }: MeasuredModel): Mea
     entry.count++;
     kinds.set(kind.name, entry);
   }
-  return [...kinds.values()].map((entry) => ({
-    model: name,
+  return {
+    name,
     arch: facts.arch,
-    kind: entry.kind,
-    density: entry.kld / entry.elements,
-    elements: entry.elements / entry.count,
-  }));
+    elements: model.elements,
+    kinds: [...kinds.values()].map((entry) => ({
+      ...entry.kind,
+      lnDensity: Math.log(entry.kld / entry.elements),
+      elements: Math.round(entry.elements / entry.count),
+      tensors: entry.count,
+    })),
+  };
 }

@@ -94,7 +94,7 @@ async function replayModel(name: string, analysis: Analysis, rows: ReadonlyMap<s
   const oracle: Sensitivity = {
     ...prior,
     mode: "probes",
-    headMeasured: true,
+    headKnown: true,
     values: fromDensity(analysis, (tensor) => truth.get(tensor.name) ?? 1e-9),
   };
   const site = replaySite(rows, chunks);

@@ -73,7 +73,8 @@ const site = await openProbeSite(
     imatrix,
     context,
     scratch: join(work, "scratch"),
-    textOf: (loaded: LoadedModel) => readProbeText(loaded, source, { context, text, textChunks: 32, trialChunks: 64 }, bench),
+    textOf: (loaded: LoadedModel) =>
+      readProbeText(loaded, source, { context, text, textChunks: 32, trialChunks: 64 }, bench),
   },
   { ...bench, progress: { note: console.error, steps: () => undefined } },
 );

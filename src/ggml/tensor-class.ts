@@ -11,19 +11,21 @@ export interface TensorClass {
   readonly layer?: number;
 }
 
-export type TensorRole =
-  | "attention"
-  | "mla"
-  | "ffn"
-  | "experts"
-  | "shared-experts"
-  | "ssm"
-  | "mtp"
-  | "embedding"
-  | "output"
-  | "cls"
-  | "norm"
-  | "other";
+export const TENSOR_ROLES = [
+  "attention",
+  "mla",
+  "ffn",
+  "experts",
+  "shared-experts",
+  "ssm",
+  "mtp",
+  "embedding",
+  "output",
+  "cls",
+  "norm",
+  "other",
+] as const;
+export type TensorRole = (typeof TENSOR_ROLES)[number];
 
 // `h` and `layers` are the block prefixes of unconverted GPT-2 and Hugging Face names; at most 9 digits stay integers
 const BLOCK = /^(|.*?\.)(?:blk|h|layers)\.(\d{1,9})\./;

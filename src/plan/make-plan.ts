@@ -27,7 +27,7 @@ export interface PlanOptions {
   /** One type per tensor, or one per tensor class first. Default: tensor. */
   readonly mode?: "tensor" | "class" | undefined;
   readonly constraints?: readonly Constraint[] | undefined;
-  /** Guards to switch off. Default: all are on; a head whose damage was measured needs none. */
+  /** Guards to switch off. Default: all are on; a head that the sensitivity knows needs none. */
   readonly guards?: GuardSwitches | undefined;
   /** ISO 8601. Default: now. */
   readonly createdAt?: string | undefined;
@@ -46,7 +46,7 @@ export function makePlan(options: PlanOptions): Plan {
     prismVersion: analysis.prismVersion,
     ...present({ imatrix: analysis.imatrix, feedback: analysis.feedback }),
     tensors: analyzedChoices(analysis, sensitivity),
-    guards: { ...options.guards, ...(sensitivity.headMeasured ? { head: false } : {}) },
+    guards: { ...options.guards, ...(sensitivity.headKnown ? { head: false } : {}) },
   });
 }
 

@@ -1,8 +1,8 @@
 /** What is known of a model after some probes. */
 import type { Analysis } from "../analyze/analysis.ts";
-import { isHead } from "../ggml/tensor-class.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
+import { headIsProbed } from "../sensitivity/head-known.ts";
 import { fromDensity, type Sensitivity } from "../sensitivity/sensitivity.ts";
 import type { ProbeFit } from "./probe-fit.ts";
 import type { ProbedTensor } from "./probe-kernel.ts";
@@ -26,7 +26,7 @@ export interface Probed {
   readonly sensitivity: Sensitivity;
   /** Chunks that these took. */
   readonly decoded: number;
-  /** Whether the head was degraded alone. */
+  /** Whether the head was degraded alone, and enough else to know how it stands to the rest. */
   readonly headProbed: boolean;
   readonly densities: readonly TensorDensity[];
   /** Part of this plan's loss that is expected to be saved if every density were known. */
@@ -41,7 +41,7 @@ export function describeProbed(
   measurements: readonly ProbeMeasurement[],
 ): Probed {
   const alone = new Set(measurements.flatMap(({ tensors: names }) => (names.length === 1 ? names : [])));
-  const headProbed = analysis.tensors.some(({ name }) => isHead(name, analysis.facts) && alone.has(name));
+  const headProbed = headIsProbed(analysis, measurements);
   const densityAt = (index: number) => Math.exp(fit.logDensity[index] as number);
   const regretOf: Probed["regretOf"] = ({ tensors: planned }) => {
     const types = new Map(planned.map(({ name, type }) => [name, type]));
@@ -80,7 +80,7 @@ function sensitivityOf(
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
   probes: number,
-  headMeasured: boolean,
+  headKnown: boolean,
 ): Sensitivity {
   const densities = new Map(tensors.map(({ name }, index) => [name, Math.exp(fit.logDensity[index] as number)]));
   return {
@@ -88,6 +88,6 @@ function sensitivityOf(
     version: `${probes} probes`,
     lossUnit: "nats",
     values: fromDensity(analysis, ({ name }) => densities.get(name) ?? 1),
-    ...(headMeasured ? { headMeasured } : {}),
+    ...(headKnown ? { headKnown } : {}),
   };
 }

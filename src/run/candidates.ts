@@ -1,7 +1,7 @@
 /**
  * What a run quantizes and evaluates beside the plan: stock presets with and without the importance matrix, the uniform types around the plan's size, published
- * recipes for this very model, the plan with s = elements where another sensitivity was used, and shuffles of equal
- * bytes. Pure choice; run.ts does the work.
+ * recipes for this very model, the plan with s = elements where another sensitivity was used, the plan without the guard of
+ * the head where that binds, and shuffles of equal bytes. Pure choice; run.ts does the work.
  */
 
 import type { Analysis } from "../analyze/analysis.ts";
@@ -34,6 +34,9 @@ export interface Candidate {
 
 /** Design: at least three seeds. */
 const SHUFFLE_SEEDS = [1, 2, 3] as const;
+
+/** What the guard of the head costs or saves. */
+const UNGUARDED = { label: "plan without head guard", kind: "unguarded", slug: "unguarded" } as const;
 
 export interface CandidateOptions {
   readonly plan: Plan;
@@ -97,20 +100,28 @@ function plainCandidate(
   return { label: plainLabel(preset), kind: "plain", slug, spec: presetSpec(plan, preset, pathOf(slug)) };
 }
 
-function solvedControls({ planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
+function solvedControls({ plan, planOptions, imatrix, pathOf }: CandidateOptions): Candidate[] {
   const { analysis, sensitivity } = planOptions;
   const solved = (label: string, kind: RowKind, slug: string, control: Sensitivity): Candidate => {
     const controlPlan = makePlan({ ...planOptions, sensitivity: control });
     return { label, kind, slug, spec: planSpec(controlPlan, pathOf(slug), imatrix) };
   };
+  const unguarded = makePlan({ ...planOptions, guards: { ...planOptions.guards, head: false } });
   return [
     ...(isUniform(analysis, sensitivity)
       ? []
       : [solved("s = elements", "uniform-s", "uniform-s", uniformSensitivity(analysis))]),
+    ...(sameTypes(unguarded, plan)
+      ? []
+      : [{ ...UNGUARDED, spec: planSpec(unguarded, pathOf(UNGUARDED.slug), imatrix) }]),
     ...SHUFFLE_SEEDS.map((seed) =>
       solved(`shuffle ${seed}`, "shuffle", `shuffle-${seed}`, shuffleSensitivity(analysis, sensitivity, seed)),
     ),
   ];
+}
+
+function sameTypes(a: Plan, b: Plan): boolean {
+  return a.tensors.every(({ type }, index) => type === b.tensors[index]?.type);
 }
 
 function isUniform(analysis: Analysis, sensitivity: Sensitivity): boolean {

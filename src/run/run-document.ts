@@ -10,8 +10,8 @@ import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
 const ROW_KIND = t.oneOf(
-  ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "shuffle", "reference"],
-  "feedback: the plan with codes that PRISM chose with error feedback, in the place of llama-quantize's; plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity.",
+  ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "unguarded", "shuffle", "reference"],
+  "feedback: the plan with codes that PRISM chose with error feedback, in the place of llama-quantize's; plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity; unguarded: the plan without the guard of the head, where that binds.",
 );
 export type RowKind = t.Content<typeof ROW_KIND>;
 

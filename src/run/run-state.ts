@@ -127,7 +127,7 @@ function finishedOf({ rows, sweep, refinement }: Run): Finished {
 
 /** Names a run gives its models and evaluations (candidates.ts). */
 export const RUN_FILES =
-  /^(plan|plan-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+  /^(plan|plan-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is

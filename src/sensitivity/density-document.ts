@@ -6,6 +6,7 @@ import * as t from "../documents/fields.ts";
 import { readDocument } from "../documents/read-document.ts";
 import { FormatError } from "../errors.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
+import { headIsProbed } from "./head-known.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
 const PROBED_CHUNK = t.object(
@@ -53,7 +54,9 @@ export const DENSITIES = defineDocument({
         "Layers of the model they were measured on: in one of other depth `blk.N` is another place, and the class counts.",
       ),
     ),
-    headMeasured: t.optional(t.text("Header hash of the model whose head was measured alone.")),
+    headMeasured: t.optional(
+      t.text("Header hash of the model whose head was measured alone, and against other tensors."),
+    ),
     model: t.optional(t.object({ name: t.text(), arch: t.text(), headerHash: t.text() }, "That was probed.")),
     probes: t.optional(t.list(PROBE_MEASUREMENT, "What the densities were fitted to.")),
     ...DECODED_BY,
@@ -81,11 +84,15 @@ export function sensitivityFromDensities(analysis: Analysis, document: DensityDo
     }
     return density;
   });
+  const { probes } = document;
+  // of a person's own densities nobody knows the probes
+  const headMeasured =
+    document.headMeasured === analysis.model.headerHash && (probes === undefined || headIsProbed(analysis, probes));
   return {
     mode: "densities",
     version: document.version,
     lossUnit: document.lossUnit,
     values,
-    ...(document.headMeasured === analysis.model.headerHash ? { headMeasured: true } : {}),
+    ...(headMeasured ? { headKnown: true } : {}),
   };
 }

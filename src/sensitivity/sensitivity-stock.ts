@@ -9,6 +9,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
 import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 import { priorSensitivity } from "./sensitivity-prior.ts";
 
@@ -44,7 +45,10 @@ export function blendSensitivity(analysis: Analysis, prior = priorSensitivity(an
     const [fitted = 0, implied = 0] = [ofPrior?.get(name), ofStock?.get(name)];
     return ((1 - STOCK_SHARE) * fitted + STOCK_SHARE * implied) / elements;
   });
-  return { mode: "blend", version: `${VERSION}, prior ${prior.version}`, lossUnit: "relative", values };
+  return {
+    ...{ mode: "blend", version: `${VERSION}, prior ${prior.version}`, lossUnit: "relative", values },
+    ...present({ headKnown: prior.headKnown }),
+  };
 }
 
 function stockValues(analysis: Analysis, belief: number): ReadonlyMap<string, number> {

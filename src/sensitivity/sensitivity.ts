@@ -15,8 +15,8 @@ export interface Sensitivity {
   readonly lossUnit: "relative" | "nats";
   /** s of each eligible tensor by name. */
   readonly values: ReadonlyMap<string, number>;
-  /** The head's own damage was measured on this model: a plan needs no guard for it. */
-  readonly headMeasured?: true;
+  /** The head's own damage was measured, on this model or on its family: a plan needs no guard for it. */
+  readonly headKnown?: true;
 }
 
 export type SensitivityMode = (analysis: Analysis) => Sensitivity;

@@ -26,7 +26,7 @@ export function shuffleSensitivity(analysis: Analysis, base: Sensitivity, seed: 
     lossUnit: base.lossUnit,
     values: fromDensity(analysis, (tensor) => byName.get(tensor.name) ?? 1),
     // a control has the constraints of what it controls
-    ...(base.headMeasured ? { headMeasured: true } : {}),
+    ...(base.headKnown ? { headKnown: true } : {}),
   };
 }
 

@@ -67,7 +67,7 @@ describe("the controls of a plan", () => {
   };
 
   it("are the baselines asked for, uniform types and three shuffles", () => {
-    const { controls } = choose(uniformSensitivity(analysis), ["Q3_K_M", "Q6_K"]);
+    const { controls } = choose({ ...uniformSensitivity(analysis), headKnown: true }, ["Q3_K_M", "Q6_K"]);
     const labels = ["Q3_K_M", "Q6_K", "all Q4_K", "all Q5_K", "shuffle 1", "shuffle 2", "shuffle 3"];
     expect(controls.map(({ label }) => label)).toEqual(labels);
     expect(new Set(controls.map(({ slug }) => slug)).size).toBe(labels.length);
@@ -97,6 +97,20 @@ describe("the controls of a plan", () => {
 
   it("have s = elements among them only for another sensitivity", () => {
     expect(choose(odd()).controls.map(({ kind }) => kind)).toContain("uniform-s");
+  });
+
+  it("have the plan without the guard of the head among them, of equal bytes, where the guard binds", () => {
+    // a head that nobody minds is given away, where it may be
+    const { values } = uniformSensitivity(analysis);
+    const headless: Sensitivity = { ...odd(), values: new Map([...values, ["output.weight", 1e-6]]) };
+    const { plan, controls } = choose(headless);
+    const free = controls.find(({ kind }) => kind === "unguarded");
+    expect(free?.spec.expectedTypes.get("output.weight")).toBe("Q2_K");
+    expect(plan.tensors.find(({ name }) => name === "output.weight")?.type).toBe("Q6_K");
+    expect(free?.spec.expectedBytes).toBeLessThanOrEqual(plan.budget.fileBytes);
+    const kinds = (sensitivity: Sensitivity) => choose(sensitivity).controls.map(({ kind }) => kind);
+    expect(kinds({ ...headless, headKnown: true })).not.toContain("unguarded");
+    expect(kinds({ ...headless, values: new Map([...values, ["output.weight", 1e9]]) })).not.toContain("unguarded");
   });
 
   it("that are solved have at most the budget, differ from the plan, and from one another", () => {

@@ -40,7 +40,7 @@ const shown = ({ createdAt: _, finishedAt: __, asked: ___, outputs = [], kept = 
 });
 
 describe("a run", () => {
-  it("quantizes and evaluates the plan first, then presets, uniform types and shuffles around its size", async () => {
+  it("quantizes and evaluates the plan first, then presets, uniform types and solved controls around its size", async () => {
     const result = await runOn(paperEngine());
     const kinds = result.rows.map(({ kind }) => kind);
     expect(kinds).toEqual([
@@ -50,6 +50,7 @@ describe("a run", () => {
       "preset",
       "uniform",
       "uniform",
+      "unguarded",
       "shuffle",
       "shuffle",
       "shuffle",
@@ -78,10 +79,10 @@ describe("a run", () => {
     const engine = paperEngine();
     await runOn(engine, { keepModels: true });
     expect(engine.calls.every((call) => call.startsWith("quantize "))).toBe(true);
-    expect(engine.calls).toHaveLength(7);
-    expect(await readdir(join(place.out, "models"))).toHaveLength(8);
+    expect(engine.calls).toHaveLength(8);
+    expect(await readdir(join(place.out, "models"))).toHaveLength(9);
     await runOn(engine, { keepModels: true });
-    expect(engine.calls).toHaveLength(7);
+    expect(engine.calls).toHaveLength(8);
   });
 
   it("compares another sensitivity with s = elements, and says whether the gain is its own", async () => {

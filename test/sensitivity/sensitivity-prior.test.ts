@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import { FormatError } from "../../src/errors.ts";
+import { fitPrior } from "../../src/sensitivity/fit-prior.ts";
+import { priorKind } from "../../src/sensitivity/prior-kind.ts";
 import { type Sensitivity, uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
 import { parseSensitivity, parseSensitivityFile } from "../../src/sensitivity/sensitivity-modes.ts";
-import { type Prior, parsePrior, priorKind, priorSensitivity } from "../../src/sensitivity/sensitivity-prior.ts";
+import { type Prior, parsePrior, priorSensitivity } from "../../src/sensitivity/sensitivity-prior.ts";
 import { type Synthetic, syntheticAnalysis } from "../plan/synthetic-analysis.ts";
 
 const PATH = new URL("../../plans/sensitivity-prior.json", import.meta.url);
@@ -29,6 +31,16 @@ describe("the fitted prior", () => {
     const { credit, source } = parsePrior("prior", TEXT);
     expect(credit).toMatch(/Thireus.*contributors.*GGUF Tool Suite.*MIT/);
     expect(source?.models.length).toBeGreaterThan(10);
+  });
+
+  it("is what its own measurements give", () => {
+    const { measured = [], ...prior } = parsePrior("prior", TEXT);
+    const fit = fitPrior(measured);
+    expect(fit.sizeExponent).toBeCloseTo(prior.sizeExponent, 2);
+    for (const table of ["classes", "roles", "places"] as const) {
+      expect(Object.keys(fit[table])).toEqual(Object.keys(prior[table]));
+      for (const [name, effect] of Object.entries(fit[table])) expect(prior[table][name]).toBeCloseTo(effect, 2);
+    }
   });
 
   it("knows no class or architecture by what every object has", () => {

@@ -77,6 +77,7 @@ const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
   ["published", "published recipes are applied as published"],
   ["uniform", "`all TYPE` has one type for all tensors"],
   ["uniform-s", "`s = elements` is the same solver without a sensitivity"],
+  ["unguarded", "`plan without head guard` may make the output head smaller than the preset of this size does"],
   ["shuffle", "a shuffle has the plan's bytes and solver with its sensitivity dealt out at random"],
 ];
 

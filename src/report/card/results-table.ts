@@ -7,7 +7,7 @@ import { type CardModel, cardName, planRow, publishedRow } from "./card-model.ts
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
 
 /** Controls that explain a plan; a table of several models leaves them to its verdicts. */
-const INNER_KINDS: readonly RunRow["kind"][] = ["plain", "shuffle", "uniform-s"];
+const INNER_KINDS: readonly RunRow["kind"][] = ["plain", "shuffle", "uniform-s", "unguarded"];
 
 /** The rows that a table of these models has. */
 export function resultRows(models: readonly CardModel[]): RunRow[] {

@@ -28,6 +28,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   published: "published recipes",
   uniform: "one type for all",
   "uniform-s": "s = elements",
+  unguarded: "without head guard",
   shuffle: "shuffled sensitivity",
   reference: "reference",
 };
@@ -40,6 +41,7 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
   published: "pin",
   uniform: "triangle",
   "uniform-s": "diamond",
+  unguarded: "arrow",
   shuffle: "circle",
   reference: "circle",
 };
@@ -52,6 +54,7 @@ const SIZES: Readonly<Record<RowKind, number>> = {
   published: 14,
   uniform: 12,
   "uniform-s": 14,
+  unguarded: 13,
   shuffle: 9,
   reference: 10,
 };

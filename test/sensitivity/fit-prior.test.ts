@@ -1,31 +1,40 @@
 import { describe, expect, it } from "vitest";
-import { fitPrior, type MeasuredKind } from "../../research/prior-fit.ts";
 import { ownKld } from "../../research/probe-floor.ts";
+import { present } from "../../src/present.ts";
+import { fitPrior } from "../../src/sensitivity/fit-prior.ts";
+import type { MeasuredModel } from "../../src/sensitivity/measured-model.ts";
 
 const CLASSES = { attn_q: 0, attn_v: 1.5, ffn_up: -0.5 };
 const SIZE_EXPONENT = 0.5;
 
 /** Models in which the classes keep their order and density falls with the root of the size. */
-function rows(archs: readonly string[], effects: Readonly<Record<string, number>> = CLASSES): MeasuredKind[] {
-  return archs.flatMap((arch, model) =>
-    Object.entries(effects).map(([name, effect], index) => {
+function measured(
+  archs: readonly string[],
+  effects: Readonly<Record<string, number>> = CLASSES,
+  error?: number,
+): MeasuredModel[] {
+  return archs.map((arch, model) => ({
+    name: `${arch} ${model}`,
+    arch,
+    elements: 1e9,
+    kinds: Object.entries(effects).map(([name, effect], index) => {
       const elements = 1000 * 2 ** ((index * 3 + model * 2) % 7);
-      const density = (model + 1) * Math.exp(effect) * elements ** -SIZE_EXPONENT;
-      return { model: `${arch} ${model}`, arch, kind: { name, class: name, role: "other" }, density, elements };
+      const lnDensity = Math.log(model + 1) + effect - SIZE_EXPONENT * Math.log(elements);
+      return { name, class: name, role: "other", lnDensity, elements, tensors: 1, ...present({ error }) };
     }),
-  );
+  }));
 }
 
 describe("fitting the prior", () => {
   it("finds what many architectures agree on", () => {
-    const fit = fitPrior(rows(Array.from({ length: 60 }, (_, index) => `arch${index}`)));
+    const fit = fitPrior(measured(Array.from({ length: 60 }, (_, index) => `arch${index}`)));
     expect(fit.sizeExponent).toBeCloseTo(SIZE_EXPONENT, 1);
     expect((fit.classes.attn_v ?? 0) - (fit.classes.attn_q ?? 0)).toBeCloseTo(1.5, 1);
     expect((fit.classes.ffn_up ?? 0) - (fit.classes.attn_q ?? 0)).toBeCloseTo(-0.5, 1);
   });
 
   it("keeps only a part of what one architecture alone says", () => {
-    const { classes } = fitPrior(rows(["only"]));
+    const { classes } = fitPrior(measured(["only"]));
     const spread = (classes.attn_v ?? 0) - (classes.ffn_up ?? 0);
     expect(spread).toBeGreaterThan(0.3);
     expect(spread).toBeLessThan(1.5);
@@ -33,10 +42,20 @@ describe("fitting the prior", () => {
 
   it("weighs architectures alike, however many of their models were measured", () => {
     const contrary = { attn_q: 1.5, attn_v: 0, ffn_up: -0.5 };
-    const one = fitPrior([...rows(["a"]), ...rows(["b"], contrary)]);
-    const four = fitPrior([...rows(["a", "a", "a", "a"]), ...rows(["b"], contrary)]);
+    const one = fitPrior([...measured(["a"]), ...measured(["b"], contrary)]);
+    const four = fitPrior([...measured(["a", "a", "a", "a"]), ...measured(["b"], contrary)]);
     const difference = ({ classes }: typeof one) => (classes.attn_v ?? 0) - (classes.attn_q ?? 0);
     expect(Math.abs(difference(four) - difference(one))).toBeLessThan(0.4);
+  });
+
+  it("believes a measurement the less, the larger its error", () => {
+    const contrary = { attn_q: 1.5, attn_v: 0, ffn_up: -0.5 };
+    const spread = (error?: number) => {
+      const { classes } = fitPrior([...measured(["a"]), ...measured(["b"], contrary, error)]);
+      return (classes.attn_v ?? 0) - (classes.attn_q ?? 0);
+    };
+    expect(spread(1)).toBeGreaterThan(spread(0.1) + 0.2);
+    expect(spread(0)).toBeCloseTo(spread(), 9);
   });
 });
 

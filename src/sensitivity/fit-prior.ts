@@ -4,29 +4,21 @@
  * architecture deviates.
  *
  * ln density = model + class + place of the role − γ · ln elements + residual: least squares in which each architecture
- * weighs the same, with a ridge on the classes and places, so that what only one architecture says is halved. The
+ * weighs the same, with a ridge on the classes and places, so that what only one architecture says is halved; a row with an error weighs less. The
  * deviation of an architecture is its mean residual, shrunk by n / (n + 1) for n models.
  */
 import { Matrix, solve } from "ml-matrix";
-import type { PriorKind } from "../src/sensitivity/sensitivity-prior.ts";
+import type { MeasuredKind, MeasuredModel } from "./measured-model.ts";
+import type { PriorFit } from "./sensitivity-prior.ts";
 
 /** One kind of tensor in one model. */
-export interface MeasuredKind {
-  readonly model: string;
+interface Row {
+  /** Of which model, by index. */
+  readonly model: number;
   readonly arch: string;
-  readonly kind: PriorKind;
-  /** KLD per weight, any unit: only ratios within a model count. */
-  readonly density: number;
-  /** Elements of one tensor. */
-  readonly elements: number;
-}
-
-export interface PriorFit {
-  readonly sizeExponent: number;
-  readonly classes: Readonly<Record<string, number>>;
-  readonly roles: Readonly<Record<string, number>>;
-  readonly places: Readonly<Record<string, number>>;
-  readonly architectures: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly kind: MeasuredKind;
+  /** Of its evidence: 1 where it was measured without error. */
+  readonly weight: number;
 }
 
 /** In architectures: a class known from one architecture keeps half of its effect. */
@@ -35,27 +27,31 @@ const EFFECT_RIDGE = 1;
 const SIZE_RIDGE = 0.1;
 /** In models. */
 const DEVIATION_RIDGE = 1;
+/** ln density of a kind differs so much between models for other reasons than errors of measurement. */
+const KIND_SD = 0.7;
 
-/** Fit to all rows. Deterministic; the order of the rows does not matter beyond rounding. */
-export function fitPrior(rows: readonly MeasuredKind[]): PriorFit {
+/** Fit to all models. Deterministic; their order does not matter beyond rounding. */
+export function fitPrior(measured: readonly MeasuredModel[]): PriorFit {
+  const rows = measured.flatMap(({ arch, kinds }, model) =>
+    kinds.map((kind): Row => ({ model, arch, kind, weight: KIND_SD ** 2 / (KIND_SD ** 2 + (kind.error ?? 0) ** 2) })),
+  );
   const distinct = (values: readonly (string | undefined)[]) =>
     [...new Set(values)].filter((value) => value !== undefined).sort();
-  const models = distinct(rows.map(({ model }) => model));
   const classes = distinct(rows.map(({ kind }) => kind.class));
   const places = distinct(rows.map(({ kind }) => kind.place));
   const effects = 1 + classes.length + places.length;
-  const mean = average(rows.map(({ elements }) => Math.log(elements)));
-  const features = ({ kind, elements, model }: MeasuredKind): [column: number, value: number][] => [
-    [0, mean - Math.log(elements)],
+  const mean = average(rows.map(({ kind }) => Math.log(kind.elements)));
+  const features = ({ kind, model }: Row): [column: number, value: number][] => [
+    [0, mean - Math.log(kind.elements)],
     [1 + classes.indexOf(kind.class), 1],
     ...(kind.place === undefined ? [] : [[1 + classes.length + places.indexOf(kind.place), 1] as [number, number]]),
-    [effects + models.indexOf(model), 1],
+    [effects + model, 1],
   ];
-  const ridge = [SIZE_RIDGE, ...Array<number>(effects - 1).fill(EFFECT_RIDGE), ...models.map(() => 0)];
+  const ridge = [SIZE_RIDGE, ...Array<number>(effects - 1).fill(EFFECT_RIDGE), ...measured.map(() => 0)];
   const weights = architectureWeights(rows);
   const found = leastSquares(rows, features, weights, ridge);
-  const residual = (row: MeasuredKind) =>
-    Math.log(row.density) - features(row).reduce((sum, [column, value]) => sum + value * (found[column] ?? 0), 0);
+  const residual = (row: Row) =>
+    row.kind.lnDensity - features(row).reduce((sum, [column, value]) => sum + value * (found[column] ?? 0), 0);
   const effect = (names: readonly string[], from: number) =>
     Object.fromEntries(names.map((name, index) => [name, found[from + index] ?? 0]));
   const ofClasses = effect(classes, 1);
@@ -69,31 +65,31 @@ export function fitPrior(rows: readonly MeasuredKind[]): PriorFit {
 }
 
 function leastSquares(
-  rows: readonly MeasuredKind[],
-  features: (row: MeasuredKind) => [number, number][],
+  rows: readonly Row[],
+  features: (row: Row) => [number, number][],
   weights: ReadonlyMap<string, number>,
   ridge: readonly number[],
 ): number[] {
   const normal = Matrix.diag([...ridge]);
   const right = Matrix.zeros(ridge.length, 1);
   for (const row of rows) {
-    const weight = weights.get(row.arch) ?? 0;
+    const weight = row.weight * (weights.get(row.arch) ?? 0);
     const own = features(row);
     for (const [i, x] of own) {
-      right.set(i, 0, right.get(i, 0) + weight * x * Math.log(row.density));
+      right.set(i, 0, right.get(i, 0) + weight * x * row.kind.lnDensity);
       for (const [j, y] of own) normal.set(i, j, normal.get(i, j) + weight * x * y);
     }
   }
   return solve(normal, right).to1DArray();
 }
 
-function architectureWeights(rows: readonly MeasuredKind[]): Map<string, number> {
-  const models = new Map<string, Set<string>>();
+function architectureWeights(rows: readonly Row[]): Map<string, number> {
+  const models = new Map<string, Set<number>>();
   for (const { arch, model } of rows) models.set(arch, (models.get(arch) ?? new Set()).add(model));
   return new Map([...models].map(([arch, members]) => [arch, 1 / members.size]));
 }
 
-function roleMeans(rows: readonly MeasuredKind[], classes: Readonly<Record<string, number>>): Record<string, number> {
+function roleMeans(rows: readonly Row[], classes: Readonly<Record<string, number>>): Record<string, number> {
   const roleOf = new Map(rows.map(({ kind }) => [kind.class, kind.role]));
   const roles = [...new Set(roleOf.values())].sort();
   return Object.fromEntries(
@@ -104,18 +100,16 @@ function roleMeans(rows: readonly MeasuredKind[], classes: Readonly<Record<strin
   );
 }
 
-function deviations(
-  rows: readonly MeasuredKind[],
-  residual: (row: MeasuredKind) => number,
-): Record<string, Record<string, number>> {
+function deviations(rows: readonly Row[], residual: (row: Row) => number): Record<string, Record<string, number>> {
   const found: Record<string, Record<string, number>> = {};
   for (const arch of new Set(rows.map((row) => row.arch))) {
     const own = rows.filter((row) => row.arch === arch);
     const names = [...new Set(own.map(({ kind }) => kind.name))].sort();
     found[arch] = Object.fromEntries(
       names.map((name) => {
-        const residuals = own.filter(({ kind }) => kind.name === name).map(residual);
-        return [name, residuals.reduce((sum, value) => sum + value, 0) / (residuals.length + DEVIATION_RIDGE)];
+        const same = own.filter(({ kind }) => kind.name === name);
+        const total = same.reduce((sum, row) => sum + row.weight * residual(row), 0);
+        return [name, total / (same.reduce((sum, { weight }) => sum + weight, 0) + DEVIATION_RIDGE)];
       }),
     );
   }
