@@ -76,7 +76,7 @@ async function benchModel(source: OpenModel): Promise<void> {
     run === undefined
       ? await analyze(source, { imatrix: await readImatrix(path) }, bench)
       : await loadAnalysis(join(run, "analysis.json"));
-  const sensitivity = await loadSensitivity(run === undefined ? undefined : join(run, "probes.json"));
+  const sensitivity = await loadSensitivity(run === undefined ? {} : { sensitivity: join(run, "probes.json") });
   for (const fileType of fileTypes(values.presets)) {
     const plan = planLike(fileType, analysis, sensitivity.of);
     const imatrix = await planImatrix(plan, source, path);

@@ -70,6 +70,7 @@ export type { Inspection } from "./preflight/inspection.ts";
 export type { Run, RunRow } from "./run/run-document.ts";
 export { parseRun } from "./run/run-state.ts";
 export { parseDensities, sensitivityFromDensities } from "./sensitivity/density-document.ts";
+export { growPrior } from "./sensitivity/grow-prior.ts";
 export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./sensitivity/sensitivity.ts";
 export { parseSensitivity } from "./sensitivity/sensitivity-modes.ts";
 export { parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity/sensitivity-prior.ts";

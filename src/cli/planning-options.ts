@@ -20,6 +20,7 @@ export function addPlanningOptions(command: Command, imatrix: string): Command {
       `what a weight's error costs: ${SENSITIVITY_CHOICES}, or a JSON file`,
       DEFAULT_SENSITIVITY,
     )
+    .option("--prior <file>", "a prior of your own (prism prior add) in the place of the one that comes with PRISM")
     .option("--pin <RE=TYPE>", "give the tensors that match this type (repeatable)", collect)
     .option("--floor <RE=TYPE>", "give them at least the bits of this type (repeatable)", collect)
     .option("--ban <RE=TYPE>", "don't give them this type (repeatable)", collect)

@@ -16,6 +16,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["quantize", async () => (await import("./commands/quantize.ts")).quantizeCommand],
   ["evaluate", async () => (await import("./commands/evaluate.ts")).evaluateCommand],
   ["imatrix", async () => (await import("./commands/imatrix.ts")).imatrixCommand],
+  ["prior", async () => (await import("./commands/prior.ts")).priorCommand],
   ["report", async () => (await import("./commands/report.ts")).reportCommand],
   ["review", async () => (await import("./commands/review.ts")).reviewCommand],
   ["serve", async () => (await import("./commands/serve.ts")).serveCommand],

@@ -35,6 +35,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--pin": "pin",
   "--port": "port",
   "--ppl-ratio": "pplRatio",
+  "--prior": "prior",
   "--probe-time": "probeTime",
   "--recipe": "recipe",
   "--reference": "reference",

@@ -3,7 +3,10 @@ import { FormatError } from "../errors.ts";
 import { present } from "../present.ts";
 import { fitPrior } from "./fit-prior.ts";
 import type { MeasuredKind, MeasuredModel } from "./measured-model.ts";
-import { type Prior, predictLogDensity } from "./sensitivity-prior.ts";
+import { MAX_MODELS, type Prior, predictLogDensity } from "./sensitivity-prior.ts";
+
+/** Architectures have a few dozen, and many of them in common. */
+const MAX_CLASSES = 500;
 
 /** Fit anew with these models; one that the prior has by this name or header already is replaced. Throws FormatError. */
 export function growPrior(prior: Prior, added: readonly MeasuredModel[]): Prior {
@@ -14,6 +17,13 @@ export function growPrior(prior: Prior, added: readonly MeasuredModel[]): Prior 
     );
   }
   const models = [...prior.measured.filter((known) => !added.some((model) => isSame(known, model))), ...added];
+  const classes = new Set(models.flatMap(({ kinds }) => kinds.map((kind) => kind.class)));
+  if (models.length > MAX_MODELS || classes.size > MAX_CLASSES) {
+    throw new FormatError(
+      `prior ${prior.version}`,
+      `would be of ${models.length} models with ${classes.size} classes of tensors, at most ${MAX_MODELS} and ${MAX_CLASSES} are fitted; add fewer`,
+    );
+  }
   const theirs = models.filter(({ name }) => !prior.source?.models.includes(name)).length;
   const [version = ""] = prior.version.split(" + ");
   return {

@@ -24,7 +24,7 @@ export const MEASURED_MODEL = t.object({
       elements: t.some("Of one tensor, on average."),
       tensors: t.some(),
     }),
-    { minItems: 1, maxItems: 10_000 },
+    { minItems: 1, maxItems: 500 },
   ),
   leftOut: t.optional(
     t.object(

@@ -4,7 +4,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { UsageError } from "../errors.ts";
 import { parseDensities, sensitivityFromDensities } from "./density-document.ts";
 import { prismSensitivity, type Sensitivity, type SensitivityMode, uniformSensitivity } from "./sensitivity.ts";
-import { isPrior, parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity-prior.ts";
+import { isPrior, type Prior, parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "./sensitivity-stock.ts";
 
 /** What is used where nothing is asked for. */
@@ -17,37 +17,55 @@ export const DEFAULT_SENSITIVITY = "auto";
 const PRIOR_FROM_ELEMENTS = 0.5e9;
 
 interface NamedMode {
-  readonly weigh: SensitivityMode;
+  readonly weigh: (analysis: Analysis, prior?: Sensitivity) => Sensitivity;
+  readonly takesPrior?: true;
   /** Beside its name where a person chooses. */
   readonly hint?: string;
 }
 
+const AUTO_HINT = `blend from ${PRIOR_FROM_ELEMENTS / 1e9}e9 weights or with --prior, else stock`;
+
 const MODES: ReadonlyMap<string, NamedMode> = new Map<string, NamedMode>([
-  ["auto", { weigh: autoSensitivity, hint: `blend from ${PRIOR_FROM_ELEMENTS / 1e9}e9 weights, else stock` }],
+  ["auto", { weigh: autoSensitivity, takesPrior: true, hint: AUTO_HINT }],
   ["uniform", { weigh: uniformSensitivity }],
   ["stock", { weigh: (analysis) => stockSensitivity(analysis) }],
-  ["prior", { weigh: priorSensitivity }],
-  ["blend", { weigh: (analysis) => blendSensitivity(analysis), hint: "of prior and stock" }],
+  ["prior", { weigh: (analysis, prior = priorSensitivity(analysis)) => prior, takesPrior: true }],
+  ["blend", { weigh: blendSensitivity, takesPrior: true, hint: "of prior and stock" }],
   ["prism", { weigh: prismSensitivity }],
 ]);
 
 /** The modes as a person is told of them: "auto (…), uniform, …". */
 export const SENSITIVITY_CHOICES = [...MODES].map(([name, { hint }]) => (hint ? `${name} (${hint})` : name)).join(", ");
 
-/** Weigh by prior and presets where the model is of a size the prior was validated on, else by the presets alone. */
-export function autoSensitivity(analysis: Analysis): Sensitivity {
-  return analysis.model.elements >= PRIOR_FROM_ELEMENTS ? blendSensitivity(analysis) : stockSensitivity(analysis);
+/**
+ * Weigh by prior and presets where the model is of a size the prior was validated on, else by the presets alone. A prior
+ * that a person gave counts at any size.
+ */
+export function autoSensitivity(analysis: Analysis, prior?: Sensitivity): Sensitivity {
+  const trusted = prior !== undefined || analysis.model.elements >= PRIOR_FROM_ELEMENTS;
+  return trusted ? blendSensitivity(analysis, prior) : stockSensitivity(analysis);
 }
 
-/** Find the mode with this name. Throws UsageError with the known ones. */
-export function parseSensitivity(mode: string): SensitivityMode {
+/**
+ * Find the mode with this name; `prior` in the place of the one that comes with PRISM. Throws UsageError with the known
+ * ones, and for a prior that the mode does not go by.
+ */
+export function parseSensitivity(mode: string, prior?: Prior): SensitivityMode {
   const found = MODES.get(mode);
   if (found === undefined) {
     throw new UsageError(
       `sensitivity: expected ${[...MODES.keys()].join(", ")}, or a JSON file of densities or a prior, got "${mode}"`,
     );
   }
-  return found.weigh;
+  if (prior === undefined) return (analysis) => found.weigh(analysis);
+  if (!found.takesPrior) throw unusedPrior(mode);
+  return (analysis) => found.weigh(analysis, sensitivityFromPrior(analysis, prior));
+}
+
+/** Of a prior where nothing goes by one. */
+export function unusedPrior(mode: string): UsageError {
+  const taking = [...MODES].filter(([, { takesPrior }]) => takesPrior).map(([name]) => name);
+  return new UsageError(`--prior: --sensitivity ${mode} goes by no prior; leave one out, or take ${taking.join(", ")}`);
 }
 
 /** Read the text of a sensitivity file: densities, or a prior. `path` is for messages. Throws FormatError. */

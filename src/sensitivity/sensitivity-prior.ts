@@ -14,13 +14,16 @@ import { MEASURED_MODEL } from "./measured-model.ts";
 import { type PriorKind, priorKind } from "./prior-kind.ts";
 import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
 
+/** Each is left out once when more are added. */
+export const MAX_MODELS = 200;
+
 /** Effects on ln density. */
 const EFFECTS = t.table(t.number());
 
 export const PRIOR = defineDocument({
   id: "prism.prior/1",
   noun: "a sensitivity prior",
-  remedy: "take plans/sensitivity-prior.json of the package, or fit one anew",
+  remedy: "take plans/sensitivity-prior.json of the package, or make one with prism prior add",
   description:
     "How much a weight of each kind of tensor matters, learned from KL divergences measured on other models.",
   schema: t.object({
@@ -36,7 +39,12 @@ export const PRIOR = defineDocument({
     ),
     places: t.given(EFFECTS, 'What the first or last layer adds, by "first ROLE" or "last ROLE".'),
     architectures: t.table(EFFECTS, "What is added in an architecture that was measured, by the name of the kind."),
-    measured: t.optional(t.list(MEASURED_MODEL, "What it was fitted to; prism prior add fits it anew, with more.")),
+    measured: t.optional(
+      t.list(MEASURED_MODEL, {
+        maxItems: MAX_MODELS,
+        description: "What it was fitted to; prism prior add fits it anew, with more.",
+      }),
+    ),
   }),
 });
 export interface Prior extends t.Content<typeof PRIOR.schema> {}

@@ -45,7 +45,7 @@ export async function plan(
   const budget = requireBudget(request);
   const mode = modeOf(request);
   const constraints = constraintsOf(request);
-  const sensitivity = await loadSensitivity(request.sensitivity);
+  const sensitivity = await loadSensitivity(request);
   // a pin may ask for smaller types than a plan would choose
   const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
   const analysis = await analysisOf(source, { ...request, budgets }, bench);
@@ -105,7 +105,7 @@ async function planFromPublished(
 ): Promise<Plan> {
   refuseChoices(request, "--recipe takes the types of the recipe");
   const recipe = await loadRecipe(path);
-  const sensitivity = await loadSensitivity(request.sensitivity);
+  const sensitivity = await loadSensitivity(request);
   if (typeof source === "string" && !(await isJson(source))) {
     const { model } = await checkedModel(source, {}, await bench());
     await model.close();

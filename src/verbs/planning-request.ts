@@ -7,7 +7,13 @@ import { UsageError } from "../errors.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
 import type { SensitivityMode } from "../sensitivity/sensitivity.ts";
-import { DEFAULT_SENSITIVITY, parseSensitivity, parseSensitivityFile } from "../sensitivity/sensitivity-modes.ts";
+import {
+  DEFAULT_SENSITIVITY,
+  parseSensitivity,
+  parseSensitivityFile,
+  unusedPrior,
+} from "../sensitivity/sensitivity-modes.ts";
+import { PRIOR, parsePrior } from "../sensitivity/sensitivity-prior.ts";
 
 /** One of them says how large the file may be. */
 export interface BudgetChoice {
@@ -24,6 +30,8 @@ export interface PlanningRequest extends BudgetChoice {
   readonly mode?: string | undefined;
   /** What a weight's error costs: the name of a mode, or the path of a JSON file. */
   readonly sensitivity?: string | undefined;
+  /** Path of a prior (prism prior add) in the place of the one that comes with PRISM. */
+  readonly prior?: string | undefined;
   /** Constraints like "attn_v=Q6_K"; the pattern is found anywhere in a tensor's name. */
   readonly pin?: readonly string[] | undefined;
   readonly floor?: readonly string[] | undefined;
@@ -86,9 +94,21 @@ export interface NamedSensitivity {
 }
 
 /** Find a mode by its name, or read the file that holds one. Throws UsageError, FileError, FormatError. */
-export async function loadSensitivity(mode: string = DEFAULT_SENSITIVITY): Promise<NamedSensitivity> {
-  if (!/[./\\]/.test(mode)) return { name: mode, of: parseSensitivity(mode) };
-  const text = await readDocumentText(mode);
-  const hash = createHash("sha256").update(text).digest("hex");
-  return { path: mode, name: `densities of SHA-256 ${hash}`, of: parseSensitivityFile(mode, text) };
+export async function loadSensitivity({
+  sensitivity: mode = DEFAULT_SENSITIVITY,
+  prior: path,
+}: Pick<PlanningRequest, "sensitivity" | "prior">): Promise<NamedSensitivity> {
+  if (/[./\\]/.test(mode)) {
+    if (path !== undefined) throw unusedPrior(mode);
+    const text = await readDocumentText(mode);
+    return { path: mode, name: `densities of SHA-256 ${hashOf(text)}`, of: parseSensitivityFile(mode, text) };
+  }
+  if (path === undefined) return { name: mode, of: parseSensitivity(mode) };
+  const text = await readDocumentText(path, PRIOR);
+  const of = parseSensitivity(mode, parsePrior(path, text));
+  return { path, name: `${mode} by the prior of SHA-256 ${hashOf(text)}`, of };
+}
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

@@ -66,7 +66,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     guards: request.guards,
     baselines: baselinesOf(request.baseline),
     gates: (request.require ?? []).map(parseGate),
-    sensitivity: await loadSensitivity(request.sensitivity),
+    sensitivity: await loadSensitivity(request),
     refine: refineOf(request),
     rerankSet: request.rerank,
     ...exactOf(request.exact),

@@ -67,7 +67,14 @@ async function run(source: string | undefined, options: Options, context: Comman
   const files = planFiles(target, recipeDir);
   const request = planningRequest(options);
   checkPlanRequest(source, request);
-  const inputs = [source, options.recipe, options.imatrix, options.sensitivity, ...(options.calibration ?? [])];
+  const inputs = [
+    source,
+    options.recipe,
+    options.imatrix,
+    options.sensitivity,
+    options.prior,
+    ...(options.calibration ?? []),
+  ];
   // an edited plan may be priced in its place
   await protectInputs(Object.values(files), [from]);
   await checkOutputs([target, ...Object.values(files)], { inputs, force });
