@@ -1,7 +1,7 @@
 /**
- * Whether a prior that grew by small models serves small models: share of the oracle's gain and most loss by the additive
- * judge, for uniform, stock, and the blend by the prior of the package and by one that has the other small models too, the
- * model itself left out. `npx tsx research/small-models.ts [--probed ANALYSIS=PROBES]... ANALYSIS...`: ANALYSIS as
+ * Whether a prior that grew by small models serves small models: percent of the presets' loss by the additive judge, for
+ * uniform, stock, and the blend by the prior of the package, by one that has the other small models too, and by one of these
+ * alone, the model itself left out. `npx tsx research/small-models.ts [--probed ANALYSIS=PROBES]... ANALYSIS...`: ANALYSIS as
  * research/judge.ts takes them; PROBES a run's probes.json of a model whose tensors were not probed one by one, whose
  * fitted densities then stand for the truth.
  */
@@ -38,7 +38,7 @@ const models: Small[] = [
 ];
 
 console.log(
-  "| model | mode | mean share | most loss | correlation | sd | share of kinds |\n|---|---|---|---|---|---|---|",
+  "| model | mode | mean loss | most loss | correlation | sd | share of kinds |\n|---|---|---|---|---|---|---|",
 );
 for (const { truth, kinds } of models) {
   const { analysis } = truth;
@@ -46,12 +46,14 @@ for (const { truth, kinds } of models) {
   const others = models.map((other) => other.kinds).filter((other) => other !== kinds);
   const shipped = builtInPrior();
   const grown = growPrior(shipped, others);
+  const small = growPrior({ ...shipped, measured: [] }, others);
   const modes = [
     { mode: "uniform", sensitivity: uniformSensitivity(analysis) },
     { mode: "stock", sensitivity: stockSensitivity(analysis) },
     ...[
       { mode: "blend, shipped prior", prior: shipped },
-      { mode: `blend, ${others.length} small models more`, prior: grown },
+      { mode: `blend, prior of ${others.length} small models more`, prior: grown },
+      { mode: `blend, prior of ${others.length} small models alone`, prior: small },
     ].map(({ mode, prior }) => ({
       mode,
       sensitivity: blendSensitivity(analysis, sensitivityFromPrior(analysis, prior)),
@@ -63,7 +65,7 @@ for (const { truth, kinds } of models) {
     const most = Math.max(...scores.map(({ loss }) => loss));
     const { correlation, sd, share } = ("leftOut" in more && more.leftOut) || {};
     const cells = [
-      ...[truth.name, mode, mean(scores.map((score) => score.share)).toFixed(0)],
+      ...[truth.name, mode, mean(scores.map(({ loss }) => loss)).toFixed(0)],
       `${most.toFixed(0)} (${presets[scores.findIndex(({ loss }) => loss === most)]})`,
       ...[correlation?.toFixed(2), sd?.toFixed(2), share?.toFixed(0)].map((cell) => cell ?? ""),
     ];

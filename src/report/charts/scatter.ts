@@ -28,7 +28,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   published: "published recipes",
   uniform: "one type for all",
   "uniform-s": "s = elements",
-  unguarded: "without head guard",
+  unguarded: "no head guard",
   shuffle: "shuffled sensitivity",
   reference: "reference",
 };
@@ -41,7 +41,8 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
   published: "pin",
   uniform: "triangle",
   "uniform-s": "diamond",
-  unguarded: "arrow",
+  // a triangle that stands on its tip
+  unguarded: "path://M0 0L10 0L5 9Z",
   shuffle: "circle",
   reference: "circle",
 };
