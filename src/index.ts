@@ -42,6 +42,7 @@ export { type Imatrix, readImatrix } from "./imatrix/imatrix.ts";
 export type { Backend, ProcessorOptions } from "./kernels/backend.ts";
 // the verbs
 export {
+  addToPrior,
   analyze,
   card,
   evaluate,
@@ -70,10 +71,10 @@ export type { Inspection } from "./preflight/inspection.ts";
 export type { Run, RunRow } from "./run/run-document.ts";
 export { parseRun } from "./run/run-state.ts";
 export { parseDensities, sensitivityFromDensities } from "./sensitivity/density-document.ts";
-export { growPrior } from "./sensitivity/grow-prior.ts";
+export { serializePrior } from "./sensitivity/grow-prior.ts";
 export { prismSensitivity, type Sensitivity, uniformSensitivity } from "./sensitivity/sensitivity.ts";
 export { parseSensitivity } from "./sensitivity/sensitivity-modes.ts";
-export { parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity/sensitivity-prior.ts";
+export { type Prior, parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity/sensitivity-prior.ts";
 export { blendSensitivity, stockSensitivity } from "./sensitivity/sensitivity-stock.ts";
 export type { AnalyzeModelRequest } from "./verbs/analyze.ts";
 export type { EvaluateModelsRequest } from "./verbs/evaluate.ts";

@@ -7,11 +7,13 @@ import type { Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { Desk } from "../intake/open-named-model.ts";
 import { type BenchOptions, type OpenedBench, openBench as open } from "../open-bench.ts";
 import type { Plan } from "../plan/plan.ts";
+import type { Prior } from "../sensitivity/sensitivity-prior.ts";
 import { type AnalyzeModelRequest, analyzeModel } from "../verbs/analyze.ts";
 import { type EvaluateModelsRequest, evaluateModels } from "../verbs/evaluate.ts";
 import { type ImatrixFile, type ImatrixFileRequest, imatrix as makeImatrix } from "../verbs/imatrix.ts";
 import { type InspectedModel, type InspectRequest, inspectModel } from "../verbs/inspect.ts";
 import { plan as makePlan, type PlanRequest, type PlanSource } from "../verbs/plan.ts";
+import { addToPrior as growPrior, type PriorRequest } from "../verbs/prior.ts";
 import { type QuantizedPlan, type QuantizePlanRequest, quantizePlan } from "../verbs/quantize.ts";
 import { type RepairedModel, type RepairRequest, repairModel } from "../verbs/repair.ts";
 import {
@@ -64,6 +66,11 @@ export function repair(model: string, request: RepairRequest, bench: Bench): Pro
 /** Measure every tensor: the seven metrics, and the distortion of each type it could take. */
 export function analyze(model: string, request: AnalyzeModelRequest, bench: Bench): Promise<Analysis> {
   return speaking(() => analyzeModel(model, request, bench));
+}
+
+/** A prior with the models that these runs have probed, for `prior` of a plan once it is written to a file. */
+export function addToPrior(runs: readonly string[], request: PriorRequest = {}): Promise<Prior> {
+  return speaking(() => growPrior(runs, request));
 }
 
 /** Choose a type for every tensor within a budget. An analysis needs no bench. */

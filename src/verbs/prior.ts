@@ -12,6 +12,11 @@ import { growPrior } from "../sensitivity/grow-prior.ts";
 import type { MeasuredModel } from "../sensitivity/measured-model.ts";
 import { builtInPrior, PRIOR, type Prior, parsePrior } from "../sensitivity/sensitivity-prior.ts";
 
+export interface PriorRequest {
+  /** Path of the prior to add to; by default the one that comes with PRISM. */
+  readonly prior?: string | undefined;
+}
+
 /** Kinds of tensors that a model is worth adding for. */
 const LEAST_KINDS = 3;
 
@@ -36,7 +41,7 @@ export function probedFiles(runs: readonly string[]): { probes: string; analysis
 }
 
 /** A prior with the models that these runs have probed, fitted anew. Throws UsageError, FileError, FormatError. */
-export async function addToPrior(runs: readonly string[], base: string | undefined): Promise<Prior> {
+export async function addToPrior(runs: readonly string[], { prior: base }: PriorRequest): Promise<Prior> {
   if (runs.length === 0) throw new UsageError("name the runs to add: prism prior add RUN...");
   const prior = await loadPrior(base);
   const models: MeasuredModel[] = [];

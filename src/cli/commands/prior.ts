@@ -39,11 +39,11 @@ export function priorCommand(_context: CommandContext): Command {
 }
 
 async function add(runs: readonly string[], options: Options): Promise<void> {
-  const { output, prior, force } = options;
+  const { output, force } = options;
   const read = probedFiles(runs).flatMap(({ probes, analysis }) => [probes, analysis]);
   // the prior that is added to may be replaced
   await checkOutputs([output], { inputs: read, force });
-  const grown = await addToPrior(runs, prior);
+  const grown = await addToPrior(runs, options);
   await writeFileAside(output, `${serializePrior(grown)}\n`);
   openOutput(options).result({
     document: grown,
