@@ -2,8 +2,8 @@
 import * as t from "../documents/fields.ts";
 import { TENSOR_ROLES } from "../ggml/tensor-class.ts";
 
-/** Beyond it a density is no number. */
-const LOG_LIMIT = 500;
+/** Densities are about e^-20; with these limits no sum of their exponentials overflows. */
+const LOG_LIMIT = 100;
 
 export const MEASURED_MODEL = t.object({
   name: t.name(),
