@@ -6,8 +6,8 @@
  */
 import { parseArgs } from "node:util";
 import { isHead } from "../src/ggml/tensor-class.ts";
-import { firstGroups, probeGroups } from "../src/probes/probe-design.ts";
-import { fitProbes, type ProbedTensor } from "../src/probes/probe-fit.ts";
+import { fitProbes } from "../src/probes/probe-fit.ts";
+import { type ProbedTensor, probeKernel } from "../src/probes/probe-kernel.ts";
 import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
 import { sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
@@ -128,16 +128,28 @@ function probed({ analysis, kld }: MeasuredModel, prior: Sensitivity, probes: nu
       logPrior: Math.log((prior.values.get(name) ?? 0) / elements),
     }),
   );
-  const alone = eligible.map(({ name }) => name).filter((name) => name === "token_embd.weight" || isHead(name, facts));
-  const observations = firstGroups(probeGroups(tensors), tensors, alone)
+  const isAlone = (name: string) => name === "token_embd.weight" || isHead(name, facts);
+  const classes = new Set(tensors.map((tensor) => tensor.class));
+  const wholes = [...classes].map((name) => tensors.flatMap((tensor, index) => (tensor.class === name ? [index] : [])));
+  const [alone, others] = [true, false].map((wanted) =>
+    wholes.filter(([first = -1]) => isAlone(tensors[first]?.name ?? "") === wanted),
+  );
+  const observations = [
+    ...(alone ?? []),
+    ...(others ?? []).sort((a, b) => elementsOf(tensors, b) - elementsOf(tensors, a)),
+  ]
     .slice(0, probes)
-    .map(({ tensors: members }) => {
+    .map((members) => {
       const parts = members.map((tensor) => ({ tensor, weight: eligible[tensor]?.elements ?? 0 }));
       const sum = members.reduce((total, tensor) => total + (kld.get(eligible[tensor]?.name ?? "") ?? 0), 0);
       return { parts, kld: sum, se: PROBE_ERROR * sum };
     });
-  const { logDensity } = fitProbes(tensors, observations);
+  const { logDensity } = fitProbes(probeKernel(tensors), observations);
   const densities = new Map(eligible.map(({ name }, index) => [name, Math.exp(logDensity[index] ?? 0)]));
   const values = fromDensity(analysis, ({ name }) => densities.get(name) ?? 1);
   return { mode: `${probes} probes`, version: "1", lossUnit: "relative", values };
+}
+
+function elementsOf(tensors: readonly ProbedTensor[], members: readonly number[]): number {
+  return members.reduce((sum, index) => sum + (tensors[index]?.elements ?? 0), 0);
 }

@@ -8,7 +8,6 @@ import type { EvaluationTokens } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { openFileSite } from "../../src/probes/file-site.ts";
-import { measureProbe } from "../../src/probes/measure-probe.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
 import { createRandom } from "../../src/random.ts";
 import { testBench } from "../bench.ts";
@@ -16,6 +15,7 @@ import { writeSmallModel } from "../engine/small-model.ts";
 import { vulkanProblem, whyNot } from "../engine/vulkan.ts";
 import { qwen3Family } from "../fixtures/families.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
+import { measureAll } from "./measure-all.ts";
 
 const CONTEXT = 32;
 const random = createRandom(1);
@@ -57,7 +57,7 @@ async function probeAll(layers: number, open: typeof openProbeSite, use?: (site:
   const klds: number[] = [];
   for (const name of KINDS) {
     const types: ProbeTypes = new Map([[name, "Q4_0"]]);
-    klds.push((await measureProbe(site, types, bench.signal)).kld);
+    klds.push((await measureAll(site, types, bench.signal)).kld);
   }
   await use?.(site);
   await site.close();

@@ -9,7 +9,6 @@ import type { EvaluationTokens, LoadedModel } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { planFromTypes } from "../../src/plan/plan-from-types.ts";
-import { meanOfChunks, measureChunks } from "../../src/probes/measure-probe.ts";
 import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
 import { planSpec } from "../../src/quantize/plan-spec.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
@@ -18,6 +17,7 @@ import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
 import { testBench } from "../bench.ts";
 import { writeSmallModel } from "../engine/small-model.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
+import { measureAll } from "./measure-all.ts";
 
 const CONTEXT = 32;
 let dir: string;
@@ -46,10 +46,7 @@ const request = (more: Partial<ProbeSiteRequest> = {}): ProbeSiteRequest => ({
   ...more,
 });
 
-const measureProbe = async (on: ProbeSite, types: ProbeTypes) => {
-  const perChunk = await measureChunks(on, types, { first: 0, end: on.text.probes.chunks }, bench.signal);
-  return { ...meanOfChunks(perChunk), chunks: perChunk.length };
-};
+const measureProbe = (on: ProbeSite, types: ProbeTypes) => measureAll(on, types, bench.signal);
 
 const scoreOf = (loaded: LoadedModel) => loaded.score({ tokens: probes, first: 0, count: 4 });
 
