@@ -9,14 +9,12 @@ import { parseArgs } from "node:util";
 import type { Analysis } from "../src/analyze/analysis.ts";
 import { readAnalysis } from "../src/analyze/analysis-document.ts";
 import { SILENT } from "../src/bench.ts";
-import type { LoadedModel } from "../src/engine/engine.ts";
 import { type FileType, parseFileType } from "../src/ggml/file-types.ts";
 import { makePlan } from "../src/plan/make-plan.ts";
 import { probeModel } from "../src/probes/probe-model.ts";
-import type { ProbeSite, ProbeTypes } from "../src/probes/probe-site.ts";
-import type { ProbeStore } from "../src/probes/probe-store.ts";
-import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
+import type { Sensitivity } from "../src/sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
+import { commonChunks, emptyStore, exhaustive, type Row, readTable, replaySite } from "./probe-replay.ts";
 
 const BUDGETS: readonly FileType[] = ["Q2_K", "IQ3_XXS", "Q3_K_M", "IQ4_XS", "Q4_K_M", "Q5_K_M"];
 
@@ -28,75 +26,16 @@ const { values, positionals } = parseArgs({
   },
 });
 
-interface Row {
-  readonly tensors: readonly string[];
-  readonly perChunk: readonly number[];
-  /** elements·D of each. */
-  readonly weights: readonly number[];
-}
-
 for (let i = 0; i < positionals.length; i += 2) {
   const [analysisPath, tablePath] = positionals.slice(i, i + 2) as [string, string];
   const analysis = readAnalysis(await readFile(analysisPath, "utf8"), analysisPath);
   await replayModel(basename(tablePath, ".jsonl"), analysis, await readTable(tablePath));
 }
 
-async function readTable(path: string): Promise<Map<string, Row>> {
-  const rows = new Map<string, Row>();
-  for (const line of (await readFile(path, "utf8")).split("\n").filter(Boolean)) {
-    const { key, kld, weights } = JSON.parse(line) as { key: string; kld: number[]; weights: number[] };
-    const before = rows.get(key);
-    const tensors = key.split(" ").slice(1);
-    rows.set(key, { tensors, weights, perChunk: [...(before?.perChunk ?? []), ...kld] });
-  }
-  return rows;
-}
-
-/** A site that has measured everything. */
-function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): ProbeSite {
-  const tokens = { context: 2, chunks, ids: new Int32Array() };
-  return {
-    kind: "in-place",
-    text: { probes: tokens, trial: tokens, source: "file" },
-    refer: async () => ({ logits: "" }),
-    degrade: (types: ProbeTypes, score) => {
-      const key = `Q3_K ${[...types.keys()].join(" ")}`;
-      const row = rows.get(key);
-      if (row === undefined) throw new Error(`the table lacks ${key}`);
-      const scoreRow: LoadedModel["score"] = async ({ first, count }) => {
-        const kld = Float64Array.from(row.perChunk.slice(first, first + count));
-        return { nll: kld, kld };
-      };
-      return score({ chunksPerBatch: 1, score: scoreRow } as LoadedModel);
-    },
-    close: async () => undefined,
-  };
-}
-
-function emptyStore(): ProbeStore {
-  const kept = new Map<string, Parameters<ProbeStore["add"]>[0]>();
-  return {
-    find: (tensors, type) => kept.get(`${type} ${tensors.join(" ")}`),
-    add: async (one) => void kept.set(`${one.type} ${one.tensors.join(" ")}`, one),
-  };
-}
-
 async function replayModel(name: string, analysis: Analysis, rows: ReadonlyMap<string, Row>): Promise<void> {
-  const singles = [...rows.values()].filter(({ tensors }) => tensors.length === 1);
-  const chunks = Math.min(...[...rows.values()].map(({ perChunk }) => perChunk.length));
-  const truth = new Map(
-    singles.map(({ tensors, perChunk, weights }) => {
-      const kld = perChunk.reduce((sum, value) => sum + value, 0) / perChunk.length;
-      return [tensors[0] as string, Math.max(kld, 1e-9) / (weights[0] as number)];
-    }),
-  );
+  const chunks = commonChunks(rows);
   const prior = parseSensitivity("auto")(analysis);
-  const oracle: Sensitivity = {
-    ...prior,
-    mode: "probes",
-    headKnown: true,
-    values: fromDensity(analysis, (tensor) => truth.get(tensor.name) ?? 1e-9),
-  };
+  const oracle = exhaustive(analysis, rows);
   const site = replaySite(rows, chunks);
   const rowsOut: string[] = [];
   for (const budget of values.chunks.split(",").map(Number)) {

@@ -1,0 +1,81 @@
+/** Probes replayed from a table of measured ones (research/probe-table.ts): the design under test decodes nothing. */
+import { readFile } from "node:fs/promises";
+import type { Analysis } from "../src/analyze/analysis.ts";
+import type { LoadedModel } from "../src/engine/engine.ts";
+import type { ProbeSite, ProbeTypes } from "../src/probes/probe-site.ts";
+import type { ProbeStore } from "../src/probes/probe-store.ts";
+import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
+import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
+
+export interface Row {
+  readonly tensors: readonly string[];
+  readonly perChunk: readonly number[];
+  /** elements·D of each. */
+  readonly weights: readonly number[];
+}
+
+export async function readTable(path: string): Promise<Map<string, Row>> {
+  const rows = new Map<string, Row>();
+  for (const line of (await readFile(path, "utf8")).split("\n").filter(Boolean)) {
+    const { key, kld, weights } = JSON.parse(line) as { key: string; kld: number[]; weights: number[] };
+    const before = rows.get(key);
+    const tensors = key.split(" ").slice(1);
+    rows.set(key, { tensors, weights, perChunk: [...(before?.perChunk ?? []), ...kld] });
+  }
+  return rows;
+}
+
+/** A site that has measured everything. */
+export function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): ProbeSite {
+  const tokens = { context: 2, chunks, ids: new Int32Array() };
+  return {
+    kind: "in-place",
+    text: { probes: tokens, trial: tokens, source: "file" },
+    refer: async () => ({ logits: "" }),
+    degrade: (types: ProbeTypes, score) => {
+      const key = `Q3_K ${[...types.keys()].join(" ")}`;
+      const row = rows.get(key);
+      if (row === undefined) throw new Error(`the table lacks ${key}`);
+      const scoreRow: LoadedModel["score"] = async ({ first, count }) => {
+        const kld = Float64Array.from(row.perChunk.slice(first, first + count));
+        return { nll: kld, kld };
+      };
+      return score({ chunksPerBatch: 1, score: scoreRow } as LoadedModel);
+    },
+    close: async () => undefined,
+  };
+}
+
+export function emptyStore(): ProbeStore {
+  const kept = new Map<string, Parameters<ProbeStore["add"]>[0]>();
+  return {
+    find: (tensors, type) => kept.get(`${type} ${tensors.join(" ")}`),
+    add: async (one) => void kept.set(`${one.type} ${one.tensors.join(" ")}`, one),
+  };
+}
+
+/** Chunks that every row has. */
+export function commonChunks(rows: ReadonlyMap<string, Row>): number {
+  return Math.min(...[...rows.values()].map(({ perChunk }) => perChunk.length));
+}
+
+/** Nats: what is left of a tensor that shows nothing. */
+const LEAST_KLD = 1e-9;
+
+/** What every tensor alone, on all chunks, says. */
+export function exhaustive(analysis: Analysis, rows: ReadonlyMap<string, Row>): Sensitivity {
+  const densities = new Map(
+    [...rows.values()]
+      .filter(({ tensors }) => tensors.length === 1)
+      .map(({ tensors, perChunk, weights }) => {
+        const kld = perChunk.reduce((sum, value) => sum + value, 0) / perChunk.length;
+        return [tensors[0] as string, Math.max(kld, LEAST_KLD) / (weights[0] as number)];
+      }),
+  );
+  return {
+    ...parseSensitivity("auto")(analysis),
+    mode: "probes",
+    headKnown: true,
+    values: fromDensity(analysis, ({ name }) => densities.get(name) ?? LEAST_KLD),
+  };
+}
