@@ -14,7 +14,7 @@ import { makePlan } from "../src/plan/make-plan.ts";
 import { probeModel } from "../src/probes/probe-model.ts";
 import type { Sensitivity } from "../src/sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
-import { commonChunks, emptyStore, exhaustive, type Row, readTable, replaySite } from "./probe-replay.ts";
+import { commonChunks, emptyStore, exhaustive, type Row, readTable, replaySite, withSums } from "./probe-replay.ts";
 
 const BUDGETS: readonly FileType[] = ["Q2_K", "IQ3_XXS", "Q3_K_M", "IQ4_XS", "Q4_K_M", "Q5_K_M"];
 
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
 for (let i = 0; i < positionals.length; i += 2) {
   const [analysisPath, tablePath] = positionals.slice(i, i + 2) as [string, string];
   const analysis = readAnalysis(await readFile(analysisPath, "utf8"), analysisPath);
-  await replayModel(basename(tablePath, ".jsonl"), analysis, await readTable(tablePath));
+  await replayModel(basename(tablePath, ".jsonl"), analysis, withSums(analysis, await readTable(tablePath)));
 }
 
 async function replayModel(name: string, analysis: Analysis, rows: ReadonlyMap<string, Row>): Promise<void> {

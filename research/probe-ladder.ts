@@ -24,7 +24,7 @@ import { planSpec, presetSpec } from "../src/quantize/plan-spec.ts";
 import type { QuantizeSpec } from "../src/quantize/quantize.ts";
 import type { Sensitivity } from "../src/sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../src/sensitivity/sensitivity-modes.ts";
-import { commonChunks, emptyStore, exhaustive, readTable, replaySite } from "./probe-replay.ts";
+import { commonChunks, emptyStore, exhaustive, readTable, replaySite, withSums } from "./probe-replay.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -45,7 +45,7 @@ const { text, work } = values;
 await mkdir(work, { recursive: true });
 const analysis = readAnalysis(await readFile(values.analysis, "utf8"), values.analysis);
 const imatrix = await readImatrix(values.imatrix);
-const rows = await readTable(values.table);
+const rows = withSums(analysis, await readTable(values.table));
 const bench = await openBench({ threads: 1, backend: "reference", cacheDir: join(work, "cache") });
 const source = await openLocalModel(path);
 const prior = parseSensitivity("auto")(analysis);

@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { Analysis } from "../src/analyze/analysis.ts";
 import type { LoadedModel } from "../src/engine/engine.ts";
+import { present } from "../src/present.ts";
+import { probeGroups } from "../src/probes/probe-design.ts";
 import type { ProbeSite, ProbeTypes } from "../src/probes/probe-site.ts";
 import type { ProbeStore } from "../src/probes/probe-store.ts";
 import { fromDensity, type Sensitivity } from "../src/sensitivity/sensitivity.ts";
@@ -52,6 +54,32 @@ export function emptyStore(): ProbeStore {
     find: (tensors, type) => kept.get(`${type} ${tensors.join(" ")}`),
     add: async (one) => void kept.set(`${one.type} ${one.tensors.join(" ")}`, one),
   };
+}
+
+/** The table with groups that were not measured: the sum of their tensors, on the chunks that all of these have. */
+export function withSums(analysis: Analysis, rows: ReadonlyMap<string, Row>): Map<string, Row> {
+  const eligible = analysis.tensors.filter((tensor) => tensor.eligible);
+  const described = eligible.map(({ name, class: own, layer, elements }) => ({
+    name,
+    class: own,
+    ...present({ layer, depth: layer }),
+    elements,
+    logPrior: 0,
+  }));
+  const chunks = commonChunks(rows);
+  const all = new Map([...rows].map(([key, row]) => [key, { ...row, perChunk: row.perChunk.slice(0, chunks) }]));
+  for (const { tensors } of probeGroups(described)) {
+    const names = tensors.map((index) => eligible[index]?.name ?? "");
+    const members = names.flatMap((name) => rows.get(`Q3_K ${name}`) ?? []);
+    const key = `Q3_K ${names.join(" ")}`;
+    if (all.has(key) || members.length < names.length) continue;
+    all.set(key, {
+      tensors: names,
+      weights: members.flatMap(({ weights }) => weights),
+      perChunk: Array.from({ length: chunks }, (_, c) => members.reduce((sum, row) => sum + (row.perChunk[c] ?? 0), 0)),
+    });
+  }
+  return all;
 }
 
 /** Chunks that every row has. */
