@@ -3,15 +3,15 @@
  * uniform, stock, and the blend by the prior of the package, by one that has the other small models too, and by one of these
  * alone, the model itself left out. `npx tsx research/small-models.ts [--probed ANALYSIS=PROBES]... ANALYSIS...`: ANALYSIS as
  * research/judge.ts takes them; PROBES a run's probes.json of a model whose tensors were not probed one by one, whose
- * fitted densities then stand for the truth.
+ * fitted densities then stand for the truth. `--write DIR` keeps the grown prior without each model, for prior-kld.ts.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { readAnalysis } from "../src/analyze/analysis-document.ts";
 import { probedKinds } from "../src/probes/probed-kinds.ts";
 import { parseDensities } from "../src/sensitivity/density-document.ts";
-import { growPrior } from "../src/sensitivity/grow-prior.ts";
+import { growPrior, serializePrior } from "../src/sensitivity/grow-prior.ts";
 import type { MeasuredModel as PriorModel } from "../src/sensitivity/measured-model.ts";
 import { importanceScale, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
 import { builtInPrior, sensitivityFromPrior } from "../src/sensitivity/sensitivity-prior.ts";
@@ -23,7 +23,7 @@ import { readProbedModel } from "./probed-model.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { probed: { type: "string", multiple: true, default: [] } },
+  options: { probed: { type: "string", multiple: true, default: [] }, write: { type: "string" } },
 });
 const presets = JUDGED_PRESETS.split(",").map(preset);
 
@@ -46,6 +46,7 @@ for (const { truth, kinds } of models) {
   const others = models.map((other) => other.kinds).filter((other) => other !== kinds);
   const shipped = builtInPrior();
   const grown = growPrior(shipped, others);
+  if (values.write !== undefined) writeFileSync(join(values.write, `not-${truth.name}.json`), serializePrior(grown));
   const small = growPrior({ ...shipped, measured: [] }, others);
   const modes = [
     { mode: "uniform", sensitivity: uniformSensitivity(analysis) },
