@@ -32,6 +32,7 @@ export function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): Prob
   const tokens = { context: 2, chunks, ids: new Int32Array() };
   return {
     kind: "in-place",
+    costs: { first: 1, each: 0.05, whole: 3.3 },
     text: { probes: tokens, trial: tokens, source: "file" },
     refer: async () => ({ logits: "" }),
     degrade: (types: ProbeTypes, score) => {

@@ -18,6 +18,7 @@ export function simulatedSite({ name, kld }: MeasuredModel): ProbeSite {
   const tokens = { context: 2, chunks: CHUNKS, ids: new Int32Array() };
   return {
     kind: "in-place",
+    costs: { first: 1, each: 0.05, whole: 3.3 },
     text: { probes: tokens, trial: tokens, source: "file" },
     refer: async () => ({ logits: "" }),
     degrade(types, score) {

@@ -9,7 +9,10 @@ import type { OpenModel } from "../gguf/model.ts";
 import { planFromTypes } from "../plan/plan-from-types.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { uniformSensitivity } from "../sensitivity/sensitivity.ts";
-import type { ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
+import type { ProbeCosts, ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
+
+/** A file is written and loaded for each, about as long as some chunks take. */
+const COSTS: ProbeCosts = { first: 4, each: 4, whole: 0 };
 
 export async function openFileSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
   const { analysis, imatrix, scratch, context, allowRequantize } = request;
@@ -19,6 +22,7 @@ export async function openFileSite(source: OpenModel, request: ProbeSiteRequest,
     await mkdir(scratch, { recursive: true });
     return {
       kind: "file",
+      costs: COSTS,
       text,
       refer: (tokens) => referenceLogits(loaded, tokens, source, bench),
       degrade(types, score) {

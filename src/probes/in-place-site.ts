@@ -17,7 +17,7 @@ import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
-import type { ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
+import type { ProbeCosts, ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
 
 /** Why this model can't be probed in place here. */
 export class InPlaceRefused extends Error {}
@@ -30,7 +30,7 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
   const loaded = await (layers === 0
     ? loadCopy(source, request, bench)
     : loadOnDevices(source, request, layers, bench));
-  const { model, close } = loaded;
+  const { model, costs, close } = loaded;
   try {
     const text = await request.textOf(model);
     const refer = async (tokens: EvaluationTokens) => {
@@ -42,7 +42,7 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
       return reference;
     };
     const degrade = degraderOf(loaded, request, source.model);
-    const site: ProbeSite = { kind: "in-place", text, refer, degrade, close };
+    const site: ProbeSite = { kind: "in-place", costs, text, refer, degrade, close };
     await refer(text.probes);
     await checkSite(site, request, model);
     return site;
@@ -58,8 +58,18 @@ function requireFloats({ tensors }: Model): void {
   throw new InPlaceRefused(`${quantized.name} is quantized already, and has no room for what a type makes of it`);
 }
 
+/**
+ * A thread degrades 20 million weights a second while it decodes 17 billion weights × tokens, so a chunk of 512 tokens is
+ * worth a third of the model, of any size. A GPU decodes a hundred times as fast, and degrading stays on the processor.
+ */
+const COSTS = {
+  processor: { first: 1, each: 0.05, whole: 3.3 },
+  device: { first: 4, each: 0.5, whole: 250 },
+} as const satisfies Record<string, ProbeCosts>;
+
 interface LoadedSite {
   readonly model: LoadedModel;
+  readonly costs: ProbeCosts;
   /** Put tensors of a shard into the model, through a type and back or, without one, as they are. */
   rewrite(shard: number, tensors: readonly RewrittenTensor[], type: TensorType | undefined): Promise<void>;
   close(): Promise<void>;
@@ -75,6 +85,7 @@ async function loadCopy(source: OpenModel, { scratch, context }: ProbeSiteReques
   const model = await library.load({ model: first, context, threads, gpuLayers: 0, mapped: true, signal });
   return {
     model,
+    costs: COSTS.processor,
     rewrite: (shard, tensors, type) =>
       library.rewrite({ from: shardPath(source, shard), to: copy.paths[shard] as string, tensors, type }),
     async close() {
@@ -98,6 +109,7 @@ async function loadOnDevices(
   await requireUnchanged(source, bench);
   return {
     model,
+    costs: COSTS.device,
     rewrite: (shard, tensors, type) => model.rewrite({ from: shardPath(source, shard), tensors, type }),
     close: () => model.close(),
   };

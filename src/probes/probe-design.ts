@@ -7,6 +7,7 @@
 import { CHUNK_SD } from "./pair-probes.ts";
 import { additivityError, type ProbeFit, type ProbePart, sharesOf } from "./probe-fit.ts";
 import type { ProbedTensor } from "./probe-kernel.ts";
+import type { ProbeCosts } from "./probe-site.ts";
 
 /** A part of a class: consecutive layers of it, or a tensor outside the blocks. */
 export interface ProbeGroup {
@@ -64,16 +65,10 @@ export interface StepChoice {
   readonly taken: readonly TakenProbe[];
   /** Chunks there are. */
   readonly chunks: number;
-  readonly costs: (typeof PROBE_COSTS)[keyof typeof PROBE_COSTS];
+  readonly costs: ProbeCosts;
   /** What a probe of the group would degrade. */
   readonly partsOf: (group: ProbeGroup) => readonly ProbePart[];
 }
-
-/**
- * Chunks a probe begins with, and what it costs besides, in chunks: to put weights into their place and back, which is
- * about the same for models of any size, or to write a file and load it.
- */
-export const PROBE_COSTS = { "in-place": { first: 1, besides: 0.25 }, file: { first: 4, besides: 4 } } as const;
 
 /** What is worth most for its chunks: a new group, or more chunks of one; undefined where nothing is left to learn. */
 export function nextStep(
@@ -82,9 +77,12 @@ export function nextStep(
   fit: ProbeFit,
 ): ProbeStep | undefined {
   const worthOf = worthBy(tensors, fit);
+  const elementsOf = (members: readonly number[]) => members.reduce((sum, t) => sum + (tensors[t]?.elements ?? 0), 0);
+  const total = elementsOf([...tensors.keys()]);
   let best: { step: ProbeStep; worth: number } | undefined;
   const consider = (step: ProbeStep, parts: readonly ProbePart[], noise: number, more: number) => {
-    const worth = worthOf(parts, noise) / (more + costs.besides);
+    const price = more + costs.each + (costs.whole * elementsOf(step.group.tensors)) / total;
+    const worth = worthOf(parts, noise) / price;
     if (worth > (best?.worth ?? 0)) best = { step, worth };
   };
   const first = Math.min(costs.first, chunks);

@@ -7,7 +7,7 @@ import type { Bench } from "../bench.ts";
 import { isHead, tensorRole } from "../ggml/tensor-class.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { type ProbeReading, pairProbes } from "./pair-probes.ts";
-import { nextStep, PROBE_COSTS, type ProbeGroup, type ProbeStep, probeGroups } from "./probe-design.ts";
+import { nextStep, type ProbeGroup, type ProbeStep, probeGroups } from "./probe-design.ts";
 import { fitProbes, type ProbeFit, type ProbeObservation } from "./probe-fit.ts";
 import { measureGroup, measureIn, type ProbePlace, probeParts } from "./probe-group.ts";
 import { type ProbedTensor, probeKernel } from "./probe-kernel.ts";
@@ -108,8 +108,8 @@ function chooser(
   const exhaustive = budget.probes !== undefined && most >= singles.length;
   const isAlone = (name: string) => name === "token_embd.weight" || isHead(name, analysis.facts);
   const first = exhaustive ? singles : groups.filter(({ name }) => isAlone(name));
+  const { costs } = site;
   const { chunks } = site.text.probes;
-  const costs = PROBE_COSTS[site.kind];
   return (taken, fit) => {
     const group = first.find((one) => !taken.has(one));
     if (group !== undefined) return { group, chunks: Math.min(costs.first, chunks) };

@@ -15,9 +15,20 @@ import type { ProbeText } from "./probe-text.ts";
 /** Type per tensor name; tensors left out stay as they are. */
 export type ProbeTypes = ReadonlyMap<string, TensorType>;
 
+/** What a probe costs, in the time that a chunk takes to decode. */
+export interface ProbeCosts {
+  /** Chunks it begins with: what a batch holds where a few cost no more than one. */
+  readonly first: number;
+  /** Besides its chunks, whatever it degrades. */
+  readonly each: number;
+  /** To degrade all weights and put them back; of a group, its part. */
+  readonly whole: number;
+}
+
 export interface ProbeSite {
   /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
   readonly kind: "in-place" | "file";
+  readonly costs: ProbeCosts;
   readonly text: ProbeText;
   /** The reference's logits for these tokens. */
   refer(tokens: EvaluationTokens): Promise<ReferenceLogits>;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
   nextStep,
-  PROBE_COSTS,
   type ProbeGroup,
   type ProbeStep,
   probeGroups,
@@ -139,6 +138,7 @@ describe("the choice of probes", () => {
     expect(groups).toHaveLength(1 + 2 * (2 * LAYERS - 1));
   });
 
+  const costs = { first: 1, each: 0.05, whole: 3.3 };
   const taken = (group: ProbeGroup, chunks: number): TakenProbe => ({
     group,
     parts: observe(tensors, truth, group.tensors).parts,
@@ -160,7 +160,7 @@ describe("the choice of probes", () => {
         untaken: groups.filter((group) => !known.has(group)),
         taken: [...known].map(([group, chunks]) => taken(group, chunks)),
         chunks: 16,
-        costs: PROBE_COSTS["in-place"],
+        costs,
         partsOf,
       };
       const step = nextStep(choice, tensors, fitOf([...known.keys()]));
@@ -182,7 +182,6 @@ describe("the choice of probes", () => {
   });
 
   it("goes on with more chunks where no group is left, and ends where there are none", () => {
-    const costs = PROBE_COSTS["in-place"];
     const known = groups.map((group) => taken(group, 1));
     const step = nextStep({ untaken: [], taken: known, chunks: 16, costs, partsOf }, tensors, fitOf(groups));
     expect(step?.chunks).toBe(2);

@@ -6,7 +6,7 @@ import type { SeriesOption } from "echarts";
 import { formatAmount } from "../../numbers.ts";
 import type { ProbedDensity, Refinement } from "../../run/run-document.ts";
 import { type Chart, type ChartSettings, chartBase, type RenderItem } from "./chart.ts";
-import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
+import { extentOf, gridLines, logTicks, valueAxis } from "./extent.ts";
 import { showName } from "./table.ts";
 import type { ChartTheme } from "./theme.ts";
 
@@ -56,7 +56,7 @@ export function densitiesChart(
       grid: { left, right: 16, top: 40, bottom: 96, containLabel: false },
       xAxis: { ...axis, type: "value", min: 0, max: width, show: false },
       yAxis: {
-        ...valueAxis(extent, axis, formatTick),
+        ...valueAxis(extent, axis, (value) => value.toExponential(0)),
         name: narrow ? "" : "nats per weight and unit of D",
         nameGap: 62,
       },
