@@ -5,6 +5,7 @@
  * never probed follows its class and its neighbours, as far as those are known.
  */
 import type { ProbedTensor, ProbeKernel } from "./probe-kernel.ts";
+import { cholesky, forwardSolve } from "./triangular.ts";
 
 export interface ProbeObservation {
   /** The tensors that were degraded, by index, and elements·D of each. */
@@ -34,22 +35,53 @@ const ADDITIVITY_ERROR = { group: 0.1, alone: 0.05 } as const;
 /** A KL divergence under so many standard errors is only an upper bound, known to this deviation of its logarithm. */
 const BOUND = { standardErrors: 2, sd: 1 } as const;
 
+/** Standard deviations by which a probe surprises, and nats that its tensors may differ by then at most. */
+const SURPRISE = { deviations: 2.5, most: 3 } as const;
+
 const ITERATIONS = 30;
 const CONVERGED = 1e-6;
 
 /** Fit. Without observations the prior comes back, its level 0. `near`: a fit to most of them, to begin at. */
 export function fitProbes(
-  { tensors, covariance: kernel }: ProbeKernel,
+  { tensors, covariance }: ProbeKernel,
   observations: readonly ProbeObservation[],
   near?: ProbeFit,
 ): ProbeFit {
   const level = priorLevel(tensors, observations);
   const mean: Float64Array = Float64Array.from(tensors, ({ logPrior }) => logPrior + level);
   if (observations.length === 0) {
-    return { logDensity: mean, covariance: (a, b) => kernel[a]?.[b] as number };
+    return { logDensity: mean, covariance: (a, b) => covariance[a]?.[b] as number };
   }
+  const first = solve(covariance, observations, mean, near?.logDensity ?? mean);
+  const outlying = withOutliers(covariance, observations, first.surprises);
+  const { logDensity, whitened } =
+    outlying === covariance ? first : solve(outlying, observations, mean, first.logDensity);
+  return {
+    logDensity,
+    covariance(a, b) {
+      let explained = 0;
+      for (const row of whitened) explained += (row[a] as number) * (row[b] as number);
+      return (outlying[a]?.[b] as number) - explained;
+    },
+  };
+}
+
+interface Solved {
+  readonly logDensity: Float64Array;
+  readonly whitened: readonly Float64Array[];
+  /** Of each observation: how far from what all others expect of it, in nats and in standard deviations. */
+  readonly surprises: readonly { readonly nats: number; readonly deviations: number }[];
+}
+
+/** Gauss-Newton to convergence. */
+function solve(
+  kernel: readonly Float64Array[],
+  observations: readonly ProbeObservation[],
+  mean: Float64Array,
+  begin: Float64Array,
+): Solved {
   const targets = observations.map(logKld);
-  let current = near?.logDensity ?? mean;
+  let current = begin;
   let solved = solveLinear(kernel, observations, targets, mean, current);
   for (let iteration = 0; iteration < ITERATIONS; iteration++) {
     const change = Math.max(...solved.logDensity.map((value, i) => Math.abs(value - (current[i] as number))));
@@ -57,15 +89,34 @@ export function fitProbes(
     if (change < CONVERGED) break;
     solved = solveLinear(kernel, observations, targets, mean, current);
   }
-  const { whitened } = solved;
-  return {
-    logDensity: current,
-    covariance(a, b) {
-      let explained = 0;
-      for (const row of whitened) explained += (row[a] as number) * (row[b] as number);
-      return (kernel[a]?.[b] as number) - explained;
-    },
-  };
+  return { ...solved, logDensity: current };
+}
+
+/**
+ * Single tensors stand far out of their class and neighbours (the input of a massive activation: e⁴ in SmolLM2's
+ * blk.11.ffn_down). Where a probe surprises, its tensors may differ by as much as it does, each by itself: then neither
+ * their neighbours follow them, nor do they each other, and a half with such a tensor is worth splitting.
+ */
+function withOutliers(
+  kernel: readonly Float64Array[],
+  observations: readonly ProbeObservation[],
+  surprises: Solved["surprises"],
+): readonly Float64Array[] {
+  const extra = new Map<number, number>();
+  for (const [p, { parts }] of observations.entries()) {
+    const { nats = 0, deviations = 0 } = surprises[p] ?? {};
+    if (deviations < SURPRISE.deviations) continue;
+    const variance = Math.min(nats, SURPRISE.most) ** 2;
+    for (const { tensor } of parts) extra.set(tensor, Math.max(extra.get(tensor) ?? 0, variance));
+  }
+  if (extra.size === 0) return kernel;
+  return kernel.map((row, t) => {
+    const more = extra.get(t);
+    if (more === undefined) return row;
+    const wider = row.slice();
+    wider[t] = (wider[t] as number) + more;
+    return wider;
+  });
 }
 
 /** Nats that a probe which showed nothing at all is taken to be below. Chosen, far under any probe: keeps the log finite. */
@@ -106,7 +157,7 @@ function solveLinear(
   targets: readonly { value: number; sd: number }[],
   mean: Float64Array,
   at: Float64Array,
-): { logDensity: Float64Array; whitened: Float64Array[] } {
+): Solved {
   const linear = observations.map(({ parts }) => ({ parts, ...sharesOf(parts, at) }));
   // JK, one row per probe: how ln density of every tensor goes with the probe
   const cross = linear.map(({ parts, shares }) => {
@@ -142,38 +193,18 @@ function solveLinear(
   const logDensity = mean.map(
     (value, t) => value + whitened.reduce((sum, row, p) => sum + (row[t] as number) * (scaled[p] as number), 0),
   );
-  return { logDensity, whitened };
+  return { logDensity, whitened, surprises: surprisesOf(lower, scaled) };
 }
 
-/** L with L·Lᵀ = the symmetric, positive definite matrix whose lower half is given. */
-function cholesky(matrix: readonly (readonly number[])[]): number[][] {
-  const lower: number[][] = [];
-  for (const [p, row] of matrix.entries()) {
-    const own: number[] = [];
-    for (let q = 0; q <= p; q++) {
-      const other = q === p ? own : (lower[q] as number[]);
-      let left = row[q] as number;
-      for (let i = 0; i < q; i++) left -= (own[i] as number) * (other[i] as number);
-      own.push(q === p ? Math.sqrt(left) : left / (other[q] as number));
-    }
-    lower.push(own);
-  }
-  return lower;
-}
-
-/** L⁻¹ · rows, for lower triangular L. */
-function forwardSolve(lower: readonly (readonly number[])[], rows: readonly Float64Array[]): Float64Array[] {
-  const solved: Float64Array[] = [];
-  for (const [p, row] of rows.entries()) {
-    const result = row.slice();
-    for (const [q, earlier] of solved.entries()) {
-      const factor = lower[p]?.[q] as number;
-      for (let t = 0; t < result.length; t++) result[t] = (result[t] as number) - factor * (earlier[t] as number);
-    }
-    const diagonal = lower[p]?.[p] as number;
-    solved.push(result.map((value) => value / diagonal));
-  }
-  return solved;
+/** Leave one out: K⁻¹ residual over the diagonal of K⁻¹, for K = L·Lᵀ and L⁻¹ · residual. */
+function surprisesOf(lower: readonly (readonly number[])[], scaled: Float64Array): Solved["surprises"] {
+  const identity = lower.map((_, p) => Float64Array.from(lower, (__, q) => (p === q ? 1 : 0)));
+  const inverse = forwardSolve(lower, identity);
+  return lower.map((_, p) => {
+    const precision = inverse.reduce((sum, row) => sum + (row[p] as number) ** 2, 0);
+    const weighted = inverse.reduce((sum, row, q) => sum + (row[p] as number) * (scaled[q] as number), 0);
+    return { nats: Math.abs(weighted) / precision, deviations: Math.abs(weighted) / Math.sqrt(precision) };
+  });
 }
 
 function transpose(rows: readonly Float64Array[]): Float64Array[] {

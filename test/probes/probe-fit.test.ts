@@ -106,6 +106,23 @@ describe("a fit of probes", () => {
     expect(change("blk.9.ffn_down.weight")).toBeGreaterThan(change("blk.9.attn_v.weight") + 0.1);
   });
 
+  it("lets a tensor far out of its class stand alone: its neighbours do not follow it", () => {
+    const outlier = tensors.findIndex(({ name }) => name === "blk.5.ffn_down.weight");
+    const odd = truth.map((value, index) => (index === outlier ? value + 4 : value));
+    const singles = [0, 2, 5, 8, 11, 13, 15].map((layer) => outlier - 5 + layer);
+    const known = fitProbes(
+      tensors,
+      [0, ...singles].map((index) => observe(tensors, odd, [index])),
+    );
+    expect(Math.abs((known.logDensity[outlier] as number) - (odd[outlier] as number))).toBeLessThan(0.2);
+    const others = tensors.flatMap((tensor, index) =>
+      tensor.class === "ffn_down" && index !== outlier
+        ? [(known.logDensity[index] as number) - (odd[index] as number)]
+        : [],
+    );
+    for (const off of others) expect(Math.abs(off)).toBeLessThan(0.6);
+  });
+
   it("takes a KL divergence within its error for an upper bound only", () => {
     const parts = [{ tensor: 0, weight: 1 }];
     expect(logKld({ kld: -1e-8, se: 1e-7, parts })).toEqual({ value: Math.log(2e-7), sd: 1 });
