@@ -1,6 +1,7 @@
 /** How many layers of a model fit on the GPUs there are, by what its file says and what is free. */
 import type { Bench } from "../bench.ts";
 import type { GpuDevice } from "../engine/engine.ts";
+import type { ModelFacts } from "../ggml/model-facts.ts";
 import { isHead, tensorClass } from "../ggml/tensor-class.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { formatSize } from "../numbers.ts";
@@ -56,7 +57,8 @@ export function layersThatFit(
   // a driver that does not say what is free has to be tried
   if (gpus.some(({ freeBytes }) => freeBytes === 0)) return facts.layers + 1;
   const tokens = Math.max(context, BATCH_TOKENS);
-  const free = gpus.reduce((sum, { freeBytes }) => sum + freeBytes * (1 - MARGIN) - computeBytes(model, tokens), 0);
+  const computed = computeBytes(model, facts, tokens);
+  const free = gpus.reduce((sum, { freeBytes }) => sum + freeBytes * (1 - MARGIN) - computed, 0);
   const cache = tokens * cachePerToken(model, facts.layers);
   const sizes = new Array<number>(facts.layers).fill(cache);
   let output = 0;
@@ -86,8 +88,8 @@ function cachePerToken(model: Model, layers: number): number {
 }
 
 /** Bytes of what a batch computes on each device: logits, activations, and scores of attention. */
-function computeBytes(model: Model, tokens: number): number {
-  const heads = Number(model.metadata.get(`${model.arch}.attention.head_count`)) || 1;
-  const widest = Math.max(0, ...model.tensors.map(({ shape }) => shape[1] ?? 0));
-  return Float32Array.BYTES_PER_ELEMENT * MICRO_BATCH * (ROWS_AT_ONCE * widest + heads * tokens);
+function computeBytes({ tensors }: Model, { vocabSize, heads }: ModelFacts, tokens: number): number {
+  const rows = tensors.map(({ name, shape }) => (tensorClass(name).layer === undefined ? 0 : (shape[1] ?? 0)));
+  const widest = rows.reduce((most, n) => Math.max(most, n), 0);
+  return Float32Array.BYTES_PER_ELEMENT * MICRO_BATCH * (vocabSize + ROWS_AT_ONCE * widest + heads * tokens);
 }
