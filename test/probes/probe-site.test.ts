@@ -144,6 +144,23 @@ describe.skipIf(process.platform === "win32")("a site in place", () => {
   });
 });
 
+describe.skipIf(process.platform === "win32")("a model without a head to check a site with", () => {
+  it("is checked with another tensor, and refused where there is none", async () => {
+    const kindWithout = async (without: (name: string) => boolean) => {
+      const tensors = analysis.tensors.map((tensor) => ({
+        ...tensor,
+        eligible: tensor.eligible && !without(tensor.name),
+      }));
+      const scratch = join(dir, "scratch-headless");
+      const opened = await openProbeSite(source, request({ scratch, analysis: { ...analysis, tensors } }), bench);
+      await opened.close();
+      return opened.kind;
+    };
+    expect(await kindWithout((name) => name === "output.weight")).toBe("in-place");
+    expect(await kindWithout(() => true)).toBe("file");
+  });
+});
+
 describe("probes as files", () => {
   it("serve a source that is quantized already, and say why", async () => {
     const sensitivity = uniformSensitivity(analysis);
