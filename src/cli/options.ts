@@ -60,7 +60,9 @@ const gpuLayersOption = () =>
 
 function parseLayers(text: string): number | "auto" {
   if (text === "auto") return text;
-  return text === "all" ? ALL_LAYERS : parseInteger("--gpu-layers", text, 0, ALL_LAYERS);
+  if (text === "all") return ALL_LAYERS;
+  if (/^\d+$/.test(text)) return parseInteger("--gpu-layers", text, 0, ALL_LAYERS);
+  throw new UsageError(`--gpu-layers: expected a whole number, all or auto, got "${text}"`);
 }
 
 const strictOption = () =>

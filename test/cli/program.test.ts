@@ -38,6 +38,9 @@ describe("prism", () => {
     expect((await run("analyze", MODEL, "--threads", "none")).stderr).toBe(
       'prism: --threads: expected a whole number from 1 to 1024, got "none"\n',
     );
+    expect((await run("evaluate", MODEL, "--gpu-layers", "most")).stderr).toBe(
+      'prism: --gpu-layers: expected a whole number, all or auto, got "most"\n',
+    );
   });
 
   it("says in one line what is wrong with a file, and exits with 1", async () => {
