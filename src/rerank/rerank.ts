@@ -14,6 +14,7 @@ import { openLocalModel, openModel } from "../gguf/open.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { rankModel } from "./rank-model.ts";
+import { DEFAULT_RERANK_CONTEXT } from "./rerank-scorer.ts";
 import { type RerankSet, readRerankSet } from "./rerank-set.ts";
 
 export interface RerankRequestOptions {
@@ -109,8 +110,9 @@ export async function evaluateRerank(
     // a server's model may lie elsewhere: its header is enough
     for (const path of models)
       opened.push(await (request.server === undefined ? openLocalModel(path) : openModel(path)));
-    const [first] = [...(reference === undefined ? [] : [reference]), ...opened];
-    const fitted = first === undefined || request.server !== undefined ? bench : fitLayers(bench, first, request);
+    const { server, context = DEFAULT_RERANK_CONTEXT } = request;
+    const first = reference ?? (server === undefined ? opened[0] : undefined);
+    const fitted = first === undefined ? bench : fitLayers(bench, first, { context });
     const session = await openRerankSession(reference, request, fitted, opened);
     const ranked: RankedModel[] = [];
     for (const model of opened) ranked.push(await session.rankModel(model));

@@ -6,7 +6,7 @@ import { fitLayers } from "../evaluate/gpu-layers.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
-import { openRerankScorer } from "../rerank/rerank-scorer.ts";
+import { DEFAULT_RERANK_CONTEXT, openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { describeReranker } from "../rerank/reranker.ts";
 import { openLastingScorer } from "../rerank/server/lasting-scorer.ts";
 import { buildServer } from "../rerank/server/server.ts";
@@ -55,7 +55,10 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   const reranker = describeReranker(file.model);
   for (const warning of reranker.warnings) bench.progress.note(`! ${warning}`);
   // Not the bench's signal: an interrupted engine call ends its process, and what is being scored shall be finished.
-  const uninterrupted = { ...fitLayers(bench, file, { context }), signal: new AbortController().signal };
+  const uninterrupted = {
+    ...fitLayers(bench, file, { context: context ?? DEFAULT_RERANK_CONTEXT }),
+    signal: new AbortController().signal,
+  };
   const scorer = await openLastingScorer(async () => {
     const opened = await openRerankScorer(reranker, { context }, uninterrupted);
     // Opened anew after a crash it must be the model that was described, and that answers were given with.
