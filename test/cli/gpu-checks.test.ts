@@ -6,7 +6,7 @@ import { gpuChecks } from "../../src/cli/doctor/gpu-checks.ts";
 import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine, ScoreOptions } from "../../src/engine/engine.ts";
 import * as packages from "../../src/engine/package.ts";
-import { vulkanProblem, whyNot } from "../engine/vulkan.ts";
+import { COMPILING_MS, vulkanProblem, whyNot } from "../engine/vulkan.ts";
 
 const installed = vi.hoisted(() => new Map<string, packages.EnginePackage | string | undefined>());
 vi.mock("../../src/engine/package.ts", async (original) => {
@@ -53,23 +53,31 @@ describe("the doctor's look at GPUs", () => {
 });
 
 describe.skipIf(vulkanProblem !== undefined)(`the doctor's look at a GPU${whyNot}`, () => {
-  it("decodes on it, and says how far it is from the processor", async () => {
-    const [found] = await check();
-    expect(found).toMatchObject({ name: "gpu Vulkan0", status: "ok" });
-    expect(found?.detail).toMatch(/ free of .*; decodes: KLD \S+ from the processor's, ln p off by \S+ at most$/);
-  }, 300_000);
+  it(
+    "decodes on it, and says how far it is from the processor",
+    async () => {
+      const [found] = await check();
+      expect(found).toMatchObject({ name: "gpu Vulkan0", status: "ok" });
+      expect(found?.detail).toMatch(/ free of .*; decodes: KLD \S+ from the processor's, ln p off by \S+ at most$/);
+    },
+    COMPILING_MS,
+  );
 
-  it("refuses one that computes something else", async () => {
-    const { library } = engine;
-    // the processor is asked about other tokens, which the device then seems to have got wrong
-    const load: typeof library.load = async (options) => {
-      const loaded = await library.load(options);
-      const score = (asked: ScoreOptions) =>
-        loaded.score({ ...asked, tokens: { ...asked.tokens, ids: asked.tokens.ids.map((id) => id + 1) } });
-      return { ...loaded, score };
-    };
-    const [found] = await check({ ...engine, library: { ...library, load } });
-    expect(found).toMatchObject({ status: "absent", remedy: "update its driver, or give --gpu-layers 0" });
-    expect(found?.detail).toMatch(/KLD \S+ from the processor's.*, which is no rounding$/);
-  }, 300_000);
+  it(
+    "refuses one that computes something else",
+    async () => {
+      const { library } = engine;
+      // the processor is asked about other tokens, which the device then seems to have got wrong
+      const load: typeof library.load = async (options) => {
+        const loaded = await library.load(options);
+        const score = (asked: ScoreOptions) =>
+          loaded.score({ ...asked, tokens: { ...asked.tokens, ids: asked.tokens.ids.map((id) => id + 1) } });
+        return { ...loaded, score };
+      };
+      const [found] = await check({ ...engine, library: { ...library, load } });
+      expect(found).toMatchObject({ status: "absent", remedy: "update its driver, or give --gpu-layers 0" });
+      expect(found?.detail).toMatch(/KLD \S+ from the processor's.*, which is no rounding$/);
+    },
+    COMPILING_MS,
+  );
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import { writeSmallModel } from "./small-model.ts";
-import { vulkanProblem, whyNot } from "./vulkan.ts";
+import { COMPILING_MS, vulkanProblem, whyNot } from "./vulkan.ts";
 
 const CONTEXT = 32;
 const ids = Int32Array.from({ length: 2 * CONTEXT }, (_, at) => (37 * at) % 250);
@@ -30,20 +30,25 @@ async function decodeOn(gpuLayers: number) {
 }
 
 describe.skipIf(vulkanProblem !== undefined)(`a model on a device${whyNot}`, () => {
-  it("scores and sums the inputs of its weights as on the processor, but for rounding", async () => {
-    const processor = await decodeOn(0);
-    for (const layers of [3, 1]) {
-      const device = await decodeOn(layers);
-      for (const [at, nll] of device.nll.entries()) expect(Math.abs(nll - (processor.nll[at] ?? 0))).toBeLessThan(0.1);
-      expect(device.nll).not.toEqual(processor.nll);
-      expect([...device.sums.keys()].sort()).toEqual([...processor.sums.keys()].sort());
-      for (const [name, { sums, counts }] of device.sums) {
-        const own = processor.sums.get(name);
-        expect(counts).toEqual(own?.counts);
-        const off = sums.reduce((sum, x, at) => sum + Math.abs(x - (own?.sums[at] ?? 0)), 0);
-        expect(off / sums.reduce((sum, x) => sum + x, 0)).toBeLessThan(0.02);
+  it(
+    "scores and sums the inputs of its weights as on the processor, but for rounding",
+    async () => {
+      const processor = await decodeOn(0);
+      for (const layers of [3, 1]) {
+        const device = await decodeOn(layers);
+        for (const [at, nll] of device.nll.entries())
+          expect(Math.abs(nll - (processor.nll[at] ?? 0))).toBeLessThan(0.1);
+        expect(device.nll).not.toEqual(processor.nll);
+        expect([...device.sums.keys()].sort()).toEqual([...processor.sums.keys()].sort());
+        for (const [name, { sums, counts }] of device.sums) {
+          const own = processor.sums.get(name);
+          expect(counts).toEqual(own?.counts);
+          const off = sums.reduce((sum, x, at) => sum + Math.abs(x - (own?.sums[at] ?? 0)), 0);
+          expect(off / sums.reduce((sum, x) => sum + x, 0)).toBeLessThan(0.02);
+        }
+        expect(device.collected).toEqual(processor.collected);
       }
-      expect(device.collected).toEqual(processor.collected);
-    }
-  });
+    },
+    COMPILING_MS,
+  );
 });

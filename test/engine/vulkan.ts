@@ -10,5 +10,8 @@ export const vulkanProblem: string | undefined = (await openEmbeddedEngine({ thr
   (error: Error) => error.message,
 )) as string | undefined;
 
+/** A program that plays a GPU compiles every shader when it first meets it, for minutes in all. */
+export const COMPILING_MS = 600_000;
+
 /** What the name of a group of tests says besides. */
 export const whyNot = vulkanProblem === undefined ? "" : `: ${vulkanProblem}`;

@@ -12,7 +12,7 @@ import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes }
 import { createRandom } from "../../src/random.ts";
 import { testBench } from "../bench.ts";
 import { writeSmallModel } from "../engine/small-model.ts";
-import { vulkanProblem, whyNot } from "../engine/vulkan.ts";
+import { COMPILING_MS, vulkanProblem, whyNot } from "../engine/vulkan.ts";
 import { qwen3Family } from "../fixtures/families.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
 import { measureAll } from "./measure-all.ts";
@@ -69,24 +69,28 @@ describe.skipIf(vulkanProblem !== undefined)(`probes in place on a device${whyNo
   it.each([
     ["all layers", 3],
     ["one of its layers, the others in memory", 1],
-  ])("are those of quantized files there, and nearly those of the processor, without a file: %s", async (_, layers) => {
-    const inPlace = await probeAll(layers, openProbeSite, async (site) => {
-      expect(site.kind).toBe("in-place");
-      expect(await readdir(request.scratch)).toEqual(["logits"]);
-      const score = () => site.degrade(new Map(), (model) => model.score({ tokens: probes, first: 0, count: 1 }));
-      expect(await score()).toEqual(await score());
-    });
-    const asFiles = await probeAll(layers, (model, asked, bench) => {
-      // as the site chosen by default has it
-      const cache = { ...bench.cache, dir: asked.scratch };
-      return openFileSite(model, asked, { ...bench, cache });
-    });
-    await rm(request.scratch, { recursive: true });
-    const onProcessor = await probeAll(0, openProbeSite);
-    await rm(request.scratch, { recursive: true });
-    for (const [at, kld] of inPlace.entries()) {
-      expect(Math.abs(kld / (asFiles[at] ?? 0) - 1)).toBeLessThan(0.03);
-      expect(Math.abs(kld / (onProcessor[at] ?? 0) - 1)).toBeLessThan(0.03);
-    }
-  });
+  ])(
+    "are those of quantized files there, and nearly those of the processor, without a file: %s",
+    async (_, layers) => {
+      const inPlace = await probeAll(layers, openProbeSite, async (site) => {
+        expect(site.kind).toBe("in-place");
+        expect(await readdir(request.scratch)).toEqual(["logits"]);
+        const score = () => site.degrade(new Map(), (model) => model.score({ tokens: probes, first: 0, count: 1 }));
+        expect(await score()).toEqual(await score());
+      });
+      const asFiles = await probeAll(layers, (model, asked, bench) => {
+        // as the site chosen by default has it
+        const cache = { ...bench.cache, dir: asked.scratch };
+        return openFileSite(model, asked, { ...bench, cache });
+      });
+      await rm(request.scratch, { recursive: true });
+      const onProcessor = await probeAll(0, openProbeSite);
+      await rm(request.scratch, { recursive: true });
+      for (const [at, kld] of inPlace.entries()) {
+        expect(Math.abs(kld / (asFiles[at] ?? 0) - 1)).toBeLessThan(0.03);
+        expect(Math.abs(kld / (onProcessor[at] ?? 0) - 1)).toBeLessThan(0.03);
+      }
+    },
+    COMPILING_MS,
+  );
 });
