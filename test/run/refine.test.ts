@@ -110,6 +110,30 @@ describe("a refined run", () => {
     expect(notes.join("\n")).toMatch(/not probing: one chunk of 16 tokens takes about .*--probe-time 2h/);
   });
 
+  it("keeps a plan that there was no time to try where it rests on four probes, and says so", async () => {
+    // what the clock says of a model on paper depends on the load: enough for some probes, too little for a trial
+    const budget = (chunks: number) => ({ chunks, textChunks: 4, trialChunks: 0 });
+    const resumed = async (chunks: number) => {
+      const stopped = paperEngine((call) => {
+        if (probing(call)) throw interruption();
+      });
+      await expect(runOn(stopped)).rejects.toMatchObject(INTERRUPTED);
+      const path = join(place.out, "state.json");
+      const { seal: _, ...state } = JSON.parse(await readFile(path, "utf8")) as Run & { seal: string };
+      await writeFile(path, JSON.stringify({ ...state, probeBudget: budget(chunks) }));
+      const { refinement } = await runOn(paperEngine());
+      await rm(place.out, { recursive: true });
+      return refinement;
+    };
+    const few = await resumed(12);
+    expect(few?.trial).toBeUndefined();
+    expect(few).toMatchObject({ accepted: false });
+    expect(few?.outcome).toMatch(/no time to try the refined one, and fewer than 4 probes/);
+    const enough = await resumed(16);
+    expect(enough?.probes.length).toBeGreaterThanOrEqual(4);
+    expect(enough?.outcome).toMatch(/^refined plan kept: there was no time to try it|change no type/);
+  });
+
   it("says what to do where the probes of a refinement that was kept are gone, torn or another model's", async () => {
     await runOn(paperEngine());
     const [state, probes] = [join(place.out, "state.json"), join(place.out, "probes.json")];
