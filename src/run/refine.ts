@@ -115,7 +115,7 @@ function openSite(
   return openProbeSite(model, { analysis, imatrix, context, scratch, textOf, allowRequantize }, bench);
 }
 
-/** Try both plans; undefined where the probes change no type. The refined model is left where the plan's belongs. */
+/** Try both plans, where the probes change a type and there is text for it. The refined model is left where the plan's belongs. */
 async function tryRefined(
   { request: { allowRequantize }, source: { model, imatrix }, directory, bench }: OpenRun,
   planOptions: PlanOptions,
