@@ -123,9 +123,9 @@ describe("prism run", () => {
       /^codes of \d+ tensors chosen with error feedback \(text: 1 file\), whose error .*; \d+ keep ggml's$/m,
     );
     expect(stdout).toMatch(/^ {2}plan, error feedback +1\.52 MB/m);
-    expect(stderr).toMatch(/^refining with 3 probes, about .*$/m);
+    expect(stderr).toMatch(/^probing on up to 12 chunks, 3 groups of tensors, about .*$/m);
     expect(stderr).toMatch(/^(refined|unrefined) plan kept|^the probes change no type/m);
-    expect(stdout).toMatch(/^probes: 3 groups of tensors in \d+ s; /m);
+    expect(stdout).toMatch(/^probes: 3 groups of tensors on \d+ chunks in \d+ s; /m);
     const { refinement } = JSON.parse(await readFile(join(dir, "refined", "state.json"), "utf8")) as Run;
     expect(refinement).toMatchObject({ kind: "in-place", text: "file" });
     const planned = await prism("plan", "refined/analysis.json", "--bpw", "4", "--sensitivity", "refined/probes.json");
