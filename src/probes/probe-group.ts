@@ -1,6 +1,6 @@
 /** One group of tensors to degrade: in which types, and what it costs. */
 import type { TensorAnalysis } from "../analyze/analysis.ts";
-import type { TensorType } from "../ggml/tensor-types.ts";
+import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import type { ProbedChunk } from "../sensitivity/density-document.ts";
 import { meanOfChunks, measureChunks } from "./measure-probe.ts";
 import type { ProbeSite } from "./probe-site.ts";
@@ -21,11 +21,20 @@ export interface DegradedTensor {
   readonly distortion: number;
 }
 
-/** Each tensor in `type`, or where that was not measured in the type whose distortion is nearest to its usual one. */
+/**
+ * Each tensor in `type`, or where that was not measured in the type whose distortion is nearest to its usual one. Where a
+ * type of fewer bits has less of it, in that: a column that outweighs all others drowns in Q3_K and not in Q2_K, so that
+ * Q3_K tells nothing of the types that a plan may choose (blk.28.ffn_down of SmolLM2: 70 times too little).
+ */
 export function probeParts(members: readonly TensorAnalysis[], type: TensorType = PROBE_TYPE): DegradedTensor[] {
   return members.map((tensor) => {
     const measured = Object.entries(tensor.distortion ?? {}) as [TensorType, { value: number }][];
     const own = tensor.distortion?.[type];
+    const better = measured.filter(
+      ([other, { value }]) => own !== undefined && bitsPerWeight(other) < bitsPerWeight(type) && value < own.value,
+    );
+    const [best] = better.sort((a, b) => a[1].value - b[1].value);
+    if (best !== undefined) return { tensor, type: best[0], distortion: best[1].value };
     if (own !== undefined) return { tensor, type, distortion: own.value };
     const wanted = Math.log(TYPICAL_DISTORTION[type] ?? 1);
     const distance = (value: number) => (value > 0 ? Math.abs(Math.log(value) - wanted) : Number.POSITIVE_INFINITY);
