@@ -76,12 +76,16 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "plan model": (x) => `plan ${x} --bpw 4 -o new.json`,
   "plan --imatrix": (x) => `plan llama.gguf --imatrix ${x} --bpw 4 -o new.json`,
   "plan --sensitivity": (x) => `plan a.json --sensitivity ./${x} --bpw 4 -o new.json`,
+  "plan --prior": (x) => `plan a.json --prior ${x} --bpw 4 -o new.json`,
   "plan --from": (x) => `plan --from ${x} -o new.json`,
   "plan model, with --from": (x) => `plan ${x} --from p.json -o new.json`,
   "plan --recipe": (x) => `plan a.json --recipe ${x} -o new.json`,
   "plan model, with --recipe": (x) => `plan ${x} --recipe ${RECIPE} -o new.json`,
   "show source": (x) => `show ${x}`,
   "show --diff": (x) => `show p.json --diff ${x}`,
+  "prior files": (x) => `prior show ${x}`,
+  "prior files, to add": (x) => `prior add ${x} -o new.json`,
+  "prior --prior": (x) => `prior add a-run --prior ${x} -o new.json`,
   "quantize plan.json": (x) => `quantize ${x} -o new.gguf`,
   "quantize --source": (x) => `quantize p.json --source ${x} -o new.gguf`,
   "quantize --imatrix": (x) => `quantize p.json --imatrix ${x} -o new.gguf`,
@@ -103,6 +107,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "run model": (x) => `run ${x} --bpw 4 --out new`,
   "run --imatrix": (x) => `run llama.gguf --imatrix ${x} --bpw 4 --out new`,
   "run --sensitivity": (x) => `run llama.gguf --sensitivity ./${x} --bpw 4 --out new`,
+  "run --prior": (x) => `run llama.gguf --prior ${x} --bpw 4 --out new`,
   "run --text": (x) => `run llama.gguf --text ${x} --bpw 4 --refine 0 --out new --force`,
   "run --rerank": (x) => `run reranker.gguf --rerank ${x} --bpw 4 --out new`,
   "run --llama-dir": (x) => `run llama.gguf --llama-dir ${x} --text text.txt --bpw 4 --out new`,
@@ -121,6 +126,7 @@ const FILES: Readonly<Record<string, Call>> = {
   "quantize --output": (x) => `quantize a-run/plans/plan.json -o ${x} --force`,
   "evaluate --output": (x) => `evaluate llama.gguf --text text.txt -o ${x} --force`,
   "imatrix --output": (x) => `imatrix llama.gguf --text text.txt -o ${x} --force`,
+  "prior --output": (x) => `prior add a-run -o ${x} --force`,
   "repair --output": (x) => `repair ${REPAIRABLE} -o ${x} --force`,
   "report --output": (x) => `report a.json -o ${x} --force`,
 };
@@ -202,8 +208,8 @@ describe("a command line", () => {
       );
     });
     const known = new Set(Object.keys({ ...INPUTS, ...FILES, ...FOLDERS }));
-    // doctor tells what is missing, and refuses nothing
-    expect(places.filter((place) => !known.has(place))).toEqual(["doctor --llama-dir"]);
+    // doctor tells what is missing, and refuses nothing; an action is a word
+    expect(places.filter((place) => !known.has(place)).sort()).toEqual(["doctor --llama-dir", "prior action"]);
   });
 });
 
