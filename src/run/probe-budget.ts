@@ -46,8 +46,10 @@ const LEAST_TRIAL = 4;
 const SAMPLING_FACTOR = 3;
 /** Where nobody counts probes, they end where knowing all would save no more than this: 95 to 99 % of what it gains. */
 const ENOUGH_REGRET = 0.02;
-/** Part of the time that the texts and the trial may take. */
-const BESIDES_SHARE = 1 / 3;
+/** Part of the time that the texts and the trial may take: more where they are sampled. */
+const BESIDES_SHARE = { file: 1 / 3, sampled: 1 / 2 } as const;
+/** Part of that for the text of probes. */
+const TEXT_SHARE = 1 / 4;
 
 /** Undefined where the time is too short for a single probe, or where nobody gave it, for a trial. */
 export function decideProbeBudget(asked: RefineRequest, input: ProbeBudgetInput): ProbeBudget | undefined {
@@ -82,13 +84,14 @@ function divideChunks(
   probes: number | undefined,
   { sampled }: ProbeBudgetInput,
 ): ProbeBudget | undefined {
-  const besides = chunks * BESIDES_SHARE;
-  const passes = TRIAL_PASSES + (sampled ? SAMPLING_FACTOR : 0);
-  const textChunks = Math.max(1, Math.min(TEXT_CHUNKS, Math.floor(besides / 4)));
-  const left = besides - textChunks * (1 + (sampled ? SAMPLING_FACTOR : 0));
-  const fitting = Math.floor(left / passes);
+  const besides = chunks * BESIDES_SHARE[sampled ? "sampled" : "file"];
+  // the reference decodes it; what is sampled takes longer before
+  const perText = 1 + (sampled ? SAMPLING_FACTOR : 0);
+  const perTrial = TRIAL_PASSES + (sampled ? SAMPLING_FACTOR : 0);
+  const textChunks = Math.max(1, Math.min(TEXT_CHUNKS, Math.floor((besides * TEXT_SHARE) / perText)));
+  const fitting = Math.floor((besides - textChunks * perText) / perTrial);
   const trialChunks = fitting < LEAST_TRIAL ? 0 : Math.min(TRIAL_CHUNKS, fitting);
-  const taken = textChunks * (1 + (sampled ? SAMPLING_FACTOR : 0)) + trialChunks * passes;
+  const taken = textChunks * perText + trialChunks * perTrial;
   const forProbes = Math.floor(chunks - taken);
   return forProbes < 1
     ? undefined

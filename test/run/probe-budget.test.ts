@@ -28,6 +28,13 @@ describe("the budget of probes", () => {
     expect(decideProbeBudget({}, { ...HUGE, onGpu: true })?.chunks).toBeGreaterThan(50);
   });
 
+  it("probes small models whose texts are sampled too, and leaves a trial its first look", () => {
+    const tiny = decideProbeBudget({}, { ...SMALL, tensors: 58, elements: 8e6, context: 256, sampled: true });
+    expect(tiny?.trialChunks).toBeGreaterThanOrEqual(16);
+    expect(tiny?.chunks).toBeGreaterThan(100);
+    expect(decideProbeBudget({}, { ...SMALL, sampled: true })?.trialChunks).toBeGreaterThan(8);
+  });
+
   it("gives the largest model its first probes if the user gives the time, and no trial that decides nothing", () => {
     const half = decideProbeBudget({ timeMs: 30 * 60_000 }, HUGE);
     expect(half).toMatchObject({ textChunks: 1, trialChunks: 0 });
