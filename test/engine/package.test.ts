@@ -145,7 +145,9 @@ describe("the ABI guard", () => {
     expect(() => checkAbi(library({ version: () => "0.6.1" }))).toThrow("its version is v0.6.1, expected v0.5.0");
     expect(() => checkAbi(library({ typeName: () => "q4_9" }))).toThrow(/the name of type \d+ is q4_9/);
     expect(() => checkAbi(library({ rowSize: () => 1 }))).toThrow(/the block size of \w+ is 1/);
-    expect(() => checkAbi(library({ operationName: () => "ADD" }))).toThrow("operation 29 is ADD, expected MUL_MAT");
+    expect(() => checkAbi(library({ operationName: () => "ADD" }))).toThrow("operation 0 is ADD, expected NONE");
+    const added = library({ operationName: (operation: number) => (operation === 0 ? "NONE" : "ADD") });
+    expect(() => checkAbi(added)).toThrow("operation 29 is ADD, expected MUL_MAT");
     const shifted = { ...library().contextDefaults(), type_k: 0 };
     expect(() => checkAbi(library({ contextDefaults: () => shifted }))).toThrow(
       "context default type_k is 0, expected 1",
