@@ -19,7 +19,10 @@ export const PROBE_MEASUREMENT = t.object(
   {
     group: t.text(),
     tensors: t.list(t.name()),
-    type: t.given(TENSOR_TYPE, "Of each of these tensors, or of most where their rows don't fit it."),
+    type: t.given(
+      TENSOR_TYPE,
+      "Of each of these tensors, or of most where their rows don't fit it or a smaller type beats it.",
+    ),
     kld: t.nats("Nats."),
     se: t.given(t.amount(), { maximum: 100 }),
     chunks: t.count(),
