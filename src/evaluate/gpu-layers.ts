@@ -1,8 +1,8 @@
 /** How many layers of a model fit on the GPUs there are, by what its file says and what is free. */
 import type { Bench } from "../bench.ts";
 import type { GpuDevice } from "../engine/engine.ts";
-import type { ModelFacts } from "../ggml/model-facts.ts";
-import { isHead, tensorClass } from "../ggml/tensor-class.ts";
+import { isEncoder, type ModelFacts } from "../ggml/model-facts.ts";
+import { tensorClass } from "../ggml/tensor-class.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { formatSize } from "../numbers.ts";
 
@@ -65,7 +65,7 @@ export function layersThatFit(
   for (const { name, bytes } of model.tensors) {
     const { layer } = tensorClass(name);
     if (layer !== undefined && layer < sizes.length) sizes[layer] = (sizes[layer] ?? 0) + bytes;
-    else if (name !== "token_embd.weight" || isHead(name, facts)) output += bytes;
+    else if (name !== "token_embd.weight" || (!facts.hasOutput && !isEncoder(facts.arch))) output += bytes;
   }
   let fitting = 0;
   let left = free;

@@ -3,13 +3,14 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import { givesHiddenStates } from "../ggml/model-facts.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import { ENCODERS, hasRankHead } from "../preflight/rank-head.ts";
+import { hasRankHead } from "../preflight/rank-head.ts";
 import { readTextFile, spreadChunks } from "./text.ts";
 
-/** Whether a model's next token means anything: not an encoder's, nor that of one with a head to rank. */
-export function writesText({ model }: Pick<OpenModel, "model">): boolean {
-  return !ENCODERS.test(model.arch) && !hasRankHead(model);
+/** Whether a model's next token means anything: not an encoder's, nor that of one that embeds or ranks. */
+export function writesText({ model, facts }: Pick<OpenModel, "model" | "facts">): boolean {
+  return !givesHiddenStates(facts) && !hasRankHead(model);
 }
 
 const FOLDER = fileURLToPath(new URL("../../data/calibration", import.meta.url));

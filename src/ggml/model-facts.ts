@@ -13,6 +13,12 @@ export const MODEL_FACTS = t.object({
   experts: t.count(),
   hasOutput: t.flag("Whether the file has output.weight; without it token_embd takes the output's type."),
   rankPooling: t.flag("Rank pooling (a reranker): `<arch>.pooling_type` = 4."),
+  embeddingPooling: t.optional(
+    t.oneOf(
+      ["mean", "cls", "last"],
+      "How hidden states become the embedding of a text: `<arch>.pooling_type`; absent of models that give none.",
+    ),
+  ),
   alignment: t.given(t.count(), { minimum: 1 }),
   vocabSize: t.count(),
   contextTrain: t.count(),
@@ -22,3 +28,20 @@ export const MODEL_FACTS = t.object({
 });
 
 export interface ModelFacts extends t.Content<typeof MODEL_FACTS> {}
+export type EmbeddingPooling = NonNullable<ModelFacts["embeddingPooling"]>;
+
+/** Architectures that embed or encode, and make no tokens. */
+const ENCODERS = /bert|^t5encoder$|embed/;
+
+export function isEncoder(arch: string): boolean {
+  return ENCODERS.test(arch);
+}
+
+/** Whether hidden states are what the model is for, not logits: then no tensor is a head of a language model. */
+export function givesHiddenStates({
+  arch,
+  rankPooling,
+  embeddingPooling,
+}: Pick<ModelFacts, "arch" | "rankPooling" | "embeddingPooling">): boolean {
+  return rankPooling || embeddingPooling !== undefined || isEncoder(arch);
+}

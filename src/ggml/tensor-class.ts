@@ -2,7 +2,7 @@
  * What a tensor's name says about it: its class, its layer and the part it plays in the model.
  * Names follow `LLM_TENSOR_NAMES` (src/llama-arch.cpp) and the projector names of tools/mtmd (llama.cpp v0.5.0).
  */
-import type { ModelFacts } from "./model-facts.ts";
+import { givesHiddenStates, type ModelFacts } from "./model-facts.ts";
 
 export interface TensorClass {
   /** The name without `blk.N.` and `.weight`; prefixes stay: `attn_k`, `output`, `v.attn_q`, `attn_q.bias`. */
@@ -38,8 +38,15 @@ export function tensorClass(name: string): TensorClass {
   return { class: `${block[1]}${stem.slice(block[0].length)}`, layer: Number(block[2]) };
 }
 
-/** Whether logits are made with this tensor: output.weight, or token_embd.weight where the file has no output.weight. */
-export function isHead(name: string, facts: Pick<ModelFacts, "hasOutput">): boolean {
+/** What tells whether a model has a head, and which tensor it is. */
+export type HeadFacts = Pick<ModelFacts, "hasOutput" | "arch" | "rankPooling" | "embeddingPooling">;
+
+/**
+ * Whether logits are made with this tensor: output.weight, or token_embd.weight where the file has no output.weight. Of a
+ * model that embeds or ranks nothing is a head, though llama-quantize gives token_embd.weight the type of one.
+ */
+export function isHead(name: string, facts: HeadFacts): boolean {
+  if (givesHiddenStates(facts)) return false;
   return name === "output.weight" || (!facts.hasOutput && name === "token_embd.weight");
 }
 

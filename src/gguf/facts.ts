@@ -2,19 +2,26 @@
  * The hyperparameters that type decisions depend on, read from a model's metadata as `load_hparams` of
  * src/llama-model.cpp does (llama.cpp v0.5.0). What the file does not say is 0.
  */
-import type { ModelFacts } from "../ggml/model-facts.ts";
+import type { EmbeddingPooling, ModelFacts } from "../ggml/model-facts.ts";
+import { present } from "../present.ts";
 import type { MetadataValue, Model } from "./model.ts";
 import { outputHeaderBytes } from "./output-header.ts";
 
 export { type ImatrixKeys, imatrixKeyBytes, outputHeaderBytes } from "./output-header.ts";
 
-/** LLAMA_POOLING_TYPE_RANK. */
+/** `enum llama_pooling_type`. */
 const RANK_POOLING = 4;
+const EMBEDDING_POOLINGS: ReadonlyMap<number, EmbeddingPooling> = new Map([
+  [1, "mean"],
+  [2, "cls"],
+  [3, "last"],
+]);
 
 /** Read a model's facts. Never throws: an unknown or absent architecture gives zeros, and the caller decides. */
 export function readFacts(model: Model): ModelFacts {
   const hyperparameter = (name: string): MetadataValue | undefined => model.metadata.get(`${model.arch}.${name}`);
   const heads = firstNumber(hyperparameter("attention.head_count")) ?? 0;
+  const pooling = firstNumber(hyperparameter("pooling_type"));
   return {
     arch: model.arch,
     layers: firstNumber(hyperparameter("block_count")) ?? 0,
@@ -24,7 +31,8 @@ export function readFacts(model: Model): ModelFacts {
     kvHeads: firstNumber(hyperparameter("attention.head_count_kv")) ?? heads,
     experts: firstNumber(hyperparameter("expert_count")) ?? 0,
     hasOutput: model.tensors.some(({ name }) => name === "output.weight"),
-    rankPooling: firstNumber(hyperparameter("pooling_type")) === RANK_POOLING,
+    rankPooling: pooling === RANK_POOLING,
+    ...present({ embeddingPooling: pooling === undefined ? undefined : EMBEDDING_POOLINGS.get(pooling) }),
     alignment: model.alignment,
     vocabSize: vocabSize(model),
     contextTrain: firstNumber(hyperparameter("context_length")) ?? 0,

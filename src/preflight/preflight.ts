@@ -6,14 +6,13 @@
 import { formatCount } from "../bytes/source.ts";
 import { ARCHITECTURES } from "../ggml/architectures.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
-import type { ModelFacts } from "../ggml/model-facts.ts";
+import { givesHiddenStates, type ModelFacts } from "../ggml/model-facts.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
 import { rankFindings } from "./rank-findings.ts";
-import { ENCODERS } from "./rank-head.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
 import { rowFindings } from "./row-findings.ts";
 import { tensorFindings } from "./tensor-findings.ts";
@@ -122,7 +121,7 @@ function tokenizerFindings(model: Model, facts: ModelFacts): Finding[] {
       remedy: "convert the model again with its tokenizer files beside the weights",
     });
   }
-  const takesChat = !facts.rankPooling && !ENCODERS.test(model.arch);
+  const takesChat = !givesHiddenStates(facts);
   if (takesChat && !model.metadata.has("tokenizer.chat_template")) {
     findings.push({
       code: "chat-template-missing",

@@ -2,9 +2,6 @@
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 
-/** Architectures that embed or encode and take no chat template. */
-export const ENCODERS = /bert|^t5encoder$|embed/;
-
 /** Whether documents are ranked by a head of the model's own; its next token, where it has one, says nothing. */
 export function hasRankHead(model: Model): boolean {
   return readFacts(model).rankPooling || model.tensors.some(({ name }) => /^cls(\.output)?\.weight$/.test(name));

@@ -20,7 +20,7 @@ export type MadeImatrix = "sampled" | "shipped";
 
 /** Whether a matrix is made, and of what. A note says why there is none where none was declined. */
 export function imatrixToMake(
-  source: Pick<OpenModel, "model">,
+  source: Pick<OpenModel, "model" | "facts">,
   { imatrix }: Pick<RunRequest, "imatrix">,
   { engine, progress }: Pick<Bench, "engine" | "progress">,
 ): MadeImatrix | undefined {

@@ -1,6 +1,6 @@
 /** What a prior knows a tensor by. */
 import type { ModelFacts } from "../ggml/model-facts.ts";
-import { isHead, type TensorClass, type TensorRole, tensorRole } from "../ggml/tensor-class.ts";
+import { type HeadFacts, isHead, type TensorClass, type TensorRole, tensorRole } from "../ggml/tensor-class.ts";
 
 export interface PriorKind {
   /** Class and place: `ffn_up`, `ffn_up in the last layer`. */
@@ -15,7 +15,7 @@ export interface PriorKind {
 /** Say what the prior knows a tensor by. */
 export function priorKind(
   tensor: TensorClass & { readonly name: string },
-  facts: Pick<ModelFacts, "hasOutput" | "layers" | "nextnLayers">,
+  facts: HeadFacts & Pick<ModelFacts, "layers" | "nextnLayers">,
 ): PriorKind {
   const { layer } = tensor;
   const inside = classKind(tensor, facts);
@@ -28,7 +28,7 @@ export function priorKind(
 /** The same of its whole class, wherever its tensors are. */
 export function classKind(
   { name, class: tensorClass, layer }: TensorClass & { readonly name: string },
-  facts: Pick<ModelFacts, "hasOutput" | "layers" | "nextnLayers">,
+  facts: HeadFacts & Pick<ModelFacts, "layers" | "nextnLayers">,
 ): PriorKind {
   const tied = layer === undefined && tensorClass === "token_embd" && isHead(name, facts);
   const known = tied ? "token_embd (tied)" : tensorClass;

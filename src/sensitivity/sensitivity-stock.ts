@@ -7,6 +7,7 @@
 
 import type { Analysis } from "../analyze/analysis.ts";
 import type { FileType } from "../ggml/file-types.ts";
+import { givesHiddenStates } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
@@ -52,7 +53,9 @@ export function blendSensitivity(analysis: Analysis, prior = priorSensitivity(an
 }
 
 function stockValues(analysis: Analysis, belief: number): ReadonlyMap<string, number> {
-  const { facts, tensors } = analysis;
+  const { tensors } = analysis;
+  // llama-quantize gives the embedding the type of a head wherever there is none; of a model without one that says nothing
+  const facts = givesHiddenStates(analysis.facts) ? { ...analysis.facts, hasOutput: true } : analysis.facts;
   const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
   const mixes = PRESETS.map((preset) => stockTypes(facts, sources, preset));
   return fromDensity(analysis, (tensor) => {

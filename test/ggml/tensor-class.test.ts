@@ -64,9 +64,19 @@ describe("tensor role", () => {
 
 describe("the head", () => {
   it("is output.weight, and token_embd.weight only where there is no output.weight", () => {
-    expect(isHead("output.weight", { hasOutput: true })).toBe(true);
-    expect(isHead("token_embd.weight", { hasOutput: true })).toBe(false);
-    expect(isHead("token_embd.weight", { hasOutput: false })).toBe(true);
-    expect(isHead("blk.0.attn_output.weight", { hasOutput: false })).toBe(false);
+    const tied = { arch: "qwen3", hasOutput: false, rankPooling: false };
+    expect(isHead("output.weight", { ...tied, hasOutput: true })).toBe(true);
+    expect(isHead("token_embd.weight", { ...tied, hasOutput: true })).toBe(false);
+    expect(isHead("token_embd.weight", tied)).toBe(true);
+    expect(isHead("blk.0.attn_output.weight", tied)).toBe(false);
+  });
+
+  it.each([
+    ["an encoder", { arch: "nomic-bert", hasOutput: false, rankPooling: false }],
+    ["a decoder that embeds", { arch: "qwen3", hasOutput: false, rankPooling: false, embeddingPooling: "last" }],
+    ["a decoder that ranks", { arch: "qwen3", hasOutput: false, rankPooling: true }],
+  ] as const)("is no tensor of %s", (_, facts) => {
+    expect(isHead("token_embd.weight", facts)).toBe(false);
+    expect(isHead("output.weight", { ...facts, hasOutput: true })).toBe(false);
   });
 });

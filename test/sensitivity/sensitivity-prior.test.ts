@@ -109,7 +109,7 @@ describe("a prior's density", () => {
 
   it("knows an embedding that is the head as well by another name", () => {
     const tensor = { name: "token_embd.weight", class: "token_embd" };
-    const facts = { layers: 2, nextnLayers: 0 };
+    const facts = { arch: "llama", rankPooling: false, layers: 2, nextnLayers: 0 };
     expect(priorKind(tensor, { ...facts, hasOutput: false }).class).toBe("token_embd (tied)");
     expect(priorKind(tensor, { ...facts, hasOutput: true }).class).toBe("token_embd");
   });
