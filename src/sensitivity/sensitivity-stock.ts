@@ -8,7 +8,7 @@
 import type { Analysis } from "../analyze/analysis.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import { givesHiddenStates } from "../ggml/model-facts.ts";
-import { stockTypes } from "../ggml/stock-mix.ts";
+import { type RuleTensor, stockTypes } from "../ggml/stock-mix.ts";
 import { bitsPerWeight } from "../ggml/tensor-types.ts";
 import { present } from "../present.ts";
 import { fromDensity, importanceScale, type Sensitivity } from "./sensitivity.ts";
@@ -53,16 +53,21 @@ export function blendSensitivity(analysis: Analysis, prior = priorSensitivity(an
 }
 
 function stockValues(analysis: Analysis, belief: number): ReadonlyMap<string, number> {
-  const { tensors } = analysis;
-  // llama-quantize gives the embedding the type of a head wherever there is none; of a model without one that says nothing
-  const facts = givesHiddenStates(analysis.facts) ? { ...analysis.facts, hasOutput: true } : analysis.facts;
-  const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
+  const { facts, tensors } = analysis;
+  const own = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
+  // a file without a head has its embedding taken for one: beside another it is an embedding
+  const sources = givesHiddenStates(facts) && !facts.hasOutput ? [...own, ...headBeside(own)] : own;
   const mixes = PRESETS.map((preset) => stockTypes(facts, sources, preset));
   return fromDensity(analysis, (tensor) => {
     const { name, sourceType } = tensor;
     const bits = mixes.reduce((sum, mix) => sum + bitsPerWeight(mix.get(name) ?? sourceType), 0) / mixes.length;
     return 4 ** (belief * bits) * importanceScale(tensor);
   });
+}
+
+function headBeside(tensors: readonly RuleTensor[]): RuleTensor[] {
+  const embedding = tensors.find(({ name }) => name === "token_embd.weight");
+  return embedding === undefined ? [] : [{ ...embedding, name: "output.weight" }];
 }
 
 /** Scale to a geometric mean density of 1 over the weights. */
