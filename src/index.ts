@@ -28,7 +28,14 @@ export {
   PrismError,
   UsageError,
 } from "./errors.ts";
-export type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "./evaluate/evaluation.ts";
+export type {
+  EmbeddedModel,
+  EmbeddingEvaluation,
+  Evaluation,
+  ModelEvaluation,
+  RankedModel,
+  RerankEvaluation,
+} from "./evaluate/evaluation.ts";
 export { readEvaluation } from "./evaluate/read-evaluation.ts";
 export type { RerankResult } from "./evaluate/rerank-result.ts";
 export type { FeedbackOutcome } from "./feedback/feedback.ts";

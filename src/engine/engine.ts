@@ -4,6 +4,7 @@
  */
 import { EngineError } from "../errors.ts";
 import type { FileType } from "../ggml/file-types.ts";
+import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 
 export interface EngineInfo {
@@ -320,6 +321,9 @@ export interface JointTokens {
   readonly sep?: number;
 }
 
+/** What becomes of the hidden states of a prompt. */
+export type Pooling = EmbeddingPooling | "rank";
+
 /**
  * A model loaded to say something after whole prompts: any that llama.cpp loads, encoders with a head included. Calls
  * run one after another and hold no state between them. Prompts may be of different lengths, none empty and none
@@ -336,10 +340,10 @@ export interface LoadedRanker {
     options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
   ): Promise<Int32Array[]>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Per prompt the outputs of the model's rank head ("rank"), or the hidden state of its last position ("last"). */
+  /** Per prompt the outputs of the model's rank head ("rank"), or its hidden states, pooled otherwise. */
   pool(
     prompts: readonly Int32Array[],
-    options: { readonly pooling: "rank" | "last"; readonly signal?: AbortSignal | undefined },
+    options: { readonly pooling: Pooling; readonly signal?: AbortSignal | undefined },
   ): Promise<Float32Array[]>;
   /** Per prompt the logits of `ids` at the position after it. */
   nextLogits(

@@ -1,10 +1,11 @@
 /**
  * The Evaluation document (`prism.evaluation/1`): perplexity and KL divergence of models against a reference on one
- * text; of rerankers, the scores of documents instead or as well. Values that could not be computed are absent.
+ * text; of rerankers, the scores of documents instead or as well; of models that embed, their vectors. Values that could not be computed are absent.
  */
 import { type TUnsafe, Type } from "@sinclair/typebox";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
+import { EMBEDDING_RESULT, RETRIEVAL_SET_SUMMARY } from "./embedding-result.ts";
 import { RERANK_RESULT, RERANK_SET_SUMMARY } from "./rerank-result.ts";
 
 export const MEAN_SE = t.measured();
@@ -98,21 +99,42 @@ const RERANK_EVALUATION = t.object({
 /** An evaluation by ranking alone: of models whose next token says nothing, and wherever no text was asked for. */
 export interface RerankEvaluation extends t.Content<typeof RERANK_EVALUATION> {}
 
+const EMBEDDED_MODEL = t.object({ ...MODEL_FILE, embedding: EMBEDDING_RESULT, elapsedMs: t.amount() });
+export interface EmbeddedModel extends t.Content<typeof EMBEDDED_MODEL> {}
+
+const EMBEDDING_EVALUATION = t.object({
+  ...COMMON,
+  reference: t.optional(t.object({ path: t.name(), headerHash: t.text(), embedding: EMBEDDING_RESULT })),
+  retrievalSet: RETRIEVAL_SET_SUMMARY,
+  models: t.list(EMBEDDED_MODEL),
+});
+/** An evaluation by embeddings: of models that give nothing else. */
+export interface EmbeddingEvaluation extends t.Content<typeof EMBEDDING_EVALUATION> {}
+
 const has = (field: string) => ({ type: "object", properties: { [field]: {} }, required: [field] });
 
-/** By its set where it has one and no text; the rules of one branch, so that a message names the field. */
-const EITHER: TUnsafe<Evaluation | RerankEvaluation> = Type.Unsafe({
+const when = (condition: object, schema: object, otherwise: object) => ({
   type: "object",
-  if: { not: has("text"), ...has("rerankSet") },
+  if: condition,
   // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-  then: RERANK_EVALUATION,
-  else: TEXT_EVALUATION,
+  then: schema,
+  else: otherwise,
 });
+
+/** By its set where it has one and no text; the rules of one branch, so that a message names the field. */
+const EITHER: TUnsafe<Evaluation | RerankEvaluation | EmbeddingEvaluation> = Type.Unsafe(
+  when(
+    { not: has("text"), ...has("rerankSet") },
+    RERANK_EVALUATION,
+    when({ not: has("text"), ...has("retrievalSet") }, EMBEDDING_EVALUATION, TEXT_EVALUATION),
+  ),
+);
 
 export const EVALUATION = defineDocument({
   id: "prism.evaluation/1",
   noun: "an evaluation",
   remedy: "evaluate again",
-  description: "Perplexity and KL divergence of models against a reference on one text, or how they rank documents.",
+  description:
+    "Perplexity and KL divergence of models against a reference on one text, how they rank documents, or how they embed texts.",
   schema: EITHER,
 });

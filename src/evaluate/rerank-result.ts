@@ -52,7 +52,7 @@ export const RERANK_RESULT = t.object({
 });
 export interface RerankResult extends t.Content<typeof RERANK_RESULT> {}
 
-export const RERANK_SET_SUMMARY = t.object({
+export const RERANK_SET = {
   source: t.oneOf(["file", "default"]),
   path: t.optional(t.name()),
   sha256: t.text(),
@@ -60,5 +60,6 @@ export const RERANK_SET_SUMMARY = t.object({
     t.object({ query: t.prose(), documents: t.list(t.prose()) }),
     "The beginning of every text: enough to know it by.",
   ),
-});
+};
+export const RERANK_SET_SUMMARY = t.object(RERANK_SET);
 export interface RerankSetSummary extends t.Content<typeof RERANK_SET_SUMMARY> {}

@@ -3,7 +3,7 @@ import type { Analysis } from "../analyze/analysis.ts";
 import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../bench.ts";
 import { defaultCacheDir } from "../disk/cache-dir.ts";
 import { PrismError, UsageError } from "../errors.ts";
-import type { Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { Desk } from "../intake/open-named-model.ts";
 import { type BenchOptions, type OpenedBench, openBench as open } from "../open-bench.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -88,12 +88,12 @@ export function quantize(plan: Plan | string, request: QuantizePlanRequest, benc
   return speaking(() => quantizePlan(plan, request, bench));
 }
 
-/** Perplexity, KL divergence from a reference, and how rerankers rank. */
+/** Perplexity, KL divergence from a reference, how rerankers rank, and how far embeddings drift. */
 export function evaluate(
   models: readonly string[],
   request: EvaluateModelsRequest,
   bench: Bench,
-): Promise<Evaluation | RerankEvaluation> {
+): Promise<Evaluation | RerankEvaluation | EmbeddingEvaluation> {
   return speaking(async () => (await evaluateModels(models, request, bench)).evaluation);
 }
 

@@ -14,10 +14,11 @@ export type Ranking = Pick<RerankEvaluation, "rerankSet"> & {
   readonly models: readonly Ranked[];
 };
 
-/** Read the ranking of an evaluation; undefined for one of a text alone. Throws FormatError for a damaged one. */
+/** Read the ranking of an evaluation; undefined for one without. Throws FormatError for a damaged one. */
 export function readRanking(text: string, path: string): Ranking | undefined {
-  const { rerankSet, reference, models } = readEvaluation(text, path);
-  if (rerankSet === undefined) return undefined;
+  const evaluation = readEvaluation(text, path);
+  if ("retrievalSet" in evaluation || evaluation.rerankSet === undefined) return undefined;
+  const { rerankSet, reference, models } = evaluation;
   const wrong = (what: string) => new FormatError(path, `an evaluation, but damaged: ${what}; evaluate again`);
   const ranked = (model: { readonly path: string; readonly rerank?: RerankResult }, where: string): Ranked => {
     const { rerank } = model;

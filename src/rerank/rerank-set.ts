@@ -11,6 +11,7 @@ import { findRepeated } from "../documents/parse-json.ts";
 import { findViolation } from "../documents/violation.ts";
 import { type FileLimit, readWhole } from "../documents/whole-file.ts";
 import { FormatError } from "../errors.ts";
+import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { present } from "../present.ts";
 
 /** Largest grade: gains are 2^grade − 1. */
@@ -93,4 +94,23 @@ function parseLine(line: string, wrong: Wrong): RerankQuery {
     throw wrong(`relevance: expected a number per document, ${documents.length} of them, got ${relevance.length}`);
   }
   return { query, documents, ...present({ relevance, instruct }) };
+}
+
+/** Characters by which an evaluation knows a text. */
+const LABEL_CHARACTERS = 80;
+
+/** What an evaluation says of the set. */
+export function summarizeSet({ path, sha256, queries }: RerankSet): RerankSetSummary {
+  return {
+    source: path === undefined ? "default" : "file",
+    ...present({ path }),
+    sha256,
+    queries: queries.map(({ query, documents }) => ({ query: label(query), documents: documents.map(label) })),
+  };
+}
+
+function label(text: string): string {
+  const characters = [...text];
+  if (characters.length <= LABEL_CHARACTERS) return text;
+  return `${characters.slice(0, LABEL_CHARACTERS - 1).join("")}…`;
 }

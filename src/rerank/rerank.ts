@@ -15,7 +15,7 @@ import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { rankModel } from "./rank-model.ts";
 import { DEFAULT_RERANK_CONTEXT } from "./rerank-scorer.ts";
-import { type RerankSet, readRerankSet } from "./rerank-set.ts";
+import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
 
 export interface RerankRequestOptions {
   /** A file of JSON Lines; without one the set that comes with PRISM. */
@@ -38,9 +38,6 @@ export interface RerankSession {
   readonly warnings: readonly string[];
   rankModel(model: OpenModel): Promise<RankedModel>;
 }
-
-/** Characters by which an evaluation knows a text. */
-const LABEL_CHARACTERS = 80;
 
 /** Open a session; scores the reference, after `models`, as far as they are known, were held to its tokens. Throws what readRerankSet, describeReranker and the scorers throw. */
 export async function openRerankSession(
@@ -155,19 +152,4 @@ export function joinRerank(evaluation: Evaluation, ranking: RerankEvaluation): E
     }),
     warnings: [...evaluation.warnings, ...ranking.warnings],
   };
-}
-
-function summarizeSet({ path, sha256, queries }: RerankSet): RerankSetSummary {
-  return {
-    source: path === undefined ? "default" : "file",
-    ...present({ path }),
-    sha256,
-    queries: queries.map(({ query, documents }) => ({ query: label(query), documents: documents.map(label) })),
-  };
-}
-
-function label(text: string): string {
-  const characters = [...text];
-  if (characters.length <= LABEL_CHARACTERS) return text;
-  return `${characters.slice(0, LABEL_CHARACTERS - 1).join("")}…`;
 }

@@ -1,9 +1,12 @@
-/** Models → Evaluation: of their next tokens, of their ranking, or of both. */
+/** Models → Evaluation: of their next tokens, of their ranking, of both, or of their embeddings. */
 import type { Bench } from "../bench.ts";
+import { isEmbedder } from "../embed/embedder.ts";
+import { evaluateEmbeddings } from "../embed/embeddings.ts";
 import { UsageError } from "../errors.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
-import type { Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
@@ -15,42 +18,60 @@ export interface EvaluateModelsRequest extends EvaluateRequest {
   readonly rerank?: string | true | undefined;
   /** With `rerank`: a llama-server that runs the model and scores. */
   readonly server?: string | undefined;
+  /** Texts that embeddings are judged by (JSON Lines); by default the set that comes with PRISM. */
+  readonly retrieval?: string | undefined;
+  /** How hidden states become an embedding; by default as the model says. */
+  readonly pooling?: EmbeddingPooling | undefined;
+  readonly queryPrefix?: string | undefined;
+  readonly documentPrefix?: string | undefined;
   readonly strict?: boolean | undefined;
 }
 
 export interface EvaluatedModels {
-  /** By the text, with the ranking added where there is one. */
-  readonly evaluation: Evaluation | RerankEvaluation;
-  readonly judged: Evaluation | undefined;
-  readonly ranking: RerankEvaluation | undefined;
+  /** By the text, with the ranking added where there is one; or by embeddings. */
+  readonly evaluation: Evaluation | RerankEvaluation | EmbeddingEvaluation;
+  readonly judged?: Evaluation;
+  readonly ranking?: RerankEvaluation;
+  readonly embeddings?: EmbeddingEvaluation;
 }
 
-/** Evaluate. Models that rank with a head of their own are judged by their ranking, asked or not. */
+/** Evaluate. Models that rank with a head of their own, or embed, are judged by that, asked or not. */
 export async function evaluateModels(
   models: readonly string[],
   request: EvaluateModelsRequest,
   bench: Bench,
 ): Promise<EvaluatedModels> {
-  const { reference, text, context, server } = request;
-  const rerank = await chooseRerank(models, request, bench);
+  const { reference, text, context, server, pooling, queryPrefix, documentPrefix } = request;
+  const { rerank, embeds } = await chooseMeasure(models, request, bench);
+  if (embeds) {
+    const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
+    const embeddings = await evaluateEmbeddings(models, asked, bench);
+    return { evaluation: embeddings, embeddings };
+  }
   const set = typeof rerank === "string" ? rerank : undefined;
   const ranking =
     rerank === undefined ? undefined : await evaluateRerank(models, { reference, server, context, set }, bench);
-  if (ranking !== undefined && text === undefined) return { evaluation: ranking, judged: undefined, ranking };
+  if (ranking !== undefined && text === undefined) return { evaluation: ranking, ranking };
   const judged = await evaluate(models, request, bench);
-  return { evaluation: ranking === undefined ? judged : joinRerank(judged, ranking), judged, ranking };
+  if (ranking === undefined) return { evaluation: judged, judged };
+  return { evaluation: joinRerank(judged, ranking), judged, ranking };
 }
 
 /** Check what was asked before the work. */
-async function chooseRerank(
+async function chooseMeasure(
   models: readonly string[],
-  { reference, server, text, rerank, strict }: EvaluateModelsRequest,
+  { reference, server, text, rerank, strict, ...ofEmbeddings }: EvaluateModelsRequest,
   { signal, progress }: Bench,
-): Promise<string | true | undefined> {
+): Promise<{ readonly rerank?: string | true | undefined; readonly embeds: boolean }> {
   if (server !== undefined && rerank === undefined) {
     throw new UsageError("--server scores documents: give --rerank with it");
   }
   let ranked = rerank;
+  const { retrieval, pooling, queryPrefix, documentPrefix } = ofEmbeddings;
+  let embeds = [retrieval, pooling, queryPrefix, documentPrefix].some((asked) => asked !== undefined);
+  if (embeds && (text ?? rerank) !== undefined) {
+    throw new UsageError("--retrieval judges embeddings, --text and --rerank something else; give one of them");
+  }
   for (const path of [...(server === undefined ? models : []), ...(reference === undefined ? [] : [reference])]) {
     const open = await openLocalModel(path);
     const found = await examineModel(open, { signal }).finally(() => open.close());
@@ -60,14 +81,19 @@ async function chooseRerank(
       if (severity !== "info") progress.note(`! ${message}; ${remedy}`);
     }
     if (strict) requireClean(path, findings);
-    if (ranked !== undefined || text !== undefined || !hasRankHead(open.model)) continue;
-    progress.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);
-    ranked = true;
+    if (ranked !== undefined || text !== undefined || embeds) continue;
+    if (hasRankHead(open.model)) {
+      progress.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);
+      ranked = true;
+    } else if (isEmbedder(open)) {
+      progress.note(`${path} embeds: judged by its vectors, and what they find`);
+      embeds = true;
+    }
   }
-  if (ranked === undefined && reference === undefined && text === undefined) {
+  if (ranked === undefined && !embeds && reference === undefined && text === undefined) {
     throw new UsageError(
       "perplexity alone needs a text: give --text FILE, or --reference MODEL to compare on sampled text",
     );
   }
-  return ranked;
+  return { rerank: ranked, embeds };
 }

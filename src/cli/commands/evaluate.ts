@@ -1,18 +1,21 @@
-/** prism evaluate: perplexity, KL divergence against a reference, and how rerankers rank. */
+/** prism evaluate: perplexity, KL divergence against a reference, how rerankers rank, and how far embeddings drift. */
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
+import { EMBEDDING_STAGE } from "../../embed/embeddings.ts";
+import { renderEmbeddings } from "../../report/terminal/embedding-table.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
 import { evaluateModels } from "../../verbs/evaluate.ts";
 import type { CommandContext } from "../context.ts";
+import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions, TextOptions {
+interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions {
   readonly reference?: string;
   /** true: the set that comes with prism. */
   readonly rerank?: string | true;
@@ -22,11 +25,14 @@ interface Options extends SharedOptions, TextOptions {
 
 const HELP = `
 Rerankers: prism evaluate Q4.gguf Q8.gguf --reference F16.gguf --rerank. With --text too, a causal reranker is judged by
-both. Prompts longer than --context (8192 tokens, or what the model was trained with) lose the end of their document.`;
+both. Prompts longer than --context (8192 tokens, or what the model was trained with) lose the end of their document.
+Models that embed (bge, nomic, e5, Qwen3-Embedding): 1 − cosine to the reference's vectors, and what they find.`;
 
 export function evaluateCommand(context: CommandContext): Command {
   const command = new Command("evaluate")
-    .description("perplexity of models, their KL divergence from a reference, and how rerankers rank")
+    .description(
+      "perplexity of models, their KL divergence from a reference; of rerankers how they rank, of embeddings their drift",
+    )
     .argument("<model...>", "GGUF files to judge")
     .option("--reference <model>", "the unquantized model; without it only perplexity is measured")
     .option(
@@ -35,6 +41,7 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file");
+  addEmbeddingOptions(command);
   addJudgingTextOptions(command);
   return addSharedOptions(
     command,
@@ -53,12 +60,12 @@ export function evaluateCommand(context: CommandContext): Command {
 
 async function run(models: string[], options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
-  const { reference, rerank, text, force } = options;
-  const inputs = [...models, reference, rerank === true ? undefined : rerank, text];
+  const { reference, rerank, retrieval, text, force } = options;
+  const inputs = [...models, reference, rerank === true ? undefined : rerank, retrieval, text];
   if (options.output !== undefined) await checkOutputs([options.output], { inputs, force });
   const announce = (stage: string) => ({ stage, unit: unitOf(stage, options) });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
-  const { evaluation, judged, ranking } = await withBench(options, context, output, work, announce);
+  const { evaluation, judged, ranking, embeddings } = await withBench(options, context, output, work, announce);
   if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
   output.result({
     document: evaluation,
@@ -66,6 +73,7 @@ async function run(models: string[], options: Options, context: CommandContext):
       [
         ...(judged === undefined ? [] : [renderEvaluation(judged)]),
         ...(ranking === undefined ? [] : [renderRanking(ranking)]),
+        ...(embeddings === undefined ? [] : [renderEmbeddings(embeddings)]),
       ].join("\n"),
     next: nextStep(models, { ...options, rerank: ranking && true }),
   });
@@ -74,6 +82,7 @@ async function run(models: string[], options: Options, context: CommandContext):
 /** What is counted: steps of sampling, queries of a ranking, or chunks of a text. */
 function unitOf(what: string, { text, rerank }: Options): string {
   if (what === "sampling text") return "steps";
+  if (what.startsWith(EMBEDDING_STAGE)) return "texts";
   return rerank !== undefined && text === undefined ? "queries" : "chunks";
 }
 

@@ -4,6 +4,7 @@
  * allocates its memory.
  */
 import koffi from "koffi";
+import type { Pooling } from "../engine.ts";
 import { attachThreads } from "./attach-threads.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import type { ContextParams } from "./llama-structs.ts";
@@ -17,16 +18,14 @@ export interface ContextShape {
   readonly length: number;
   /** Tokens decoded in one call. */
   readonly batchTokens: number;
-  /** Outputs are one row per sequence, from the rank head or the last position's hidden state, instead of logits. */
+  /** Outputs are one row per sequence, from the rank head or the pooled hidden states, instead of logits. */
   readonly pooling?: Pooling;
   /** Called back for each node of the graph. */
   readonly watch?: Pointer;
 }
 
 /** `enum llama_pooling_type` of the poolings used here. */
-const POOLING_TYPES = { last: 3, rank: 4 } as const;
-
-export type Pooling = keyof typeof POOLING_TYPES;
+const POOLING_TYPES = { mean: 1, cls: 2, last: 3, rank: 4 } as const satisfies Record<Pooling, number>;
 
 /** Per token: its id, its position, its sequence, and 1 where its logits are wanted. */
 export interface Batch {

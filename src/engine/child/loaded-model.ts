@@ -3,9 +3,9 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, RewriteJob } from "../engine.ts";
+import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, Pooling, RewriteJob } from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
-import { BATCH_TOKENS, Decoder, type Pooling } from "./decoder.ts";
+import { BATCH_TOKENS, Decoder } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
 import type { TokenDrawer } from "./draw-tokens.ts";
 import type { FeedbackKernels } from "./feedback.ts";
@@ -134,7 +134,7 @@ export class LoadedModelHandle {
     };
   }
 
-  /** Per prompt the outputs of the rank head, or the hidden state of the last position. */
+  /** Per prompt the outputs of the rank head, or the pooled hidden states. */
   poolPrompts(prompts: readonly Int32Array[], pooling: Pooling): Float32Array[] {
     const width =
       pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);

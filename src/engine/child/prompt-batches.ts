@@ -1,6 +1,6 @@
 /**
- * Whole prompts of different lengths, and what the model says after each: the pooled output of its rank head, its last
- * hidden state, or the logits of a few tokens at the next position.
+ * Whole prompts of different lengths, and what the model says after each: the output of its rank head, its pooled
+ * hidden states, or the logits of a few tokens at the next position.
  *
  * A GPU decodes several prompts together. A CPU gains nothing by that (a prompt fills it), and its flash attention adds up
  * in another order for every batch, which moves the scores of a random model by up to 3e-3; one by one they depend on
@@ -9,7 +9,8 @@
 
 import koffi from "koffi";
 import { present } from "../../present.ts";
-import { BATCH_TOKENS, type Batch, type Decoder, type Pooling } from "./decoder.ts";
+import type { Pooling } from "../engine.ts";
+import { BATCH_TOKENS, type Batch, type Decoder } from "./decoder.ts";
 
 /** Contexts grow by powers of 2 from here, so that prompts of about the same length share one. */
 const SMALLEST_CONTEXT = 64;
@@ -26,7 +27,7 @@ interface PromptBatch extends Batch {
   readonly prompts: number;
 }
 
-/** Per prompt `width` values: of the rank head, or of the last position's hidden state. */
+/** Per prompt `width` values: of the rank head, or of the pooled hidden states. */
 export function poolPrompts(
   by: PromptDecoder,
   prompts: readonly Int32Array[],
