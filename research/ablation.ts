@@ -18,7 +18,8 @@ import type { Plan } from "../src/plan/plan.ts";
 import { presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../src/quantize/plan-spec.ts";
 import { formatMeanSe } from "../src/report/terminal/mean-se.ts";
 import { neighbourTypes } from "../src/run/candidates.ts";
-import { interpolatedKld } from "../src/run/verdict.ts";
+import type { FrontPoint } from "../src/run/front.ts";
+import { interpolateAt } from "../src/run/row-distance.ts";
 import { fromDensity, prismSensitivity, type Sensitivity, uniformSensitivity } from "../src/sensitivity/sensitivity.ts";
 import { priorSensitivity } from "../src/sensitivity/sensitivity-prior.ts";
 import { blendSensitivity, stockSensitivity } from "../src/sensitivity/sensitivity-stock.ts";
@@ -87,13 +88,16 @@ async function ablate(subject: Subject, others: readonly Subject[], fileType: Fi
     console.log("|---|---|---|");
     const stock = await judge.ofSpec(presetSpec(uniform, fileType, join(work, "candidate.gguf")));
     console.log(`| ${fileType} itself | ${describe(stock, control)} | |`);
-    const around: Pick<ModelEvaluation, "fileBytes" | "kld">[] = [];
+    const around: FrontPoint[] = [];
     for (const type of neighbourTypes(uniform)) {
       const evaluation = await judge.ofSpec(uniformSpec(uniform, type, join(work, "candidate.gguf")));
       // every candidate has the same path: its size is what the plan says
-      around.push({ ...evaluation, fileBytes: typedFileBytes(uniform, uniformTypes(uniform, type)) });
+      around.push({
+        value: evaluation.kld?.mean ?? 0,
+        fileBytes: typedFileBytes(uniform, uniformTypes(uniform, type)),
+      });
     }
-    const between = interpolatedKld(around, uniform.predicted.fileBytes);
+    const between = interpolateAt(around, uniform.predicted.fileBytes);
     console.log(`| uniform types, interpolated | ${describeMean(between, control)} | |`);
     for (const [label, sensitivity] of Object.entries(sensitivities(subject, others))) {
       const ofTensors = label === "uniform" ? control : await judge.of(plan(sensitivity, "tensor"));

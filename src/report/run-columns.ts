@@ -4,6 +4,7 @@
  */
 
 import { formatInteger, formatSize } from "../numbers.ts";
+import { distanceName, distanceOf } from "../run/row-distance.ts";
 import type { RunRow } from "../run/run-document.ts";
 import type { TableColumn } from "./charts/table.ts";
 import { formatMeanSe } from "./terminal/mean-se.ts";
@@ -16,7 +17,7 @@ export type CsvField<Row> = readonly [column: TableColumn, value: (row: Row) => 
 
 export interface RunColumn {
   /** What the column judges by; those of what was not measured are left out of a table. */
-  readonly group: "row" | "text" | "documents";
+  readonly group: "row" | "text" | "documents" | "embeddings";
   /** Of each table that has the column. */
   readonly headers: Readonly<Partial<Record<RunTable, string>>>;
   /** Words, not figures. */
@@ -32,6 +33,8 @@ export interface RunShown {
   readonly scored: boolean;
   /** By scores of documents. */
   readonly ranked: boolean;
+  /** By vectors. */
+  readonly embedded: boolean;
 }
 
 const number = (header: string): TableColumn => ({ header, kind: "number" });
@@ -130,6 +133,43 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
     ],
   },
   {
+    group: "embeddings",
+    headers: { terminal: "drift", page: "drift, 1 − cosine", card: "Drift (1 − cosine)" },
+    text: ({ kind, embedding }) => (embedding === undefined ? zeroOf(kind) : formatMeanSe(embedding.drift)),
+    csv: [
+      [number("drift"), ({ embedding }) => embedding?.drift.value],
+      [number("drift se"), ({ embedding }) => embedding?.drift.se],
+    ],
+  },
+  {
+    group: "embeddings",
+    headers: { terminal: "worst", page: "worst drift", card: "Worst drift" },
+    text: ({ embedding }) => embedding?.worstDrift.toPrecision(3),
+    csv: [[number("worst drift"), ({ embedding }) => embedding?.worstDrift]],
+  },
+  {
+    group: "embeddings",
+    headers: { terminal: "overlap@10", page: "overlap@10", card: "Overlap@10" },
+    text: ({ embedding }) => percent(embedding?.overlap10),
+    csv: [[number("overlap@10 %"), ({ embedding }) => embedding?.overlap10]],
+  },
+  {
+    group: "embeddings",
+    headers: { terminal: "same best", page: "same best document" },
+    text: ({ embedding }) => percent(embedding?.top1Agreement),
+    csv: [[number("same best document %"), ({ embedding }) => embedding?.top1Agreement]],
+  },
+  {
+    group: "embeddings",
+    headers: { page: "nDCG@10 of retrieval", card: "nDCG@10" },
+    text: ({ embedding }, table) => rounded(embedding?.ndcg10, table),
+    csv: [
+      [number("nDCG@10 of retrieval"), ({ embedding }) => embedding?.ndcg10?.value],
+      [number("drift minus plan"), ({ driftMinusPlan }) => driftMinusPlan?.value],
+      [number("drift minus plan se"), ({ driftMinusPlan }) => driftMinusPlan?.se],
+    ],
+  },
+  {
     group: "row",
     headers: { terminal: "plan against it", page: "the plan against it", card: "PRISM against it" },
     isText: true,
@@ -151,15 +191,16 @@ function zeroOf(kind: RunRow["kind"]): string | undefined {
   return kind === "reference" ? "0" : undefined;
 }
 
-/** What the rows were measured by; text where nothing was ranked, even if that was not measured either. */
+/** What the rows were measured by; text where nothing was ranked or embedded, even if that was not measured either. */
 export function shownOf(rows: readonly RunRow[]): RunShown {
   const ranked = rows.some(({ rerank }) => rerank !== undefined);
-  return { ranked, scored: !ranked || rows.some(({ kld }) => kld !== undefined) };
+  const embedded = rows.some(({ embedding }) => embedding !== undefined);
+  return { ranked, embedded, scored: !(ranked || embedded) || rows.some(({ kld }) => kld !== undefined) };
 }
 
 /** The columns of a table, by what its rows were measured by. */
-export function runColumns(table: RunTable, { scored, ranked }: RunShown): RunColumn[] {
-  const groups = { row: true, text: scored, documents: ranked };
+export function runColumns(table: RunTable, { scored, ranked, embedded }: RunShown): RunColumn[] {
+  const groups = { row: true, text: scored, documents: ranked, embeddings: embedded };
   return RUN_COLUMNS.filter(({ headers, group }) => headers[table] !== undefined && groups[group]);
 }
 
@@ -175,10 +216,12 @@ export function sortRows(rows: readonly RunRow[]): RunRow[] {
   });
 }
 
-/** The row's KLD against the plan's: " (KLD +12 %)". */
-function formatChange({ kld, kldMinusPlan }: RunRow): string {
-  const plan = kld === undefined || kldMinusPlan === undefined ? 0 : kld.mean - kldMinusPlan.value;
-  if (kldMinusPlan === undefined || !(plan > 0)) return "";
-  const percentage = (100 * kldMinusPlan.value) / plan;
-  return ` (KLD ${percentage < 0 ? "" : "+"}${percentage.toFixed(Math.abs(percentage) < 10 ? 1 : 0)} %)`;
+/** The row's KLD or drift against the plan's: " (KLD +12 %)". */
+function formatChange(row: RunRow): string {
+  const difference = (row.kldMinusPlan ?? row.driftMinusPlan)?.value;
+  const own = distanceOf(row);
+  const plan = own === undefined || difference === undefined ? 0 : own - difference;
+  if (difference === undefined || !(plan > 0)) return "";
+  const percentage = (100 * difference) / plan;
+  return ` (${distanceName(row)} ${percentage < 0 ? "" : "+"}${percentage.toFixed(Math.abs(percentage) < 10 ? 1 : 0)} %)`;
 }

@@ -24,7 +24,7 @@ export async function describeAsked(
   bench: Bench,
 ): Promise<RunAsked> {
   const { engine, seed, gpuLayers } = bench;
-  const { sweep, guards, refine, text, rerankSet } = request;
+  const { sweep, guards, refine, text, rerankSet, embedding } = request;
   return present({
     model,
     fingerprint,
@@ -40,6 +40,7 @@ export async function describeAsked(
     baselines: request.baselines,
     text: text === undefined ? "sampled" : await sha256OfText(text),
     rerankSet: rerankSet === undefined ? undefined : (await readRerankSet(rerankSet)).sha256,
+    retrieval: embedding === undefined ? undefined : await describeEmbedding(embedding),
     context: request.context,
     chunks: request.chunks,
     seed,
@@ -73,6 +74,10 @@ async function describeCalibration(texts: readonly string[]): Promise<string> {
   return words.join(" ");
 }
 
+async function describeEmbedding({ set, ...how }: NonNullable<CompleteRunRequest["embedding"]>): Promise<string> {
+  return JSON.stringify({ ...how, set: set === undefined ? undefined : (await readRerankSet(set)).sha256 });
+}
+
 function describeRefine({ probes, timeMs }: Exclude<CompleteRunRequest["refine"], "none">): string {
   const time = timeMs === undefined ? undefined : `${timeMs / 1000} s`;
   return [probes, time].filter((part) => part !== undefined).join(" in ") || "auto";
@@ -93,11 +98,12 @@ function describeBudget(budget: BudgetRequest): string {
 
 /** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */
 export async function requireSameInputs(request: CompleteRunRequest, asked: RunAsked): Promise<void> {
-  const { text, rerankSet, calibration } = request;
+  const { text, rerankSet, embedding, calibration } = request;
   const calibrated = asked.feedback?.split(" ") ?? [];
   const inputs: readonly (readonly [path: string | undefined, before: string | undefined, now: HashOf])[] = [
     [text, asked.text, sha256OfText],
     [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
+    [embedding?.set, asked.retrieval, () => describeEmbedding(embedding ?? {})],
     [imatrixFile(request), asked.imatrix, async (path) => (await readImatrix(path)).sha256],
     ...(asked.feedback === undefined ? [] : calibration).map(
       (path, at) => [path === OWN_TEXT ? undefined : path, calibrated[at], sha256OfText] as const,
@@ -148,7 +154,7 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   ...OF_DECODING,
 ];
 /** What the plan and its controls depend on besides. */
-const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet"];
+const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet", "retrieval"];
 
 /** How a message speaks of what was asked. */
 const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
@@ -170,6 +176,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   baselines: "--baseline",
   text: "--text",
   rerankSet: "--rerank",
+  retrieval: "--retrieval, --pooling or a prefix",
   context: "--context",
   chunks: "--chunks",
   gpuLayers: "--gpu-layers",

@@ -3,8 +3,9 @@ import { rm } from "node:fs/promises";
 import type { Bench } from "../bench.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
+import { assembleEmbeddingEvaluation, type EmbeddingSession, openEmbeddingSession } from "../embed/embeddings.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
-import type { Evaluation, ModelEvaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import { type FileToScore, makeFile } from "../evaluate/score-file.ts";
 import { type EvaluationSession, openSession } from "../evaluate/session.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -15,7 +16,7 @@ import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import { isAlwaysKept } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, RunRow } from "./run-document.ts";
-import { addRow, judgeRun, referenceRow, rowOf } from "./run-rows.ts";
+import { addRow, judgeRun, type Measurements, referenceRow, rowOf, type Sessions } from "./run-rows.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
 
@@ -30,6 +31,7 @@ export async function evaluateCandidates(
   let state = begun;
   let session: EvaluationSession | undefined;
   let ranking: RerankSession | undefined;
+  let embedding: EmbeddingSession | undefined;
   try {
     for (const candidate of candidates) {
       const { label, slug, spec } = candidate;
@@ -44,15 +46,18 @@ export async function evaluateCandidates(
       state = await scoreCandidate(run, state, file, async (model, { state: made, sha256 }) => {
         if (source.measures.text) session ??= await openRunSession(run, state, model);
         if (source.measures.rerank) ranking ??= await openRanking(run);
+        if (source.measures.embeddings) embedding ??= await openEmbedding(run);
         bench.progress.note(`evaluating ${label}`);
         const evaluation = session && { ...(await session.evaluateModel(model)), sha256 };
         const ranked = ranking && { ...(await ranking.rankModel(model)), sha256 };
-        const document = assembleDocument(session, evaluation, ranking, ranked, bench);
+        const embedded = embedding && { ...(await embedding.embedModel(model)), sha256 };
+        const measurements = { evaluation, ranked, embedded };
+        const document = assembleDocument({ session, ranking, embedding }, measurements, bench);
         const path = directory.evaluation(slug);
         const kept = await writeKept(made, directory, path, `${JSON.stringify(document, null, 2)}\n`);
-        const measured = rowOf(candidate, { evaluation, ranked }, plan);
+        const measured = rowOf(candidate, measurements, plan);
         const known = measuredModel(kept, directory, spec.output);
-        const added = addRow(known, measured, referenceRow(plan, session), { session, ranking });
+        const added = addRow(known, measured, referenceRow(plan, session), { session, ranking, embedding });
         const judged = judgeRun(added, request.gates, false);
         await saveRun(directory, judged);
         return judged;
@@ -97,13 +102,19 @@ function openRanking({ request, source, bench }: OpenRun): Promise<RerankSession
   return openRerankSession(source.model, { set: request.rerankSet }, bench);
 }
 
+function openEmbedding({ request, source, bench }: OpenRun): Promise<EmbeddingSession> {
+  bench.progress.note("embedding texts with the reference");
+  return openEmbeddingSession(source.model, request.embedding ?? {}, bench);
+}
+
 function assembleDocument(
-  session: EvaluationSession | undefined,
-  evaluation: ModelEvaluation | undefined,
-  ranking: RerankSession | undefined,
-  ranked: RankedModel | undefined,
+  { session, ranking, embedding }: Sessions,
+  { evaluation, ranked, embedded }: Measurements,
   bench: Bench,
-): Evaluation | RerankEvaluation | undefined {
+): Evaluation | RerankEvaluation | EmbeddingEvaluation | undefined {
+  if (embedding !== undefined && embedded !== undefined) {
+    return assembleEmbeddingEvaluation(embedding, [embedded], bench);
+  }
   const judged =
     session === undefined || evaluation === undefined ? undefined : assembleEvaluation(session, [evaluation], bench);
   if (ranking === undefined || ranked === undefined) return judged;

@@ -3,7 +3,7 @@ import { SAME_SIZE } from "./same-size.ts";
 
 export interface FrontPoint {
   readonly fileBytes: number;
-  /** Less is better: a KL divergence, a perplexity, a change of scores. */
+  /** Less is better: a KL divergence, a perplexity, a change of scores, a drift. */
   readonly value: number;
 }
 

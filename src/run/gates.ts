@@ -23,7 +23,10 @@ const MEASURES: Readonly<Record<string, (row: RunRow) => number | undefined>> = 
   sameTop: (row) => row.sameTop,
   rerankDelta: (row) => row.rerank?.meanAbsDelta.value,
   kendallTau: (row) => row.rerank?.kendallTau?.value,
-  top1Agreement: (row) => row.rerank?.top1Agreement,
+  top1Agreement: (row) => row.rerank?.top1Agreement ?? row.embedding?.top1Agreement,
+  drift: (row) => row.embedding?.drift.value,
+  worstDrift: (row) => row.embedding?.worstDrift,
+  overlap10: (row) => row.embedding?.overlap10,
   fileBytes: (row) => row.fileBytes,
   bpw: (row) => row.bpw,
 };

@@ -1,8 +1,10 @@
 /**
- * The text of a run, the time it will take and whether its model can score documents, before any work: the sessions that
+ * The text of a run, the time it will take and whether its model can score documents or embed texts, before any work: the sessions that
  * score open only after hours of analysis and quantizing.
  */
 import type { Bench } from "../bench.ts";
+import { openEmbedder } from "../embed/embedder.ts";
+import { readRetrievalSet } from "../embed/retrieval-set.ts";
 import { plainTokens, timeChunk } from "../evaluate/clock.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { loadModel } from "../evaluate/load-model.ts";
@@ -23,6 +25,7 @@ import type { RunSource } from "./run-source.ts";
 export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
   const { model, measures } = source;
   if (measures.rerank) await checkScorer(source, bench);
+  if (measures.embeddings) await checkEmbedder(request, source, bench);
   const { calibration, context: asked } = request;
   if (source.feedback) await checkCalibration(model, { calibration, context: asked }, bench);
   if (bench.engine.programs !== undefined || !measures.text) return;
@@ -44,6 +47,12 @@ export async function prepareText({ request, source, bench }: OpenRun): Promise<
   } finally {
     await loaded.close();
   }
+}
+
+async function checkEmbedder({ embedding }: OpenRun["request"], { model }: RunSource, bench: Bench): Promise<void> {
+  await readRetrievalSet(embedding?.set);
+  const embedder = await openEmbedder(model, { pooling: embedding?.pooling }, bench);
+  await embedder.embed(["Does it embed?"]).finally(() => embedder.close());
 }
 
 async function checkScorer({ model }: RunSource, bench: Bench): Promise<void> {

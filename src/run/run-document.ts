@@ -4,6 +4,7 @@
  */
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
+import { EMBEDDING_FIDELITY } from "../evaluate/embedding-result.ts";
 import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
@@ -40,6 +41,13 @@ const FIGURES = {
   rerankMinusPlan: t.optional(
     t.measured(t.number(), "Mean |Δscore| of this row minus the plan's, over the same queries."),
   ),
+  embedding: t.optional(
+    t.object(
+      { ...EMBEDDING_FIDELITY, ndcg10: t.optional(t.measured(t.amount())) },
+      "Of a model that embeds: how far its vectors, and what they find, are from the reference's. The verdict goes by the drift.",
+    ),
+  ),
+  driftMinusPlan: t.optional(t.measured(t.number(), "Drift of this row minus the plan's, over the same texts.")),
 };
 
 const RUN_ROW = t.object({
@@ -83,6 +91,11 @@ const RUN_ASKED = t.object(
     text: t.text('SHA-256 of the text file, or "sampled".'),
     rerankSet: t.optional(
       t.text("SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any."),
+    ),
+    retrieval: t.optional(
+      t.prose(
+        "What embeddings were judged by where that was asked: SHA-256 of the file, pooling and prefixes, as JSON.",
+      ),
     ),
     context: t.optional(t.count()),
     chunks: t.optional(t.count()),

@@ -1,5 +1,6 @@
 /** What a run is asked, and its defaults; what it works with is the bench. */
 import type { Analysis } from "../analyze/analysis.ts";
+import type { EmbeddingOptions } from "../embed/embeddings.ts";
 import type { TextRequest } from "../evaluate/evaluate-options.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
@@ -37,6 +38,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly baselines?: readonly FileType[] | undefined;
   /** Queries and documents a reranker is judged by (JSON Lines); absent: the set that comes with PRISM. */
   readonly rerankSet?: string | undefined;
+  /** How embeddings are judged, where that was asked; absent: of models that embed, by the set that comes with PRISM. */
+  readonly embedding?: Omit<EmbeddingOptions, "context"> | undefined;
   readonly exactMetrics?: boolean | undefined;
   readonly exactDistortion?: boolean | undefined;
   readonly gates?: readonly Gate[] | undefined;

@@ -1,6 +1,7 @@
 /** Rows of a run from what was evaluated; every new row has all of them judged anew. */
 import { baseName } from "../base-name.ts";
-import type { ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
+import type { EmbeddingSession } from "../embed/embeddings.ts";
+import type { EmbeddedModel, ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -12,27 +13,37 @@ import { checkGates, type Gate } from "./gates.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { creditsSensitivity, judgeRows } from "./verdict.ts";
 
-/** What was measured of a model: one of both at least. */
+/** What a run's models are measured in, as far as they are. */
+export interface Sessions {
+  readonly session?: EvaluationSession | undefined;
+  readonly ranking?: RerankSession | undefined;
+  readonly embedding?: EmbeddingSession | undefined;
+}
+
+/** What was measured of a model: one of them at least. */
 export interface Measurements {
   readonly evaluation?: ModelEvaluation | undefined;
   readonly ranked?: RankedModel | undefined;
+  readonly embedded?: EmbeddedModel | undefined;
 }
 
 export function rowOf(
   { label, kind, spec, plan: own }: Candidate,
-  { evaluation, ranked }: Measurements,
+  { evaluation, ranked, embedded }: Measurements,
   plan: Plan,
 ): RunRow {
   const predictedLoss = lossOfTypes(own ?? plan, spec.expectedTypes, kind === "feedback" ? "feedback" : "rounded");
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
-  const sha256 = evaluation?.sha256 ?? ranked?.sha256;
+  const file = evaluation ?? ranked ?? embedded;
+  const sha256 = file?.sha256;
   return {
     label,
     kind,
-    fileBytes: evaluation?.fileBytes ?? ranked?.fileBytes ?? 0,
+    fileBytes: file?.fileBytes ?? 0,
     ...present({ sha256 }),
-    bpw: evaluation?.bpw ?? ranked?.bpw ?? 0,
+    bpw: file?.bpw ?? 0,
     ...rankingOf(ranked),
+    ...embeddingOf(embedded),
     ...present({ ppl, lnPplRatio, kld, sameTop, sameTopSe, predictedLoss, kldPerChunk: perChunk?.kld }),
   };
 }
@@ -41,6 +52,12 @@ function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
   const { fidelity, ndcg10 } = ranked?.rerank ?? {};
   if (fidelity === undefined) return {};
   return { rerank: { ...fidelity, ...present({ ndcg10 }) } };
+}
+
+function embeddingOf(embedded: EmbeddedModel | undefined): Pick<RunRow, "embedding"> {
+  const { fidelity, ndcg10 } = embedded?.embedding ?? {};
+  if (fidelity === undefined) return {};
+  return { embedding: { ...fidelity, ...present({ ndcg10 }) } };
 }
 
 export function referenceRow({ source, tensors }: Plan, session: EvaluationSession | undefined): RunRow {
@@ -55,12 +72,7 @@ export function referenceRow({ source, tensors }: Plan, session: EvaluationSessi
 }
 
 /** The state with this row and the reference's, in the place of their predecessors. */
-export function addRow(
-  state: Run,
-  row: RunRow,
-  reference: RunRow,
-  { session, ranking }: { session?: EvaluationSession | undefined; ranking?: RerankSession | undefined },
-): Run {
+export function addRow(state: Run, row: RunRow, reference: RunRow, { session, ranking, embedding }: Sessions): Run {
   const others = state.rows.filter(({ kind }) => kind !== "reference");
   const isKnown = others.some(({ label }) => label === row.label);
   const rows = isKnown ? others.map((known) => (known.label === row.label ? row : known)) : [...others, row];
@@ -68,7 +80,7 @@ export function addRow(
     ...state,
     ...present({ text: session?.text }),
     rows: [reference, ...rows],
-    warnings: [...new Set([...state.warnings, ...(session?.warnings ?? []), ...(ranking?.warnings ?? [])])],
+    warnings: [...new Set([...state.warnings, ...[session, ranking, embedding].flatMap((one) => one?.warnings ?? [])])],
   };
 }
 

@@ -44,7 +44,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
     checkBaselines(request.baselines, model, facts, importance);
     const feedback = makesFeedback(open, request, bench);
-    const measures = chooseMeasures(model, bench.engine, request);
+    const measures = chooseMeasures(open, bench.engine, request);
     const before = request.force ? undefined : await layersBefore(runDirectory(request.out), devicesAsked(bench));
     const fitted = fitLayers(bench, open, { ...request, beside: BESIDE, before });
     return {

@@ -1,13 +1,21 @@
 /**
- * What the plan is worth against each control, honestly: differences of KLD are paired over the same chunks, or of
- * rerankers those of |Δscore| over the same queries; a difference under 2 standard errors is a tie, and files of different
- * size are compared only where one is both smaller and better.
+ * What the plan is worth against each control, honestly: differences of KLD are paired over the same chunks, of
+ * rerankers those of |Δscore| over the same queries, of embeddings those of drift over the same texts; a difference
+ * under 2 standard errors is a tie, and files of different size are compared only where one is both smaller and better.
  */
-import type { MeanSe } from "../evaluate/evaluation.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
-import { pairedDifference } from "../evaluate/statistics.ts";
 import { present } from "../present.ts";
 import { plainLabel } from "./plain-label.ts";
+import {
+  changeFrom,
+  differenceTo,
+  distanceName,
+  distanceOf,
+  driftDifference,
+  interpolateAt,
+  kldDifference,
+  rerankDifference,
+} from "./row-distance.ts";
 import type { RowKind, RunRow } from "./run-document.ts";
 import { SAME_SIZE } from "./same-size.ts";
 
@@ -16,32 +24,27 @@ export const TIE_STANDARD_ERRORS = 2;
 
 export type Outcome = "wins" | "matches" | "tie" | "loses" | "larger" | "smaller" | "none";
 
-/** KLD of `row` minus the plan's. Without values per chunk (programs engine) the errors are taken as independent. */
-export function kldDifference(plan: RunRow, row: RunRow): MeanSe | undefined {
-  if (plan.kld === undefined || row.kld === undefined) return undefined;
-  if (plan.kldPerChunk !== undefined && row.kldPerChunk !== undefined) {
-    return pairedDifference(row.kldPerChunk, plan.kldPerChunk);
-  }
-  return { value: row.kld.mean - plan.kld.mean, se: Math.hypot(row.kld.se, plan.kld.se) };
-}
-
 /** Queries under which a ranking gives no verdict. */
 export const MIN_QUERIES = 10;
 
-/** Mean |Δscore| of `row` minus the plan's. */
-export function rerankDifference({ rerank: plan }: RunRow, { rerank: row }: RunRow): MeanSe | undefined {
-  return plan === undefined || row === undefined ? undefined : pairedDifference(row.perQuery, plan.perQuery);
-}
+/** Texts under which embeddings give no verdict. */
+export const MIN_TEXTS = 20;
 
-/** Too little was scored for a verdict: chunks, or queries where the plan was judged by its ranking. */
-function tooFew({ rerank }: RunRow, chunks: number): boolean {
-  return rerank === undefined ? chunks < MIN_CHUNKS : rerank.perQuery.length < MIN_QUERIES;
+/** Too little was scored for a verdict: in words, what there was and what it takes. */
+function tooFew({ rerank, embedding }: RunRow, chunks: number): string | undefined {
+  const [were, had, least] =
+    rerank !== undefined
+      ? ["queries were ranked", rerank.perQuery.length, MIN_QUERIES]
+      : embedding !== undefined
+        ? ["texts were embedded", embedding.perText.length, MIN_TEXTS]
+        : ["chunks were scored", chunks, MIN_CHUNKS];
+  return had < least ? `only ${had} ${were}: no verdict under ${least}` : undefined;
 }
 
 /** The plan against one row. `chunks` is how many were scored: too few give no outcome. */
 export function outcome(plan: RunRow, row: RunRow, chunks: number): Outcome {
-  const difference = plan.rerank === undefined ? kldDifference(plan, row) : rerankDifference(plan, row);
-  if (difference === undefined || tooFew(plan, chunks)) return "none";
+  const difference = differenceTo(plan, row);
+  if (difference === undefined || tooFew(plan, chunks) !== undefined) return "none";
   const decided = Math.abs(difference.value) > TIE_STANDARD_ERRORS * difference.se;
   const size = row.fileBytes / plan.fileBytes - 1;
   if (size > SAME_SIZE) return decided ? (difference.value < 0 ? "larger" : "wins") : "matches";
@@ -77,25 +80,13 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
     const words = row.kind === "feedback" ? FEEDBACK_WORDS : WORDS;
     const difference = kldDifference(plan, row);
     const ranking = rerankDifference(plan, row);
+    const drift = driftDifference(plan, row);
     return {
       ...row,
       verdict: words[outcome(plan, row, chunks)],
-      ...present({ kldMinusPlan: difference, rerankMinusPlan: ranking }),
+      ...present({ kldMinusPlan: difference, rerankMinusPlan: ranking, driftMinusPlan: drift }),
     };
   });
-}
-
-/** KLD at `fileBytes` on the straight line of ln KLD over bytes between the rows just below and just above. */
-export function interpolatedKld(
-  rows: readonly Pick<RunRow, "fileBytes" | "kld">[],
-  fileBytes: number,
-): number | undefined {
-  const usable = rows.filter((row) => row.kld !== undefined && row.kld.mean > 0);
-  const below = usable.filter((row) => row.fileBytes <= fileBytes).sort((a, b) => b.fileBytes - a.fileBytes)[0];
-  const above = usable.filter((row) => row.fileBytes > fileBytes).sort((a, b) => a.fileBytes - b.fileBytes)[0];
-  if (below?.kld === undefined || above?.kld === undefined) return undefined;
-  const share = (fileBytes - below.fileBytes) / (above.fileBytes - below.fileBytes);
-  return Math.exp((1 - share) * Math.log(below.kld.mean) + share * Math.log(above.kld.mean));
 }
 
 const CREDITED = "the gain is the sensitivity's own: the plan beats s = elements and every shuffle";
@@ -104,11 +95,12 @@ const NOT_CREDITED =
 
 /** The verdict of the run in a few clauses. */
 function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credited: boolean | undefined): string {
-  if (plan.rerank !== undefined) {
-    const { perQuery } = plan.rerank;
-    if (tooFew(plan, chunks)) return `only ${perQuery.length} queries were ranked: no verdict under ${MIN_QUERIES}`;
-  } else if (plan.kld === undefined) return "no KL divergence was measured: no verdict";
-  else if (tooFew(plan, chunks)) return `only ${chunks} chunks were scored: no verdict under ${MIN_CHUNKS}`;
+  const { rerank, embedding, kld } = plan;
+  if (rerank === undefined && embedding === undefined && kld === undefined) {
+    return "no KL divergence was measured: no verdict";
+  }
+  const little = tooFew(plan, chunks);
+  if (little !== undefined) return little;
   const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "feedback" && kind !== "reference");
   const named = (wanted: Outcome) =>
     controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
@@ -118,15 +110,16 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
     sentence("ties with", named("tie")),
     sentence("loses to", named("loses")),
   ].filter((part) => part !== "");
-  const lines = (plan.rerank === undefined ? (["preset", "uniform"] as const) : [])
+  const lines = (rerank === undefined ? (["preset", "uniform"] as const) : [])
     .map((kind) => interpolation(controls, plan, kind))
     .filter((line) => line !== "");
   const head = parts.length === 0 ? "has no control of its size to compare with" : parts.join("; ");
   const coded = rows.find(({ kind }) => kind === "feedback");
   const feedback = coded === undefined ? [] : feedbackGain(plan, coded);
-  const gains = plan.rerank === undefined ? controls.flatMap((row) => imatrixGain(controls, row)) : [];
+  const gains = rerank === undefined ? controls.flatMap((row) => imatrixGain(controls, row)) : [];
   const credit = credited === undefined ? [] : [credited ? CREDITED : NOT_CREDITED];
-  const subject = plan.rerank === undefined ? "the plan" : "by the scores of documents the plan";
+  const by = rerank !== undefined ? "by the scores of documents " : embedding !== undefined ? "by its embeddings " : "";
+  const subject = `${by}the plan`;
   return [`${subject} ${head}`, ...lines, ...feedback, ...gains, ...credit].join("; ");
 }
 
@@ -139,26 +132,33 @@ const PLURAL: Readonly<Partial<Record<RowKind, string>>> = { preset: "stock pres
 function interpolation(controls: readonly RunRow[], plan: RunRow, kind: RowKind): string {
   const rows = controls.filter((row) => row.kind === kind);
   const sameSize = rows.some((row) => Math.abs(row.fileBytes / plan.fileBytes - 1) <= SAME_SIZE);
-  const kld = sameSize ? undefined : interpolatedKld(rows, plan.fileBytes);
-  if (kld === undefined || plan.kld === undefined) return "";
-  const change = 100 * (plan.kld.mean / kld - 1);
+  const points = rows.flatMap((row) => {
+    const value = distanceOf(row);
+    return value === undefined ? [] : [{ fileBytes: row.fileBytes, value }];
+  });
+  const between = sameSize ? undefined : interpolateAt(points, plan.fileBytes);
+  const own = distanceOf(plan);
+  if (between === undefined || own === undefined) return "";
+  const change = 100 * (own / between - 1);
   const comparison = `${Math.abs(change).toFixed(1)} % ${change < 0 ? "lower" : "higher"}`;
-  return `its KLD is ${comparison} than that of ${PLURAL[kind]} interpolated to its size (${kld.toPrecision(3)})`;
+  return `its ${distanceName(plan)} is ${comparison} than that of ${PLURAL[kind]} interpolated to its size (${between.toPrecision(3)})`;
 }
 
 /** What other codes do in the plan's types and bytes. */
 function feedbackGain(plan: RunRow, coded: RunRow): string[] {
-  if (plan.kld === undefined || coded.kld === undefined) return [];
-  const change = 100 * (coded.kld.mean / plan.kld.mean - 1);
-  return [`error feedback changes its KLD by ${change < 0 ? "" : "+"}${change.toFixed(1)} % at the same bytes`];
+  const change = changeFrom(plan, coded);
+  if (change === undefined) return [];
+  const signed = `${change < 0 ? "" : "+"}${change.toFixed(1)} %`;
+  return [`error feedback changes its ${distanceName(plan)} by ${signed} at the same bytes`];
 }
 
 /** What the importance matrix does to a preset: no merit of the plan. */
 function imatrixGain(controls: readonly RunRow[], preset: RunRow): string[] {
   const plain = controls.find(({ kind, label }) => kind === "plain" && label === plainLabel(preset.label));
-  if (plain?.kld === undefined || preset.kld === undefined) return [];
-  const change = 100 * (preset.kld.mean / plain.kld.mean - 1);
-  return [`the imatrix alone changes the KLD of ${preset.label} by ${change < 0 ? "" : "+"}${change.toFixed(1)} %`];
+  const change = changeFrom(plain, preset);
+  if (change === undefined) return [];
+  const signed = `${change < 0 ? "" : "+"}${change.toFixed(1)} %`;
+  return [`the imatrix alone changes the ${distanceName(preset)} of ${preset.label} by ${signed}`];
 }
 
 /**
@@ -168,7 +168,7 @@ function imatrixGain(controls: readonly RunRow[], preset: RunRow): string[] {
 export function creditsSensitivity(rows: readonly RunRow[], chunks: number): boolean | undefined {
   const plan = rows.find(({ kind }) => kind === "plan");
   const controls = rows.filter(({ kind }) => kind === "uniform-s" || kind === "shuffle");
-  if (plan === undefined || tooFew(plan, chunks) || !controls.some(({ kind }) => kind === "uniform-s"))
+  if (plan === undefined || tooFew(plan, chunks) !== undefined || !controls.some(({ kind }) => kind === "uniform-s"))
     return undefined;
   return controls.every((row) => outcome(plan, row, chunks) === "wins");
 }

@@ -4,6 +4,7 @@ import type { Bench } from "../bench.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
+import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import { present } from "../present.ts";
 import { parseGate } from "../run/gates.ts";
@@ -31,6 +32,12 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest {
   readonly require?: readonly string[] | undefined;
   /** Documents a reranker is judged by (JSON Lines). */
   readonly rerank?: string | undefined;
+  /** Texts that embeddings are judged by (JSON Lines). */
+  readonly retrieval?: string | undefined;
+  /** How hidden states become an embedding; by default as the model says. */
+  readonly pooling?: EmbeddingPooling | undefined;
+  readonly queryPrefix?: string | undefined;
+  readonly documentPrefix?: string | undefined;
   readonly text?: string | undefined;
   readonly context?: number | undefined;
   readonly chunks?: number | undefined;
@@ -69,6 +76,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     sensitivity: await loadSensitivity(request),
     refine: refineOf(request),
     rerankSet: request.rerank,
+    embedding: embeddingOf(request),
     ...exactOf(request.exact),
     ...{ text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force },
   };
@@ -85,11 +93,18 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   if (bench.engine.programs !== undefined && text === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
-  const { out, rerankSet, sensitivity, calibration = [] } = request;
+  const { out, rerankSet, embedding, sensitivity, calibration = [] } = request;
   const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
-  await protectInputs(outputs, [model, text, imatrixFile(request), rerankSet, sensitivity?.path, ...calibration]);
+  const sets = [rerankSet, embedding?.set];
+  await protectInputs(outputs, [model, text, imatrixFile(request), ...sets, sensitivity?.path, ...calibration]);
   const finished = await run(model, request, bench);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
+}
+
+/** Undefined where nothing was asked. */
+function embeddingOf({ retrieval, pooling, queryPrefix, documentPrefix }: RunModelRequest): RunRequest["embedding"] {
+  const asked = present({ set: retrieval, pooling, queryPrefix, documentPrefix });
+  return Object.keys(asked).length === 0 ? undefined : asked;
 }
 
 /** How many probes, or in which time; where another sensitivity was asked for, only if the user asked for probes too. */

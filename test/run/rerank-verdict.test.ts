@@ -70,14 +70,14 @@ describe("what a run measures", () => {
   ) => {
     const file = await openModel(await writeRunnable(kind, dir));
     await file.close();
-    return chooseMeasures(file.model, engine, asked);
+    return chooseMeasures(file, engine, asked);
   };
 
   it("is known by the model: text, ranking, or both", async () => {
-    expect(await measures("llama")).toEqual({ text: true, rerank: false });
-    expect(await measures("reranker")).toEqual({ text: false, rerank: true });
-    expect(await measures("cross-encoder")).toEqual({ text: false, rerank: true });
-    expect(await measures("causal-reranker")).toEqual({ text: true, rerank: true });
+    expect(await measures("llama")).toEqual({ text: true, rerank: false, embeddings: false });
+    expect(await measures("reranker")).toEqual({ text: false, rerank: true, embeddings: false });
+    expect(await measures("cross-encoder")).toEqual({ text: false, rerank: true, embeddings: false });
+    expect(await measures("causal-reranker")).toEqual({ text: true, rerank: true, embeddings: false });
     expect(await measures("causal-reranker", {}, programs)).toEqual({
       text: true,
       rerank: false,
@@ -86,11 +86,15 @@ describe("what a run measures", () => {
 
   it("says that a text is not used where documents alone are, and ranks with any model where a set is given", async () => {
     const { warnings, ...chosen } = await measures("reranker", { text: "a.txt", chunks: 5 });
-    expect(chosen).toEqual({ text: false, rerank: true });
+    expect(chosen).toEqual({ text: false, rerank: true, embeddings: false });
     expect(warnings).toEqual([
       expect.stringMatching(/^--text and --chunks not used: .*reranker\.gguf ranks with a head/),
     ]);
-    expect(await measures("llama", { rerankSet: "set.jsonl" })).toEqual({ text: true, rerank: true });
+    expect(await measures("llama", { rerankSet: "set.jsonl" })).toEqual({
+      text: true,
+      rerank: true,
+      embeddings: false,
+    });
     const asked = measures("causal-reranker", { rerankSet: "set.jsonl" }, programs);
     await expect(asked).rejects.toThrow(/programs score no documents/);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { interpolateAt, kldDifference } from "../../src/run/row-distance.ts";
 import type { RowKind, RunRow } from "../../src/run/run-document.ts";
-import { creditsSensitivity, interpolatedKld, judgeRows, kldDifference, outcome } from "../../src/run/verdict.ts";
+import { creditsSensitivity, judgeRows, outcome } from "../../src/run/verdict.ts";
 
 const CHUNKS = 24;
 
@@ -54,21 +55,21 @@ describe("the plan against a row", () => {
 
 describe("interpolation", () => {
   const rows = [
-    row("small", "uniform", 800, 0.8),
-    row("large", "uniform", 1200, 0.2),
-    row("huge", "uniform", 4000, 0.01),
+    { fileBytes: 800, value: 0.8 },
+    { fileBytes: 1200, value: 0.2 },
+    { fileBytes: 4000, value: 0.01 },
   ];
 
   it("is geometric in KLD and linear in bytes between the nearest rows", () => {
-    expect(interpolatedKld(rows, 1000)).toBeCloseTo(0.4, 12);
-    expect(interpolatedKld(rows, 900)).toBeCloseTo(0.8 * (0.2 / 0.8) ** 0.25, 12);
-    expect(interpolatedKld(rows, 800)).toBeCloseTo(0.8, 12);
+    expect(interpolateAt(rows, 1000)).toBeCloseTo(0.4, 12);
+    expect(interpolateAt(rows, 900)).toBeCloseTo(0.8 * (0.2 / 0.8) ** 0.25, 12);
+    expect(interpolateAt(rows, 800)).toBeCloseTo(0.8, 12);
   });
 
   it("does not go beyond the rows there are", () => {
-    expect(interpolatedKld(rows, 799)).toBeUndefined();
-    expect(interpolatedKld(rows, 5000)).toBeUndefined();
-    expect(interpolatedKld([], 1000)).toBeUndefined();
+    expect(interpolateAt(rows, 799)).toBeUndefined();
+    expect(interpolateAt(rows, 5000)).toBeUndefined();
+    expect(interpolateAt([], 1000)).toBeUndefined();
   });
 });
 

@@ -10,6 +10,7 @@ import type { Exact } from "../../verbs/planning-request.ts";
 import { parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
 import type { CommandContext } from "../context.ts";
+import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { calibrationOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
@@ -18,7 +19,7 @@ import { addPlanningOptions, type PlanningOptions, planningRequest } from "../pl
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions, PlanningOptions, TextOptions, QualityRequest {
+interface Options extends SharedOptions, PlanningOptions, TextOptions, EmbeddingCliOptions, QualityRequest {
   readonly out?: string;
   /** True without a number. */
   readonly refine?: number | true;
@@ -87,6 +88,7 @@ export function runCommand(context: CommandContext): Command {
     .addOption(calibrationOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
+  addEmbeddingOptions(command);
   addJudgingTextOptions(command);
   return addSharedOptions(
     command,

@@ -6,6 +6,7 @@ import type { ModelEvaluation } from "../../evaluate/evaluation.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import type { OutputFile } from "../../quantize/outputs.ts";
+import { distanceOf } from "../../run/row-distance.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
 import { modelName } from "../html/heading.ts";
 import type { HubMetadata } from "./hub-metadata.ts";
@@ -58,8 +59,8 @@ function publicPath(path: string): string {
 export function publishedRow(run: Pick<Run, "rows">): RunRow | undefined {
   const plan = planRow(run);
   const coded = run.rows.find(({ kind }) => kind === "feedback");
-  if (plan?.kld === undefined || coded?.kld === undefined) return plan;
-  return coded.kld.mean <= plan.kld.mean ? coded : plan;
+  const [planned, chosen] = [plan && distanceOf(plan), coded && distanceOf(coded)];
+  return planned !== undefined && chosen !== undefined && chosen <= planned ? coded : plan;
 }
 
 /** The row of the plan; undefined where it was not measured yet. */

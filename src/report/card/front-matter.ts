@@ -59,6 +59,7 @@ function pipelineOf(models: readonly CardModel[]): string | undefined {
   const tags = models.map(({ metadata, plan, run }) => {
     if (metadata?.pipelineTag !== undefined) return metadata.pipelineTag;
     if (plan.facts.rankPooling === true || run.rows.some(({ rerank }) => rerank !== undefined)) return "text-ranking";
+    if (run.rows.some(({ embedding }) => embedding !== undefined)) return "feature-extraction";
     return run.rows.some(({ ppl }) => ppl !== undefined) ? "text-generation" : undefined;
   });
   return tags.every((tag) => tag === tags[0]) ? tags[0] : undefined;

@@ -72,6 +72,11 @@ export function renderLimits(models: readonly CardModel[]): string {
     ...(models.length > 1 && new Set(scored.map(({ sha256 }) => sha256)).size > 1
       ? ["The models of the table were measured on different texts: compare rows of one model."]
       : []),
+    ...(rows.some(({ embedding }) => embedding !== undefined)
+      ? [
+          "Drift is 1 − cosine between a file's vector of a text and its source's; overlap@10 how many of the ten documents nearest to a query are the source's. Both say how true a file is to its source, not how good that is.",
+        ]
+      : []),
     ...(rows.some(({ rerank }) => rerank !== undefined)
       ? [
           "|Δscore| is the distance of a document's score from the source's, over the queries of the set: how true the ranking is to the source's.",

@@ -11,9 +11,15 @@ export function renderUsage(models: readonly CardModel[], repository: string | u
   const projector = first.files.find(({ kind }) => kind === "projector");
   const commands = [
     ...(repository === undefined ? [] : [download(repository, [file, ...(projector ? [projector] : [])])]),
-    ...(isReranker(first) ? rankingCommands(first, file) : textCommands(file, projector)),
+    ...commandsOf(first, file, projector),
   ];
   return ["## Usage", codeBlock(commands.join("\n\n"), "sh")].join("\n\n");
+}
+
+function commandsOf(model: CardModel, file: CardFile, projector: CardFile | undefined): string[] {
+  if (isReranker(model)) return rankingCommands(model, file);
+  const embeds = model.run.rows.some(({ embedding }) => embedding !== undefined);
+  return embeds ? embeddingCommands(file) : textCommands(file, projector);
 }
 
 function isReranker({ plan, run }: CardModel): boolean {
@@ -45,6 +51,13 @@ function rankingCommands({ plan }: CardModel, { publishAs }: CardFile): string[]
       ? [`# /v1/rerank of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${word(publishAs)} --reranking`]
       : []),
     `# /v1/rerank of PRISM\nprism serve ${word(publishAs)}`,
+  ];
+}
+
+function embeddingCommands({ publishAs }: CardFile): string[] {
+  return [
+    `# /v1/embeddings of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${word(publishAs)} --embedding`,
+    `# /v1/embeddings of PRISM\nprism serve ${word(publishAs)}`,
   ];
 }
 

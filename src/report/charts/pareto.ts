@@ -7,8 +7,8 @@ import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.t
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
 import type { ChartTable } from "./table.ts";
 
-/** In the order of preference: the verdict on a reranker goes by its ranking, others go by the KL divergence. */
-export const PARETO_METRICS = ["rerank", "kld", "ppl"] as const;
+/** In the order of preference: the verdict on a reranker goes by its ranking, on what embeds by its vectors, else by the KLD. */
+export const PARETO_METRICS = ["rerank", "drift", "kld", "ppl"] as const;
 
 export type ParetoMetric = (typeof PARETO_METRICS)[number];
 
@@ -34,6 +34,7 @@ export const METRIC_NAMES: Readonly<Record<ParetoMetric, MetricNames>> = {
     short: "|Δscore|",
     choice: "scores of documents",
   },
+  drift: { axis: "drift of embeddings, 1 − cosine", column: "drift", short: "drift", choice: "drift of embeddings" },
   kld: { axis: "mean KL divergence, nats per token", column: "KLD, nats", short: "KLD", choice: "KL divergence" },
   ppl: { axis: "perplexity", column: "PPL", short: "PPL", choice: "perplexity" },
 };
@@ -43,8 +44,9 @@ export const METRIC_NAMES: Readonly<Record<ParetoMetric, MetricNames>> = {
  * both were measured on one text, and how hard that is says nothing of the model.
  */
 export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; se: number } | undefined {
-  const { ppl, lnPplRatio, rerank } = row;
+  const { ppl, lnPplRatio, rerank, embedding } = row;
   if (metric === "rerank") return rerank?.meanAbsDelta;
+  if (metric === "drift") return embedding?.drift;
   if (metric === "ppl") return ppl && { value: ppl.value, se: lnPplRatio ? ppl.value * lnPplRatio.se : ppl.se };
   return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
 }

@@ -70,9 +70,10 @@ function factsOf({ run, plan, analysis }: ReportDocuments): Fact[] {
   ];
 }
 
-function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank }: RunRow): Fact[] {
+function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank, embedding }: RunRow): Fact[] {
   return [
     ...(rerank ? [rerankFact(rerank)] : []),
+    ...(embedding ? driftFacts(embedding) : []),
     ...(kld
       ? [{ label: "KL divergence", value: formatAmount(kld.mean), note: `± ${formatAmount(kld.se)} nats per token` }]
       : []),
@@ -94,6 +95,14 @@ function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank }: RunRow): Fact[
 function rerankFact({ meanAbsDelta: { value, se }, maxAbsDelta }: NonNullable<RunRow["rerank"]>): Fact {
   const note = `± ${formatAmount(se)}, at most ${formatAmount(maxAbsDelta)}`;
   return { label: "Mean |Δscore|", value: formatAmount(value), note };
+}
+
+function driftFacts({ drift: { value, se }, worstDrift, overlap10 }: NonNullable<RunRow["embedding"]>): Fact[] {
+  const note = `1 − cosine, ± ${formatAmount(se)}, at most ${formatAmount(worstDrift)}`;
+  return [
+    { label: "Drift of embeddings", value: formatAmount(value), note },
+    { label: "Overlap@10", value: `${overlap10.toFixed(1)} %`, note: "of the ten nearest documents" },
+  ];
 }
 
 function lossFacts({ predicted, lossUnit }: Plan): Fact[] {

@@ -38,9 +38,13 @@ const SHOWN_QUERIES = 12;
 export function renderRunTable(run: MeasuredRun): Markup {
   const rows = measuredRows(run);
   const shown = shownOf(rows);
-  const { scored, ranked } = shown;
+  const { scored, ranked, embedded } = shown;
   const columns = runColumns("page", shown);
-  const judged = [...(scored ? ["text"] : []), ...(ranked ? ["documents"] : [])].join(" and ");
+  const judged = [
+    ...(scored ? ["text"] : []),
+    ...(ranked ? ["documents"] : []),
+    ...(embedded ? ["texts to embed"] : []),
+  ].join(" and ");
   return html`<div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
 <caption>Every model of the run on the same ${judged}, ± one standard error.</caption>
 <thead><tr><th scope="col">model</th>${columns.map(({ headers, isText }) => html`<th scope="col"${numeric(isText)}>${headers.page}</th>`)}</tr></thead>

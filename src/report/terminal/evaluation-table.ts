@@ -70,8 +70,10 @@ export function renderRun(run: Run): string {
   const shown = shownOf(run.rows);
   const both = shown.scored && shown.ranked;
   const rows = sortRows(run.rows);
-  const results = runColumns("terminal", both ? { scored: true, ranked: false } : shown);
-  const ranking = runColumns("terminal", { scored: false, ranked: true }).filter(({ group }) => group === "documents");
+  const results = runColumns("terminal", both ? { ...shown, ranked: false } : shown);
+  const ranking = runColumns("terminal", { scored: false, ranked: true, embedded: false }).filter(
+    ({ group }) => group === "documents",
+  );
   const table = runTable("", results, rows, shown);
   const lines = [
     ...(run.text === undefined ? [] : [textLine(run.text)]),
