@@ -24,6 +24,7 @@ const STAGES = [
   "feedback",
   "probes",
   "rerank",
+  "embed",
   "run",
   "report",
   "verbs",

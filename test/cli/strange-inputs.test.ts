@@ -26,6 +26,7 @@ beforeAll(async () => {
   await writeRunnable("llama", dir);
   await writeRunnable("causal-reranker", dir);
   await writeRunnable("reranker", dir);
+  await writeRunnable("embedder", dir);
   await writeFile(join(dir, "text.txt"), "A lamp stood on the table until the morning came. ".repeat(60));
   await writeFile(join(dir, "set.jsonl"), '{"query":"q","documents":["one","two","three"],"relevance":[1,0,0]}\n');
   await copyFile(join(DOCUMENTS, "analysis.json"), join(dir, "a.json"));
@@ -95,6 +96,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "evaluate model, with --rerank": (x) => `evaluate ${x} --rerank set.jsonl`,
   "evaluate --reference": (x) => `evaluate llama.gguf --reference ${x}`,
   "evaluate --text": (x) => `evaluate llama.gguf --text ${x}`,
+  "evaluate --retrieval": (x) => `evaluate embedder.gguf --retrieval ${x}`,
   "evaluate --rerank": (x) => `evaluate reranker.gguf --rerank ${x}`,
   "evaluate --llama-dir": (x) => `evaluate llama.gguf --text text.txt --llama-dir ${x}`,
   "imatrix model": (x) => `imatrix ${x} -o new.gguf`,
@@ -109,6 +111,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "run --sensitivity": (x) => `run llama.gguf --sensitivity ./${x} --bpw 4 --out new`,
   "run --prior": (x) => `run llama.gguf --prior ${x} --bpw 4 --out new`,
   "run --text": (x) => `run llama.gguf --text ${x} --bpw 4 --refine 0 --out new --force`,
+  "run --retrieval": (x) => `run embedder.gguf --retrieval ${x} --bpw 8 --out new`,
   "run --rerank": (x) => `run reranker.gguf --rerank ${x} --bpw 4 --out new`,
   "run --llama-dir": (x) => `run llama.gguf --llama-dir ${x} --text text.txt --bpw 4 --out new`,
   "serve model": (x) => `serve ${x}`,

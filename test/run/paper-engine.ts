@@ -5,7 +5,7 @@
 import { stat, truncate } from "node:fs/promises";
 import type { Bench } from "../../src/bench.ts";
 import type { EmbeddedEngine } from "../../src/engine/embedded.ts";
-import type { LoadedModel, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
+import type { LoadedModel, LoadedRanker, QuantizeJob, RoundTripJob } from "../../src/engine/engine.ts";
 import { logitsFileBytes, scoredTokens } from "../../src/engine/logits-file.ts";
 import { ineligibleReason } from "../../src/ggml/eligibility.ts";
 import { stockTypes } from "../../src/ggml/stock-mix.ts";
@@ -42,7 +42,10 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
       return { tensors: [] };
     },
     library: {
-      loadRanker: () => Promise.reject(new Error("no reranker")),
+      async loadRanker({ model }) {
+        note(`load ${baseName(model)}`);
+        return loadRanker((await stat(model)).size, note);
+      },
       async roundTrip(job) {
         note("roundTrip");
         return roundTrip(job);
@@ -103,6 +106,30 @@ async function typesOf({ source, fileType, overrides }: QuantizeJob): Promise<Re
     eligible.map(({ name }) => name),
     overrides,
   );
+}
+
+/** Width of its vectors. */
+const DIMENSIONS = 8;
+
+/** A model whose vectors are random by their text, and off by as much as its file is small. */
+function loadRanker(fileBytes: number, note: (call: string) => void): LoadedRanker {
+  return {
+    vocabSize: VOCABULARY,
+    contextTrain: 64,
+    joints: {},
+    encode: async (texts) => texts.map((text) => Int32Array.from(text, (char) => char.charCodeAt(0) % VOCABULARY)),
+    detokenize: async (ids) => [...ids].join(" "),
+    async pool(prompts, { pooling }) {
+      note(`pool ${prompts.length} ${pooling}`);
+      return prompts.map((ids) => {
+        const random = createRandom(seedFromName(ids.join(), 1));
+        const noise = createRandom(seedFromName(ids.join(), 2));
+        return Float32Array.from({ length: DIMENSIONS }, () => random() - 0.5 + (2e3 / fileBytes) * (noise() - 0.5));
+      });
+    },
+    nextLogits: () => Promise.reject(new Error("no reranker")),
+    close: () => Promise.resolve(),
+  };
 }
 
 function loadModel(path: string, fileBytes: number, note: (call: string) => void): LoadedModel {

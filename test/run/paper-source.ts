@@ -9,7 +9,13 @@ const LAYERS = 2;
 const PARTS = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
 
 /** Write the f16 model; another `seed` gives other weights under the same header. */
-export async function writePaperSource(path: string, seed = 1, tokenizer = true, arch = "llama"): Promise<string> {
+export async function writePaperSource(
+  path: string,
+  seed = 1,
+  tokenizer = true,
+  arch = "llama",
+  pooling?: number,
+): Promise<string> {
   const names = ["token_embd.weight", "output.weight"];
   for (let layer = 0; layer < LAYERS; layer++) names.push(...PARTS.map((part) => `blk.${layer}.${part}.weight`));
   const tensors = names.map((name): NewTensor => {
@@ -24,6 +30,7 @@ export async function writePaperSource(path: string, seed = 1, tokenizer = true,
       { key: `${arch}.block_count`, type: "u32", value: LAYERS },
       { key: `${arch}.context_length`, type: "u32", value: 64 },
       { key: `${arch}.attention.head_count`, type: "u32", value: 4 },
+      ...(pooling === undefined ? [] : [{ key: `${arch}.pooling_type`, type: "u32", value: pooling } as const]),
       ...(tokenizer ? [{ key: "tokenizer.ggml.model", type: "string", value: "on paper" } as const] : []),
       { key: "general.file_type", type: "u32", value: 1 },
       { key: "general.quantization_version", type: "u32", value: 2 },

@@ -81,7 +81,11 @@ describe("what a run measures", () => {
     expect(await measures("causal-reranker", {}, programs)).toEqual({
       text: true,
       rerank: false,
+      embeddings: false,
     });
+    expect(await measures("embedder")).toEqual({ text: false, rerank: false, embeddings: true });
+    expect(await measures("qwen3-embedder")).toEqual({ text: false, rerank: false, embeddings: true });
+    await expect(measures("embedder", {}, programs)).rejects.toThrow(/can't be asked for vectors/);
   });
 
   it("says that a text is not used where documents alone are, and ranks with any model where a set is given", async () => {
