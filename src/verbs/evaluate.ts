@@ -6,7 +6,7 @@ import { UsageError } from "../errors.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
-import type { EmbeddingPooling } from "../ggml/model-facts.ts";
+import { type EmbeddingPooling, isEncoder } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
@@ -81,6 +81,9 @@ async function chooseMeasure(
       if (severity !== "info") progress.note(`! ${message}; ${remedy}`);
     }
     if (strict) requireClean(path, findings);
+    if (text !== undefined && isEncoder(open.model.arch)) {
+      throw new UsageError(`--text: ${path} is an encoder and predicts no next token; leave it out`);
+    }
     if (ranked !== undefined || text !== undefined || embeds) continue;
     if (hasRankHead(open.model)) {
       progress.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);
