@@ -18,13 +18,18 @@ export interface Prompt {
 /** UTF-16 units tokenized between two looks at whether to stop. */
 const UNITS_PER_CALL = 2 ** 18;
 
-/** Throws UsageError for a query or instruct too long, the reason of an aborted signal. */
+/**
+ * `context` is the most tokens of a prompt. Throws UsageError for a query or instruct too long, and for a document that
+ * would have to be cut where the request refuses those; the reason of an aborted signal.
+ */
 export async function buildPrompts(
   ranker: LoadedRanker,
   reranker: Reranker,
-  limit: number,
-  { query, documents, instruct, signal }: RerankRequest,
+  context: number,
+  request: RerankRequest,
 ): Promise<Prompt[]> {
+  const { query, documents, instruct, documentTokens, signal } = request;
+  const limit = Math.min(context, request.promptTokens ?? context);
   const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
   // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
   const options = { addSpecial: reranker.head === "yes-no-logits", parseSpecial: template !== undefined };
@@ -44,12 +49,30 @@ export async function buildPrompts(
       if (document === undefined) break;
       signal?.throwIfAborted();
       const beginning = await beginningOf(ranker, document, limit, options);
-      taken.push(beginning);
+      taken.push(documentTokens === undefined ? beginning : await cutTo(ranker, beginning, documentTokens));
       units += beginning.text.length + around;
     }
     prompts.push(...(await promptsOf(taken)));
+    if (request.refuseLonger) refuseTruncated(prompts);
   }
   return prompts;
+}
+
+function refuseTruncated(prompts: readonly Prompt[]): void {
+  const index = prompts.findIndex(({ truncated }) => truncated);
+  if (index < 0) return;
+  throw new UsageError(`document ${index} is too long to be read whole; shorten it, or let it be truncated`);
+}
+
+const PLAIN = { addSpecial: false, parseSpecial: false };
+
+/** The beginning of a document that has no more than `most` tokens. */
+async function cutTo(ranker: LoadedRanker, { text, cut }: Beginning, most: number): Promise<Beginning> {
+  const encode = async (beginning: string) => (await ranker.encode([beginning], PLAIN))[0] as Int32Array;
+  const { length } = await encode(text);
+  if (length <= most) return { text, cut };
+  const beginning = await cutToFit(ranker, text, length, most, encode);
+  return { text: beginning?.text ?? "", cut: true };
 }
 
 type PromptsOf = (taken: readonly Beginning[]) => Promise<Prompt[]>;
@@ -70,37 +93,40 @@ function fillPrompts(
       whole.map(async (ids, index): Promise<Prompt> => {
         const { text, cut } = taken[index] as Beginning;
         if (ids.length <= limit) return { ids, truncated: cut };
-        return { ids: await cutToFit(ranker, text, ids.length, limit, encode), truncated: true };
+        const beginning = await cutToFit(ranker, text, ids.length, limit, encode);
+        if (beginning === undefined) throw noRoom(limit);
+        return { ids: beginning.ids, truncated: true };
       }),
     );
   };
 }
 
-/** Encode the longest beginning of the document whose prompt fits. Cutting can change how its last word tokenizes. */
+/**
+ * The longest beginning of the document that `encode` makes fit, if any. Cutting can change how its last word tokenizes.
+ */
 async function cutToFit(
   ranker: LoadedRanker,
   document: string,
   tokens: number,
   limit: number,
   encode: (document: string) => Promise<Int32Array>,
-): Promise<Int32Array> {
-  const [pieces = new Int32Array()] = await ranker.encode([document], { addSpecial: false, parseSpecial: false });
+): Promise<{ text: string; ids: Int32Array } | undefined> {
+  const [pieces = new Int32Array()] = await ranker.encode([document], PLAIN);
   let over = tokens - limit;
   for (let kept = pieces.length - over; kept > 0; kept -= Math.max(1, over)) {
-    const beginning = await ranker.detokenize(pieces.slice(0, kept));
     // half a character is left where its bytes were two tokens
-    const ids = await encode(beginning.replace(/\uFFFD+$/, ""));
-    if (ids.length <= limit) return ids;
+    const text = (await ranker.detokenize(pieces.slice(0, kept))).replace(/\uFFFD+$/, "");
+    const ids = await encode(text);
+    if (ids.length <= limit) return { text, ids };
     over = ids.length - limit;
   }
-  throw noRoom(limit);
+  return undefined;
 }
 
 /** BOS query EOS SEP document EOS, each where the model adds it: what llama-server gives a model without a template. */
 async function joinPairs(ranker: LoadedRanker, limit: number, query: string): Promise<PromptsOf> {
-  const plain = { addSpecial: false, parseSpecial: false };
   const { bos, eos, sep } = ranker.joints;
-  const [asked = new Int32Array()] = await ranker.encode([query], plain);
+  const [asked = new Int32Array()] = await ranker.encode([query], PLAIN);
   const given = (...ids: (number | undefined)[]) => ids.filter((id) => id !== undefined);
   const head = [...given(bos), ...asked, ...given(eos, sep)];
   const tail = given(eos);
@@ -109,7 +135,7 @@ async function joinPairs(ranker: LoadedRanker, limit: number, query: string): Pr
   return async (taken) => {
     const pieces = await ranker.encode(
       taken.map(({ text }) => text),
-      plain,
+      PLAIN,
     );
     return pieces.map((ids, index) => ({
       ids: Int32Array.from([...head, ...ids.subarray(0, room), ...tail]),
@@ -120,6 +146,6 @@ async function joinPairs(ranker: LoadedRanker, limit: number, query: string): Pr
 
 function noRoom(limit: number, what = "query"): UsageError {
   return new UsageError(
-    `the ${what} leaves no room for a document in a context of ${limit} tokens; shorten it, or give a larger --context`,
+    `the ${what} leaves no room for a document in a context of ${limit} tokens; shorten it, or allow longer prompts (--context)`,
   );
 }

@@ -20,19 +20,33 @@ export interface ScoredDocument extends DocumentScore {
   readonly truncated: boolean;
 }
 
-export interface RerankRequest {
+/** How long documents may be, besides the context; what is longer is cut at its end. */
+export interface Lengths {
+  /** Tokens of a document. */
+  readonly documentTokens?: number | undefined;
+  /** Tokens of a prompt, query included. */
+  readonly promptTokens?: number | undefined;
+  /** Refuse what is longer. */
+  readonly refuseLonger?: boolean | undefined;
+}
+
+export interface RerankRequest extends Lengths {
   readonly query: string;
   readonly documents: readonly string[];
   readonly instruct?: string | undefined;
   /** Looked at between batches, beside the bench's. */
   readonly signal?: AbortSignal | undefined;
+  /** Awaited between batches: others may use the scorer meanwhile. */
+  readonly pause?: (() => Promise<void>) | undefined;
 }
 
 export interface RerankScorer {
   readonly reranker: Reranker;
   /** Where the scores come from: "embedded", or an address. */
   readonly scoredBy: string;
-  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long. */
+  /** Longest prompt in tokens. Absent where a server has its own. */
+  readonly contextTokens?: number | undefined;
+  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long, or a document. */
   score(request: RerankRequest): Promise<ScoredDocument[]>;
   close(): Promise<void>;
 }
@@ -62,6 +76,7 @@ export async function openRerankScorer(
     return {
       reranker,
       scoredBy: "embedded",
+      contextTokens: limit,
       score: (request) => scoreDocuments(ranker, reranker, limit, outputsOf, request),
       close: () => ranker.close(),
     };
@@ -98,7 +113,7 @@ async function scoreDocuments(
   outputsOf: OutputsOf,
   request: RerankRequest,
 ): Promise<ScoredDocument[]> {
-  const { signal } = request;
+  const { signal, pause } = request;
   const prompts = await buildPrompts(ranker, reranker, limit, request);
   // Prompts of about the same length share a decode without waste.
   const order = prompts.map((_, index) => index).sort((a, b) => length(prompts, a) - length(prompts, b));
@@ -116,6 +131,7 @@ async function scoreDocuments(
       scored[index] = { ...score, tokens: ids.length, truncated };
     });
     next = end;
+    await pause?.();
   }
   return scored;
 }

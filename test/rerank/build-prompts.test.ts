@@ -82,6 +82,50 @@ describe("the prompts of documents", () => {
     await ranker.close();
   });
 
+  it("hold so many tokens of each document as are asked for, and say which were cut", async () => {
+    const { ranker } = await openRanker(BOOKS);
+    const documents = ["The tower stands in Paris, and it is tall.", "Paris", "é€𝄞 ".repeat(5000)];
+    const tokensOf = async (text: string) =>
+      (await ranker.encode([text], { addSpecial: false, parseSpecial: false }))[0] as Int32Array;
+    for (const head of ["yes-no-logits", "sigmoid"] as const) {
+      for (const documentTokens of [1, 3, 7]) {
+        const cut = await buildPrompts(ranker, reranker(head), LIMIT, { query, documents, documentTokens });
+        const beginnings = await Promise.all(
+          documents.map(async (text) => ranker.detokenize((await tokensOf(text)).slice(0, documentTokens))),
+        );
+        const [first] = await buildPrompts(ranker, reranker(head), LIMIT, { query, documents: beginnings.slice(0, 1) });
+        expect([...(cut[0] as Prompt).ids]).toEqual([...(first as Prompt).ids]);
+        expect(cut[0]?.truncated && cut[2]?.truncated).toBe(true);
+        const [none] = await buildPrompts(ranker, reranker(head), LIMIT, { query, documents: [""] });
+        for (const { ids } of cut) {
+          expect(ids.length).toBeLessThanOrEqual((none as Prompt).ids.length + documentTokens + 1);
+        }
+      }
+      const whole = await buildPrompts(ranker, reranker(head), LIMIT, { query, documents });
+      const roomy = await buildPrompts(ranker, reranker(head), LIMIT, { query, documents, documentTokens: 5000 });
+      expect(roomy).toEqual(whole);
+    }
+    await ranker.close();
+  });
+
+  it("fit in fewer tokens than the context has, and are refused by the first that does not", async () => {
+    const { ranker } = await openRanker(BOOKS);
+    const documents = ["short", "it is long ".repeat(400)];
+    for (const head of ["yes-no-logits", "sigmoid"] as const) {
+      const request = { query, documents, promptTokens: 250 };
+      const prompts = await buildPrompts(ranker, reranker(head), LIMIT, request);
+      expect(prompts.map(({ truncated }) => truncated)).toEqual([false, true]);
+      expect(prompts[1]?.ids.length).toBe(250);
+      const longer = await buildPrompts(ranker, reranker(head), LIMIT, { ...request, promptTokens: 10 * LIMIT });
+      expect(longer[1]?.ids.length).toBe(LIMIT);
+      const whole = buildPrompts(ranker, reranker(head), LIMIT, { query, documents, refuseLonger: true });
+      await expect(whole).rejects.toThrow(/document 1 is too long to be read whole/);
+    }
+    const narrow = buildPrompts(ranker, reranker("yes-no-logits"), LIMIT, { query, documents, promptTokens: 8 });
+    await expect(narrow).rejects.toThrow(/the query leaves no room for a document in a context of 8/);
+    await ranker.close();
+  });
+
   it("refuse a query or an instruct of megabytes without reading it to its end", async () => {
     const { ranker, read } = await openRanker(BOOKS);
     const long = "the query of words ".repeat(500_000);
