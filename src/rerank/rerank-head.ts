@@ -56,6 +56,13 @@ function undoTanh(path: string, value: number): number {
   return Math.atanh(Math.min(LARGEST_TANH, Math.max(-LARGEST_TANH, value)));
 }
 
+/** The logit of a score. A softmax in the graph gives float32, which ends in 0 and 1: the logit ends at ±16.6. */
+export function logitOf({ score, logit }: DocumentScore): number {
+  if (logit !== undefined) return logit;
+  const inside = Math.min(1 - 2 ** -24, Math.max(2 ** -24, score));
+  return Math.log(inside / (1 - inside));
+}
+
 /** 1 / (1 + e^−x), without overflow. */
 export function sigmoid(x: number): number {
   if (x >= 0) return 1 / (1 + Math.exp(-x));

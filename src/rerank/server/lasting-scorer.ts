@@ -6,34 +6,32 @@ import type { RerankRequest, RerankScorer, ScoredDocument } from "../rerank-scor
 export async function openLastingScorer(open: () => Promise<RerankScorer>): Promise<RerankScorer> {
   const first = await open();
   let current: RerankScorer | undefined = first;
-  const attempt = async (request: RerankRequest): Promise<ScoredDocument[]> => {
+  const attempt = async (request: RerankRequest, again: boolean): Promise<ScoredDocument[]> => {
     current ??= await open();
     const scorer = current;
     try {
       return await scorer.score(request);
     } catch (error) {
+      // while this request waited for its turn, another's failure can have ended what it was scored with
+      const lost = current !== scorer;
       // a file that was changed under the engine is an error of its own
-      if (error instanceof EngineError || (error as Error).cause instanceof EngineError) {
+      const failed = error instanceof EngineError || (error as Error).cause instanceof EngineError;
+      if (failed && !lost) {
         current = undefined;
         // where the process lives on, its model must not stay beside the next one; what counts is the first error
         await scorer.close().catch(() => undefined);
       }
-      throw error;
+      // It may have ended before this request, which is then no fault of it; one that ends two processes is refused.
+      if (!again || !(error instanceof EngineError) || (error.ended === undefined && !lost)) throw error;
+      request.signal?.throwIfAborted();
+      return attempt(request, false);
     }
   };
   return {
     reranker: first.reranker,
     scoredBy: first.scoredBy,
-    async score(request) {
-      try {
-        return await attempt(request);
-      } catch (error) {
-        // It may have ended before this request, which is then no fault of it; one that ends two processes is refused.
-        if (!(error instanceof EngineError) || error.ended === undefined) throw error;
-        request.signal?.throwIfAborted();
-        return attempt(request);
-      }
-    },
+    contextTokens: first.contextTokens,
+    score: (request) => attempt(request, true),
     close: async () => current?.close(),
   };
 }

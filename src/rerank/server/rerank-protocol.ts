@@ -1,83 +1,69 @@
 /**
- * The request and the answer of /v1/rerank, in the shape that Cohere, Jina and llama-server share; Voyage's `top_k` is
- * answered with Voyage's `data` besides.
+ * The request of /v1/rerank, in the shapes of Cohere, Jina and llama-server, of Voyage (`top_k`), of vLLM and of TEI
+ * (`texts`). What it is not known to mean is left alone: clients send more than a reranker can use.
  */
 import { UsageError } from "../../errors.ts";
-import type { ScoredDocument } from "../rerank-scorer.ts";
+import type { Lengths } from "../rerank-scorer.ts";
+import { countField, type Fields, flagField, given, objectOf, textField } from "./fields.ts";
+import { parseLengths } from "./lengths.ts";
 
 export interface RerankBody {
-  readonly model?: string;
+  readonly model?: string | undefined;
   readonly query: string;
   readonly documents: readonly string[];
   readonly instruct?: string | undefined;
+  readonly lengths: Lengths;
   /** Results to return; all by default. */
   readonly top: number;
   readonly returnDocuments: boolean;
-  /** Asked in Voyage's words. */
-  readonly voyage: boolean;
+  /** Logits instead of scores from 0 to 1. */
+  readonly rawScores: boolean;
+  /** In whose words the answer is expected. */
+  readonly dialect: "cohere" | "voyage" | "tei";
 }
 
 /** Check a request. Throws UsageError naming the field. */
 export function parseRerankBody(value: unknown, maxDocuments: number): RerankBody {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`expected a JSON object like {"query": "…", "documents": ["…", "…"]}`);
-  }
-  const { query, documents, instruct, model, top_n, top_k, return_documents } = value as Record<string, unknown>;
-  if (typeof query !== "string" || query.trim() === "")
-    throw new UsageError(`"query" must be a text that is not empty`);
-  if (!Array.isArray(documents) || documents.length === 0) {
-    throw new UsageError(`"documents" must be an array of texts that is not empty`);
-  }
-  if (documents.length > maxDocuments) {
-    throw new UsageError(`"documents" has ${documents.length} entries, at most ${maxDocuments} are taken`);
-  }
-  if (instruct !== undefined && typeof instruct !== "string") throw new UsageError(`"instruct" must be a text`);
-  if (return_documents !== undefined && return_documents !== null && typeof return_documents !== "boolean") {
-    throw new UsageError(`"return_documents" must be true or false`);
-  }
+  const fields = objectOf(value, `{"query": "…", "documents": ["…", "…"]}`);
+  const query = parseQuery(fields);
+  const listed = given(fields, "documents", "texts");
+  const documents = parseDocuments(listed?.value, listed?.name ?? "documents", maxDocuments);
   return {
     query,
-    documents: documents.map(documentText),
-    top: parseTop(top_n ?? top_k ?? documents.length, top_n === undefined ? "top_k" : "top_n"),
-    returnDocuments: return_documents === true,
-    voyage: top_n === undefined && top_k !== undefined,
-    ...(typeof model === "string" ? { model } : {}),
-    instruct,
+    documents,
+    // Qwen's, vLLM's and Jina's name for it
+    instruct: textField(fields, "instruct", "instruction"),
+    lengths: parseLengths(fields),
+    // vLLM's 0: all
+    top: countField(fields, 0, "top_n", "top_k") ?? documents.length,
+    returnDocuments: flagField(fields, "return_documents", "return_text") ?? false,
+    rawScores: flagField(fields, "raw_scores") ?? false,
+    dialect: listed?.name === "texts" ? "tei" : given(fields, "top_n", "top_k")?.name === "top_k" ? "voyage" : "cohere",
+    model: typeof fields.model === "string" ? fields.model : undefined,
   };
+}
+
+function parseQuery({ query }: Fields): string {
+  if (typeof query === "string" && query.trim() !== "") return query;
+  throw new UsageError(`"query" must be a text that is not empty`);
+}
+
+function parseDocuments(value: unknown, name: string, maxDocuments: number): string[] {
+  if (!Array.isArray(value) || value.length === 0) {
+    throw new UsageError(`"${name}" must be an array of texts that is not empty`);
+  }
+  checkCount(value.length, name, maxDocuments);
+  return value.map(documentText);
+}
+
+/** Throws UsageError for more documents than the server takes. */
+export function checkCount(count: number, name: string, maxDocuments: number): void {
+  if (count <= maxDocuments) return;
+  throw new UsageError(`"${name}" has ${count} entries, at most ${maxDocuments} are taken`);
 }
 
 function documentText(document: unknown, index: number): string {
-  const text =
-    typeof document === "object" && document !== null ? (document as Record<string, unknown>).text : document;
+  const text = typeof document === "object" && document !== null ? (document as Fields).text : document;
   if (typeof text === "string") return text;
   throw new UsageError(`document ${index} must be a text, or an object with a "text"; images can't be ranked here`);
-}
-
-function parseTop(value: unknown, name: string): number {
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1) return value;
-  throw new UsageError(`"${name}" must be a whole number from 1 on`);
-}
-
-/** The answer: the best documents first. */
-export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[], modelName: string, id: string) {
-  const tokens = scored.reduce((sum, document) => sum + (document.tokens ?? 0), 0);
-  const truncated = scored.flatMap((document, index) => (document.truncated ? [index] : []));
-  const best = scored
-    .map(({ score }, index) => ({ index, relevance_score: score }))
-    .sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index)
-    .slice(0, body.top);
-  const text = (index: number) => body.documents[index] as string;
-  return {
-    id,
-    object: "list",
-    model: body.model ?? modelName,
-    usage: { prompt_tokens: tokens, total_tokens: tokens },
-    results: best.map((result) =>
-      body.returnDocuments ? { ...result, document: { text: text(result.index) } } : result,
-    ),
-    ...(body.voyage
-      ? { data: best.map((result) => (body.returnDocuments ? { ...result, document: text(result.index) } : result)) }
-      : {}),
-    ...(truncated.length === 0 ? {} : { truncated }),
-  };
 }

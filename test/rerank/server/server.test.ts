@@ -4,49 +4,10 @@ import { connect } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
 import { EngineError, UsageError } from "../../../src/errors.ts";
-import type { LocalServer } from "../../../src/local-server.ts";
-import type { RerankRequest, RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
 import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
-import { buildServer, type ServeOptions } from "../../../src/rerank/server/server.ts";
+import { post, scorerOf, start, stop } from "./start-server.ts";
 
-let server: LocalServer | undefined;
-afterEach(() => server?.close());
-
-const RERANKER = { path: "m.gguf", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 10, warnings: [] } as const;
-
-/** Scores by length; `before` is awaited first. */
-function scorerOf(before: (request: RerankRequest) => Promise<void> = () => Promise.resolve()) {
-  const seen: RerankRequest[] = [];
-  const scorer: RerankScorer = {
-    reranker: RERANKER,
-    scoredBy: "embedded",
-    async score(request) {
-      seen.push(request);
-      await before(request);
-      return request.documents.map((text) => ({ score: text.length / 100, tokens: 5, truncated: text === "long" }));
-    },
-    close: () => Promise.resolve(),
-  };
-  return { scorer, seen };
-}
-
-async function start(options: Partial<ServeOptions> & Pick<ServeOptions, "scorer">): Promise<string> {
-  server = buildServer({
-    modelName: "m",
-    queueLimit: 200,
-    bodyLimitBytes: 10_000,
-    maxDocuments: 50,
-    ...options,
-  });
-  return server.listen({ host: "127.0.0.1", port: 0 });
-}
-
-const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
-  fetch(url, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...headers },
-    body: typeof body === "string" ? body : JSON.stringify(body),
-  });
+afterEach(stop);
 
 const ASKED = { query: "capital?", documents: ["Paris", { text: "Bananas!" }, "long"] };
 
@@ -100,7 +61,7 @@ describe("the rerank endpoint", () => {
     [{ query: "q", documents: "a" }, 400, /"documents" must be an array/],
     [{ query: "q", documents: [] }, 400, /"documents" must be an array/],
     [{ query: "q", documents: ["a", { image: "x" }] }, 400, /document 1 must be a text/],
-    [{ query: "q", documents: ["a"], top_n: 0 }, 400, /"top_n" must be a whole number/],
+    [{ query: "q", documents: ["a"], top_n: -1 }, 400, /"top_n" must be a whole number/],
     [{ query: "q", documents: ["a"], top_k: "x" }, 400, /"top_k" must be/],
     [{ query: "q", documents: ["a"], return_documents: 1 }, 400, /"return_documents"/],
     [{ query: "q", documents: new Array(51).fill("a") }, 400, /has 51 entries, at most 50/],
@@ -235,7 +196,7 @@ describe("the rerank endpoint", () => {
     expect([answer.statusCode, answer.headers.connection]).toEqual([413, "close"]);
     expect(sent).toBeLessThan(50_000_000);
     sending.destroy();
-    await server?.close();
+    await stop();
   });
 
   it("says of bytes that are no text that they are not, and takes odd text as it is", async () => {
@@ -285,10 +246,10 @@ describe("the rerank endpoint", () => {
       403,
       expect.stringMatching(/does not answer as .*evil\.example.*--allow-host/),
     ]);
-    await server?.close();
+    await stop();
     url = await start({ ...scorerOf(), allowedHosts: ["evil.example"] });
     expect(await asked(names.theirs)).toMatchObject([200, expect.stringMatching(/"m"/)]);
-    await server?.close();
+    await stop();
     url = await start({ ...scorerOf(), apiKey: "secret" });
     expect(await asked(names.theirs)).toMatchObject([401, expect.stringMatching(/API key/)]);
   });
@@ -322,7 +283,7 @@ describe("the rerank endpoint", () => {
       expect(answers.map(({ status }) => status)).toEqual([400, 200, apiKey === undefined ? 200 : 401, 413, 404]);
       const origins = answers.map(({ headers }) => headers.get("access-control-allow-origin"));
       expect(origins).toEqual(new Array(5).fill(allowed));
-      await server?.close();
+      await stop();
     }
   });
 
@@ -336,7 +297,7 @@ describe("the rerank endpoint", () => {
     await expect
       .poll(async () => ((await (await fetch(`${url}/health`)).json()) as { waiting: number }).waiting)
       .toBe(1);
-    const closed = server?.close();
+    const closed = stop();
     expect((await second).status).toBe(503);
     open();
     expect((await first).status).toBe(200);

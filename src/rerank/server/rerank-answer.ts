@@ -1,0 +1,49 @@
+/** The answer of /v1/rerank, the best documents first, in the words of who asked. */
+import { logitOf } from "../rerank-head.ts";
+import type { ScoredDocument } from "../rerank-scorer.ts";
+import type { RerankBody } from "./rerank-protocol.ts";
+
+export interface AnswerFacts {
+  readonly id: string;
+  readonly modelName: string;
+  /** Infinity gives documents as texts where the others have objects with a "text". */
+  readonly bareDocuments: boolean;
+}
+
+export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[], facts: AnswerFacts): object {
+  const ranked = scored
+    .map((document, index) => ({ index, score: body.rawScores ? logitOf(document) : document.score }))
+    .sort((a, b) => b.score - a.score || a.index - b.index)
+    .slice(0, body.top);
+  const document = (index: number, as: (text: string) => object) =>
+    body.returnDocuments ? as(body.documents[index] as string) : {};
+  if (body.dialect === "tei") return ranked.map((each) => ({ ...each, ...document(each.index, (text) => ({ text })) }));
+  const results = (bare: boolean) =>
+    ranked.map(({ index, score }) => ({
+      index,
+      relevance_score: score,
+      ...document(index, (text) => ({ document: bare ? text : { text } })),
+    }));
+  const truncated = scored.flatMap((each, index) => (each.truncated ? [index] : []));
+  const { prompt_tokens } = usageOf(scored);
+  return {
+    id: facts.id,
+    object: "list",
+    model: body.model ?? facts.modelName,
+    usage: usageOf(scored),
+    // Cohere's clients insist on it; a search is what Cohere counts for a request.
+    meta: {
+      api_version: { version: "2" },
+      billed_units: { search_units: 1 },
+      tokens: { input_tokens: prompt_tokens, output_tokens: 0 },
+    },
+    results: results(facts.bareDocuments),
+    ...(body.dialect === "voyage" ? { data: results(true) } : {}),
+    ...(truncated.length === 0 ? {} : { truncated }),
+  };
+}
+
+export function usageOf(scored: readonly ScoredDocument[]): { prompt_tokens: number; total_tokens: number } {
+  const tokens = scored.reduce((sum, document) => sum + (document.tokens ?? 0), 0);
+  return { prompt_tokens: tokens, total_tokens: tokens };
+}

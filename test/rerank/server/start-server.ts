@@ -1,0 +1,46 @@
+/** A server whose scorer stands in for an engine. */
+import type { LocalServer } from "../../../src/local-server.ts";
+import type { RerankRequest, RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
+import { buildServer, type ServeOptions } from "../../../src/rerank/server/server.ts";
+
+let server: LocalServer | undefined;
+
+export async function stop(): Promise<void> {
+  await server?.close();
+}
+
+const RERANKER = { path: "m.gguf", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 10, warnings: [] } as const;
+
+/** Scores by length; `before` is awaited first. */
+export function scorerOf(before: (request: RerankRequest) => Promise<void> = () => Promise.resolve()) {
+  const seen: RerankRequest[] = [];
+  const scorer: RerankScorer = {
+    reranker: RERANKER,
+    scoredBy: "embedded",
+    async score(request) {
+      seen.push(request);
+      await before(request);
+      return request.documents.map((text) => ({ score: text.length / 100, tokens: 5, truncated: text === "long" }));
+    },
+    close: () => Promise.resolve(),
+  };
+  return { scorer, seen };
+}
+
+export async function start(options: Partial<ServeOptions> & Pick<ServeOptions, "scorer">): Promise<string> {
+  server = buildServer({
+    modelName: "m",
+    queueLimit: 200,
+    bodyLimitBytes: 10_000,
+    maxDocuments: 50,
+    ...options,
+  });
+  return server.listen({ host: "127.0.0.1", port: 0 });
+}
+
+export const post = (url: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
