@@ -4,6 +4,7 @@ import type { JointTokens } from "../engine/engine.ts";
 import { EngineError, FormatError } from "../errors.ts";
 import { type EmbeddingPooling, givesHiddenStates } from "../ggml/model-facts.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
+import { poolingFindings } from "../preflight/rank-findings.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { beginningOf } from "../rerank/beginning-of.ts";
 
@@ -45,6 +46,8 @@ export function poolingOf(
   { model, facts }: { readonly model: Model } & Pick<OpenModel, "facts">,
   asked?: EmbeddingPooling,
 ): EmbeddingPooling {
+  const [wrong] = poolingFindings(model);
+  if (wrong !== undefined) throw new FormatError(model.path, `${wrong.message}; ${wrong.remedy}`);
   const pooling = asked ?? facts.embeddingPooling;
   if (pooling !== undefined) return pooling;
   throw new FormatError(

@@ -9,6 +9,7 @@ import type { ModelFile } from "../gguf/model.ts";
 import { FINDING_CODES, type Finding, type FindingCode } from "./finding-codes.ts";
 import { headerFindings } from "./preflight.ts";
 import { findProjectors, projectorFindings } from "./projector-files.ts";
+import { constantHeadFindings } from "./rank-weights.ts";
 import { weightFindings } from "./weight-findings.ts";
 import type { SampleOptions } from "./weight-sample.ts";
 
@@ -28,6 +29,7 @@ export async function examineModel(file: ModelFile, options: CheckOptions = {}):
   return [
     ...headerFindings(model),
     ...projectorFindings(await findProjectors(model)),
+    ...(readsWeights ? await constantHeadFindings(file) : []),
     ...(readsWeights ? await weightFindings(file, deep ? sample : { ...sample, budgetBytes: SAMPLE_BYTES }) : []),
   ];
 }

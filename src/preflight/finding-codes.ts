@@ -35,9 +35,18 @@ export const FINDING_CODES = {
   "block-count-mismatch": repairable(error("block_count is not the number of layers in the file")),
   "nextn-layers-missing": repairable(error("block_count counts MTP layers that the file does not have")),
   "layer-gap": error("a layer in between has no tensors"),
+  "pooling-type": repairable(error("pooling_type is of a type that llama.cpp refuses, or no pooling that it knows")),
   "rank-head-missing": repairable(error("pooling_type is rank, but there is no classification head")),
   "rank-head-shape": error("the classification head does not fit the model"),
   "rank-labels-mismatch": repairable(error("the head has another number of rows than there are labels")),
+  "rank-head-constant": error("the rows of the classification head are equal, so that every score is the same"),
+  "rank-labels-swapped": repairable(
+    warning("the head's labels stand in the order no, yes, and llama-server reports the first"),
+  ),
+  "rank-labels-unnamed": warning("a head of two rows whose labels don't say which of them means relevant"),
+  "rank-bos-eos": repairable(warning("a causal reranker whose tokenizer adds tokens around the prompt")),
+  "rank-think-missing": warning("the rerank template has a <think> block, the vocabulary no such token"),
+  "special-token-normal": repairable(warning("special tokens of the chat template are typed as text")),
   "rank-template-missing": repairable(
     error("a prompted reranker has no rerank template, or one without {query} and {document}"),
   ),

@@ -12,7 +12,8 @@ import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
-import { rankFindings } from "./rank-findings.ts";
+import { promptFindings } from "./prompt-findings.ts";
+import { isCausalReranker, poolingFindings, rankFindings } from "./rank-findings.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
 import { rowFindings } from "./row-findings.ts";
 import { tensorFindings } from "./tensor-findings.ts";
@@ -54,7 +55,9 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
     ...architectureFindings(model),
     ...layerFindings(model, facts),
     ...tensorFindings(model, facts),
+    ...poolingFindings(model),
     ...rankFindings(model, facts),
+    ...promptFindings(model, { causal: isCausalReranker(model, facts) }),
     ...tokenizerFindings(model, facts),
   ];
 }

@@ -5,7 +5,7 @@
  */
 
 import { basename } from "node:path";
-import type { ModelFacts } from "../ggml/model-facts.ts";
+import { givesHiddenStates, type ModelFacts } from "../ggml/model-facts.ts";
 import {
   PROMPTED_RANK_ARCHITECTURES,
   RANK_HEAD_ARCHITECTURES,
@@ -42,6 +42,12 @@ export function rankMarkers(model: Model, facts: ModelFacts): RankMarkers {
   };
 }
 
+/** Whether it ranks by the token after its prompt: made to rank, and without a head. */
+export function isCausalReranker(model: Model, facts: ModelFacts): boolean {
+  const { pooling, head, hasTemplate, named } = rankMarkers(model, facts);
+  return !pooling && head === undefined && (hasTemplate || named) && !givesHiddenStates(facts);
+}
+
 /** What is known of this model as a reranker. */
 export function knownReranker(model: Model): RerankerRow | undefined {
   const tokenizer = model.metadata.get("tokenizer.ggml.model");
@@ -71,9 +77,66 @@ export function rankFindings(model: Model, facts: ModelFacts): Finding[] {
     return [...(pooling || head !== undefined ? [unsupported(model.arch, markers)] : []), ...known];
   }
   if (!pooling) {
+    if (poolingFindings(model).length > 0) return known;
     return [marked ? poolingMissing(model, markers) : markersAbsent(model.arch), ...known];
   }
   return [...headFindings(model, markers), ...templateFindings(model, markers), ...known];
+}
+
+/** `enum llama_pooling_type`, and GGUF_TYPE_UINT32. */
+export const POOLING_NAMES: readonly string[] = ["none", "mean", "cls", "last", "rank"];
+const UINT32 = 4;
+
+/** llama.cpp reads pooling_type as a u32, and ends its process on one that it does not know. */
+export function poolingFindings({ arch, metadata, keyValues }: Model): Finding[] {
+  const key = `${arch}.pooling_type`;
+  const entry = keyValues.find((keyValue) => keyValue.key === key);
+  const value = metadata.get(key);
+  const isKnown = POOLING_NAMES[Number(value)] !== undefined;
+  if (entry === undefined || (entry.valueType === UINT32 && isKnown)) return [];
+  return [
+    {
+      code: "pooling-type",
+      severity: "error",
+      message:
+        entry.valueType === UINT32
+          ? `${key} is ${value}, and llama.cpp knows ${POOLING_NAMES.map((name, index) => `${index} (${name})`).join(", ")}`
+          : `${key} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}, not a number of type u32: llama.cpp refuses the file`,
+      remedy: "prism repair stores it as llama.cpp reads it, where its meaning is plain; or convert again",
+    },
+  ];
+}
+
+/** Labels as classifiers have them that name nothing. */
+const UNNAMED = /^label_\d+$/i;
+
+/** Of a head of two rows whose labels say otherwise than llama-server reads them, or nothing. */
+function labelFindings({ arch }: Model, head: TensorInfo, labels: readonly string[]): Finding[] {
+  const key = `${arch}.classifier.output_labels`;
+  if (isSwapped(labels)) {
+    return [
+      {
+        code: "rank-labels-swapped",
+        severity: "warning",
+        message: `${key} is ${labels.join(", ")}, and llama-server reports the first row of ${head.name} whatever it is called: its scores are inverted, prism's are not`,
+        remedy: "prism repair puts the rows and labels in the order yes, no",
+      },
+    ];
+  }
+  if (labels.length !== 2 || !labels.every((label) => UNNAMED.test(label))) return [];
+  return [
+    {
+      code: "rank-labels-unnamed",
+      severity: "warning",
+      message: `${key} is ${labels.join(", ")}: nothing says which means relevant; prism takes ${labels[1]}, as most classifiers are trained, llama-server the first row`,
+      remedy: "prism evaluate --rerank says inverted where relevant documents score lower; see the model's id2label",
+    },
+  ];
+}
+
+/** Whether the labels of a yes/no head stand in the other order. */
+export function isSwapped(labels: readonly string[] | undefined): boolean {
+  return labels?.length === 2 && /^no$/i.test(labels[0] ?? "") && /^yes$/i.test(labels[1] ?? "");
 }
 
 function headFindings(model: Model, { labels, head }: RankMarkers): Finding[] {
@@ -100,13 +163,14 @@ function headFindings(model: Model, { labels, head }: RankMarkers): Finding[] {
         severity: "error",
         message: lonely
           ? `${head.name} has 1 row, and llama.cpp takes a softmax over the rows: every score would be 1`
-          : `${head.name} has rows of ${columns}, but ${arch}.embedding_length is ${width}`,
+          : `${head.name} has rows of ${columns}, but ${arch}.embedding_length is ${width}${rows === width ? ": it is transposed" : ""}`,
         remedy: "convert the model again as a reranker",
       },
     ];
   }
   const isDense = head.name === "cls.weight";
-  if (isDense || (labels?.length ?? 1) === rows) return [];
+  if (isDense) return [];
+  if ((labels?.length ?? 1) === rows) return labelFindings(model, head, labels ?? []);
   return [
     {
       code: "rank-labels-mismatch",

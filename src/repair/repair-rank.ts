@@ -4,7 +4,15 @@
  */
 import { PROMPTED_RANK_ARCHITECTURES, RANK_HEAD_ARCHITECTURES } from "../ggml/reranker-architectures.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
-import { knownReranker, type RankMarkers, rankMarkers } from "../preflight/rank-findings.ts";
+import type { TensorInfo } from "../gguf/model.ts";
+import { wrongAdditions } from "../preflight/prompt-findings.ts";
+import {
+  isCausalReranker,
+  isSwapped,
+  knownReranker,
+  type RankMarkers,
+  rankMarkers,
+} from "../preflight/rank-findings.ts";
 import { RERANK_LABELS, RERANK_TEMPLATE, RERANK_TEMPLATE_KEY } from "../preflight/rerank-prompt.ts";
 import { dropKey, type RepairDraft, setString, setStrings, setU32 } from "./repair-draft.ts";
 
@@ -17,6 +25,7 @@ const HEAD_TYPES: Partial<Record<TensorType, TensorType>> = { F16: "F16", F32: "
 /** Complete the markers of a reranker, or drop those of an architecture that can't have them. */
 export function repairRank(draft: RepairDraft): void {
   const { model, facts } = draft;
+  if (isCausalReranker(model, facts)) repairAdditions(draft);
   const markers = rankMarkers(model, facts);
   const marked = markers.pooling || markers.head !== undefined || markers.hasTemplate || markers.labels !== undefined;
   if (!marked && !markers.named) return;
@@ -61,6 +70,7 @@ function completePrompted(
     return;
   }
   if (head === undefined && !graftHead(draft)) return;
+  if (head !== undefined && isSwapped(labels)) swapRows(draft, head);
   if (labels?.length !== RERANK_LABELS.length) {
     setStrings(draft, `${arch}.classifier.output_labels`, RERANK_LABELS);
     draft.changes.push(`${arch}.classifier.output_labels = ${RERANK_LABELS.join(", ")}`);
@@ -70,6 +80,25 @@ function completePrompted(
     draft.changes.push(`${RERANK_TEMPLATE_KEY} = the prompt of Qwen's rerankers`);
   }
   if (!pooling) setPooling(draft);
+}
+
+/** Rows and labels in the order in which llama-server reads them. */
+function swapRows(draft: RepairDraft, head: TensorInfo): void {
+  const key = `${draft.model.arch}.classifier.output_labels`;
+  if (draft.tensors.some(({ name }) => name === "cls.output.bias")) {
+    draft.refusals.push({ reason: "a head with a bias and swapped labels; convert the model again", blocking: false });
+    return;
+  }
+  draft.tensors = draft.tensors.map((tensor) => (tensor.name === head.name ? { ...tensor, rows: [1, 0] } : tensor));
+  setStrings(draft, key, RERANK_LABELS);
+  draft.changes.push(`the rows of ${head.name} and ${key} in the order ${RERANK_LABELS.join(", ")}`);
+}
+
+function repairAdditions(draft: RepairDraft): void {
+  for (const key of wrongAdditions(draft.model)) {
+    draft.keys.set(key, { kind: "set", keyValue: { key, type: "bool", value: false } });
+    draft.changes.push(`${key} = false`);
+  }
 }
 
 /** False where it can't be made, with the reason among the refusals. */

@@ -6,6 +6,8 @@ import { tensorDifferences } from "../ggml/architecture-tensors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
+import { mendedTypes, normalSpecials } from "../preflight/prompt-findings.ts";
+import { POOLING_NAMES, poolingFindings } from "../preflight/rank-findings.ts";
 import { PRISM_VERSION } from "../version.ts";
 import {
   type KeyChange,
@@ -53,9 +55,36 @@ export function planRepair(model: Model): RepairPlan {
   }
   repairLayers(draft);
   repairNames(draft);
+  repairPooling(draft);
   repairRank(draft);
+  repairTokens(draft);
   if (draft.changes.length > 0) recordRepair(draft);
   return draft;
+}
+
+/** Store the pooling as llama.cpp reads it. */
+function repairPooling(draft: RepairDraft): void {
+  const { model } = draft;
+  if (poolingFindings(model).length === 0) return;
+  const key = `${model.arch}.pooling_type`;
+  const value = model.metadata.get(key);
+  const type = typeof value === "string" ? POOLING_NAMES.indexOf(value.toLowerCase()) : Number(value);
+  if (POOLING_NAMES[type] === undefined) {
+    const reason = `${key} is ${JSON.stringify(String(value))}, which no pooling of llama.cpp is; convert the model again`;
+    draft.refusals.push({ reason, blocking: true });
+    return;
+  }
+  setU32(draft, key, type);
+  draft.changes.push(`${key} = ${type} (${POOLING_NAMES[type]}) as u32`);
+}
+
+/** Type special tokens as such. */
+function repairTokens(draft: RepairDraft): void {
+  const ids = normalSpecials(draft.model);
+  if (ids.length === 0) return;
+  const key = "tokenizer.ggml.token_type";
+  draft.keys.set(key, { kind: "set", keyValue: { key, type: { array: "i32" }, value: mendedTypes(draft.model, ids) } });
+  draft.changes.push(`${ids.length} special ${ids.length === 1 ? "token" : "tokens"} typed as control tokens`);
 }
 
 /** Rename or drop the tensors that llama.cpp would refuse the file for. */

@@ -9,6 +9,7 @@ import { FormatError } from "../errors.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
+import type { FindingCode } from "../preflight/finding-codes.ts";
 import { preflight } from "../preflight/preflight.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { RERANK_TEMPLATE_KEY } from "../preflight/rerank-prompt.ts";
@@ -35,6 +36,9 @@ const TANH_IN_GRAPH = "jina-bert-v2";
 /** How classifiers name the output that means "relevant". */
 const RELEVANT_LABEL = /^(yes|relevant|true|1|label_1)$/i;
 
+/** Findings of scores and prompts whose codes are not of rerankers alone. */
+const OF_PROMPTS: ReadonlySet<string> = new Set<FindingCode>(["pooling-type", "special-token-normal"]);
+
 /** Whether the header says that the model was made to rank: a rank head, a rerank prompt, or its name. */
 export function isReranker(model: Model): boolean {
   return hasRankHead(model) || ownTemplate(model) !== undefined || namesReranking(model);
@@ -45,7 +49,7 @@ export function describeReranker(model: Model): Reranker {
   const facts = readFacts(model);
   // a causal reranker needs no marks to be scored here
   const findings = preflight(model, facts).filter(
-    ({ code }) => code.startsWith("rank-") && code !== "rank-markers-absent",
+    ({ code }) => (code.startsWith("rank-") && code !== "rank-markers-absent") || OF_PROMPTS.has(code),
   );
   const broken = findings.find(({ severity }) => severity === "error");
   if (broken !== undefined) throw new FormatError(model.path, `${broken.message}; ${broken.remedy}`);
