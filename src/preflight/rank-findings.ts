@@ -101,7 +101,7 @@ export function poolingFindings({ arch, metadata, keyValues }: Model): Finding[]
       message:
         entry.valueType === UINT32
           ? `${key} is ${value}, and llama.cpp knows ${POOLING_NAMES.map((name, index) => `${index} (${name})`).join(", ")}`
-          : `${key} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}, not a number of type u32: llama.cpp refuses the file`,
+          : `${key} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}, but not stored as a u32: llama.cpp refuses the file`,
       remedy: "prism repair stores it as llama.cpp reads it, where its meaning is plain; or convert again",
     },
   ];

@@ -20,7 +20,7 @@ export async function constantHeadFindings(file: ModelFile): Promise<Finding[]> 
       code: "rank-head-constant",
       severity: "error",
       message: `the ${rows} rows of ${head.name} are the same: every document gets the same score`,
-      remedy: "convert the model again as a reranker; prism repair makes a head where there is none",
+      remedy: "convert the model again as a reranker",
     },
   ];
 }

@@ -84,7 +84,7 @@ function repairTokens(draft: RepairDraft): void {
   if (ids.length === 0) return;
   const key = "tokenizer.ggml.token_type";
   draft.keys.set(key, { kind: "set", keyValue: { key, type: { array: "i32" }, value: mendedTypes(draft.model, ids) } });
-  draft.changes.push(`${ids.length} special ${ids.length === 1 ? "token" : "tokens"} typed as control tokens`);
+  draft.changes.push(`${ids.length} special ${ids.length === 1 ? "token" : "tokens"} typed as control`);
 }
 
 /** Rename or drop the tensors that llama.cpp would refuse the file for. */
