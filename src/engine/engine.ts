@@ -326,7 +326,7 @@ export type Pooling = EmbeddingPooling | "rank";
 
 /**
  * A model loaded to say something after whole prompts: any that llama.cpp loads, encoders with a head included. Calls
- * run one after another and hold no state between them. Prompts may be of different lengths, none empty and none
+ * run one after another, and none depends on those before it. Prompts may be of different lengths, none empty and none
  * longer than `contextTrain`; a GPU decodes several together.
  */
 export interface LoadedRanker {
@@ -345,10 +345,17 @@ export interface LoadedRanker {
     prompts: readonly Int32Array[],
     options: { readonly pooling: Pooling; readonly signal?: AbortSignal | undefined },
   ): Promise<Float32Array[]>;
-  /** Per prompt the logits of `ids` at the position after it. */
+  /**
+   * Per prompt the logits of `ids` at the position after it. All prompts begin with the same `shared` tokens (default 0)
+   * and have more: on a CPU those are decoded once where both parts are long enough for the same sums.
+   */
   nextLogits(
     prompts: readonly Int32Array[],
-    options: { readonly ids: Int32Array; readonly signal?: AbortSignal | undefined },
+    options: {
+      readonly ids: Int32Array;
+      readonly shared?: number | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
   ): Promise<Float32Array[]>;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import type { LoadedRanker } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
 import { type Beginning, beginningOf } from "./beginning-of.ts";
+import { cutTo, cutToFit, PLAIN } from "./cut-document.ts";
 import { fillTemplate } from "./rerank-prompt.ts";
 import type { RerankRequest } from "./rerank-scorer.ts";
 import type { Reranker } from "./reranker.ts";
@@ -13,6 +14,21 @@ import type { Reranker } from "./reranker.ts";
 export interface Prompt {
   readonly ids: Int32Array;
   readonly truncated: boolean;
+}
+
+export interface PromptForm {
+  /** Absent: query and document are joined with the model's own tokens. */
+  readonly template?: string | undefined;
+  /** How the filled template is tokenized. */
+  readonly options: Parameters<LoadedRanker["encode"]>[1];
+}
+
+/** The form of a reranker's prompts. */
+export function promptForm({ head, template }: Pick<Reranker, "head" | "template">): PromptForm {
+  const causal = head === "yes-no-logits";
+  const form = template ?? (causal ? RERANK_PROMPT : undefined);
+  // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
+  return { template: form, options: { addSpecial: causal, parseSpecial: form !== undefined } };
 }
 
 /** UTF-16 units tokenized between two looks at whether to stop. */
@@ -30,9 +46,7 @@ export async function buildPrompts(
 ): Promise<Prompt[]> {
   const { query, documents, instruct, documentTokens, signal } = request;
   const limit = Math.min(context, request.promptTokens ?? context);
-  const template = reranker.template ?? (reranker.head === "yes-no-logits" ? RERANK_PROMPT : undefined);
-  // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
-  const options = { addSpecial: reranker.head === "yes-no-logits", parseSpecial: template !== undefined };
+  const { template, options } = promptForm(reranker);
   for (const [what, text] of Object.entries({ query, instruct: instruct ?? "" })) {
     if ((await beginningOf(ranker, text, limit, options)).cut) throw noRoom(limit, what);
   }
@@ -64,17 +78,6 @@ function refuseTruncated(prompts: readonly Prompt[]): void {
   throw new UsageError(`document ${index} is too long to be read whole; shorten it, or let it be truncated`);
 }
 
-const PLAIN = { addSpecial: false, parseSpecial: false };
-
-/** The beginning of a document that has no more than `most` tokens. */
-async function cutTo(ranker: LoadedRanker, { text, cut }: Beginning, most: number): Promise<Beginning> {
-  const encode = async (beginning: string) => (await ranker.encode([beginning], PLAIN))[0] as Int32Array;
-  const { length } = await encode(text);
-  if (length <= most) return { text, cut };
-  const beginning = await cutToFit(ranker, text, length, most, encode);
-  return { text: beginning?.text ?? "", cut: true };
-}
-
 type PromptsOf = (taken: readonly Beginning[]) => Promise<Prompt[]>;
 
 function fillPrompts(
@@ -99,28 +102,6 @@ function fillPrompts(
       }),
     );
   };
-}
-
-/**
- * The longest beginning of the document that `encode` makes fit, if any. Cutting can change how its last word tokenizes.
- */
-async function cutToFit(
-  ranker: LoadedRanker,
-  document: string,
-  tokens: number,
-  limit: number,
-  encode: (document: string) => Promise<Int32Array>,
-): Promise<{ text: string; ids: Int32Array } | undefined> {
-  const [pieces = new Int32Array()] = await ranker.encode([document], PLAIN);
-  let over = tokens - limit;
-  for (let kept = pieces.length - over; kept > 0; kept -= Math.max(1, over)) {
-    // half a character is left where its bytes were two tokens
-    const text = (await ranker.detokenize(pieces.slice(0, kept))).replace(/\uFFFD+$/, "");
-    const ids = await encode(text);
-    if (ids.length <= limit) return { text, ids };
-    over = ids.length - limit;
-  }
-  return undefined;
 }
 
 /** BOS query EOS SEP document EOS, each where the model adds it: what llama-server gives a model without a template. */

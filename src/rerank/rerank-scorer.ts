@@ -3,9 +3,10 @@ import type { Bench } from "../bench.ts";
 import type { LoadedRanker } from "../engine/engine.ts";
 import { EngineError, FormatError } from "../errors.ts";
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
-import { buildPrompts, type Prompt } from "./build-prompts.ts";
+import { buildPrompts, type Prompt, promptForm } from "./build-prompts.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
+import { countShared, sharedBeginning } from "./shared-beginning.ts";
 
 /** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
 export const DEFAULT_RERANK_CONTEXT = 8192;
@@ -86,14 +87,15 @@ export async function openRerankScorer(
   }
 }
 
-type OutputsOf = (prompts: readonly Int32Array[]) => Promise<readonly Float32Array[]>;
+/** All prompts begin with the same `shared` tokens. */
+type OutputsOf = (prompts: readonly Int32Array[], shared: number) => Promise<readonly Float32Array[]>;
 
 async function chooseOutputs(ranker: LoadedRanker, { head, path }: Reranker, signal: AbortSignal): Promise<OutputsOf> {
   if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", signal });
   const words = ["yes", "no"];
   const ids = await ranker.encode(words, { addSpecial: false, parseSpecial: false });
   const answers = Int32Array.from(ids, (tokens, index) => onlyToken(path, words[index] as string, tokens));
-  return (prompts) => ranker.nextLogits(prompts, { ids: answers, signal });
+  return (prompts, shared) => ranker.nextLogits(prompts, { ids: answers, shared, signal });
 }
 
 /** The one token a word is. Throws FormatError where the tokenizer splits it. */
@@ -115,27 +117,48 @@ async function scoreDocuments(
 ): Promise<ScoredDocument[]> {
   const { signal, pause } = request;
   const prompts = await buildPrompts(ranker, reranker, limit, request);
-  // Prompts of about the same length share a decode without waste.
-  const order = prompts.map((_, index) => index).sort((a, b) => length(prompts, a) - length(prompts, b));
+  const beginning =
+    reranker.head === "yes-no-logits" ? await sharedBeginning(ranker, promptForm(reranker), request) : new Int32Array();
+  const ready = prompts.map((prompt, index): Ready => {
+    const shared = countShared(prompt.ids, beginning);
+    return { ...prompt, index, shared, rest: prompt.ids.length - shared };
+  });
+  // Prompts of about the same length share a context without waste.
+  ready.sort((a, b) => a.shared - b.shared || a.rest - b.rest);
   const scored: ScoredDocument[] = [];
-  for (let next = 0; next < order.length; ) {
+  for (let next = 0; next < ready.length; ) {
     signal?.throwIfAborted();
-    let end = next + 1;
-    while (end < order.length && (end - next + 1) * length(prompts, order[end] as number) <= TOKENS_PER_CALL) end++;
-    const batch = order.slice(next, end);
-    const outputs = await outputsOf(batch.map((index) => (prompts[index] as Prompt).ids));
-    batch.forEach((index, row) => {
-      const { ids, truncated } = prompts[index] as Prompt;
+    const batch = takeBatch(ready, next);
+    const outputs = await outputsOf(
+      batch.map(({ ids }) => ids),
+      batch[0]?.shared ?? 0,
+    );
+    batch.forEach(({ index, ids, truncated }, row) => {
       const values = outputs[row] as Float32Array;
       const score = scoreOutputs(reranker.path, reranker.head, values, reranker.relevant);
       scored[index] = { ...score, tokens: ids.length, truncated };
     });
-    next = end;
+    next += batch.length;
     await pause?.();
   }
   return scored;
 }
 
-function length(prompts: readonly Prompt[], index: number): number {
-  return (prompts[index] as Prompt).ids.length;
+/** A prompt with its place in the request. */
+interface Ready extends Prompt {
+  readonly index: number;
+  /** Tokens it begins with as others do, and tokens it has after them. */
+  readonly shared: number;
+  readonly rest: number;
+}
+
+/** From `first` on what fits into one call, one at least. */
+function takeBatch(ready: readonly Ready[], first: number): Ready[] {
+  const { shared } = ready[first] as Ready;
+  const batch = [ready[first] as Ready];
+  for (const next of ready.slice(first + 1)) {
+    if (next.shared !== shared || (batch.length + 1) * next.rest > TOKENS_PER_CALL) break;
+    batch.push(next);
+  }
+  return batch;
 }

@@ -104,15 +104,30 @@ describe("a reranker", () => {
     }
   });
 
-  it("gives a document the same score alone and among others", async () => {
-    const reranker = describeReranker(await describeFile(await writeRunnable("qwen3vl-reranker", dir)));
-    const scorer = await openRerankScorer(reranker, {}, bench());
-    const query = "q";
-    const [alone] = await scorer.score({ query, documents: ["some document"] });
-    const among = await scorer.score({ query, documents: ["x", "some document", "a much longer document than that"] });
-    expect(among[1]).toEqual(alone);
-    await scorer.close();
-  });
+  it.each(["qwen3vl-reranker", "causal-reranker", "qwen35-reranker"] as const)(
+    "gives a document the same score alone and among others: %s",
+    async (kind) => {
+      const reranker = describeReranker(await describeFile(await writeRunnable(kind, dir)));
+      const scorer = await openRerankScorer(reranker, {}, bench());
+      const query = "what is it?";
+      const documents = [
+        "some document",
+        "",
+        " ",
+        "\n\n",
+        "é𝄞",
+        "x",
+        "a longer document than that. ".repeat(4),
+        "y".repeat(300),
+      ];
+      const among = await scorer.score({ query, documents });
+      for (const [index, document] of documents.entries()) {
+        expect(await scorer.score({ query, documents: [document] })).toEqual([among[index]]);
+      }
+      expect(await scorer.score({ query, documents: documents.toReversed() })).toEqual(among.toReversed());
+      await scorer.close();
+    },
+  );
 
   it("cuts documents that don't fit, counts them, and keeps the prompt around them whole", async () => {
     const long = join(dir, "long.jsonl");

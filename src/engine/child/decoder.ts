@@ -20,6 +20,8 @@ export interface ContextShape {
   readonly batchTokens: number;
   /** Outputs are one row per sequence, from the rank head or the pooled hidden states, instead of logits. */
   readonly pooling?: Pooling;
+  /** All sequences have one memory of `length` tokens together, as branch() needs it. */
+  readonly shared?: boolean;
   /** Called back for each node of the graph. */
   readonly watch?: Pointer;
 }
@@ -35,6 +37,9 @@ export interface Batch {
   readonly outputs: Int8Array;
 }
 
+/** As the first and the last position of a part of a sequence: all of it. */
+const WHOLE = -1;
+
 interface OpenContext {
   readonly shape: ContextShape;
   readonly pointer: Pointer;
@@ -49,6 +54,8 @@ export class Decoder {
   readonly #model: Pointer;
   readonly #threads: number;
   #context: OpenContext | undefined;
+  /** What sequence 0 holds for branch(). */
+  #stem: Int32Array | undefined;
 
   constructor(library: LlamaLibrary, model: Pointer, threads: number) {
     this.#library = library;
@@ -59,7 +66,31 @@ export class Decoder {
   /** Empty the memory of all sequences. Throws an Error where a context can't be made. */
   start(shape: ContextShape): void {
     const context = this.#open(shape);
+    this.#stem = undefined;
     if (context.memory !== undefined) this.#library.clearMemory(context.memory, true);
+  }
+
+  /** Start with these tokens in sequence 0, decoded by themselves. Nothing is done where it holds them already. */
+  startWith(shape: ContextShape, stem: Int32Array): void {
+    const open = this.#context;
+    const held = open !== undefined && sameShape(open.shape, shape) ? this.#stem : undefined;
+    if (held?.length === stem.length && held.every((id, index) => id === stem[index])) return;
+    this.start(shape);
+    this.run({
+      tokens: stem,
+      positions: stem.map((_, index) => index),
+      sequences: new Int32Array(stem.length),
+      outputs: new Int8Array(stem.length),
+    });
+    this.#stem = stem;
+  }
+
+  /** Make sequence 1 what startWith() put into sequence 0, and nothing more. No memory is copied. */
+  branch(): void {
+    const memory = this.#context?.memory;
+    if (memory === undefined || this.#stem === undefined) throw new Error("branch() without startWith()");
+    this.#library.removeSequence(memory, 1, WHOLE, WHOLE);
+    this.#library.copySequence(memory, 0, 1, WHOLE, WHOLE);
   }
 
   /** Decode. Returns the address of the wanted logits in the order of the batch, valid until the next call. */
@@ -105,6 +136,7 @@ export class Decoder {
   close(): void {
     if (this.#context !== undefined) this.#library.freeContext(this.#context.pointer);
     this.#context = undefined;
+    this.#stem = undefined;
   }
 
   #open(shape: ContextShape): OpenContext {
@@ -113,7 +145,8 @@ export class Decoder {
     if (open !== undefined && sameShape(open.shape, shape)) return open;
     this.close();
     const params = this.#library.contextDefaults();
-    params.n_ctx = sequences * length;
+    params.kv_unified = shape.shared ?? false;
+    params.n_ctx = shape.shared ? length : sequences * length;
     params.n_seq_max = sequences;
     params.n_batch = batchTokens;
     params.n_threads = this.#threads;
@@ -160,6 +193,6 @@ export class Decoder {
 }
 
 function sameShape(a: ContextShape, b: ContextShape): boolean {
-  const keys = ["sequences", "length", "batchTokens", "pooling", "watch"] as const;
+  const keys = ["sequences", "length", "batchTokens", "pooling", "shared", "watch"] as const;
   return keys.every((key) => a[key] === b[key]);
 }

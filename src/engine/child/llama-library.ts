@@ -144,6 +144,19 @@ export function openLlamaLibrary(found: EnginePackage) {
     ) => number,
     memory: llama.func("void *llama_get_memory(void *)") as (context: Pointer) => Pointer | null,
     clearMemory: llama.func("void llama_memory_clear(void *, bool)") as (memory: Pointer, data: boolean) => void,
+    copySequence: llama.func("void llama_memory_seq_cp(void *, int32_t, int32_t, int32_t, int32_t)") as (
+      memory: Pointer,
+      source: number,
+      target: number,
+      first: number,
+      end: number,
+    ) => void,
+    removeSequence: llama.func("bool llama_memory_seq_rm(void *, int32_t, int32_t, int32_t)") as (
+      memory: Pointer,
+      sequence: number,
+      first: number,
+      end: number,
+    ) => boolean,
     decode: llama.func("int32_t llama_decode(void *, llama_batch)") as (
       context: Pointer,
       batch: Record<string, unknown>,

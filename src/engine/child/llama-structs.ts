@@ -26,6 +26,8 @@ export interface ContextParams {
   /** Give embeddings, pooled as `pooling_type` says, instead of logits. */
   embeddings: boolean;
   pooling_type: number;
+  /** All sequences share one memory of n_ctx tokens, so that one's beginning can be another's. */
+  kv_unified: boolean;
   [field: string]: unknown;
 }
 

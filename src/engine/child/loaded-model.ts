@@ -15,7 +15,7 @@ import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
-import { nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
+import { type LogitsAsked, nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
@@ -142,8 +142,8 @@ export class LoadedModelHandle {
   }
 
   /** Per prompt the logits of `ids` at the position after it. */
-  nextLogits(prompts: readonly Int32Array[], ids: Int32Array): Float32Array[] {
-    return nextLogits(this.#prompts, prompts, ids, this.vocabSize);
+  nextLogits(prompts: readonly Int32Array[], asked: LogitsAsked): Float32Array[] {
+    return nextLogits(this.#prompts, prompts, asked, this.vocabSize);
   }
 
   detokenize(ids: Int32Array): string {

@@ -20,6 +20,7 @@ import type { GainsCall } from "./measure-gains.ts";
 import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
+import type { LogitsAsked } from "./prompt-batches.ts";
 import { type QuantizeCall, quantize } from "./quantize.ts";
 import { rewrite } from "./rewrite.ts";
 import { roundTrip } from "./round-trip.ts";
@@ -143,8 +144,8 @@ const methods = {
     texts.map((text) => model(handle).encode(text, addSpecial, parseSpecial)),
   pool: ({ handle, prompts, pooling }: { handle: number; prompts: readonly Int32Array[]; pooling: Pooling }) =>
     model(handle).poolPrompts(prompts, pooling),
-  nextLogits: ({ handle, prompts, ids }: { handle: number; prompts: readonly Int32Array[]; ids: Int32Array }) =>
-    model(handle).nextLogits(prompts, ids),
+  nextLogits: ({ handle, prompts, ...asked }: { handle: number; prompts: readonly Int32Array[] } & LogitsAsked) =>
+    model(handle).nextLogits(prompts, asked),
   async score(args: { handle: number; request: ScoreRequest; reference?: number }): Promise<ScoreReply> {
     const reply = await scoreChunks({
       model: model(args.handle),

@@ -4,7 +4,7 @@
  *
  * A GPU decodes several prompts together. A CPU gains nothing by that (a prompt fills it), and its flash attention adds up
  * in another order for every batch, which moves the scores of a random model by up to 3e-3; one by one they depend on
- * nothing else and are llama-server's to the last digit.
+ * nothing else, and those of rank heads are llama-server's to the last digit.
  */
 
 import koffi from "koffi";
@@ -16,6 +16,15 @@ import { BATCH_TOKENS, type Batch, type Decoder } from "./decoder.ts";
 const SMALLEST_CONTEXT = 64;
 /** Prompts that a GPU decodes together, at most; llama.cpp allows 256 (LLAMA_MAX_SEQ). */
 const MOST_TOGETHER = 32;
+
+/**
+ * A prompt divided at a multiple of DIVISION, into parts of LEAST_ROWS or more, gives what it gives whole, as long as that
+ * is a batch of llama.cpp's (512 tokens). On a CPU its attention takes 64 tokens at a time and adds up in float32; fewer
+ * it takes one after another and adds up in float16 (GGML_FA_TILE_Q). Products with quantized weights take 4 tokens
+ * together, and those left over singly.
+ */
+const LEAST_ROWS = 64;
+const DIVISION = 16;
 
 /** Decodes prompts; `together`: several at a time. */
 export interface PromptDecoder {
@@ -37,19 +46,62 @@ export function poolPrompts(
   return decodeBatches(by, prompts, pooling, (batch) => by.decoder.decodePooled(batch, width));
 }
 
+export interface LogitsAsked {
+  /** Tokens of which the logits are wanted. */
+  readonly ids: Int32Array;
+  /** Tokens with which all prompts begin alike, fewer than any has. */
+  readonly shared: number;
+}
+
 /** Per prompt the logits of `ids` at the position after it. */
 export function nextLogits(
   by: PromptDecoder,
   prompts: readonly Int32Array[],
-  ids: Int32Array,
+  { ids, shared }: LogitsAsked,
   vocabSize: number,
 ): Float32Array[] {
-  return decodeBatches(by, prompts, undefined, (batch) => {
+  const read = (batch: PromptBatch) => {
     const logits = new Float32Array(koffi.view(by.decoder.decode(batch), batch.prompts * vocabSize * 4));
     return Array.from({ length: batch.prompts }, (_, row) =>
       Float32Array.from(ids, (id) => logits[row * vocabSize + id] as number),
     );
+  };
+  if (by.together || shared < LEAST_ROWS) return decodeBatches(by, prompts, undefined, read);
+  return decodeBranches(by, prompts, shared, read);
+}
+
+/**
+ * One prompt after another, what they share once. Where a prompt is divided follows from its own length and what it
+ * shares, even for one alone: what it gives depends on no other.
+ */
+function decodeBranches(
+  by: PromptDecoder,
+  prompts: readonly Int32Array[],
+  shared: number,
+  decode: (batch: PromptBatch) => Float32Array[],
+): Float32Array[] {
+  const { decoder } = by;
+  const length = roomFor(prompts);
+  return prompts.flatMap((prompt) => {
+    const at = divideAt(prompt.length, shared);
+    if (at === 0) return decodeBatches(by, [prompt], undefined, decode);
+    decoder.startWith({ sequences: 2, length, batchTokens: length, shared: true }, prompt.slice(0, at));
+    decoder.branch();
+    const rest = joinPrompts([prompt.subarray(at)]);
+    return decode({ ...rest, positions: rest.positions.map((index) => index + at), sequences: rest.sequences.fill(1) });
   });
+}
+
+/** Where both parts have rows enough; 0: nowhere. There are two places, so that short prompts share a beginning too. */
+function divideAt(length: number, shared: number): number {
+  const most = shared - (shared % DIVISION);
+  return [most, most - LEAST_ROWS].find((at) => at >= LEAST_ROWS && length - at >= LEAST_ROWS) ?? 0;
+}
+
+/** Tokens of a context for the longest of the prompts. */
+function roomFor(prompts: readonly Int32Array[]): number {
+  const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 1);
+  return Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(longest)));
 }
 
 function decodeBatches(
@@ -58,8 +110,7 @@ function decodeBatches(
   pooling: Pooling | undefined,
   decode: (batch: PromptBatch) => Float32Array[],
 ): Float32Array[] {
-  const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 1);
-  const length = Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(longest)));
+  const length = roomFor(prompts);
   const sequences = together ? Math.max(1, Math.min(MOST_TOGETHER, Math.floor(BATCH_TOKENS / length))) : 1;
   const results: Float32Array[] = [];
   for (let first = 0; first < prompts.length; first += sequences) {
