@@ -10,6 +10,9 @@ export function parseLengths(fields: Fields): Lengths {
       throw new UsageError(`"${name}" can only be "right" here: documents are cut at their end`);
     }
   }
+  if (countField(fields, 0, "max_tokens_per_query") !== undefined) {
+    throw new UsageError(`"max_tokens_per_query" can't be had here: a query is never cut; shorten it`);
+  }
   return {
     documentTokens: countField(fields, 0, "max_tokens_per_doc"),
     // vLLM's -1: as long as the model takes

@@ -26,6 +26,7 @@ export interface RerankBody {
 export function parseRerankBody(value: unknown, maxDocuments: number): RerankBody {
   const fields = objectOf(value, `{"query": "…", "documents": ["…", "…"]}`);
   const query = parseQuery(fields);
+  checkRankFields(fields);
   const listed = given(fields, "documents", "texts");
   const documents = parseDocuments(listed?.value, listed?.name ?? "documents", maxDocuments);
   return {
@@ -46,6 +47,13 @@ export function parseRerankBody(value: unknown, maxDocuments: number): RerankBod
 function parseQuery({ query }: Fields): string {
   if (typeof query === "string" && query.trim() !== "") return query;
   throw new UsageError(`"query" must be a text that is not empty`);
+}
+
+/** Throws UsageError where Cohere's `rank_fields` asks for more of a document than is read. */
+function checkRankFields({ rank_fields }: Fields): void {
+  if (rank_fields === undefined || rank_fields === null) return;
+  if (Array.isArray(rank_fields) && rank_fields.every((name) => name === "text")) return;
+  throw new UsageError(`"rank_fields" can only name "text" here; put all that is to be ranked into it`);
 }
 
 function parseDocuments(value: unknown, name: string, maxDocuments: number): string[] {

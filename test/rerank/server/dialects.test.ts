@@ -35,7 +35,7 @@ describe("what clients call by other names", () => {
     const url = await start(scorerOf());
     const names = ["instruct", "instruction", "top_n", "top_k", "return_documents", "return_text", "raw_scores"];
     names.push("truncate", "truncation", "truncation_direction", "truncation_side", "model", "user");
-    names.push("max_tokens_per_doc", "truncate_prompt_tokens", "texts", "max_chunks_per_doc");
+    names.push("max_tokens_per_doc", "truncate_prompt_tokens", "texts", "max_chunks_per_doc", "rank_fields");
     const nulls = Object.fromEntries(names.map((name) => [name, null]));
     expect(await answer(`${url}/v1/rerank`, { ...ASKED, ...nulls })).toMatchObject({
       model: "m",
@@ -50,6 +50,8 @@ describe("what clients call by other names", () => {
     [{ truncation: "no" }, /"truncation" must be true or false/],
     [{ truncation_direction: "Left" }, /can only be "right"/],
     [{ raw_scores: 1 }, /"raw_scores" must be/],
+    [{ max_tokens_per_query: 10 }, /a query is never cut/],
+    [{ rank_fields: ["title", "text"] }, /"rank_fields" can only name "text"/],
     [{ documents: null, texts: [] }, /"texts" must be an array/],
   ])("is refused where it is %j", async (fields, message) => {
     const response = await post(`${await start(scorerOf())}/v1/rerank`, { ...ASKED, ...fields });

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { openEmbeddedEngine } from "../../../src/engine/embedded.ts";
 import { EngineError, FileError, UsageError } from "../../../src/errors.ts";
 import { openModel } from "../../../src/gguf/open.ts";
-import { openRerankScorer, type RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
+import { openRerankScorer, type RerankRequest, type RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
 import { describeReranker } from "../../../src/rerank/reranker.ts";
 import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
 import { testBench } from "../../bench.ts";
@@ -38,6 +38,35 @@ describe("a lasting scorer", () => {
       await expect(scorer.score(request)).rejects.toThrow("no room for the context");
       expect(count).toEqual({ opened: requests, open: 0 });
     }
+  });
+
+  it("scores a request again whose model another request's failure closed while it waited for its turn", async () => {
+    const scores = [{ score: 0.5, truncated: false }];
+    let opened = 0;
+    let closed = 0;
+    const scorer = await openLastingScorer(async () => {
+      const own = ++opened;
+      return {
+        scoredBy: "embedded",
+        async score({ query, pause }: RerankRequest) {
+          if (query === "fails") throw new EngineError("no room for the context");
+          await pause?.();
+          if (own <= closed) throw new EngineError("no such model");
+          return scores;
+        },
+        close: async () => void closed++,
+      } as unknown as RerankScorer;
+    });
+    let resume: () => void = () => undefined;
+    const turn = new Promise<void>((resolve) => {
+      resume = resolve;
+    });
+    const paused = scorer.score({ ...request, pause: () => turn });
+    await expect(scorer.score({ ...request, query: "fails" })).rejects.toThrow("no room");
+    expect(await scorer.score(request)).toBe(scores);
+    resume();
+    expect(await paused).toBe(scores);
+    expect([opened, closed]).toEqual([2, 1]);
   });
 
   it("keeps the model after a request that was wrong itself", async () => {
