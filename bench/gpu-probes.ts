@@ -9,7 +9,7 @@ import { openLocalModel } from "../src/gguf/open.ts";
 import { referenceBackend } from "../src/kernels/reference.ts";
 import { openFileSite } from "../src/probes/file-site.ts";
 import { probeParts } from "../src/probes/probe-group.ts";
-import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../src/probes/probe-site.ts";
+import { type OpenSite, openProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../src/probes/probe-site.ts";
 import { CONTEXT, layersOf, type Place, type SIDES, sampleOnProcessor } from "./gpu-evaluation.ts";
 
 interface Measured {
@@ -45,7 +45,7 @@ export async function measureProbes(place: Place, chunks: number): Promise<Recor
     scratch: join(folder, name),
     textOf: async () => ({ probes, trial: probes, source: "sampled" }),
   });
-  const measureAt = async (site: ProbeSite): Promise<Measured[]> => {
+  const measureAt = async (site: OpenSite): Promise<Measured[]> => {
     const measured: Measured[] = [];
     for (const group of groups) {
       const types: ProbeTypes = new Map(probeParts(group).map(({ tensor, type }) => [tensor.name, type]));

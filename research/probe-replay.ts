@@ -45,7 +45,6 @@ export function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): Prob
       };
       return score({ chunksPerBatch: 1, score: scoreRow } as LoadedModel);
     },
-    close: async () => undefined,
   };
 }
 

@@ -36,7 +36,6 @@ export function simulatedSite({ name, kld }: MeasuredModel): ProbeSite {
       };
       return score({ chunksPerBatch: 1, score: scoreChunk } as LoadedModel);
     },
-    close: async () => undefined,
   };
 }
 

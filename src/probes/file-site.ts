@@ -9,31 +9,36 @@ import type { OpenModel } from "../gguf/model.ts";
 import { planFromTypes } from "../plan/plan-from-types.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { uniformSensitivity } from "../sensitivity/sensitivity.ts";
-import type { ProbeCosts, ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
+import type { OpenSite, ProbeCosts, ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
 
 /** A file is written and loaded for each, about as long as some chunks take. */
 const COSTS: ProbeCosts = { first: 4, each: 4, whole: 0 };
 
-export async function openFileSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+export async function openFileSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<OpenSite> {
   const { analysis, imatrix, scratch, context, allowRequantize } = request;
   const loaded = await loadModel(source.path, { context }, bench);
   try {
     const text = await request.textOf(loaded);
     await mkdir(scratch, { recursive: true });
+    const refer: ProbeSite["refer"] = (tokens) => referenceLogits(loaded, tokens, source, bench);
+    const degrade: ProbeSite["degrade"] = (types, score) => {
+      const plan = planFromTypes({ analysis, sensitivity: uniformSensitivity(analysis), types, text: "a probe" });
+      const spec = planSpec(plan, join(scratch, "probe.gguf"), imatrix);
+      const scoreLoaded = async ({ path }: OpenModel) => {
+        const model = await loadModel(path, { context }, bench);
+        return score(model).finally(() => model.close());
+      };
+      return scoreFile(source, { spec, keep: false, allowRequantize }, scoreLoaded, bench);
+    };
     return {
       kind: "file",
       costs: COSTS,
       text,
-      refer: (tokens) => referenceLogits(loaded, tokens, source, bench),
-      degrade(types, score) {
-        const plan = planFromTypes({ analysis, sensitivity: uniformSensitivity(analysis), types, text: "a probe" });
-        const spec = planSpec(plan, join(scratch, "probe.gguf"), imatrix);
-        const scoreLoaded = async ({ path }: OpenModel) => {
-          const model = await loadModel(path, { context }, bench);
-          return score(model).finally(() => model.close());
-        };
-        return scoreFile(source, { spec, keep: false, allowRequantize }, scoreLoaded, bench);
-      },
+      refer,
+      degrade,
+      // nothing stays between files: each has the types of the base besides
+      hold: (base, work) =>
+        work({ text, refer, degrade: (types, score) => degrade(new Map([...base, ...types]), score) }),
       close: () => loaded.close(),
     };
   } catch (error) {

@@ -17,13 +17,13 @@ import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
-import type { ProbeCosts, ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
+import type { OpenSite, ProbeCosts, ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
 
 /** Why this model can't be probed in place here. */
 export class InPlaceRefused extends Error {}
 
 /** Throws InPlaceRefused where the model, the engine or the platform does not allow it. */
-export async function openInPlaceSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+export async function openInPlaceSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<OpenSite> {
   requireFloats(source.model);
   // beside programs the library stays on the processor
   const layers = bench.engine.programs === undefined ? bench.gpuLayers : 0;
@@ -41,8 +41,10 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
       }
       return reference;
     };
-    const degrade = degraderOf(loaded, request, source.model);
-    const site: ProbeSite = { kind: "in-place", costs, text, refer, degrade, close };
+    const degradeOn = degraderOf(loaded, request, source.model);
+    const degrade = degradeOn(new Map());
+    const hold: OpenSite["hold"] = (base, work) => degrade(base, () => work({ text, refer, degrade: degradeOn(base) }));
+    const site: OpenSite = { kind: "in-place", costs, text, refer, degrade, hold, close };
     await refer(text.probes);
     await checkSite(site, request, model);
     return site;
@@ -137,7 +139,10 @@ async function copyModel({ model, fileBytes }: OpenModel, scratch: string): Prom
   return { folder, paths };
 }
 
-function degraderOf(loaded: LoadedSite, { imatrix }: ProbeSiteRequest, source: Model): ProbeSite["degrade"] {
+/** Degrades a model whose tensors are in the types of `base` already, and the others as they are. */
+type DegradeOn = (base: ProbeTypes) => ProbeSite["degrade"];
+
+function degraderOf(loaded: LoadedSite, { imatrix }: ProbeSiteRequest, source: Model): DegradeOn {
   const known = new Map(source.tensors.map((tensor) => [tensor.name, tensor]));
   const rewrite = async (names: readonly string[], type: TensorType | undefined) => {
     for (const shard of source.shards.keys()) {
@@ -152,18 +157,23 @@ function degraderOf(loaded: LoadedSite, { imatrix }: ProbeSiteRequest, source: M
       if (tensors.length > 0) await loaded.rewrite(shard, tensors, type);
     }
   };
-  return async (types, score) => {
+  const put = async (types: Iterable<readonly [name: string, type: TensorType | undefined]>) => {
+    for (const [type, names] of byType(types)) await rewrite(names, type);
+  };
+  return (base) => async (types, score) => {
+    const changed = [...types].filter(([name, type]) => type !== base.get(name));
     try {
-      for (const [type, names] of byType(types)) await rewrite(names, type);
+      await put(changed);
       return await score(loaded.model);
     } finally {
-      await rewrite([...types.keys()], undefined);
+      await put(changed.map(([name]) => [name, base.get(name)] as const));
     }
   };
 }
 
-function byType(types: ProbeTypes): Map<TensorType, string[]> {
-  const groups = new Map<TensorType, string[]>();
+/** Names by type; undefined: as in the source. */
+function byType(types: Iterable<readonly [name: string, type: TensorType | undefined]>) {
+  const groups = new Map<TensorType | undefined, string[]>();
   for (const [name, type] of types) groups.set(type, [...(groups.get(type) ?? []), name]);
   return groups;
 }

@@ -1,11 +1,11 @@
 /** Chunks of a probe: the degraded model's KL divergence from the reference on each. */
 import { meanSe } from "../evaluate/statistics.ts";
 import type { ProbedChunk } from "../sensitivity/density-document.ts";
-import type { ProbeSite, ProbeTypes } from "./probe-site.ts";
+import type { HeldModel, ProbeTypes } from "./probe-site.ts";
 
 /** Degrade, and score chunks `first` … `end − 1`. */
 export async function measureChunks(
-  site: ProbeSite,
+  site: HeldModel,
   types: ProbeTypes,
   { first, end }: { readonly first: number; readonly end: number },
   signal: AbortSignal,

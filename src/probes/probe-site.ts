@@ -25,15 +25,25 @@ export interface ProbeCosts {
   readonly whole: number;
 }
 
-export interface ProbeSite {
-  /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
-  readonly kind: "in-place" | "file";
-  readonly costs: ProbeCosts;
+/** A model in some state, of which a probe degrades more. */
+export interface HeldModel {
   readonly text: ProbeText;
   /** The reference's logits for these tokens. */
   refer(tokens: EvaluationTokens): Promise<ReferenceLogits>;
-  /** Call `score` with the degraded model, and put everything back. */
+  /** Call `score` with the model degraded to these types besides, and put back what it was, also after an error. */
   degrade<Result>(types: ProbeTypes, score: (model: LoadedModel) => Promise<Result>): Promise<Result>;
+}
+
+/** What probes are measured on: the model as it is. */
+export interface ProbeSite extends HeldModel {
+  /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
+  readonly kind: "in-place" | "file";
+  readonly costs: ProbeCosts;
+}
+
+export interface OpenSite extends ProbeSite {
+  /** Degrade to `base` and hold it while `work` degrades tensors of it further, each only as far as it differs. */
+  hold<Result>(base: ProbeTypes, work: (held: HeldModel) => Promise<Result>): Promise<Result>;
   close(): Promise<void>;
 }
 
@@ -49,7 +59,7 @@ export interface ProbeSiteRequest {
 }
 
 /** Open a site in place if the model, the engine and the platform allow it, else one of files. */
-export async function openProbeSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<ProbeSite> {
+export async function openProbeSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<OpenSite> {
   // the reference's logits are of this run's text: they leave with it
   const own = { ...bench, cache: { dir: request.scratch, logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES } };
   try {

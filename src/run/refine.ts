@@ -12,7 +12,7 @@ import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
 import { probeableTensors, probeModel } from "../probes/probe-model.ts";
-import { openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../probes/probe-site.ts";
+import { type OpenSite, openProbeSite, type ProbeSite, type ProbeSiteRequest } from "../probes/probe-site.ts";
 import { openProbeStore, probeKey } from "../probes/probe-store.ts";
 import { type ProbeTextRequest, readProbeText } from "../probes/probe-text.ts";
 import type { Probed } from "../probes/probed.ts";
@@ -108,7 +108,7 @@ function openSite(
   { request: { text, allowRequantize }, source: { model, imatrix }, directory, bench }: OpenRun,
   { analysis }: PlanOptions,
   { context, textChunks, trialChunks }: Omit<ProbeTextRequest, "text">,
-): Promise<ProbeSite> {
+): Promise<OpenSite> {
   const textOf: ProbeSiteRequest["textOf"] = (loaded) =>
     readProbeText(loaded, model, { context, text, textChunks, trialChunks }, bench);
   const { scratch } = directory;

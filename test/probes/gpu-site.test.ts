@@ -8,7 +8,7 @@ import type { EvaluationTokens } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { openFileSite } from "../../src/probes/file-site.ts";
-import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
+import { type OpenSite, openProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
 import { createRandom } from "../../src/random.ts";
 import { testBench } from "../bench.ts";
 import { writeSmallModel } from "../engine/small-model.ts";
@@ -50,7 +50,7 @@ afterAll(async () => {
 });
 
 /** Probes of each kind on so many layers of the device, at a site. */
-async function probeAll(layers: number, open: typeof openProbeSite, use?: (site: ProbeSite) => Promise<void>) {
+async function probeAll(layers: number, open: typeof openProbeSite, use?: (site: OpenSite) => Promise<void>) {
   const engine = await openEmbeddedEngine({ threads: 1, gpuLayers: layers });
   const bench: Bench = testBench(engine, { gpuLayers: layers });
   const site = await open(source, request, bench);

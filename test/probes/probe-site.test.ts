@@ -9,7 +9,13 @@ import type { EvaluationTokens, LoadedModel } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { planFromTypes } from "../../src/plan/plan-from-types.ts";
-import { openProbeSite, type ProbeSite, type ProbeSiteRequest, type ProbeTypes } from "../../src/probes/probe-site.ts";
+import {
+  type OpenSite,
+  openProbeSite,
+  type ProbeSite,
+  type ProbeSiteRequest,
+  type ProbeTypes,
+} from "../../src/probes/probe-site.ts";
 import { planSpec } from "../../src/quantize/plan-spec.ts";
 import { quantize } from "../../src/quantize/quantize.ts";
 import { createRandom } from "../../src/random.ts";
@@ -26,7 +32,7 @@ let bench: Bench;
 let model: string;
 let source: OpenModel;
 let analysis: Analysis;
-let site: ProbeSite;
+let site: OpenSite;
 
 function drawTokens(chunks: number, seed: number): EvaluationTokens {
   const random = createRandom(seed);
@@ -125,6 +131,48 @@ describe.skipIf(process.platform === "win32")("probes in place", () => {
   });
 });
 
+describe.skipIf(process.platform === "win32")("a plan held in place", () => {
+  const UP = "blk.0.ffn_up.weight";
+  const plan: ProbeTypes = new Map([
+    [DOWN, "Q4_0"],
+    [UP, "Q5_0"],
+  ]);
+  const whole = (on: Pick<ProbeSite, "degrade">, types: ProbeTypes) => on.degrade(types, scoreOf);
+
+  it("is what moves of it return to, and what it is itself put back in the end, also after a failure", async () => {
+    const [asIs, planned] = [await whole(site, new Map()), await whole(site, plan)];
+    const moved = await whole(site, new Map([...plan, [UP, "Q8_0"]]));
+    await site.hold(plan, async (held) => {
+      expect(await whole(held, new Map())).toEqual(planned);
+      expect(await whole(held, new Map([[UP, "Q8_0"]]))).toEqual(moved);
+      const failing = held.degrade(new Map([["output.weight", "Q4_0"]]), () => Promise.reject(new Error("no")));
+      await expect(failing).rejects.toThrow("no");
+      expect(await whole(held, new Map())).toEqual(planned);
+    });
+    expect(await whole(site, new Map())).toEqual(asIs);
+    await expect(site.hold(plan, () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect(await whole(site, new Map())).toEqual(asIs);
+  });
+
+  it("writes only the tensors that a move changes", async () => {
+    const written: string[] = [];
+    const rewrite: EmbeddedEngine["library"]["rewrite"] = (job) => {
+      written.push(...job.tensors.map(({ name }) => `${name} ${job.type}`));
+      return engine.library.rewrite(job);
+    };
+    const spied = { ...engine, library: { ...engine.library, rewrite } };
+    const watched = await openProbeSite(source, request({ scratch: join(dir, "scratch-watched") }), testBench(spied));
+    written.length = 0;
+    await watched.hold(plan, async (held) => {
+      expect(written.splice(0)).toEqual([`${DOWN} Q4_0`, `${UP} Q5_0`]);
+      await whole(held, new Map([...plan, [UP, "Q8_0"]]));
+      expect(written.splice(0)).toEqual([`${UP} Q8_0`, `${UP} Q5_0`]);
+    });
+    expect(written).toEqual([`${DOWN} undefined`, `${UP} undefined`]);
+    await watched.close();
+  });
+});
+
 describe.skipIf(process.platform === "win32")("a site in place", () => {
   it("decodes the reference of a trial beside it where its logits don't fit, and removes its copy", async () => {
     const scratch = join(dir, "scratch-full");
@@ -182,7 +230,12 @@ describe("probes as files", () => {
     );
     expect(asFiles.kind).toBe("file");
     expect(notes.join()).toMatch(/is quantized already/);
-    expect((await measureProbe(asFiles, new Map([[DOWN, "Q4_0"]]))).kld).toBeGreaterThan(1e-6);
+    const measured = await measureProbe(asFiles, new Map([[DOWN, "Q4_0"]]));
+    expect(measured.kld).toBeGreaterThan(1e-6);
+    // the types of a plan that is held are in the file of a move of it
+    const other: ProbeTypes = new Map([["output.weight", "Q4_0"]]);
+    const held = await asFiles.hold(other, (on) => measureAll(on, new Map([[DOWN, "Q4_0"]]), bench.signal));
+    expect(held).toEqual(await measureProbe(asFiles, new Map([...other, [DOWN, "Q4_0"]])));
     await asFiles.close();
     await quantized.close();
   });
