@@ -21,7 +21,14 @@ export type TensorChoice = Pick<
   | "options"
   | "feedback"
   | "importance"
-> & { readonly eligible: boolean };
+> & {
+  readonly eligible: boolean;
+  /** Loss in the only types that it may take, where that was measured: instead of sensitivity × distortion. */
+  readonly losses?: MeasuredLosses | undefined;
+};
+
+/** By type, above the least of them. */
+export type MeasuredLosses = Readonly<Partial<Record<TensorType, number>>>;
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
 export function tensorChoice(tensor: PlanTensor, eligible: boolean): TensorChoice {
@@ -73,7 +80,7 @@ export function frontier(tensor: TensorChoice): Step[] {
 
 /** Put a type on a tensor and price it. `lossShare` is left to the whole plan. */
 export function priceTensor(
-  { eligible: _, ...tensor }: TensorChoice,
+  { eligible: _, losses: __, ...tensor }: TensorChoice,
   type: TensorType,
   reason: Reason,
   note?: string,

@@ -12,7 +12,7 @@ import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { priceTensor, type TensorChoice } from "./costing.ts";
+import { type MeasuredLosses, priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
@@ -29,6 +29,8 @@ export interface PlanOptions {
   readonly constraints?: readonly Constraint[] | undefined;
   /** Guards to switch off. Default: all are on; a head that the sensitivity knows needs none. */
   readonly guards?: GuardSwitches | undefined;
+  /** Measured losses of tensors, by name: they take one of these types and are chosen by these losses. */
+  readonly losses?: ReadonlyMap<string, MeasuredLosses> | undefined;
   /** ISO 8601. Default: now. */
   readonly createdAt?: string | undefined;
 }
@@ -45,7 +47,10 @@ export function makePlan(options: PlanOptions): Plan {
     facts: analysis.facts,
     prismVersion: analysis.prismVersion,
     ...present({ imatrix: analysis.imatrix, feedback: analysis.feedback }),
-    tensors: analyzedChoices(analysis, sensitivity),
+    tensors: analyzedChoices(analysis, sensitivity).map((tensor) => ({
+      ...tensor,
+      ...present({ losses: options.losses?.get(tensor.name) }),
+    })),
     guards: { ...options.guards, ...(sensitivity.headKnown ? { head: false } : {}) },
   });
 }

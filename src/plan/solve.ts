@@ -34,11 +34,11 @@ export function solve(input: SolveInput): Solution {
   const price = (tensor: TensorChoice, type: TensorType): Option => ({
     type,
     bytes: cost(tensor, type),
-    loss: (tensor.sensitivity ?? 0) * (distortionOf(tensor, type) ?? 0),
+    loss: tensor.losses?.[type] ?? (tensor.sensitivity ?? 0) * (distortionOf(tensor, type) ?? 0),
   });
   const candidates = eligible.map((tensor) => ({
     name: tensor.name,
-    options: (Object.keys(tensor.options ?? {}) as TensorType[]).map((type) => price(tensor, type)),
+    options: (Object.keys(tensor.losses ?? tensor.options ?? {}) as TensorType[]).map((type) => price(tensor, type)),
   }));
   // a pinned type needs no measurement, only to be possible
   const constrained = applyConstraints(candidates, input.constraints, (name, type) => {
