@@ -6,23 +6,29 @@ import type { Bench } from "../bench.ts";
 import type { EngineImatrix, EvaluationTokens } from "../engine/engine.ts";
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { scoreFile, scoreTokens } from "../evaluate/score-file.ts";
-import { chunkMeans, meanSe, pairedDifference } from "../evaluate/statistics.ts";
+import { meanSe, pairedDifference } from "../evaluate/statistics.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
+import { compareTails, type Tails } from "./compare-tails.ts";
 import type { ProbeSite } from "./probe-site.ts";
 import { cutChunks } from "./probe-text.ts";
 
 /** Chunks of the first look, and the standard errors by which it must be plain. */
 export const FIRST_LOOK = { chunks: 16, standardErrors: 3.5 } as const;
 
+/** What a refined plan may not make worse for a lower mean. */
+export const PROBE_GUARDS = ["p99"] as const;
+export type ProbeGuard = (typeof PROBE_GUARDS)[number];
+
 export interface Tried {
   readonly chunks: number;
-  /** Mean KLD, nats. */
+  /** Mean KLD, nats; "refined" is the plan that is to take the other's place. */
   readonly unrefinedKld: number;
   readonly refinedKld: number;
   /** Refined minus unrefined, paired over the chunks. */
   readonly difference: MeanSe;
+  readonly p99: Tails;
 }
 
 export interface TriedPlan {
@@ -37,26 +43,29 @@ export interface TrialRequest {
   readonly refined: TriedPlan;
   readonly imatrix?: EngineImatrix | undefined;
   readonly allowRequantize?: boolean | undefined;
+  /** The tail is looked at too: a plan that is plainly better is scored on all chunks all the same. */
+  readonly guard?: ProbeGuard | undefined;
 }
 
 /** Quantize and score both. The files stay. */
 export async function tryPlans(source: OpenModel, request: TrialRequest, bench: Bench): Promise<Tried> {
   const all = request.site.text.trial;
   const looks = [cutChunks(all, 0, FIRST_LOOK.chunks), cutChunks(all, FIRST_LOOK.chunks, all.chunks)];
-  const before: number[] = [];
-  const after: number[] = [];
+  const before: Float64Array[] = [];
+  const after: Float64Array[] = [];
   for (const tokens of looks.filter(({ chunks }) => chunks > 0)) {
     const isMade = before.length > 0;
     before.push(...(await scorePlan(source, request, { ...request.unrefined, isMade }, tokens, bench)));
     after.push(...(await scorePlan(source, request, { ...request.refined, isMade }, tokens, bench)));
-    const { value, se } = pairedDifference(after, before);
-    if (Math.abs(value) > FIRST_LOOK.standardErrors * se) break;
+    const { value, se } = pairedDifference(after.map(mean), before.map(mean));
+    if (Math.abs(value) > FIRST_LOOK.standardErrors * se && (request.guard === undefined || value > 0)) break;
   }
   return {
     chunks: before.length,
-    unrefinedKld: meanSe(before).value,
-    refinedKld: meanSe(after).value,
-    difference: pairedDifference(after, before),
+    unrefinedKld: meanSe(before.map(mean)).value,
+    refinedKld: meanSe(after.map(mean)).value,
+    difference: pairedDifference(after.map(mean), before.map(mean)),
+    p99: compareTails(before, after),
   };
 }
 
@@ -66,10 +75,15 @@ async function scorePlan(
   { plan, output, isMade }: TriedPlan & { readonly isMade: boolean },
   tokens: EvaluationTokens,
   bench: Bench,
-): Promise<number[]> {
+): Promise<Float64Array[]> {
   const file = { spec: planSpec(plan, output, imatrix), keep: true, isMade, allowRequantize };
   const score = async (model: OpenModel) =>
     scoreTokens(model, tokens, await site.refer(tokens), "trying the plans", bench);
-  const { kld } = await scoreFile(source, file, score, bench);
-  return chunkMeans(kld ?? new Float64Array(), tokens.chunks);
+  const { kld = new Float64Array() } = await scoreFile(source, file, score, bench);
+  const each = kld.length / tokens.chunks;
+  return Array.from({ length: tokens.chunks }, (_, chunk) => kld.subarray(chunk * each, (chunk + 1) * each));
+}
+
+function mean(tokens: Float64Array): number {
+  return meanSe(tokens).value;
 }

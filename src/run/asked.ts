@@ -24,7 +24,7 @@ export async function describeAsked(
   bench: Bench,
 ): Promise<RunAsked> {
   const { engine, seed, gpuLayers } = bench;
-  const { sweep, guards, refine, text, rerankSet, embedding } = request;
+  const { sweep, guards, refine, swaps, probeGuard, text, rerankSet, embedding } = request;
   return present({
     model,
     fingerprint,
@@ -35,6 +35,8 @@ export async function describeAsked(
     guards: YIELDING.filter((guard) => guards[guard] !== false),
     sensitivity: request.sensitivity.name,
     refine: refine === "none" ? undefined : describeRefine(refine),
+    swaps: swaps === "auto" ? undefined : swaps,
+    probeGuard,
     imatrix,
     feedback: feedback ? await describeCalibration(request.calibration) : undefined,
     baselines: request.baselines,
@@ -148,13 +150,16 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "guards",
   "sensitivity",
   "refine",
+  "probeGuard",
   "text",
   "context",
   "chunks",
   ...OF_DECODING,
 ];
 /** What the plan and its controls depend on besides. */
-const OF_ROWS: readonly (keyof RunAsked)[] = ["budget", "sweep", ...OF_POINTS, "baselines", "rerankSet", "retrieval"];
+const OF_ROWS: readonly (keyof RunAsked)[] = [
+  ...(["budget", "sweep", ...OF_POINTS, "swaps", "baselines", "rerankSet", "retrieval"] as const),
+];
 
 /** How a message speaks of what was asked. */
 const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
@@ -172,6 +177,8 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   guards: "the guards",
   sensitivity: "--sensitivity",
   refine: "--refine",
+  swaps: "--swaps",
+  probeGuard: "--probe-guard",
   feedback: "--feedback",
   baselines: "--baseline",
   text: "--text",

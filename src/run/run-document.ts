@@ -7,6 +7,7 @@ import * as t from "../documents/fields.ts";
 import { EMBEDDING_FIDELITY } from "../evaluate/embedding-result.ts";
 import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
+import { PROBE_GUARDS } from "../probes/try-plans.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
 
@@ -77,6 +78,8 @@ const RUN_ASKED = t.object(
     guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
     sensitivity: t.text(),
     refine: t.optional(t.text('Probes asked for: a number, a time, both, or "auto"; absent: none.')),
+    swaps: t.optional(t.text("on or off; absent: auto.")),
+    probeGuard: t.optional(t.text("What a refined plan may not make worse.")),
     imatrix: t.optional(
       t.text(
         'SHA-256 of the importance matrix, "sampled" for one of text sampled from the model, "shipped" for one of the text that comes with PRISM; absent: none.',
@@ -188,6 +191,53 @@ const PROBED_DENSITY = t.object(
 );
 export interface ProbedDensity extends t.Content<typeof PROBED_DENSITY> {}
 
+const TRIAL = t.object(
+  {
+    chunks: t.count(),
+    unrefinedKld: t.nats("Of the plan that stays unless the other is surely better."),
+    refinedKld: t.nats(),
+    difference: t.measured(t.number(), "Refined minus unrefined."),
+    p99: t.optional(
+      t.object(
+        {
+          unrefined: t.nats(),
+          refined: t.nats(),
+          difference: t.measured(t.number(), "Refined minus unrefined; the error is of a bootstrap over the chunks."),
+        },
+        "99th percentiles of the tokens' KL divergence.",
+      ),
+    ),
+    guard: t.optional(t.oneOf(PROBE_GUARDS, "What the refined plan was held to besides.")),
+  },
+  "Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same.",
+);
+export interface Trial extends t.Content<typeof TRIAL> {}
+
+const SWAPS = t.object(
+  {
+    chunks: t.count("Chunks of the probes' text that each move is measured on; 0: there is no time for it."),
+    moves: t.list(
+      t.object(
+        {
+          group: t.text("A class, and which part of its depth; or a tensor alone."),
+          step: t.oneOf(["up", "down"]),
+          predicted: t.number("Loss that it adds by the plan's sensitivity."),
+          effect: t.measured(t.number(), "Nats of KL divergence that it adds to the whole plan, paired over chunks."),
+        },
+        "A part of a class one step up or down its types, everything else in those of the plan.",
+      ),
+    ),
+    elapsedMs: t.optional(t.amount()),
+    trial: t.optional(TRIAL),
+    accepted: t.optional(
+      t.flag("Whether the plan takes the steps that the moves are in favour of; absent until tried."),
+    ),
+    outcome: t.optional(t.prose("In words.")),
+  },
+  "What moves of a plan below 3 bits per weight did to it, and whether the plan that follows from that is kept.",
+);
+export interface Swaps extends t.Content<typeof SWAPS> {}
+
 const REFINEMENT = t.object(
   {
     prior: t.text("What regularised the fit: the sensitivity of the unrefined plan."),
@@ -204,17 +254,7 @@ const REFINEMENT = t.object(
     densities: t.optional(t.list(PROBED_DENSITY)),
     regret: t.optional(t.amount("Part of the plan's loss that is expected to be saved if every density were known.")),
     elapsedMs: t.amount(),
-    trial: t.optional(
-      t.object(
-        {
-          chunks: t.count(),
-          unrefinedKld: t.nats(),
-          refinedKld: t.nats(),
-          difference: t.measured(t.number(), "Refined minus unrefined."),
-        },
-        "Both plans on the same chunks, which neither the probes nor the verdict saw; absent where they are the same.",
-      ),
-    ),
+    trial: t.optional(TRIAL),
     accepted: t.flag(),
     outcome: t.prose("In words."),
   },
@@ -240,6 +280,7 @@ export const RUN = defineDocument({
     refinement: t.optional(
       t.given(REFINEMENT, "What probes did; absent where none were asked, or until they are done."),
     ),
+    swaps: t.optional(t.given(SWAPS, "Absent where the plan has more bits, or nobody probes.")),
     text: t.optional(t.given(SCORED_TEXT, "What was scored; absent until the first model was.")),
     rows: t.list(RUN_ROW),
     sweep: t.optional(SWEEP),

@@ -4,6 +4,7 @@ import type { EmbeddingOptions } from "../embed/embeddings.ts";
 import type { TextRequest } from "../evaluate/evaluate-options.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
+import type { ProbeGuard } from "../probes/try-plans.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../sensitivity/sensitivity-modes.ts";
 import type { Gate } from "./gates.ts";
@@ -32,6 +33,13 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
    * prior decides.
    */
   readonly refine?: { readonly probes?: number | undefined; readonly timeMs?: number | undefined } | "none" | undefined;
+  /**
+   * Measure moves of the refined plan in place, and keep the plan that follows where it is better; auto: below 3 bits per
+   * weight, where the model's size suits.
+   */
+  readonly swaps?: "auto" | "on" | "off" | undefined;
+  /** Keep a refined plan only where this is no worse by it than by the unrefined one. */
+  readonly probeGuard?: ProbeGuard | undefined;
   /** Path of an importance matrix, or "none"; absent: made of text sampled from the model, where that can be had. */
   readonly imatrix?: string | undefined;
   /** Empty: the presets just below and above the plan's size. */
@@ -73,6 +81,7 @@ export const RUN_DEFAULTS = {
   guards: {},
   sensitivity: { name: "auto", of: parseSensitivity("auto") },
   refine: {},
+  swaps: "auto",
   baselines: [],
   exactMetrics: false,
   exactDistortion: false,

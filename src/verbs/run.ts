@@ -26,6 +26,10 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest {
   readonly refine?: number | undefined;
   /** As many probes as fit into this time: seconds, or like "30m" or "2h". */
   readonly probeTime?: number | string | undefined;
+  /** Swap types of the refined plan by what moves of it do in place; auto: below 3 bits per weight, if the time suits. */
+  readonly swaps?: "auto" | "on" | "off" | undefined;
+  /** Keep no refined plan whose 99th percentile of KL divergence is worse. */
+  readonly probeGuard?: "p99" | undefined;
   /** Presets to compare with; by default the nearest smaller and larger. */
   readonly baseline?: readonly string[] | string | undefined;
   /** Conditions like "kld<=0.05" that `gates` of the result answers. */
@@ -74,7 +78,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     baselines: baselinesOf(request.baseline),
     gates: (request.require ?? []).map(parseGate),
     sensitivity: await loadSensitivity(request),
-    refine: refineOf(request),
+    ...refinementOf(request),
     rerankSet: request.rerank,
     embedding: embeddingOf(request),
     ...exactOf(request.exact),
@@ -105,6 +109,19 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
 function embeddingOf({ retrieval, pooling, queryPrefix, documentPrefix }: RunModelRequest): RunRequest["embedding"] {
   const asked = present({ set: retrieval, pooling, queryPrefix, documentPrefix });
   return Object.keys(asked).length === 0 ? undefined : asked;
+}
+
+/** What is probed, and what becomes of it. */
+function refinementOf(request: RunModelRequest): Pick<RunRequest, "refine" | "swaps" | "probeGuard"> {
+  const { swaps, probeGuard } = request;
+  const refine = refineOf(request);
+  const needing = swaps === "on" ? "--swaps on" : probeGuard === undefined ? undefined : "--probe-guard";
+  if (refine === "none" && needing !== undefined) {
+    throw new UsageError(
+      `${needing} is about a refined plan, and nothing is probed here; add --refine, or leave it out`,
+    );
+  }
+  return { refine, swaps, probeGuard };
 }
 
 /** How many probes, or in which time; where another sensitivity was asked for, only if the user asked for probes too. */

@@ -5,6 +5,7 @@ import { DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
 import { divideText } from "../../src/probes/probe-text.ts";
 import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
 import type { Refinement, Run } from "../../src/run/run-document.ts";
+import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseDensities } from "../../src/sensitivity/density-document.ts";
 import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
 import { paperPlace } from "./paper-place.ts";
@@ -113,15 +114,15 @@ describe("a refined run", () => {
   it("keeps a plan that there was no time to try where it rests on four probes, and says so", async () => {
     // what the clock says of a model on paper depends on the load: enough for some probes, too little for a trial
     const budget = (chunks: number) => ({ chunks, textChunks: 4, trialChunks: 0 });
-    const resumed = async (chunks: number) => {
+    const resumed = async (chunks: number, more: Partial<RunRequest> = {}) => {
       const stopped = paperEngine((call) => {
         if (probing(call)) throw interruption();
       });
-      await expect(runOn(stopped)).rejects.toMatchObject(INTERRUPTED);
+      await expect(runOn(stopped, more)).rejects.toMatchObject(INTERRUPTED);
       const path = join(place.out, "state.json");
       const { seal: _, ...state } = JSON.parse(await readFile(path, "utf8")) as Run & { seal: string };
       await writeFile(path, JSON.stringify({ ...state, probeBudget: budget(chunks) }));
-      const { refinement } = await runOn(paperEngine());
+      const { refinement } = await runOn(paperEngine(), more);
       await rm(place.out, { recursive: true });
       return refinement;
     };
@@ -129,6 +130,11 @@ describe("a refined run", () => {
     expect(few?.trial).toBeUndefined();
     expect(few).toMatchObject({ accepted: false });
     expect(few?.outcome).toMatch(/no time to try the refined one, and fewer than 4 probes/);
+    const guarded = await resumed(16, { probeGuard: "p99" });
+    expect(guarded).toMatchObject({ accepted: false });
+    expect(guarded?.outcome).toMatch(
+      /no time to try the refined one, and --probe-guard keeps none untried|change no type/,
+    );
     const enough = await resumed(16);
     expect(enough?.probes.length).toBeGreaterThanOrEqual(4);
     expect(enough?.outcome).toMatch(/^refined plan kept: there was no time to try it|change no type/);
@@ -160,6 +166,12 @@ describe("a refined run", () => {
     await fails(new RegExp(`^${probes}: is of another model than .*model\\.gguf; ${remedy}`));
     await writeFile(probes, text);
     expect((await runOn(paperEngine())).refinement).toMatchObject({ accepted: true });
+  });
+
+  it("records both tails of a trial, and what it was held to", async () => {
+    const { trial } = refinementOf(await runOn(paperEngine(), { probeGuard: "p99" }));
+    expect(trial).toMatchObject({ guard: "p99", p99: { difference: { value: expect.any(Number) } } });
+    await expect(runOn(paperEngine())).rejects.toThrow(/--probe-guard was p99, now not given/);
   });
 
   it("is another run than the same without probes", async () => {
