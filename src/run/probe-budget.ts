@@ -65,17 +65,17 @@ export function decideProbeBudget(asked: RefineRequest, input: ProbeBudgetInput)
   }
   const affordable =
     asked.timeMs === undefined
-      ? Math.min(AUTO_CHUNKS, nominalChunks(input))
+      ? Math.min(AUTO_CHUNKS, AUTO_TIME_MS / nominalChunkMs(input))
       : Math.min(asked.timeMs / chunkMs, tensors * TEXT_CHUNKS * 2);
   const divided = divideChunks(Math.floor(affordable), most, input);
   // nobody asked for them: then nothing is kept untried
   return asked.timeMs === undefined && divided?.trialChunks === 0 ? undefined : divided;
 }
 
-/** Chunks decoded in AUTO_TIME_MS at the usual speed. */
-function nominalChunks({ elements, context, threads, onGpu }: ProbeBudgetInput): number {
+/** Milliseconds of a chunk at the usual speed. */
+function nominalChunkMs({ elements, context, threads, onGpu }: ProbeBudgetInput): number {
   const speed = onGpu ? NOMINAL_SPEED.gpu : NOMINAL_SPEED.thread * threads;
-  return (AUTO_TIME_MS * speed) / (1000 * elements * context);
+  return (1000 * elements * context) / speed;
 }
 
 /** Texts and the trial take their part, probes the rest. */
@@ -96,6 +96,44 @@ function divideChunks(
   return forProbes < 1
     ? undefined
     : { ...present({ probes }), chunks: forProbes, regret: ENOUGH_REGRET, textChunks, trialChunks };
+}
+
+/** Weights that a thread quantizes a second to types of few bits; decoded, they are done a hundred times as fast. */
+const QUANTIZED_PER_SECOND = 2e6;
+/** How often a round quantizes each weight: into the plan, up, down, back twice, and out of it. */
+const SWAP_PASSES = 6;
+
+export interface SwapsAsked {
+  /** Whatever it takes. */
+  readonly isOn: boolean;
+  /** What was given for all probing, and what of it is gone. */
+  readonly timeMs?: number | undefined;
+  readonly takenMs: number;
+}
+
+/** Chunks that each of the moves of a plan is measured on: those of the probes, or 0 where the time does not allow it. */
+export function decideSwaps(
+  { isOn, timeMs, takenMs }: SwapsAsked,
+  moves: number,
+  budget: ProbeBudget,
+  input: ProbeBudgetInput,
+): number {
+  const usual = { ...input, chunkMs: nominalChunkMs(input) };
+  const fits =
+    timeMs === undefined
+      ? probeTimeMs(budget, usual) + swapTimeMs(moves, budget, usual) <= AUTO_TIME_MS
+      : takenMs + swapTimeMs(moves, budget, input) <= timeMs;
+  return isOn || fits ? budget.textChunks : 0;
+}
+
+/** Milliseconds that a round of moves takes with its trial, about. */
+export function swapTimeMs(
+  moves: number,
+  { textChunks, trialChunks }: Pick<ProbeBudget, "textChunks" | "trialChunks">,
+  { chunkMs, elements, threads }: Pick<ProbeBudgetInput, "chunkMs" | "elements" | "threads">,
+): number {
+  const quantizing = (SWAP_PASSES * elements) / (QUANTIZED_PER_SECOND * threads);
+  return ((moves + 1) * textChunks + TRIAL_PASSES * trialChunks) * chunkMs + 1000 * quantizing;
 }
 
 /** Milliseconds that a budget takes, about. */

@@ -37,6 +37,7 @@ import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-re
 import { judgeRun } from "./run-rows.ts";
 import { openSource } from "./run-source.ts";
 import { openRunState, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
+import { swapPlan } from "./swap-plan.ts";
 import { refreshSweep, settleBudget } from "./sweep.ts";
 
 /** Run the loop. What comes back is what state.json holds; missed gates are in `gates`, not thrown. */
@@ -85,7 +86,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const { planOptions, refined } = await refineOptions(open, analyzed, unrefined);
   await saveRun(directory, refined);
   const settled = await settleBudget(open, refined, planOptions);
-  const plan = makePlan({ ...planOptions, budget: settled.budget });
+  const { state: swapped, plan } = await swapPlan(open, settled.state, { ...planOptions, budget: settled.budget });
   if (begun.finishedAt === undefined) bench.progress.note(describePlan(plan));
   await writePlan(directory, plan);
   // what feedback mends is no matter for the codes of llama-quantize: each has a plan of its own
@@ -110,9 +111,9 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const coded = codedPlan === undefined ? [] : [feedbackCandidate({ ...open, source }, codedPlan)];
   const candidates = [planned, ...coded, ...controls];
   const warnings = [
-    ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...settled.state.warnings]),
+    ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...swapped.warnings]),
   ];
-  const state = await evaluateCandidates(open, { ...settled.state, warnings }, candidates, plan);
+  const state = await evaluateCandidates(open, { ...swapped, warnings }, candidates, plan);
   await requireUnchanged(model, bench);
   await requireSameInputs(request, source.asked);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();

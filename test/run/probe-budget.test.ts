@@ -1,6 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { parseTime } from "../../src/run/parse-time.ts";
-import { decideProbeBudget, type ProbeBudgetInput, probeTimeMs } from "../../src/run/probe-budget.ts";
+import {
+  decideProbeBudget,
+  decideSwaps,
+  type ProbeBudgetInput,
+  probeTimeMs,
+  swapTimeMs,
+} from "../../src/run/probe-budget.ts";
 
 const SMALL: ProbeBudgetInput = {
   tensors: 211,
@@ -68,5 +74,32 @@ describe("a time", () => {
     for (const bad of ["", "0", "-3m", "3 days", "soon", "1e9h"]) {
       expect(() => parseTime("--probe-time", bad)).toThrow(/--probe-time ".*": expected a time like 90s, 30m or 2h/);
     }
+  });
+});
+
+describe("the time of swaps", () => {
+  const MOVES = 30;
+  const of = (input: ProbeBudgetInput) =>
+    decideProbeBudget({}, input) as NonNullable<ReturnType<typeof decideProbeBudget>>;
+  const TINY = { ...SMALL, tensors: 58, elements: 8e6, context: 256 };
+
+  it("follows without a wish from what is left of the time of probes at the usual speed", () => {
+    const auto = { isOn: false, takenMs: 0 };
+    expect(decideSwaps(auto, MOVES, of(TINY), TINY)).toBe(16);
+    expect(decideSwaps(auto, MOVES, of(TINY), { ...TINY, chunkMs: 1e6 })).toBe(16);
+    expect(decideSwaps(auto, MOVES, of(SMALL), SMALL)).toBe(0);
+    const gpu = { ...SMALL, elements: 8e9, threads: 16, onGpu: true };
+    // weights are quantized on the processor
+    expect(decideSwaps(auto, MOVES, of(gpu), gpu)).toBe(0);
+    expect(decideSwaps({ ...auto, isOn: true }, MOVES, of(SMALL), SMALL)).toBe(16);
+  });
+
+  it("is what is left of the time that was given", () => {
+    const budget = of(SMALL);
+    const takes = swapTimeMs(MOVES, budget, SMALL);
+    expect(takes).toBeGreaterThan(MOVES * 16 * SMALL.chunkMs);
+    const asked = { isOn: false, timeMs: 3.6e6 };
+    expect(decideSwaps({ ...asked, takenMs: 3.6e6 - takes - 1 }, MOVES, budget, SMALL)).toBe(16);
+    expect(decideSwaps({ ...asked, takenMs: 3.6e6 - takes + 1 }, MOVES, budget, SMALL)).toBe(0);
   });
 });

@@ -2,10 +2,12 @@
 import { Command, Option } from "commander";
 import { GateError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
+import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
 import type { Run } from "../../run/run-document.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES } from "../../run/run-request.ts";
+import { FEW_BITS } from "../../run/swap-plan.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import { parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
@@ -24,6 +26,8 @@ interface Options extends SharedOptions, PlanningOptions, TextOptions, Embedding
   /** True without a number. */
   readonly refine?: number | true;
   readonly probeTime?: string;
+  readonly swaps?: "auto" | "on" | "off";
+  readonly probeGuard?: ProbeGuard;
   readonly baseline?: string;
   readonly rerank?: string;
   readonly require?: readonly string[];
@@ -64,6 +68,20 @@ export function runCommand(context: CommandContext): Command {
       ).argParser((text) => parseInteger("--refine", text, 0, 1e5)),
     )
     .option("--probe-time <time>", "probe for about so long, like 30m or 2h; the head first, then what is worth most")
+    .addOption(
+      new Option(
+        "--swaps <when>",
+        `move parts of the refined plan a step up or down in place, and swap where that helps: on, off, or auto, below ${FEW_BITS} bits per weight if the time suits`,
+      )
+        .choices(["auto", "on", "off"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option(
+        "--probe-guard <what>",
+        "keep no refined plan whose 99th percentile of KL divergence is worse",
+      ).choices(PROBE_GUARDS),
+    )
     .option("--kld <nats>", "find the smallest file whose KL divergence is at most this, like 0.05")
     .option(
       "--ppl-ratio <ratio>",

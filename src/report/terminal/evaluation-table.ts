@@ -3,7 +3,7 @@ import { baseName } from "../../base-name.ts";
 import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/evaluation.ts";
 import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import type { Refinement, Run, RunRow } from "../../run/run-document.ts";
+import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { renderSweep } from "./sweep-table.ts";
@@ -78,6 +78,7 @@ export function renderRun(run: Run): string {
   const lines = [
     ...(run.text === undefined ? [] : [textLine(run.text)]),
     ...refinementLines(run.refinement),
+    ...swapLines(run.swaps),
     table,
     ...(both ? ["", runTable("scores of documents", ranking, rows, shown)] : []),
   ];
@@ -102,6 +103,14 @@ function refinementLines(refinement: Refinement | undefined): string[] {
       : `; knowing all densities would save about ${(100 * regret).toPrecision(2)} % of its loss`;
   const line = `probes: ${probes.length} groups of tensors${chunks} in ${Math.round(elapsedMs / 1000)} s; ${outcome}${open}`;
   return [wrapWords(line.replaceAll(" %", "\u00a0%"), WIDTH)];
+}
+
+function swapLines(swaps: Swaps | undefined): string[] {
+  if (swaps?.outcome === undefined) return [];
+  const { moves, chunks, elapsedMs = 0, outcome } = swaps;
+  const taken =
+    moves.length === 0 ? "" : `${moves.length} moves on ${chunks} chunks each in ${Math.round(elapsedMs / 1000)} s; `;
+  return [wrapWords(`swaps: ${taken}${outcome}`.replaceAll(" %", "\u00a0%"), WIDTH)];
 }
 
 function runTable(heading: string, columns: readonly RunColumn[], rows: readonly RunRow[], shown: RunShown): string {
