@@ -50,9 +50,8 @@ export async function measureProbes(place: Place, chunks: number): Promise<Recor
     for (const group of groups) {
       const types: ProbeTypes = new Map(probeParts(group).map(({ tensor, type }) => [tensor.name, type]));
       const started = performance.now();
-      const { kld = new Float64Array() } = await site.degrade(types, async (loaded) => {
-        return loaded.score({ tokens: probes, first: 0, count: chunks, reference: await site.refer(probes) });
-      });
+      const reference = await site.refer(probes);
+      const kld = await site.degrade(types, (loaded) => reference.measure(loaded, { first: 0, count: chunks }));
       measured.push({ kld, seconds: (performance.now() - started) / 1e3 });
     }
     await site.close();

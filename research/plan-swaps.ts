@@ -110,8 +110,7 @@ function score(of: Types, first: number, end: number): Promise<number[]> {
   return site.degrade(of, async (model) => {
     const perChunk: number[] = [];
     for (let next = first; next < end; next++) {
-      const { kld } = await model.score({ tokens: site.text.probes, first: next, count: 1, reference });
-      perChunk.push(...chunkMeans(kld ?? new Float64Array(), 1));
+      perChunk.push(...chunkMeans(await reference.measure(model, { first: next, count: 1 }), 1));
     }
     return perChunk;
   });

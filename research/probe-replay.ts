@@ -32,9 +32,14 @@ export function replaySite(rows: ReadonlyMap<string, Row>, chunks: number): Prob
   const tokens = { context: 2, chunks, ids: new Int32Array() };
   return {
     kind: "in-place",
+    unit: "nats",
     costs: { first: 1, each: 0.05, whole: 3.3 },
     text: { probes: tokens, trial: tokens, source: "file" },
-    refer: async () => ({ logits: "" }),
+    refer: async () => ({
+      isKept: true,
+      measure: async (model, { first, count }) =>
+        (await model.score({ tokens, first, count })).kld ?? new Float64Array(),
+    }),
     degrade: (types: ProbeTypes, score) => {
       const key = `Q3_K ${[...types.keys()].join(" ")}`;
       const row = rows.get(key);

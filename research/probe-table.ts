@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { readAnalysis } from "../src/analyze/analysis-document.ts";
 import type { LoadedModel } from "../src/engine/engine.ts";
+import { meanSe } from "../src/evaluate/statistics.ts";
 import { openLocalModel } from "../src/gguf/open.ts";
 import { readImatrix } from "../src/imatrix/imatrix.ts";
 import { openBench } from "../src/open-bench.ts";
@@ -91,9 +92,8 @@ for (const [index, { name, tensors }] of groups.entries()) {
   const kld = await site.degrade(types, async (model) => {
     const results: number[] = [];
     for (const first of chunks) {
-      const scores = await model.score({ tokens: site.text.probes, first, count: 1, reference });
-      const sum = scores.kld?.reduce((total, value) => total + value, 0) ?? Number.NaN;
-      results.push(sum / (scores.kld?.length ?? 1));
+      const nats = await reference.measure(model, { first, count: 1 });
+      results.push(meanSe(nats).value);
     }
     return results;
   });

@@ -18,9 +18,14 @@ export function simulatedSite({ name, kld }: MeasuredModel): ProbeSite {
   const tokens = { context: 2, chunks: CHUNKS, ids: new Int32Array() };
   return {
     kind: "in-place",
+    unit: "nats",
     costs: { first: 1, each: 0.05, whole: 3.3 },
     text: { probes: tokens, trial: tokens, source: "file" },
-    refer: async () => ({ logits: "" }),
+    refer: async () => ({
+      isKept: true,
+      measure: async (model, { first, count }) =>
+        (await model.score({ tokens, first, count })).kld ?? new Float64Array(),
+    }),
     degrade(types, score) {
       const names = [...types.keys()];
       const key = names.join(" ");

@@ -1,4 +1,5 @@
 /** The vectors of a set's texts, and what they find, against the reference's. */
+import { drift } from "../evaluate/drift.ts";
 import type { EmbeddingFidelity } from "../evaluate/embedding-result.ts";
 import type { MeanSe } from "../evaluate/evaluation.ts";
 import { meanSe } from "../evaluate/statistics.ts";
@@ -45,22 +46,6 @@ export function retrievalGain(vectors: Vectors, { queries }: RetrievalSet): Mean
     return gain === undefined ? [] : [gain];
   });
   return gains.length === 0 ? undefined : meanSe(gains);
-}
-
-/**
- * 1 − cosine of two vectors of length 1, as half of their squared distance, which keeps its digits where they are close;
- * as if both were exactly of that length.
- */
-export function drift(a: Float32Array, b: Float32Array): number {
-  let [squares, ofA, ofB] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    squares += (x - y) ** 2;
-    ofA += x * x;
-    ofB += y * y;
-  }
-  const lengths = Math.sqrt(ofA * ofB);
-  return (squares - (Math.sqrt(ofA) - Math.sqrt(ofB)) ** 2) / (2 * lengths);
 }
 
 function similarities(query: Float32Array, { documents }: Vectors): number[] {

@@ -4,7 +4,14 @@ import { FormatError } from "../errors.ts";
 import { present } from "../present.ts";
 import type { ScoreReply, ScoreRequest } from "./child/score-chunks.ts";
 import type { EngineChild } from "./child-process.ts";
-import type { ImportanceSums, LoadedModel, ModelLoadOptions, ScoreOptions, TokenScores } from "./engine.ts";
+import type {
+  ImportanceSums,
+  JointTokens,
+  LoadedModel,
+  ModelLoadOptions,
+  ScoreOptions,
+  TokenScores,
+} from "./engine.ts";
 import { noteModel } from "./files-read.ts";
 import { logitsOffset } from "./logits-file.ts";
 import { ModelInChild } from "./model-in-child.ts";
@@ -16,8 +23,10 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
   const [inChild, reply] = await ModelInChild.load(child, options);
   const { handle } = inChild;
   const path = options.model;
+  const joints = await inChild.call<JointTokens>("joints", handle, { signal: options.signal });
   const loaded: LoadedModel = {
     ...reply,
+    joints,
     tokenize: (text) => inChild.call("tokenize", { handle, text }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
     async sample({ sequences, length, seed, signal, onProgress }) {
@@ -58,6 +67,7 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     },
     rewrite: ({ signal, ...job }) =>
       inChild.call("rewriteLoaded", { handle, ...job }, { signal, reads: [...inChild.reads, ...noteModel(job.from)] }),
+    pool: (prompts, { pooling, signal }) => inChild.call("pool", { handle, prompts, pooling }, { signal }),
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),
   };

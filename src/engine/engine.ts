@@ -226,6 +226,8 @@ export interface LoadedModel {
   readonly addBos: boolean;
   readonly bos: number;
   readonly contextTrain: number;
+  /** What it puts around a text. */
+  readonly joints: JointTokens;
   /** Chunks of the context asked for that are decoded together. */
   readonly chunksPerBatch: number;
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
@@ -298,6 +300,11 @@ export interface LoadedModel {
    * were loaded `rewritable`. Throws EngineError where the loaded model does not have one of them as its file has it.
    */
   rewrite(job: Omit<RewriteJob, "to"> & { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /** Per prompt its hidden states, pooled. */
+  pool(
+    prompts: readonly Int32Array[],
+    options: { readonly pooling: Pooling; readonly signal?: AbortSignal | undefined },
+  ): Promise<Float32Array[]>;
   /** Decode chunks `first` … `first+count−1` of `tokens`. */
   score(options: ScoreOptions): Promise<TokenScores>;
   close(): Promise<void>;

@@ -1,13 +1,9 @@
 /** The only way a quantized file is made, loaded and scored. */
 import { rm } from "node:fs/promises";
 import type { Bench } from "../bench.ts";
-import type { EvaluationTokens, TokenScores } from "../engine/engine.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { isQuantized, type QuantizeSpec, quantize } from "../quantize/quantize.ts";
-import { loadModel } from "./load-model.ts";
-import type { ReferenceLogits } from "./reference.ts";
-import { scoreChunks } from "./score-model.ts";
 
 export interface FileToScore {
   readonly spec: QuantizeSpec;
@@ -47,16 +43,4 @@ export async function scoreFile<Scores>(
   const scores = await score(model).finally(() => model.close());
   if (!file.keep) await rm(file.spec.output, { force: true });
   return scores;
-}
-
-/** Load a model file and score all chunks of `tokens` against the reference's logits. */
-export async function scoreTokens(
-  { path }: Pick<OpenModel, "path">,
-  tokens: EvaluationTokens,
-  reference: ReferenceLogits,
-  what: string,
-  bench: Bench,
-): Promise<TokenScores> {
-  const loaded = await loadModel(path, tokens, bench);
-  return scoreChunks(loaded, tokens, tokens.chunks, reference, what, bench).finally(() => loaded.close());
 }

@@ -107,7 +107,10 @@ export const PLAN = defineDocument({
     feedback: t.optional(
       t.given(FEEDBACK_MEASURED, "The plan counts with what error feedback leaves of D, on inputs of this text."),
     ),
-    lossUnit: t.oneOf(["relative", "nats"], "nats when densities were measured or fitted."),
+    lossUnit: t.oneOf(
+      ["relative", "nats", "drift"],
+      "nats or drift (1 − cosine of embeddings) when densities were measured or fitted.",
+    ),
     predicted: t.object({
       fileBytes: t.bytes(),
       tensorBytes: t.bytes(),

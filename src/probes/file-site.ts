@@ -3,12 +3,12 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { loadModel } from "../evaluate/load-model.ts";
-import { referenceLogits } from "../evaluate/reference.ts";
 import { scoreFile } from "../evaluate/score-file.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { planFromTypes } from "../plan/plan-from-types.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { uniformSensitivity } from "../sensitivity/sensitivity.ts";
+import { kldMeter, referOnce } from "./meter.ts";
 import type { OpenSite, ProbeCosts, ProbeSite, ProbeSiteRequest } from "./probe-site.ts";
 
 /** A file is written and loaded for each, about as long as some chunks take. */
@@ -16,11 +16,12 @@ const COSTS: ProbeCosts = { first: 4, each: 4, whole: 0 };
 
 export async function openFileSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<OpenSite> {
   const { analysis, imatrix, scratch, context, allowRequantize } = request;
+  const meter = request.meter ?? kldMeter(source, bench);
   const loaded = await loadModel(source.path, { context }, bench);
   try {
     const text = await request.textOf(loaded);
     await mkdir(scratch, { recursive: true });
-    const refer: ProbeSite["refer"] = (tokens) => referenceLogits(loaded, tokens, source, bench);
+    const refer = referOnce((tokens) => meter.refer(loaded, tokens));
     const degrade: ProbeSite["degrade"] = (types, score) => {
       const plan = planFromTypes({ analysis, sensitivity: uniformSensitivity(analysis), types, text: "a probe" });
       const spec = planSpec(plan, join(scratch, "probe.gguf"), imatrix);
@@ -33,6 +34,7 @@ export async function openFileSite(source: OpenModel, request: ProbeSiteRequest,
     return {
       kind: "file",
       costs: COSTS,
+      unit: meter.unit,
       text,
       refer,
       degrade,

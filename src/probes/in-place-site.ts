@@ -9,14 +9,14 @@ import { basename, join } from "node:path";
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import type { Bench } from "../bench.ts";
 import { checkFreeSpace } from "../disk/free-space.ts";
-import { type EvaluationTokens, type LoadedModel, type RewrittenTensor, requireLibrary } from "../engine/engine.ts";
+import { type LoadedModel, type RewrittenTensor, requireLibrary } from "../engine/engine.ts";
 import { EngineError } from "../errors.ts";
-import { referenceLogits } from "../evaluate/reference.ts";
 import { isHead } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
+import { kldMeter, referOnce } from "./meter.ts";
 import type { OpenSite, ProbeCosts, ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
 
 /** Why this model can't be probed in place here. */
@@ -25,6 +25,7 @@ export class InPlaceRefused extends Error {}
 /** Throws InPlaceRefused where the model, the engine or the platform does not allow it. */
 export async function openInPlaceSite(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<OpenSite> {
   requireFloats(source.model);
+  const meter = request.meter ?? kldMeter(source, bench);
   // beside programs the library stays on the processor
   const layers = bench.engine.programs === undefined ? bench.gpuLayers : 0;
   const loaded = await (layers === 0
@@ -33,18 +34,18 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
   const { model, costs, close } = loaded;
   try {
     const text = await request.textOf(model);
-    const refer = async (tokens: EvaluationTokens) => {
-      const reference = await referenceLogits(model, tokens, source, bench);
+    const refer = referOnce(async (tokens) => {
+      const reference = await meter.refer(model, tokens);
       // decoded anew it would be as degraded as what is compared with it; trials are compared while nothing is
-      if ("loaded" in reference && tokens === text.probes) {
+      if (!reference.isKept && tokens === text.probes) {
         throw new InPlaceRefused("the reference's logits don't fit the disk");
       }
       return reference;
-    };
+    });
     const degradeOn = degraderOf(loaded, request, source.model);
     const degrade = degradeOn(new Map());
     const hold: OpenSite["hold"] = (base, work) => degrade(base, () => work({ text, refer, degrade: degradeOn(base) }));
-    const site: OpenSite = { kind: "in-place", costs, text, refer, degrade, hold, close };
+    const site: OpenSite = { kind: "in-place", costs, unit: meter.unit, text, refer, degrade, hold, close };
     await refer(text.probes);
     await checkSite(site, request, model);
     return site;
@@ -192,7 +193,8 @@ function vouching({ tensors, facts }: Analysis): TensorAnalysis | undefined {
 async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model: LoadedModel): Promise<void> {
   const tensor = vouching(analysis);
   if (tensor === undefined) throw new InPlaceRefused("the model has no tensor to check it with");
-  const score = () => model.score({ tokens: site.text.probes, first: 0, count: 1 });
+  const reference = await site.refer(site.text.probes);
+  const score = () => reference.measure(model, { first: 0, count: 1 });
   const before = await score();
   const degraded = await site.degrade(new Map([[tensor.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process; one that has ended can't go on elsewhere
@@ -200,6 +202,6 @@ async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model:
   });
   const after = await score();
   const same = (a: Float64Array, b: Float64Array) => a.every((value, i) => value === b[i]);
-  if (same(before.nll, degraded.nll)) throw new InPlaceRefused("the loaded model does not see what is written");
-  if (!same(before.nll, after.nll)) throw new InPlaceRefused("the loaded model does not return to what it was");
+  if (same(before, degraded)) throw new InPlaceRefused("the loaded model does not see what is written");
+  if (!same(before, after)) throw new InPlaceRefused("the loaded model does not return to what it was");
 }

@@ -1,4 +1,4 @@
-/** Chunks of a probe: the degraded model's KL divergence from the reference on each. */
+/** Chunks of a probe: how far the degraded model is from the reference on each. */
 import { meanSe } from "../evaluate/statistics.ts";
 import type { ProbedChunk } from "../sensitivity/density-document.ts";
 import type { HeldModel, ProbeTypes } from "./probe-site.ts";
@@ -16,10 +16,10 @@ export async function measureChunks(
     const measured: ProbedChunk[] = [];
     for (let next = first; next < end; next += model.chunksPerBatch) {
       const count = Math.min(model.chunksPerBatch, end - next);
-      const { kld = new Float64Array() } = await model.score({ tokens, first: next, count, reference, signal });
-      const each = kld.length / count;
+      const parts = await reference.measure(model, { first: next, count }, signal);
+      const each = parts.length / count;
       for (let chunk = 0; chunk < count; chunk++) {
-        const { value, se } = meanSe(kld.subarray(chunk * each, (chunk + 1) * each));
+        const { value, se } = meanSe(parts.subarray(chunk * each, (chunk + 1) * each));
         measured.push({ kld: value, se });
       }
     }

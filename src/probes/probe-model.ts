@@ -56,7 +56,7 @@ export async function probeModel(
     const step = isEnough ? undefined : choose(taken, fit);
     const ahead = step && `${step.group.name}; knowing all would save ${(100 * regret).toPrecision(2)} % of the loss`;
     progress.steps("probing", Math.min(decoded, budget.chunks), budget.chunks, ahead);
-    const probed = describeProbed(analysis, tensors, fit, [...taken.values()]);
+    const probed = describeProbed(analysis, tensors, fit, [...taken.values()], request.site.unit);
     if (step === undefined) return probed;
     if (taken.size > 0) await request.onProbe?.(probed);
     const { group, chunks } = step;

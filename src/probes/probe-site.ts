@@ -5,11 +5,11 @@
 import type { Analysis } from "../analyze/analysis.ts";
 import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES } from "../bench.ts";
 import type { EngineImatrix, EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import type { ReferenceLogits } from "../evaluate/reference.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openFileSite } from "./file-site.ts";
 import { InPlaceRefused, openInPlaceSite } from "./in-place-site.ts";
+import type { Comparison, Meter } from "./meter.ts";
 import type { ProbeText } from "./probe-text.ts";
 
 /** Type per tensor name; tensors left out stay as they are. */
@@ -28,8 +28,8 @@ export interface ProbeCosts {
 /** A model in some state, of which a probe degrades more. */
 export interface HeldModel {
   readonly text: ProbeText;
-  /** The reference's logits for these tokens. */
-  refer(tokens: EvaluationTokens): Promise<ReferenceLogits>;
+  /** What models are compared with on these tokens. */
+  refer(tokens: EvaluationTokens): Promise<Comparison>;
   /** Call `score` with the model degraded to these types besides, and put back what it was, also after an error. */
   degrade<Result>(types: ProbeTypes, score: (model: LoadedModel) => Promise<Result>): Promise<Result>;
 }
@@ -39,6 +39,7 @@ export interface ProbeSite extends HeldModel {
   /** in-place: weights are degraded, activations are not. file: as llama.cpp would run the quantized file. */
   readonly kind: "in-place" | "file";
   readonly costs: ProbeCosts;
+  readonly unit: Meter["unit"];
 }
 
 export interface OpenSite extends ProbeSite {
@@ -56,6 +57,8 @@ export interface ProbeSiteRequest {
   /** Text to probe on, given the model to tokenize or sample with. */
   readonly textOf: (model: LoadedModel) => Promise<ProbeText>;
   readonly allowRequantize?: boolean | undefined;
+  /** Default: the KL divergence. */
+  readonly meter?: Meter | undefined;
 }
 
 /** Open a site in place if the model, the engine and the platform allow it, else one of files. */

@@ -5,6 +5,7 @@
 import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { MIN_CHUNKS } from "../evaluate/length-rule.ts";
+import { shippedTokens } from "../evaluate/shipped-text.ts";
 import { readText, sampleText } from "../evaluate/text.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { seedFromName } from "../random.ts";
@@ -44,7 +45,7 @@ export interface ProbeText {
   readonly trial: EvaluationTokens;
   /** What is left of the text for the verdict; absent: all of it. */
   readonly verdictChunks?: number | undefined;
-  readonly source: "file" | "sampled";
+  readonly source: "file" | "sampled" | "shipped";
 }
 
 /** Divide the text, or sample one for probes and one for trials where there is none or too little. */
@@ -81,6 +82,19 @@ export async function readProbeText(
     probes: await sample("probes", textChunks),
     trial: trialChunks === 0 ? { context, chunks: 0, ids: new Int32Array() } : await sample("trial", trialChunks),
     source: "sampled",
+  };
+}
+
+/** The text that comes with PRISM, for models that write none and are judged by other texts. */
+export async function shippedProbeText(
+  model: LoadedModel,
+  { context, textChunks, trialChunks }: ProbeTextRequest,
+): Promise<ProbeText> {
+  const all = spread(await shippedTokens(model, context));
+  return {
+    probes: cutChunks(all, 0, textChunks),
+    trial: cutChunks(all, textChunks, textChunks + trialChunks),
+    source: "shipped",
   };
 }
 

@@ -39,6 +39,7 @@ export function describeProbed(
   tensors: readonly ProbedTensor[],
   fit: ProbeFit,
   measurements: readonly ProbeMeasurement[],
+  lossUnit: Sensitivity["lossUnit"] = "nats",
 ): Probed {
   const alone = new Set(measurements.flatMap(({ tensors: names }) => (names.length === 1 ? names : [])));
   const headProbed = headIsProbed(analysis, measurements);
@@ -54,7 +55,7 @@ export function describeProbed(
   };
   return {
     measurements,
-    sensitivity: sensitivityOf(analysis, tensors, fit, measurements.length, headProbed),
+    sensitivity: { ...sensitivityOf(analysis, tensors, fit, measurements.length, headProbed), lossUnit },
     decoded: measurements.reduce((sum, { chunks }) => sum + chunks, 0),
     headProbed,
     get densities() {

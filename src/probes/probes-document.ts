@@ -23,7 +23,7 @@ export function probesDocument(analysis: Analysis, { sensitivity, measurements, 
   return {
     schema: "prism.sensitivity/1",
     version: sensitivity.version,
-    lossUnit: "nats",
+    lossUnit: sensitivity.lossUnit,
     layers: analysis.facts.layers,
     ...(headProbed ? { headMeasured: headerHash } : {}),
     densities: {

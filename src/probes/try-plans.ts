@@ -5,12 +5,14 @@
 import type { Bench } from "../bench.ts";
 import type { EngineImatrix, EvaluationTokens } from "../engine/engine.ts";
 import type { MeanSe } from "../evaluate/evaluation.ts";
-import { scoreFile, scoreTokens } from "../evaluate/score-file.ts";
+import { loadModel } from "../evaluate/load-model.ts";
+import { scoreFile } from "../evaluate/score-file.ts";
 import { meanSe, pairedDifference } from "../evaluate/statistics.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { compareTails, type Tails } from "./compare-tails.ts";
+import type { Comparison } from "./meter.ts";
 import type { ProbeSite } from "./probe-site.ts";
 import { cutChunks } from "./probe-text.ts";
 
@@ -77,11 +79,32 @@ async function scorePlan(
   bench: Bench,
 ): Promise<Float64Array[]> {
   const file = { spec: planSpec(plan, output, imatrix), keep: true, isMade, allowRequantize };
-  const score = async (model: OpenModel) =>
-    scoreTokens(model, tokens, await site.refer(tokens), "trying the plans", bench);
-  const { kld = new Float64Array() } = await scoreFile(source, file, score, bench);
-  const each = kld.length / tokens.chunks;
-  return Array.from({ length: tokens.chunks }, (_, chunk) => kld.subarray(chunk * each, (chunk + 1) * each));
+  const reference = await site.refer(tokens);
+  return scoreFile(source, file, ({ path }) => measureFile(path, tokens, reference, bench), bench);
+}
+
+/** Of each chunk its parts. */
+async function measureFile(
+  path: string,
+  tokens: EvaluationTokens,
+  reference: Comparison,
+  bench: Bench,
+): Promise<Float64Array[]> {
+  const { signal, progress } = bench;
+  const model = await loadModel(path, tokens, bench);
+  const measured: Float64Array[] = [];
+  try {
+    for (let first = 0; first < tokens.chunks; first += model.chunksPerBatch) {
+      const count = Math.min(model.chunksPerBatch, tokens.chunks - first);
+      const parts = await reference.measure(model, { first, count }, signal);
+      const each = parts.length / count;
+      for (let chunk = 0; chunk < count; chunk++) measured.push(parts.subarray(chunk * each, (chunk + 1) * each));
+      progress.steps("trying the plans", first + count, tokens.chunks);
+    }
+    return measured;
+  } finally {
+    await model.close();
+  }
 }
 
 function mean(tokens: Float64Array): number {

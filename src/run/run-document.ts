@@ -194,6 +194,7 @@ export interface ProbedDensity extends t.Content<typeof PROBED_DENSITY> {}
 const TRIAL = t.object(
   {
     chunks: t.count(),
+    unit: t.optional(t.exactly("drift", "Of all figures: 1 − cosine of embeddings; absent: nats of KL divergence.")),
     unrefinedKld: t.nats("Of the plan that stays unless the other is surely better."),
     refinedKld: t.nats(),
     difference: t.measured(t.number(), "Refined minus unrefined."),
@@ -245,7 +246,7 @@ const REFINEMENT = t.object(
       ["in-place", "file"],
       "in-place: weights are degraded in a loaded model; file: every probe is a quantized file.",
     ),
-    text: t.oneOf(["file", "sampled"], "Where the probes' tokens come from; none of them is the verdict's."),
+    text: t.oneOf(["file", "sampled", "shipped"], "Where the probes' tokens come from; none of them is the verdict's."),
     context: t.count(),
     ...DECODED_BY,
     verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),

@@ -141,7 +141,8 @@ async function refineOptions(
   const { request, source, directory, bench } = open;
   // what was measured without probes is gone on with without them, though there were time for them now
   const unrefinedBefore = begun.refinement === undefined && (begun.rows.length > 0 || begun.sweep !== undefined);
-  if (request.refine === "none" || !source.measures.text || unrefinedBefore)
+  const { text, embeddings } = source.measures;
+  if (request.refine === "none" || !(text || embeddings) || unrefinedBefore)
     return { planOptions: unrefined, refined: begun };
   const { refinement } = begun;
   if (refinement !== undefined) {

@@ -43,7 +43,8 @@ export async function tryInRun(
     bench,
   );
   await rm(output, { force: true });
-  return { ...tried, ...present({ guard: probeGuard }) };
+  const unit = site.unit === "drift" ? site.unit : undefined;
+  return { ...tried, ...present({ guard: probeGuard, unit }) };
 }
 
 function sameTypes(a: Plan, b: Plan): boolean {
@@ -63,11 +64,11 @@ function isTailWorse({ guard, p99 }: Trial): boolean {
 
 /** Why the refined plan was kept, or what it lacks. */
 export function trialInWords(trial: Trial): string {
-  const { difference, unrefinedKld, chunks, p99 } = trial;
+  const { difference, unrefinedKld, chunks, p99, unit } = trial;
   const percent = ((100 * difference.value) / unrefinedKld).toFixed(1);
   const errors =
     difference.se > 0 ? `, ${(Math.abs(difference.value) / difference.se).toFixed(1)} standard errors` : "";
-  const measured = `KLD ${percent} % on ${chunks} other chunks${errors}`;
+  const measured = `${unit ?? "KLD"} ${percent} % on ${chunks} other chunks${errors}`;
   if (p99 === undefined || trial.guard === undefined) return measured;
   return `${measured}; its 99th percentile ${inDigits(p99.refined)} against ${inDigits(p99.unrefined)}, a difference of ${inDigits(p99.difference.value)} ± ${inDigits(p99.difference.se)}`;
 }

@@ -10,7 +10,10 @@ import { headIsProbed } from "./head-known.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
 const PROBED_CHUNK = t.object(
-  { kld: t.nats("Nats, mean over its tokens."), se: t.given(t.amount(), { maximum: 100 }) },
+  {
+    kld: t.nats("Nats, mean over its tokens; of a model that embeds the drift, 1 − cosine, over pieces of it."),
+    se: t.given(t.amount(), { maximum: 100 }),
+  },
   "One chunk of the text that probes are measured on.",
 );
 export interface ProbedChunk extends t.Content<typeof PROBED_CHUNK> {}
@@ -30,7 +33,7 @@ export const PROBE_MEASUREMENT = t.object(
       t.list(PROBED_CHUNK, "In the order in which all probes take them, so that two are compared on the same chunks."),
     ),
   },
-  "The KL divergence that degrading some tensors, and nothing else, gives.",
+  "The KL divergence, or the drift of embeddings, that degrading some tensors, and nothing else, gives.",
 );
 export interface ProbeMeasurement extends t.Content<typeof PROBE_MEASUREMENT> {}
 
@@ -47,7 +50,10 @@ export const DENSITIES = defineDocument({
   schema: t.object({
     schema: t.exactly("prism.sensitivity/1"),
     version: t.text(),
-    lossUnit: t.oneOf(["relative", "nats"], "nats if s·D estimates nats of KL divergence."),
+    lossUnit: t.oneOf(
+      ["relative", "nats", "drift"],
+      "nats if s·D estimates nats of KL divergence, drift if 1 − cosine of embeddings.",
+    ),
     densities: t.table(
       Type.Number({ exclusiveMinimum: 0, maximum: 1e30 }),
       "Above 0, by tensor name or by class; the name wins.",

@@ -12,7 +12,7 @@ export interface Sensitivity {
   readonly mode: string;
   readonly version: string;
   /** Whether Σ s·D estimates nats of KL divergence or only orders plans. */
-  readonly lossUnit: "relative" | "nats";
+  readonly lossUnit: "relative" | "nats" | "drift";
   /** s of each eligible tensor by name. */
   readonly values: ReadonlyMap<string, number>;
   /** The head's own damage was measured, on this model or on its family: a plan needs no guard for it. */

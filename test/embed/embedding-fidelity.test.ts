@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { compareVectors, drift, retrievalGain } from "../../src/embed/embedding-fidelity.ts";
+import { compareVectors, retrievalGain } from "../../src/embed/embedding-fidelity.ts";
 import { joinDocuments } from "../../src/embed/retrieval-set.ts";
+import { drift } from "../../src/evaluate/drift.ts";
 
 /** On the unit circle, by degrees. */
 const at = (degrees: number) =>

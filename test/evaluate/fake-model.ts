@@ -16,6 +16,7 @@ export function fakeModel(
     addBos: false,
     bos: 0,
     contextTrain: 512,
+    joints: {},
     chunksPerBatch: 4,
     calls,
     tokenize: async (text) => Int32Array.from(new TextEncoder().encode(text)),
@@ -30,6 +31,7 @@ export function fakeModel(
     chooseCodes: async () => [],
     measureGains: async () => [],
     rewrite: async () => undefined,
+    pool: async (prompts) => prompts.map(() => Float32Array.of(1)),
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);
       const rows = count * scoredTokens(tokens.context);

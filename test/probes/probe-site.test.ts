@@ -118,12 +118,7 @@ describe.skipIf(process.platform === "win32")("probes in place", () => {
     await quantize(source, spec, {}, bench);
     const real = await engine.library.load({ model: spec.output, context: CONTEXT, threads: 1, gpuLayers: 0 });
     const reference = await site.refer(probes);
-    const { kld = new Float64Array() } = await real.score({
-      tokens: probes,
-      first: 0,
-      count: simulated.chunks,
-      reference,
-    });
+    const kld = await reference.measure(real, { first: 0, count: simulated.chunks });
     await real.close();
     const mean = kld.reduce((sum, value) => sum + value, 0) / kld.length;
     expect(simulated.kld / mean).toBeGreaterThan(0.7);
@@ -180,11 +175,11 @@ describe.skipIf(process.platform === "win32")("a site in place", () => {
     // more than the logits may take, without a block on the disk
     await writeFile(join(scratch, "logits", "other.logits"), "");
     await truncate(join(scratch, "logits", "other.logits"), 2 * DEFAULT_LOGITS_LIMIT_BYTES);
-    expect(await full.refer(full.text.probes)).toHaveProperty("logits");
+    expect(await full.refer(full.text.probes)).toMatchObject({ isKept: true });
     const reference = await full.refer(full.text.trial);
-    expect(reference).toHaveProperty("loaded");
+    expect(reference.isKept).toBe(false);
     const same = await engine.library.load({ model, context: CONTEXT, threads: 1, gpuLayers: 0 });
-    const { kld = [] } = await same.score({ tokens: full.text.trial, first: 0, count: 4, reference });
+    const kld = await reference.measure(same, { first: 0, count: 4 });
     await same.close();
     for (const value of kld) expect(Math.abs(value)).toBeLessThan(1e-4);
     await full.close();

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
+import type { Comparison } from "../../src/probes/meter.ts";
 import type { ProbeSite } from "../../src/probes/probe-site.ts";
 import { FIRST_LOOK, type ProbeGuard, tryPlans } from "../../src/probes/try-plans.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
@@ -31,7 +32,11 @@ async function tried(bits: readonly [unrefined: number, refined: number], guard?
   const planOf = (value: number) =>
     makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget: { kind: "bpw", value } });
   const trial = { context: 16, chunks: CHUNKS, ids: new Int32Array(16 * CHUNKS) };
-  const site = { text: { trial }, refer: async () => ({ logits: "" }) } as unknown as ProbeSite;
+  const comparison: Comparison = {
+    isKept: true,
+    measure: async (model, chunks) => (await model.score({ tokens: trial, ...chunks })).kld ?? new Float64Array(),
+  };
+  const site = { text: { trial }, refer: async () => comparison } as unknown as ProbeSite;
   const [unrefined, refined] = bits.map((value, at) => ({ plan: planOf(value), output: join(dir, `${at}.gguf`) }));
   if (unrefined === undefined || refined === undefined) throw new Error("two plans");
   return tryPlans(source, { site, unrefined, refined, guard }, paperBench(paperEngine()));

@@ -150,6 +150,8 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
       return Int32Array.from({ length: sequences * length }, () => Math.floor(random() * VOCABULARY));
     },
     rewrite: async () => undefined,
+    joints: {},
+    pool: (prompts, { pooling }) => loadRanker(fileBytes, note).pool(prompts, { pooling }),
     async importance({ tokens, head }) {
       note(`importance ${tokens.chunks}`);
       return onesOf(path, tokens.ids.length, head);

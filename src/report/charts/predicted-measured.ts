@@ -33,7 +33,7 @@ export function predictedMeasuredChart(
     0.08,
     log,
   );
-  const unit = lossUnit === "nats" ? "nats" : "relative";
+  const unit = lossUnit;
   return {
     title: "Predicted against measured",
     description:

@@ -106,9 +106,8 @@ function driftFacts({ drift: { value, se }, worstDrift, overlap10 }: NonNullable
 }
 
 function lossFacts({ predicted, lossUnit }: Plan): Fact[] {
-  const unit = lossUnit === "nats" ? "nats" : "relative";
   const gap = `at most ${formatPercent(predicted.gap, 3)} above the best possible`;
-  return [{ label: "Predicted loss", value: formatAmount(predicted.loss), note: `${unit}; ${gap}` }];
+  return [{ label: "Predicted loss", value: formatAmount(predicted.loss), note: `${lossUnit}; ${gap}` }];
 }
 
 /** The request, as a person would say it. */

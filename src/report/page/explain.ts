@@ -58,7 +58,7 @@ function renderOptions({ tensor, options, lossUnit }: Explanation): Markup | und
 <td class="number">${option.chosen ? formatAmount(option.loss) : formatAmountDelta(option.loss - loss)}</td>
 <td>${remark(option, tensor.up?.type, tensor.down?.type)}</td></tr>`;
   return html`<div class="scroll" role="region" aria-label="Other types, table" tabindex="0"><table class="options"><caption>What other types would cost and bring</caption>
-<thead><tr><th scope="col">type</th><th scope="col" class="number">size</th><th scope="col" class="number">loss${lossUnit === "nats" ? ", nats" : ""}</th><th scope="col">note</th></tr></thead>
+<thead><tr><th scope="col">type</th><th scope="col" class="number">size</th><th scope="col" class="number">loss${lossUnit === "relative" ? "" : `, ${lossUnit}`}</th><th scope="col">note</th></tr></thead>
 <tbody>${options.map(row)}</tbody></table></div>`;
 }
 

@@ -62,7 +62,7 @@ function optionTable({ tensor, options, lossUnit }: Explanation): string {
       { header: "bpw", align: "right" },
       { header: "bytes +/-", align: "right" },
       { header: "D", align: "right" },
-      { header: lossUnit === "nats" ? "loss, nats" : "loss", align: "right" },
+      { header: lossUnit === "relative" ? "loss" : `loss, ${lossUnit}`, align: "right" },
       { header: "loss +/-", align: "right" },
       { header: "" },
     ],

@@ -25,7 +25,7 @@ export function renderPlanTable(plan: Plan): string {
 
 function planHeading(plan: Plan): string {
   const { predicted, budget, sensitivity, source } = plan;
-  const unit = plan.lossUnit === "nats" ? "nats" : "(relative)";
+  const unit = plan.lossUnit === "relative" ? "(relative)" : plan.lossUnit;
   const rows = [
     ["model", printable(source.name ?? source.path)],
     ["budget", `${printable(budget.text)}: at most ${formatBytes(budget.fileBytes)}`],
