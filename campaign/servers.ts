@@ -8,7 +8,7 @@ import { serializePlan } from "../src/plan/serialize-plan.ts";
 import { createRandom } from "../src/random.ts";
 import { startReview } from "../src/report/review-server.ts";
 import type { RerankScorer } from "../src/rerank/rerank-scorer.ts";
-import { buildServer } from "../src/rerank/server/server.ts";
+import { buildServer } from "../src/server/server.ts";
 import { runInMemory } from "../test/report/charts/run-in-memory.ts";
 
 export interface AttackOptions {

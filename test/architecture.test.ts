@@ -25,6 +25,7 @@ const STAGES = [
   "probes",
   "rerank",
   "embed",
+  "server",
   "run",
   "report",
   "verbs",

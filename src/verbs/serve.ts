@@ -8,8 +8,8 @@ import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
 import { DEFAULT_RERANK_CONTEXT, openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { describeReranker } from "../rerank/reranker.ts";
-import { openLastingScorer } from "../rerank/server/lasting-scorer.ts";
-import { buildServer } from "../rerank/server/server.ts";
+import { openLastingScorer } from "../server/lasting-scorer.ts";
+import { buildServer } from "../server/server.ts";
 
 export interface ServeRequest {
   readonly host?: string | undefined;

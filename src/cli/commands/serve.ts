@@ -5,7 +5,7 @@ import { type FileLimit, readWhole } from "../../documents/whole-file.ts";
 import { UsageError } from "../../errors.ts";
 import { printable } from "../../plan/printable.ts";
 import { DEFAULT_RERANK_CONTEXT } from "../../rerank/rerank-scorer.ts";
-import { isLoopback } from "../../rerank/server/allowed-hosts.ts";
+import { isLoopback } from "../../server/allowed-hosts.ts";
 import { SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
 import type { CommandContext } from "../context.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";

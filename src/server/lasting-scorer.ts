@@ -1,6 +1,6 @@
 /** A scorer that is opened again after its engine failed or its process ended: one bad request must not end a server. */
-import { EngineError } from "../../errors.ts";
-import type { RerankRequest, RerankScorer, ScoredDocument } from "../rerank-scorer.ts";
+import { EngineError } from "../errors.ts";
+import type { RerankRequest, RerankScorer, ScoredDocument } from "../rerank/rerank-scorer.ts";
 
 /** Open a scorer, and open it anew for the next request after its engine failed. */
 export async function openLastingScorer(open: () => Promise<RerankScorer>): Promise<RerankScorer> {

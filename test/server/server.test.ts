@@ -3,8 +3,8 @@ import { type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { Readable } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
-import { EngineError, UsageError } from "../../../src/errors.ts";
-import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
+import { EngineError, UsageError } from "../../src/errors.ts";
+import { openLastingScorer } from "../../src/server/lasting-scorer.ts";
 import { post, scorerOf, start, stop } from "./start-server.ts";
 
 afterEach(stop);

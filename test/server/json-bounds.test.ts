@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkJsonBounds } from "../../../src/rerank/server/json-bounds.ts";
+import { checkJsonBounds } from "../../src/server/json-bounds.ts";
 
 describe("the bounds of JSON", () => {
   it.each([

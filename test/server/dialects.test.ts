@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { sigmoid } from "../../../src/rerank/rerank-head.ts";
+import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import { post, scorerOf, start, stop } from "./start-server.ts";
 
 afterEach(stop);

@@ -2,11 +2,11 @@ import { copyFile, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type EmbeddedEngine, openEmbeddedEngine } from "../../../src/engine/embedded.ts";
-import { serve } from "../../../src/verbs/serve.ts";
-import { testBench } from "../../bench.ts";
-import { killEngines } from "../../engine/engine-processes.ts";
-import { writeRunnable } from "../../fixtures/runnable.ts";
+import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { serve } from "../../src/verbs/serve.ts";
+import { testBench } from "../bench.ts";
+import { killEngines } from "../engine/engine-processes.ts";
+import { writeRunnable } from "../fixtures/runnable.ts";
 
 let dir: string;
 let engine: EmbeddedEngine;

@@ -2,15 +2,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { openEmbeddedEngine } from "../../../src/engine/embedded.ts";
-import { EngineError, FileError, UsageError } from "../../../src/errors.ts";
-import { openModel } from "../../../src/gguf/open.ts";
-import { openRerankScorer, type RerankRequest, type RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
-import { describeReranker } from "../../../src/rerank/reranker.ts";
-import { openLastingScorer } from "../../../src/rerank/server/lasting-scorer.ts";
-import { testBench } from "../../bench.ts";
-import { killEngines } from "../../engine/engine-processes.ts";
-import { writeRunnable } from "../../fixtures/runnable.ts";
+import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
+import { EngineError, FileError, UsageError } from "../../src/errors.ts";
+import { openModel } from "../../src/gguf/open.ts";
+import { openRerankScorer, type RerankRequest, type RerankScorer } from "../../src/rerank/rerank-scorer.ts";
+import { describeReranker } from "../../src/rerank/reranker.ts";
+import { openLastingScorer } from "../../src/server/lasting-scorer.ts";
+import { testBench } from "../bench.ts";
+import { killEngines } from "../engine/engine-processes.ts";
+import { writeRunnable } from "../fixtures/runnable.ts";
 
 const request = { query: "q", documents: ["d"] };
 

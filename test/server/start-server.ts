@@ -1,7 +1,7 @@
 /** A server whose scorer stands in for an engine. */
-import type { LocalServer } from "../../../src/local-server.ts";
-import type { RerankRequest, RerankScorer } from "../../../src/rerank/rerank-scorer.ts";
-import { buildServer, type ServeOptions } from "../../../src/rerank/server/server.ts";
+import type { LocalServer } from "../../src/local-server.ts";
+import type { RerankRequest, RerankScorer } from "../../src/rerank/rerank-scorer.ts";
+import { buildServer, type ServeOptions } from "../../src/server/server.ts";
 
 let server: LocalServer | undefined;
 

@@ -4,9 +4,9 @@
  */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { UsageError } from "../../errors.ts";
-import type { NodeBindings } from "../../local-server.ts";
-import { BodyError } from "../../request-body.ts";
+import { UsageError } from "../errors.ts";
+import type { NodeBindings } from "../local-server.ts";
+import { BodyError } from "../request-body.ts";
 import { BusyError } from "./queue.ts";
 
 export type App = { Bindings: NodeBindings };

@@ -1,7 +1,7 @@
 /** vLLM's /score: how well texts fit each other, pair by pair, in the order of the request. */
-import { UsageError } from "../../errors.ts";
-import { logitOf } from "../rerank-head.ts";
-import type { Lengths, ScoredDocument } from "../rerank-scorer.ts";
+import { UsageError } from "../errors.ts";
+import { logitOf } from "../rerank/rerank-head.ts";
+import type { Lengths, ScoredDocument } from "../rerank/rerank-scorer.ts";
 import { type Fields, flagField, objectOf, textField } from "./fields.ts";
 import { parseLengths } from "./lengths.ts";
 import { type AnswerFacts, usageOf } from "./rerank-answer.ts";

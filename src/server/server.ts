@@ -5,16 +5,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import {
-  type ConnectionLimits,
-  type LocalServer,
-  localServer,
-  type NodeBindings,
-  whenOver,
-} from "../../local-server.ts";
-import { printable } from "../../plan/printable.ts";
-import { createBodyReader } from "../../request-body.ts";
-import type { RerankScorer } from "../rerank-scorer.ts";
+import { type ConnectionLimits, type LocalServer, localServer, type NodeBindings, whenOver } from "../local-server.ts";
+import { printable } from "../plan/printable.ts";
+import { createBodyReader } from "../request-body.ts";
+import type { RerankScorer } from "../rerank/rerank-scorer.ts";
 import { addAboutRoutes, HEALTH_PATHS } from "./about.ts";
 import { createHostRule, isLocalOrigin } from "./allowed-hosts.ts";
 import { Queue } from "./queue.ts";

@@ -2,8 +2,8 @@
  * Bounds on JSON before it is parsed: megabytes of brackets become hundreds of megabytes of objects, and seconds in which
  * nobody is answered.
  */
-import { endOfString } from "../../documents/parse-json.ts";
-import { UsageError } from "../../errors.ts";
+import { endOfString } from "../documents/parse-json.ts";
+import { UsageError } from "../errors.ts";
 
 /** A request is three deep; fields that are not known may be deeper. */
 const MOST_DEEP = 64;

@@ -2,8 +2,8 @@
  * The request of /v1/rerank, in the shapes of Cohere, Jina and llama-server, of Voyage (`top_k`), of vLLM and of TEI
  * (`texts`). What it is not known to mean is left alone: clients send more than a reranker can use.
  */
-import { UsageError } from "../../errors.ts";
-import type { Lengths } from "../rerank-scorer.ts";
+import { UsageError } from "../errors.ts";
+import type { Lengths } from "../rerank/rerank-scorer.ts";
 import { countField, type Fields, flagField, given, objectOf, textField } from "./fields.ts";
 import { parseLengths } from "./lengths.ts";
 

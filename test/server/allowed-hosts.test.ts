@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { describe, expect, it } from "vitest";
-import { createHostRule, isLocalOrigin } from "../../../src/rerank/server/allowed-hosts.ts";
+import { createHostRule, isLocalOrigin } from "../../src/server/allowed-hosts.ts";
 
 describe("the names of a server without a key", () => {
   it.each(["127.0.0.1", "127.0.0.1:8012", "localhost", "LOCALHOST:1", "localhost.:80", "[::1]", "[::1]:8012"])(

@@ -1,6 +1,6 @@
 /** The answer of /v1/rerank, the best documents first, in the words of who asked. */
-import { logitOf } from "../rerank-head.ts";
-import type { ScoredDocument } from "../rerank-scorer.ts";
+import { logitOf } from "../rerank/rerank-head.ts";
+import type { ScoredDocument } from "../rerank/rerank-scorer.ts";
 import type { RerankBody } from "./rerank-protocol.ts";
 
 export interface AnswerFacts {

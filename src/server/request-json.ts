@@ -1,6 +1,6 @@
 /** The text of a body → the JSON it holds, bounded. */
-import { findRepeated } from "../../documents/parse-json.ts";
-import { UsageError } from "../../errors.ts";
+import { findRepeated } from "../documents/parse-json.ts";
+import { UsageError } from "../errors.ts";
 import { checkJsonBounds } from "./json-bounds.ts";
 
 /** Throws UsageError. */

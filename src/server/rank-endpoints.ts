@@ -1,7 +1,7 @@
 /** The endpoints of a reranker: /v1/rerank and its like, and vLLM's /score. */
 import { randomUUID } from "node:crypto";
-import { BodyError } from "../../request-body.ts";
-import type { RerankScorer, ScoredDocument } from "../rerank-scorer.ts";
+import { BodyError } from "../request-body.ts";
+import type { RerankScorer, ScoredDocument } from "../rerank/rerank-scorer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { rerankAnswer } from "./rerank-answer.ts";
 import { parseRerankBody } from "./rerank-protocol.ts";

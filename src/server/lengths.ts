@@ -1,6 +1,6 @@
 /** How long documents may be, in the words of TEI, Voyage, Cohere and vLLM. */
-import { UsageError } from "../../errors.ts";
-import type { Lengths } from "../rerank-scorer.ts";
+import { UsageError } from "../errors.ts";
+import type { Lengths } from "../rerank/rerank-scorer.ts";
 import { countField, type Fields, flagField, textField } from "./fields.ts";
 
 /** Throws UsageError for what can't be had: only the end of a document is ever cut. */

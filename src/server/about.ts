@@ -1,6 +1,6 @@
 /** What the server says of itself to GET requests: health, models as OpenAI lists them, and TEI's /info. */
 import type { Hono } from "hono";
-import { PRISM_VERSION } from "../../version.ts";
+import { PRISM_VERSION } from "../version.ts";
 import { type App, refuse } from "./refusals.ts";
 
 /** Asked by what watches servers, without a key. */

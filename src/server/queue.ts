@@ -3,7 +3,7 @@
  * asks for little does not wait for who asks for much; among those that wait, the client that was served longest ago
  * comes first. Who leaves gives the place free.
  */
-import { PrismError } from "../../errors.ts";
+import { PrismError } from "../errors.ts";
 import type { Turn, Work } from "./endpoint.ts";
 
 /** The line is full or closed: come back in `retrySeconds`. */

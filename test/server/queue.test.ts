@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Turn } from "../../../src/rerank/server/endpoint.ts";
-import { BusyError, Queue } from "../../../src/rerank/server/queue.ts";
+import type { Turn } from "../../src/server/endpoint.ts";
+import { BusyError, Queue } from "../../src/server/queue.ts";
 
 /** Turns of no length: whoever pauses passes on. */
 const inTurns = (limit = 100) => new Queue(limit, 0);

@@ -1,5 +1,5 @@
 /** Fields of a request. Clients send null for what their caller left out: both are absent. Each throws UsageError. */
-import { UsageError } from "../../errors.ts";
+import { UsageError } from "../errors.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
