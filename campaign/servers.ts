@@ -8,6 +8,7 @@ import { serializePlan } from "../src/plan/serialize-plan.ts";
 import { createRandom } from "../src/random.ts";
 import { startReview } from "../src/report/review-server.ts";
 import type { RerankScorer } from "../src/rerank/rerank-scorer.ts";
+import { RANK_MODEL_TYPE, rankEndpoints } from "../src/server/rank-endpoints.ts";
 import { buildServer } from "../src/server/server.ts";
 import { runInMemory } from "../test/report/charts/run-in-memory.ts";
 
@@ -45,7 +46,8 @@ export async function attackServers({ seed, requests, signal }: AttackOptions): 
   const plan = serializePlan(runInMemory().plan);
   await writeFile(path, plan);
   const rerank = buildServer({
-    scorer,
+    endpoints: (limits) => rankEndpoints(scorer, "m", limits),
+    modelType: RANK_MODEL_TYPE,
     modelName: "m",
     queueLimit: 8,
     bodyLimitBytes: 20_000,

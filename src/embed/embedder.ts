@@ -1,7 +1,7 @@
 /** Models that embed: what they do with their hidden states, and texts in the embedded engine turned to vectors of length 1. */
 import type { Bench } from "../bench.ts";
 import type { JointTokens } from "../engine/engine.ts";
-import { EngineError, FormatError } from "../errors.ts";
+import { EngineError, FormatError, UsageError } from "../errors.ts";
 import { type EmbeddingPooling, givesHiddenStates } from "../ggml/model-facts.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { poolingFindings } from "../preflight/rank-findings.ts";
@@ -36,7 +36,9 @@ export interface EmbeddedText {
 
 export interface Embedder {
   readonly pooling: EmbeddingPooling;
-  /** In the order of the texts. Throws the reason of an aborted signal. */
+  /** Longest text in tokens. */
+  readonly contextTokens: number;
+  /** In the order of the texts. Throws the reason of an aborted signal, UsageError for a text without a token. */
   embed(texts: readonly string[], signal?: AbortSignal): Promise<EmbeddedText[]>;
   close(): Promise<void>;
 }
@@ -74,7 +76,7 @@ export async function openEmbedder(
   async function cut(text: string): Promise<Omit<EmbeddedText, "vector"> & { readonly ids: Int32Array }> {
     const beginning = await beginningOf(ranker, text, limit, special);
     const [ids = new Int32Array()] = await ranker.encode([beginning.text], special);
-    if (ids.length === 0) throw new EngineError(`${open.path} makes no token of a text; is its tokenizer whole?`);
+    if (ids.length === 0) throw new UsageError("a text has no token to embed; leave empty texts out");
     return {
       ids: cutToFit(ids, limit, ranker.joints),
       tokens: Math.min(ids.length, limit),
@@ -84,6 +86,7 @@ export async function openEmbedder(
 
   return {
     pooling,
+    contextTokens: limit,
     async embed(texts, signal) {
       const made: EmbeddedText[] = [];
       for (let next = 0; next < texts.length; ) {

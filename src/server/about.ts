@@ -8,6 +8,8 @@ export const HEALTH_PATHS: readonly string[] = ["/health", "/v1/health"];
 
 export interface ServerFacts {
   readonly modelName: string;
+  /** In TEI's words. */
+  readonly modelType: object;
   /** Requests taken at a time, those that wait included. */
   readonly mostRequests: number;
   readonly maxDocuments: number;
@@ -31,7 +33,7 @@ export function addAboutRoutes(app: Hono<App>, facts: ServerFacts): void {
   app.get("/info", (context) =>
     context.json({
       model_id: facts.modelName,
-      model_type: { reranker: { id2label: { "0": "LABEL_0" }, label2id: { LABEL_0: 0 } } },
+      model_type: facts.modelType,
       max_concurrent_requests: facts.mostRequests,
       max_input_length: facts.contextTokens,
       max_client_batch_size: facts.maxDocuments,

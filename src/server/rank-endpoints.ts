@@ -13,6 +13,9 @@ export interface RankLimits {
   readonly mostUnits: number;
 }
 
+/** In TEI's words. */
+export const RANK_MODEL_TYPE = { reranker: { id2label: { "0": "LABEL_0" }, label2id: { LABEL_0: 0 } } };
+
 const RERANK_PATHS = ["/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/reranking"];
 /** Infinity's requests look like Cohere's, but its clients want another answer: they are told another address. */
 const INFINITY_PATHS = ["/infinity/rerank", "/infinity/v1/rerank"];

@@ -1,6 +1,6 @@
 /**
  * The server: a table of endpoints behind one queue, bounded bodies, a key or the server's own names, CORS. What it
- * answers is in rank-endpoints.ts and about.ts.
+ * answers is in rank-endpoints.ts, embedding-endpoints.ts and about.ts.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
@@ -8,16 +8,20 @@ import { cors } from "hono/cors";
 import { type ConnectionLimits, type LocalServer, localServer, type NodeBindings, whenOver } from "../local-server.ts";
 import { printable } from "../plan/printable.ts";
 import { createBodyReader } from "../request-body.ts";
-import type { RerankScorer } from "../rerank/rerank-scorer.ts";
 import { addAboutRoutes, HEALTH_PATHS } from "./about.ts";
 import { createHostRule, isLocalOrigin } from "./allowed-hosts.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { Queue } from "./queue.ts";
-import { rankEndpoints } from "./rank-endpoints.ts";
+import type { RankLimits } from "./rank-endpoints.ts";
 import { type App, refuse, refuseError } from "./refusals.ts";
 import { parseRequestJson } from "./request-json.ts";
 
 export interface ServeOptions {
-  readonly scorer: RerankScorer;
+  readonly endpoints: (limits: RankLimits) => readonly Endpoint[];
+  /** What the model does, as TEI's /info calls it. */
+  readonly modelType: object;
+  /** Longest prompt in tokens; absent where it is not known. */
+  readonly contextTokens?: number | undefined;
   /** What answers call the model. */
   readonly modelName: string;
   /** Requests that may wait. */
@@ -48,13 +52,14 @@ const TOO_LARGE = "the request is too large; send fewer or shorter documents, or
 
 /** Build the server; its close() finishes what runs and refuses what waits. The scorer stays the caller's to close. */
 export function buildServer(options: ServeOptions): LocalServer {
-  const { scorer, modelName, apiKey, maxDocuments, bodyLimitBytes } = options;
+  const { endpoints, modelName, modelType, contextTokens, apiKey, maxDocuments, bodyLimitBytes } = options;
+  const answered = endpoints({ maxDocuments, mostUnits: bodyLimitBytes });
   const queue = new Queue(options.queueLimit);
   const app = new Hono<App>();
   app.onError((error, context) => refuseError(context, error));
   app.notFound((context) => {
     const { method, path } = context.req;
-    return refuse(context, 404, "not_found_error", `no ${method} ${path} here; POST /v1/rerank ranks`);
+    return refuse(context, 404, "not_found_error", `no ${method} ${path} here; POST ${answered[0]?.paths[0]} works`);
   });
   if (apiKey === undefined) app.use(checkHost(options));
   // before the key is asked for: a browser asks without it, and errors must reach the page too
@@ -74,9 +79,10 @@ export function buildServer(options: ServeOptions): LocalServer {
   }
   addAboutRoutes(app, {
     modelName,
+    modelType,
     mostRequests: options.queueLimit + 1,
     maxDocuments,
-    contextTokens: scorer.contextTokens,
+    contextTokens,
     waiting: () => queue.waiting,
   });
   const readBody = createBodyReader({
@@ -85,7 +91,7 @@ export function buildServer(options: ServeOptions): LocalServer {
     tooLarge: TOO_LARGE,
   });
   const mostValues = VALUES_PER_DOCUMENT * maxDocuments + MORE_VALUES;
-  for (const { paths, prepare } of rankEndpoints(scorer, modelName, { maxDocuments, mostUnits: bodyLimitBytes })) {
+  for (const { paths, prepare } of answered) {
     app.on("POST", [...paths], async (context) => {
       const gone = watchClient(context.env);
       queue.checkRoom();

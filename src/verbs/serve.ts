@@ -1,14 +1,16 @@
-/** A reranker → a server that ranks: /v1/rerank in the shape of Cohere's, Jina's and Voyage's. */
+/** A model → a server: of a reranker /v1/rerank in the shape of Cohere's, Jina's and Voyage's, else /v1/embeddings in OpenAI's. */
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { isEmbedder, poolingOf } from "../embed/embedder.ts";
+import { UsageError } from "../errors.ts";
 import { fitLayers } from "../evaluate/gpu-layers.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
+import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
-import { DEFAULT_RERANK_CONTEXT, openRerankScorer } from "../rerank/rerank-scorer.ts";
-import { describeReranker } from "../rerank/reranker.ts";
-import { openLastingScorer } from "../server/lasting-scorer.ts";
+import { DEFAULT_RERANK_CONTEXT } from "../rerank/rerank-scorer.ts";
+import { describeReranker, isReranker } from "../rerank/reranker.ts";
+import { serveEmbedding, serveRanking } from "../server/served-model.ts";
 import { buildServer } from "../server/server.ts";
 
 export interface ServeRequest {
@@ -27,6 +29,11 @@ export interface ServeRequest {
   readonly maxDocuments?: number | undefined;
   /** Longest prompt in tokens. */
   readonly context?: number | undefined;
+  /** Serve embeddings, pooled like this; by default of models that embed, as they say. */
+  readonly pooling?: EmbeddingPooling | undefined;
+  /** What is put before a text whose request says that it is a query, or a document. */
+  readonly queryPrefix?: string | undefined;
+  readonly documentPrefix?: string | undefined;
 }
 
 export const SERVE_DEFAULTS = {
@@ -39,39 +46,37 @@ export const SERVE_DEFAULTS = {
 
 export interface RunningServer {
   readonly url: string;
-  readonly head: RerankHead;
+  /** Of a reranker. */
+  readonly head?: RerankHead;
+  /** Of a model that embeds. */
+  readonly pooling?: EmbeddingPooling;
   /** Finish what is being scored, refuse the rest, and end. */
   close(): Promise<void>;
 }
 
-/** Load the model and listen. Throws FormatError for a model that can't rank, UsageError where it can't listen. */
+/** Load the model and listen. Throws FormatError for a model that can neither rank nor embed, UsageError where it can't listen. */
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
-  const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = withDefaults<
-    ServeRequest,
-    typeof SERVE_DEFAULTS
-  >(SERVE_DEFAULTS, request);
+  const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
+  const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = asked;
+  const { pooling, queryPrefix, documentPrefix } = asked;
   const file = await openLocalModel(path);
   await file.close();
-  const reranker = describeReranker(file.model);
-  for (const warning of reranker.warnings) bench.progress.note(`! ${warning}`);
+  const modelName = basename(path).replace(/\.gguf$/, "");
   // Not the bench's signal: an interrupted engine call ends its process, and what is being scored shall be finished.
   const uninterrupted = {
     ...fitLayers(bench, file, { context: context ?? DEFAULT_RERANK_CONTEXT }),
     signal: new AbortController().signal,
   };
-  const scorer = await openLastingScorer(async () => {
-    const opened = await openRerankScorer(reranker, { context }, uninterrupted);
-    // Opened anew after a crash it must be the model that was described, and that answers were given with.
-    const change = await file.change();
-    if (!change?.isCertain) return opened;
-    await opened.close();
-    throw new FormatError(change.path, `${change.words} since the server opened it; start the server again`);
-  });
-  // A model whose scores are no numbers is refused before anybody asks.
-  await scorer.score({ query: "Does it rank?", documents: ["It ranks.", "It doesn't."] });
+  const embeds = pooling !== undefined || (isEmbedder(file) && !isReranker(file.model));
+  const reranker = embeds ? undefined : describeReranker(file.model);
+  for (const warning of reranker?.warnings ?? []) bench.progress.note(`! ${warning}`);
+  const served =
+    reranker === undefined
+      ? await serveEmbedding(file, { modelName, context, pooling, queryPrefix, documentPrefix }, uninterrupted)
+      : await serveRanking(file, reranker, { modelName, context }, uninterrupted);
   const server = buildServer({
-    scorer,
-    modelName: basename(path).replace(/\.gguf$/, ""),
+    ...served,
+    modelName,
     queueLimit: queue,
     bodyLimitBytes: maxBody,
     maxDocuments,
@@ -83,5 +88,6 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
     const reason = error.code === "EADDRINUSE" ? "something listens there already" : error.message;
     throw new UsageError(`can't listen on ${host}:${port}: ${reason}; give another --port or --host`, { cause: error });
   });
-  return { url, head: reranker.head, close: async () => void (await server.close()) };
+  const does = reranker === undefined ? { pooling: poolingOf(file, pooling) } : { head: reranker.head };
+  return { url, ...does, close: async () => void (await server.close()) };
 }

@@ -1,6 +1,7 @@
 /** A server whose scorer stands in for an engine. */
 import type { LocalServer } from "../../src/local-server.ts";
 import type { RerankRequest, RerankScorer } from "../../src/rerank/rerank-scorer.ts";
+import { RANK_MODEL_TYPE, rankEndpoints } from "../../src/server/rank-endpoints.ts";
 import { buildServer, type ServeOptions } from "../../src/server/server.ts";
 
 let server: LocalServer | undefined;
@@ -27,8 +28,16 @@ export function scorerOf(before: (request: RerankRequest) => Promise<void> = () 
   return { scorer, seen };
 }
 
-export async function start(options: Partial<ServeOptions> & Pick<ServeOptions, "scorer">): Promise<string> {
+/** With a scorer in the place of the endpoints. */
+export async function start({
+  scorer,
+  ...options
+}: Partial<ServeOptions> & { readonly scorer: RerankScorer }): Promise<string> {
+  const modelName = options.modelName ?? "m";
   server = buildServer({
+    endpoints: (limits) => rankEndpoints(scorer, modelName, limits),
+    modelType: RANK_MODEL_TYPE,
+    contextTokens: scorer.contextTokens,
     modelName: "m",
     queueLimit: 200,
     bodyLimitBytes: 10_000,

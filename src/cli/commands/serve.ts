@@ -1,4 +1,4 @@
-/** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's. */
+/** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's, or embeddings in that of OpenAI's. */
 import { Command, Option } from "commander";
 import { parseSize } from "../../allocate/budget.ts";
 import { type FileLimit, readWhole } from "../../documents/whole-file.ts";
@@ -6,13 +6,14 @@ import { UsageError } from "../../errors.ts";
 import { printable } from "../../plan/printable.ts";
 import { DEFAULT_RERANK_CONTEXT } from "../../rerank/rerank-scorer.ts";
 import { isLoopback } from "../../server/allowed-hosts.ts";
-import { SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
+import { type RunningServer, SERVE_DEFAULTS, serve } from "../../verbs/serve.ts";
 import type { CommandContext } from "../context.ts";
+import { addEmbedderOptions, type EmbedderCliOptions } from "../embedding-options.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions {
+interface Options extends SharedOptions, EmbedderCliOptions {
   readonly host: string;
   readonly port: number;
   readonly apiKeyFile?: string;
@@ -25,6 +26,7 @@ interface Options extends SharedOptions {
 
 const HELP = `
 POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…", "documents": ["…"], "top_n": 3, "return_documents": true};
+POST /v1/embeddings (also /embed) takes {"input": ["…"], "input_type": "query"}, which puts the prefix before it.
 GET /health, GET /v1/models. One request is scored at a time. With --api-key-file, or PRISM_API_KEY in the environment,
 requests need "Authorization: Bearer KEY"; without a key only the server's own names are answered (127.0.0.1, localhost,
 --host; listening to other machines also IP addresses and this machine's name), and only web pages of this machine. Ctrl-C stops: what is being scored is finished first.`;
@@ -33,8 +35,8 @@ export function serveCommand(context: CommandContext): Command {
   const whole = (name: string, what: string, least: number, most: number) =>
     new Option(`${name} <n>`, what).argParser((text) => parseInteger(name, text, least, most));
   const command = new Command("serve")
-    .description("answer /v1/rerank requests with a reranker, rank head or causal")
-    .argument("<model>", "the GGUF file of a reranker")
+    .description("answer /v1/rerank requests with a reranker, or /v1/embeddings with a model that embeds")
+    .argument("<model>", "the GGUF file of a reranker, or of a model that embeds")
     .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(SERVE_DEFAULTS.port))
     .option("--host <address>", "address to listen on", SERVE_DEFAULTS.host)
     .option("--api-key-file <file>", "ask for the key that this file holds")
@@ -51,6 +53,7 @@ export function serveCommand(context: CommandContext): Command {
     .addOption(
       whole("--context", `longest prompt in tokens; default ${DEFAULT_RERANK_CONTEXT}, or the model's own`, 8, 2 ** 20),
     );
+  addEmbedderOptions(command);
   return addSharedOptions(command, "gpu-layers", "threads")
     .addHelpText("after", HELP)
     .action((model: string, options: Options) => run(model, options, context));
@@ -61,7 +64,7 @@ async function run(model: string, options: Options, context: CommandContext): Pr
   const apiKey = await readKey(options.apiKeyFile);
   await withBench(options, context, output, async (bench) => {
     const server = await serve(model, { ...options, apiKey }, bench);
-    announce(output, model, server.url, server.head, apiKey === undefined && !isLoopback(options.host));
+    announce(output, model, server, apiKey === undefined && !isLoopback(options.host));
     await stopped(context.signal);
     await server.close();
   });
@@ -76,13 +79,17 @@ async function readKey(path: string | undefined): Promise<string | undefined> {
   return key.trim();
 }
 
-function announce(output: Output, model: string, url: string, head: string, open: boolean): void {
+function announce(output: Output, model: string, { url, head, pooling }: RunningServer, open: boolean): void {
   if (open) output.note("! everybody who reaches this address may use it; give --api-key-file to ask for a key");
-  const body = JSON.stringify({ query: "capital of France?", documents: ["Paris", "Bananas"] });
+  const ranks = head !== undefined;
+  const body = ranks
+    ? { query: "capital of France?", documents: ["Paris", "Bananas"] }
+    : { input: ["Paris", "Bananas"] };
+  const path = ranks ? "/v1/rerank" : "/v1/embeddings";
   output.result({
-    document: { url, model, head },
-    text: () => `ranking with ${printable(model)} at ${url}`,
-    next: `curl ${url}/v1/rerank -H 'Content-Type: application/json' -d '${body}'`,
+    document: ranks ? { url, model, head } : { url, model, pooling },
+    text: () => `${ranks ? "ranking" : "embedding"} with ${printable(model)} at ${url}`,
+    next: `curl ${url}${path} -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`,
   });
 }
 
