@@ -21,7 +21,7 @@ const RERANK_PATHS = ["/v1/rerank", "/rerank", "/v2/rerank", "/v1/reranking", "/
 const INFINITY_PATHS = ["/infinity/rerank", "/infinity/v1/rerank"];
 
 export function rankEndpoints(scorer: RerankScorer, modelName: string, limits: RankLimits): Endpoint[] {
-  const rerank = (paths: readonly string[], bareDocuments: boolean): Endpoint => ({
+  const rerank = (paths: readonly string[], infinity: boolean): Endpoint => ({
     paths,
     prepare(value) {
       const body = parseRerankBody(value, limits.maxDocuments);
@@ -29,7 +29,7 @@ export function rankEndpoints(scorer: RerankScorer, modelName: string, limits: R
       checkUnits([body], body, limits);
       return async ({ gone, pause }) => {
         const scored = await scorer.score({ query, documents, instruct, ...lengths, signal: gone, pause });
-        return rerankAnswer(body, scored, { id: randomUUID(), modelName, bareDocuments });
+        return rerankAnswer(body, scored, { id: randomUUID(), modelName, infinity });
       };
     },
   });

@@ -1,7 +1,4 @@
-/**
- * Answers that refuse, in the shape of llama-server's and OpenAI's, with the reason also where Cohere's (`message`) and
- * Voyage's (`detail`) clients look for it.
- */
+/** Answers that refuse, in the shape of llama-server's and OpenAI's, with the reason also where Cohere's clients look. */
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { UsageError } from "../errors.ts";
@@ -16,7 +13,7 @@ const CLIENT_GONE = 499;
 const GONE = ["client_gone_error", "the client hung up"] as const;
 
 export function refuse(context: Context<App>, code: number, type: string, message: string): Response {
-  return context.json({ error: { code, type, message }, message, detail: message }, code as ContentfulStatusCode);
+  return context.json({ error: { code, type, message }, message }, code as ContentfulStatusCode);
 }
 
 export function refuseError(context: Context<App>, error: Error): Response {

@@ -6,8 +6,8 @@ import type { RerankBody } from "./rerank-protocol.ts";
 export interface AnswerFacts {
   readonly id: string;
   readonly modelName: string;
-  /** Infinity gives documents as texts where the others have objects with a "text". */
-  readonly bareDocuments: boolean;
+  /** Infinity gives documents as texts where the others have objects with a "text", and calls the answer otherwise. */
+  readonly infinity: boolean;
 }
 
 export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[], facts: AnswerFacts): object {
@@ -28,7 +28,7 @@ export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[]
   const { prompt_tokens } = usageOf(scored);
   return {
     id: facts.id,
-    object: "list",
+    object: facts.infinity ? "rerank" : "list",
     model: body.model ?? facts.modelName,
     usage: usageOf(scored),
     // Cohere's clients insist on it; a search is what Cohere counts for a request.
@@ -37,7 +37,7 @@ export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[]
       billed_units: { search_units: 1 },
       tokens: { input_tokens: prompt_tokens, output_tokens: 0 },
     },
-    results: results(facts.bareDocuments),
+    results: results(facts.infinity),
     ...(body.dialect === "voyage" ? { data: results(true) } : {}),
     ...(truncated.length === 0 ? {} : { truncated }),
   };

@@ -1,4 +1,4 @@
-/** A model → a server: of a reranker /v1/rerank in the shape of Cohere's, Jina's and Voyage's, else /v1/embeddings in OpenAI's. */
+/** A model → a server: that ranks, for clients of Cohere, Jina, Voyage, vLLM, TEI and Infinity, or one of embeddings. */
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import { isEmbedder, poolingOf } from "../embed/embedder.ts";

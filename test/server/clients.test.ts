@@ -75,6 +75,14 @@ describe("clients that were recorded", () => {
     ["litellm 1.110.2, hosted_vllm", "/rerank", withDocuments, { results: results(asObject) }],
     ["litellm 1.110.2, infinity", "/infinity/rerank", withDocuments, { results: results(asText) }],
     [
+      "infinity_client 0.0.78",
+      "/infinity/rerank",
+      { ...withDocuments, raw_scores: false },
+      { object: "rerank", results: results(asText) },
+    ],
+    ["cohere 5.21.1, v2", "/v2/rerank", { ...shared, top_n: 2, max_tokens_per_doc: null }, cohere(alone)],
+    ["langchain-community 0.4.2, Jina", "/v1/rerank", { ...shared, top_n: 2 }, { results: results(alone) }],
+    [
       "litellm 1.110.2, voyage",
       "/v1/rerank",
       { ...shared, top_k: 2, return_documents: true },

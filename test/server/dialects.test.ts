@@ -56,9 +56,9 @@ describe("what clients call by other names", () => {
   ])("is refused where it is %j", async (fields, message) => {
     const response = await post(`${await start(scorerOf())}/v1/rerank`, { ...ASKED, ...fields });
     expect(response.status).toBe(400);
-    const { error, message: cohere, detail } = (await response.json()) as Record<string, unknown>;
-    expect(error).toMatchObject({ code: 400, message: expect.stringMatching(message) });
-    expect([cohere, detail]).toEqual(new Array(2).fill((error as { message: string }).message));
+    const { error, message: cohere } = (await response.json()) as Record<string, unknown>;
+    expect(error).toMatchObject({ code: 400, message: cohere });
+    expect(cohere).toMatch(message);
   });
 
   it("takes a top_n of 0 for all", async () => {

@@ -1,4 +1,4 @@
-/** prism serve: a rerank endpoint in the shape of Cohere's, Jina's and Voyage's, or embeddings in that of OpenAI's. */
+/** prism serve: the endpoints of a reranker, for clients of Cohere, Jina, Voyage, vLLM, TEI and Infinity, or of embeddings. */
 import { Command, Option } from "commander";
 import { parseSize } from "../../allocate/budget.ts";
 import { type FileLimit, readWhole } from "../../documents/whole-file.ts";
@@ -26,8 +26,9 @@ interface Options extends SharedOptions, EmbedderCliOptions {
 
 const HELP = `
 POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…", "documents": ["…"], "top_n": 3, "return_documents": true};
-POST /v1/embeddings (also /embed) takes {"input": ["…"], "input_type": "query"}, which puts the prefix before it.
-GET /health, GET /v1/models. One request is scored at a time. With --api-key-file, or PRISM_API_KEY in the environment,
+POST /score takes {"text_1": "…", "text_2": ["…"]}. Of a model that embeds POST /v1/embeddings (also /embed) takes
+{"input": ["…"], "input_type": "query"}, which puts the prefix before it. GET /health, /v1/models, /info.
+One request is scored at a time, in turns of a second while others wait. With --api-key-file, or PRISM_API_KEY in the environment,
 requests need "Authorization: Bearer KEY"; without a key only the server's own names are answered (127.0.0.1, localhost,
 --host; listening to other machines also IP addresses and this machine's name), and only web pages of this machine. Ctrl-C stops: what is being scored is finished first.`;
 
