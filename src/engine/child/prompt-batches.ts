@@ -92,10 +92,10 @@ function decodeBranches(
   });
 }
 
-/** Where both parts have rows enough; 0: nowhere. There are two places, so that short prompts share a beginning too. */
+/** The farthest place where both parts have rows enough; 0: nowhere. Prompts of about the same length share it. */
 function divideAt(length: number, shared: number): number {
-  const most = shared - (shared % DIVISION);
-  return [most, most - LEAST_ROWS].find((at) => at >= LEAST_ROWS && length - at >= LEAST_ROWS) ?? 0;
+  const most = Math.min(shared, length - LEAST_ROWS);
+  return most < LEAST_ROWS ? 0 : most - (most % DIVISION);
 }
 
 /** Tokens of a context for the longest of the prompts. */
