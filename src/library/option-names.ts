@@ -32,7 +32,9 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--memory": "memoryBytes",
   "--mode": "mode",
   "--no-cache": 'cacheDir: "none"',
+  "--no": "no",
   "--out": "out",
+  "--parse-special": "parseSpecial",
   "--pin": "pin",
   "--pooling": "pooling",
   "--port": "port",
@@ -58,6 +60,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--text": "text",
   "--threads": "threads",
   "--tie": "tie",
+  "--yes": "yes",
   "-o": "output",
 };
 

@@ -45,7 +45,9 @@ export const FINDING_CODES = {
   ),
   "rank-labels-unnamed": warning("a head of two rows whose labels don't say which of them means relevant"),
   "rank-bos-eos": repairable(warning("a causal reranker whose tokenizer adds tokens around the prompt")),
-  "rank-think-missing": warning("the rerank template has a <think> block, the vocabulary no such token"),
+  "rank-think-missing": warning(
+    "the rerank template has a <think> block and the vocabulary no such token, or the other way round",
+  ),
   "special-token-normal": repairable(warning("special tokens of the chat template are typed as text")),
   "rank-template-missing": repairable(
     error("a prompted reranker has no rerank template, or one without {query} and {document}"),

@@ -3,6 +3,8 @@
  * adds where a judgement is to follow, and parts of a prompt that it has no token for. llama.cpp loads such files and
  * scores wrong without a word.
  */
+
+import { PROMPTED_RANK_ARCHITECTURES } from "../ggml/reranker-architectures.ts";
 import type { Model } from "../gguf/model.ts";
 import type { Finding } from "./finding-codes.ts";
 import { RERANK_TEMPLATE_KEY } from "./rerank-prompt.ts";
@@ -83,10 +85,22 @@ function additionFindings(model: Model): Finding[] {
   ];
 }
 
-function thinkFindings({ metadata }: Model): Finding[] {
+function thinkFindings({ arch, metadata }: Model): Finding[] {
   const [template, tokens] = [metadata.get(RERANK_TEMPLATE_KEY), metadata.get(TOKENS)];
   if (typeof template !== "string" || !Array.isArray(tokens)) return [];
-  if (!template.includes("<think>") || tokens.includes("<think>")) return [];
+  const thinks = tokens.includes("<think>");
+  if (template.includes("<think>") === thinks) return [];
+  if (thinks) {
+    if (!PROMPTED_RANK_ARCHITECTURES.has(arch)) return [];
+    return [
+      {
+        code: "rank-think-missing",
+        severity: "warning",
+        message: `${RERANK_TEMPLATE_KEY} ends without the empty <think> block that Qwen's rerankers were trained with: the judgement is asked for before the thought`,
+        remedy: "convert again with the prompt of the model's card",
+      },
+    ];
+  }
   return [
     {
       code: "rank-think-missing",

@@ -3,6 +3,9 @@
  * (conversion/qwen.py, llama.cpp v0.5.0) have it. The score is p(yes) / (p(yes) + p(no)) of the token after it.
  */
 
+/** Says that the model has thought already: the next token is the answer. */
+export const THINK_BLOCK = "<think>\n\n</think>\n\n";
+
 /** Takes the places of `{instruct}`, `{query}` and `{document}`. */
 export const RERANK_PROMPT = `<|im_start|>system
 Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>
@@ -11,11 +14,7 @@ Judge whether the Document meets the requirements based on the Query and the Ins
 <Query>: {query}
 <Document>: {document}<|im_end|>
 <|im_start|>assistant
-<think>
-
-</think>
-
-`;
+${THINK_BLOCK}`;
 
 /** What the models are asked unless a task says otherwise. */
 export const RERANK_INSTRUCT = "Given a web search query, retrieve relevant passages that answer the query";

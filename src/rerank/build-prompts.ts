@@ -4,31 +4,14 @@
  */
 import type { LoadedRanker } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
-import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
 import { type Beginning, beginningOf } from "./beginning-of.ts";
 import { cutTo, cutToFit, PLAIN } from "./cut-document.ts";
-import { fillTemplate } from "./rerank-prompt.ts";
+import { encodeFilled, type PromptForm } from "./encode-prompts.ts";
 import type { RerankRequest } from "./rerank-scorer.ts";
-import type { Reranker } from "./reranker.ts";
 
 export interface Prompt {
   readonly ids: Int32Array;
   readonly truncated: boolean;
-}
-
-export interface PromptForm {
-  /** Absent: query and document are joined with the model's own tokens. */
-  readonly template?: string | undefined;
-  /** How the filled template is tokenized. */
-  readonly options: Parameters<LoadedRanker["encode"]>[1];
-}
-
-/** The form of a reranker's prompts. */
-export function promptForm({ head, template }: Pick<Reranker, "head" | "template">): PromptForm {
-  const causal = head === "yes-no-logits";
-  const form = template ?? (causal ? RERANK_PROMPT : undefined);
-  // llama-server: /v1/rerank adds no special tokens to a template, /completion adds the model's own to a prompt.
-  return { template: form, options: { addSpecial: causal, parseSpecial: form !== undefined } };
 }
 
 /** UTF-16 units tokenized between two looks at whether to stop. */
@@ -40,20 +23,27 @@ const UNITS_PER_CALL = 2 ** 18;
  */
 export async function buildPrompts(
   ranker: LoadedRanker,
-  reranker: Reranker,
+  form: PromptForm,
   context: number,
   request: RerankRequest,
 ): Promise<Prompt[]> {
   const { query, documents, instruct, documentTokens, signal } = request;
   const limit = Math.min(context, request.promptTokens ?? context);
-  const { template, options } = promptForm(reranker);
+  const { template } = form;
   for (const [what, text] of Object.entries({ query, instruct: instruct ?? "" })) {
-    if ((await beginningOf(ranker, text, limit, options)).cut) throw noRoom(limit, what);
+    if ((await beginningOf(ranker, text, limit, PLAIN)).cut) throw noRoom(limit, what);
   }
   const promptsOf =
     template === undefined
       ? await joinPairs(ranker, limit, query)
-      : fillPrompts(ranker, limit, (document) => fillTemplate(template, { query, document, instruct }), options);
+      : fillPrompts(limit, ranker, (texts) =>
+          encodeFilled(
+            ranker,
+            form,
+            template,
+            texts.map((document) => ({ query, document, instruct })),
+          ),
+        );
   const around = template === undefined ? 0 : query.length + (instruct?.length ?? 0);
   const prompts: Prompt[] = [];
   while (prompts.length < documents.length) {
@@ -62,7 +52,7 @@ export async function buildPrompts(
       const document = documents[prompts.length + taken.length];
       if (document === undefined) break;
       signal?.throwIfAborted();
-      const beginning = await beginningOf(ranker, document, limit, options);
+      const beginning = await beginningOf(ranker, document, limit, PLAIN);
       taken.push(documentTokens === undefined ? beginning : await cutTo(ranker, beginning, documentTokens));
       units += beginning.text.length + around;
     }
@@ -81,22 +71,18 @@ function refuseTruncated(prompts: readonly Prompt[]): void {
 type PromptsOf = (taken: readonly Beginning[]) => Promise<Prompt[]>;
 
 function fillPrompts(
-  ranker: LoadedRanker,
   limit: number,
-  fill: (document: string) => string,
-  options: Parameters<LoadedRanker["encode"]>[1],
+  ranker: LoadedRanker,
+  encode: (documents: readonly string[]) => Promise<Int32Array[]>,
 ): PromptsOf {
-  const encode = async (document: string) => (await ranker.encode([fill(document)], options))[0] as Int32Array;
+  const encodeOne = async (document: string) => (await encode([document]))[0] as Int32Array;
   return async (taken) => {
-    const whole = await ranker.encode(
-      taken.map(({ text }) => fill(text)),
-      options,
-    );
+    const whole = await encode(taken.map(({ text }) => text));
     return Promise.all(
       whole.map(async (ids, index): Promise<Prompt> => {
         const { text, cut } = taken[index] as Beginning;
         if (ids.length <= limit) return { ids, truncated: cut };
-        const beginning = await cutToFit(ranker, text, ids.length, limit, encode);
+        const beginning = await cutToFit(ranker, text, ids.length, limit, encodeOne);
         if (beginning === undefined) throw noRoom(limit);
         return { ids: beginning.ids, truncated: true };
       }),

@@ -3,11 +3,11 @@
  * causal reranker (as the publishers of causal rerankers do it). llama-server reports the first output of a rank head
  * as it is: a softmax's share for qwen3 and qwen3vl, a raw logit for the others.
  */
-import { EngineError, UsageError } from "../errors.ts";
-import { RERANK_PROMPT } from "../preflight/rerank-prompt.ts";
+import { EngineError, FormatError, UsageError } from "../errors.ts";
+import { promptForm } from "./encode-prompts.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import { fillTemplate } from "./rerank-prompt.ts";
-import { onlyToken, type RerankRequest, type RerankScorer, type ScoredDocument } from "./rerank-scorer.ts";
+import type { RerankRequest, RerankScorer, ScoredDocument } from "./rerank-scorer.ts";
 import type { Reranker } from "./reranker.ts";
 import { askServer, field, numberField } from "./server-request.ts";
 
@@ -83,7 +83,7 @@ async function completionScores(ask: Ask, reranker: Reranker) {
     return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
   };
   const ids = { yes: await token("yes"), no: await token("no") };
-  const template = reranker.template ?? RERANK_PROMPT;
+  const { template = "" } = promptForm(reranker);
   return async ({ query, documents, instruct, signal }: RerankRequest): Promise<ScoredDocument[]> => {
     const documentScores: ScoredDocument[] = [];
     for (const document of documents) {
@@ -140,4 +140,14 @@ function likeliestTokens(reply: unknown): Map<number, number> | undefined {
   const tokens = field(Array.isArray(positions) ? positions[0] : undefined, "top_probs");
   if (!Array.isArray(tokens)) return undefined;
   return new Map(tokens.map((entry) => [numberField(entry, "id"), numberField(entry, "prob")]));
+}
+
+/** The one token a word is. Throws FormatError where the tokenizer splits it. */
+function onlyToken(path: string, word: string, tokens: ArrayLike<number>): number {
+  const [token] = Array.from(tokens);
+  if (token !== undefined && tokens.length === 1) return token;
+  throw new FormatError(
+    path,
+    `its tokenizer makes ${tokens.length} tokens of "${word}", expected one: it is no causal reranker of the yes/no kind; a rank head, if it should have one, is missing`,
+  );
 }

@@ -18,7 +18,7 @@ import { describeReranker, type Reranker } from "./reranker.ts";
 export async function rankModel(
   open: OpenModel,
   set: RerankSet,
-  { server, context }: RerankRequestOptions,
+  { server, ...options }: RerankRequestOptions,
   bench: Bench,
   warnings: Set<string>,
   reference?: RerankResult,
@@ -29,7 +29,7 @@ export async function rankModel(
   const reranker = describeReranker(model);
   for (const warning of warningsOf(reranker, set)) warnings.add(warning);
   const scorer = await (server === undefined
-    ? openRerankScorer(reranker, { context }, bench)
+    ? openRerankScorer(reranker, options, bench)
     : openServerScorer({ server, reranker, signal: bench.signal }));
   try {
     const scored = await scoreSet(path, scorer, set, bench);

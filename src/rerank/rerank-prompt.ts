@@ -21,8 +21,14 @@ export interface RerankPair {
   readonly instruct?: string | undefined;
 }
 
-/** Fill in a pair. What stands in braces in the query or the document stays as it is. */
-export function fillTemplate(template: string, { query, document, instruct }: RerankPair): string {
+/** A piece of a filled template: the template's own, or what was put into a place of it. */
+export interface TemplatePiece {
+  readonly text: string;
+  readonly own: boolean;
+}
+
+/** A filled template in pieces. What stands in braces in the query or the document stays as it is. */
+export function splitTemplate(template: string, { query, document, instruct }: RerankPair): TemplatePiece[] {
   const instruction = instruct ?? RERANK_INSTRUCT;
   const places: Readonly<Record<string, string>> = {
     "{query}": query,
@@ -30,6 +36,16 @@ export function fillTemplate(template: string, { query, document, instruct }: Re
     "{instruct}": instruction,
     [RERANK_INSTRUCT]: instruction,
   };
-  const pattern = new RegExp(`\\{query\\}|\\{document\\}|\\{instruct\\}|${RERANK_INSTRUCT}`, "g");
-  return template.replace(pattern, (place) => places[place] ?? place);
+  const pattern = new RegExp(`(\\{query\\}|\\{document\\}|\\{instruct\\}|${RERANK_INSTRUCT})`, "g");
+  return template.split(pattern).map((text, index) => {
+    const own = index % 2 === 0;
+    return { text: own ? text : (places[text] ?? text), own };
+  });
+}
+
+/** Fill in a pair. */
+export function fillTemplate(template: string, pair: RerankPair): string {
+  return splitTemplate(template, pair)
+    .map(({ text }) => text)
+    .join("");
 }

@@ -1,9 +1,11 @@
 /** Scores documents with a reranker in the embedded engine. */
 import type { Bench } from "../bench.ts";
 import type { LoadedRanker } from "../engine/engine.ts";
-import { EngineError, FormatError } from "../errors.ts";
+import { EngineError } from "../errors.ts";
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
-import { buildPrompts, type Prompt, promptForm } from "./build-prompts.ts";
+import { type Answers, answerTokens } from "./answer-tokens.ts";
+import { buildPrompts, type Prompt } from "./build-prompts.ts";
+import { type PromptForm, promptForm, type SpecialPlace } from "./encode-prompts.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
 import { countShared, sharedBeginning } from "./shared-beginning.ts";
@@ -52,6 +54,17 @@ export interface RerankScorer {
   close(): Promise<void>;
 }
 
+/** How prompts are read and answered, where the model does not say. */
+export interface PromptOptions extends Answers {
+  /** Where special tokens that are written out count. Default: in the template alone. */
+  readonly parseSpecial?: SpecialPlace | undefined;
+}
+
+export interface ScorerOptions extends PromptOptions {
+  /** Most tokens of a prompt. */
+  readonly context?: number | undefined;
+}
+
 /** What a scorer needs of a bench. */
 export type ScorerBench = Pick<Bench, "engine" | "threads" | "gpuLayers" | "signal">;
 
@@ -61,7 +74,7 @@ export type ScorerBench = Pick<Bench, "engine" | "threads" | "gpuLayers" | "sign
  */
 export async function openRerankScorer(
   reranker: Reranker,
-  { context = DEFAULT_RERANK_CONTEXT }: { readonly context?: number | undefined },
+  { context = DEFAULT_RERANK_CONTEXT, parseSpecial, ...answers }: ScorerOptions,
   { engine, threads, gpuLayers, signal }: ScorerBench,
 ): Promise<RerankScorer> {
   if (engine.programs !== undefined) {
@@ -73,12 +86,13 @@ export async function openRerankScorer(
   try {
     // Beyond the context it was trained with a model has no positions, and llama.cpp may end its process.
     const limit = Math.min(context, ranker.contextTrain || Number.POSITIVE_INFINITY);
-    const outputsOf = await chooseOutputs(ranker, reranker, signal);
+    const form = promptForm(reranker, parseSpecial);
+    const outputsOf = await chooseOutputs(ranker, reranker, form, answers, signal);
     return {
       reranker,
       scoredBy: "embedded",
       contextTokens: limit,
-      score: (request) => scoreDocuments(ranker, reranker, limit, outputsOf, request),
+      score: (request) => scoreDocuments({ ranker, reranker, form, limit, outputsOf }, request),
       close: () => ranker.close(),
     };
   } catch (error) {
@@ -90,35 +104,33 @@ export async function openRerankScorer(
 /** All prompts begin with the same `shared` tokens. */
 type OutputsOf = (prompts: readonly Int32Array[], shared: number) => Promise<readonly Float32Array[]>;
 
-async function chooseOutputs(ranker: LoadedRanker, { head, path }: Reranker, signal: AbortSignal): Promise<OutputsOf> {
+async function chooseOutputs(
+  ranker: LoadedRanker,
+  { head, path }: Reranker,
+  form: PromptForm,
+  answers: Answers,
+  signal: AbortSignal,
+): Promise<OutputsOf> {
   if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", signal });
-  const words = ["yes", "no"];
-  const ids = await ranker.encode(words, { addSpecial: false, parseSpecial: false });
-  const answers = Int32Array.from(ids, (tokens, index) => onlyToken(path, words[index] as string, tokens));
-  return (prompts, shared) => ranker.nextLogits(prompts, { ids: answers, shared, signal });
+  const ids = await answerTokens(ranker, path, form, answers);
+  return (prompts, shared) => ranker.nextLogits(prompts, { ids, shared, signal });
 }
 
-/** The one token a word is. Throws FormatError where the tokenizer splits it. */
-export function onlyToken(path: string, word: string, tokens: ArrayLike<number>): number {
-  const [token] = Array.from(tokens);
-  if (token !== undefined && tokens.length === 1) return token;
-  throw new FormatError(
-    path,
-    `its tokenizer makes ${tokens.length} tokens of "${word}", expected one: it is no causal reranker of the yes/no kind; a rank head, if it should have one, is missing`,
-  );
+interface Loaded {
+  readonly ranker: LoadedRanker;
+  readonly reranker: Reranker;
+  readonly form: PromptForm;
+  readonly limit: number;
+  readonly outputsOf: OutputsOf;
 }
 
 async function scoreDocuments(
-  ranker: LoadedRanker,
-  reranker: Reranker,
-  limit: number,
-  outputsOf: OutputsOf,
+  { ranker, reranker, form, limit, outputsOf }: Loaded,
   request: RerankRequest,
 ): Promise<ScoredDocument[]> {
   const { signal, pause } = request;
-  const prompts = await buildPrompts(ranker, reranker, limit, request);
-  const beginning =
-    reranker.head === "yes-no-logits" ? await sharedBeginning(ranker, promptForm(reranker), request) : new Int32Array();
+  const prompts = await buildPrompts(ranker, form, limit, request);
+  const beginning = reranker.head === "yes-no-logits" ? await sharedBeginning(ranker, form, request) : new Int32Array();
   const ready = prompts.map((prompt, index): Ready => {
     const shared = countShared(prompt.ids, beginning);
     return { ...prompt, index, shared, rest: prompt.ids.length - shared };

@@ -14,10 +14,10 @@ import { openLocalModel, openModel } from "../gguf/open.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { rankModel } from "./rank-model.ts";
-import { DEFAULT_RERANK_CONTEXT } from "./rerank-scorer.ts";
+import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "./rerank-scorer.ts";
 import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
 
-export interface RerankRequestOptions {
+export interface RerankRequestOptions extends PromptOptions {
   /** A file of JSON Lines; without one the set that comes with PRISM. */
   readonly set?: string | undefined;
   /** A llama-server that runs the model; the reference is scored by the engine. */

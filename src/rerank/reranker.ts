@@ -14,6 +14,7 @@ import { preflight } from "../preflight/preflight.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { RERANK_TEMPLATE_KEY } from "../preflight/rerank-prompt.ts";
 import { isRerankTemplate } from "./rerank-prompt.ts";
+import { hasThinkToken, specialPattern } from "./special-tokens.ts";
 
 export interface Reranker {
   readonly path: string;
@@ -24,6 +25,10 @@ export interface Reranker {
   readonly outputs: number;
   /** The model's own prompt. */
   readonly template?: string | undefined;
+  /** Matches its special tokens as they are written out; absent: it has none. */
+  readonly special?: RegExp | undefined;
+  /** Whether its vocabulary has a token that begins a thought; absent: nobody looked. */
+  readonly thinks?: boolean | undefined;
   /** Tokens in its vocabulary, as the header has them. */
   readonly vocabSize: number;
   readonly warnings: readonly string[];
@@ -58,6 +63,8 @@ export function describeReranker(model: Model): Reranker {
     path: model.path,
     vocabSize: facts.vocabSize,
     template,
+    special: specialPattern(model),
+    thinks: hasThinkToken(model),
     warnings: findings.map(({ message, remedy }) => `${message}; ${remedy}`),
   };
   if (hasRankHead(model)) return { ...described, ...describeHead(model) };

@@ -3,8 +3,7 @@
  * alone: where a document's prompt is divided depends on no other document.
  */
 import type { LoadedRanker } from "../engine/engine.ts";
-import type { PromptForm } from "./build-prompts.ts";
-import { fillTemplate } from "./rerank-prompt.ts";
+import { encodeFilled, type PromptForm } from "./encode-prompts.ts";
 import type { RerankRequest } from "./rerank-scorer.ts";
 
 /** Of the text before the document: how the last of it tokenizes depends on what follows. */
@@ -12,15 +11,12 @@ const TOKENS_IN_DOUBT = 4;
 
 /** The tokens before the document. */
 export async function sharedBeginning(
-  ranker: Pick<LoadedRanker, "encode">,
-  { template = "", options }: PromptForm,
+  ranker: Pick<LoadedRanker, "encode" | "joints">,
+  { template = "", ...form }: PromptForm,
   { query, instruct }: Pick<RerankRequest, "query" | "instruct">,
 ): Promise<Int32Array> {
   const before = template.slice(0, Math.max(0, template.indexOf("{document}")));
-  const [ids = new Int32Array()] = await ranker.encode(
-    [fillTemplate(before, { query, instruct, document: "" })],
-    options,
-  );
+  const [ids = new Int32Array()] = await encodeFilled(ranker, form, before, [{ query, instruct, document: "" }]);
   return ids.slice(0, Math.max(0, ids.length - TOKENS_IN_DOUBT));
 }
 

@@ -3,7 +3,7 @@ import type { Bench } from "../bench.ts";
 import { type EmbedderOptions, openEmbedder } from "../embed/embedder.ts";
 import { FormatError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import { openRerankScorer } from "../rerank/rerank-scorer.ts";
+import { openRerankScorer, type PromptOptions } from "../rerank/rerank-scorer.ts";
 import type { Reranker } from "../rerank/reranker.ts";
 import { type EmbeddingPrefixes, embeddingEndpoints } from "./embedding-endpoints.ts";
 import { openLasting } from "./lasting.ts";
@@ -24,10 +24,10 @@ interface Asked {
 export async function serveRanking(
   file: OpenModel,
   reranker: Reranker,
-  { modelName, context }: Asked,
+  { modelName, ...options }: Asked & PromptOptions,
   bench: Bench,
 ): Promise<ServedModel> {
-  const scorer = await openLastingScorer(() => unchanged(file, () => openRerankScorer(reranker, { context }, bench)));
+  const scorer = await openLastingScorer(() => unchanged(file, () => openRerankScorer(reranker, options, bench)));
   // A model whose scores are no numbers is refused before anybody asks.
   await scorer.score({ query: "Does it rank?", documents: ["It ranks.", "It doesn't."] });
   return {

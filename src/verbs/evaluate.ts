@@ -12,8 +12,9 @@ import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { evaluateRerank, joinRerank } from "../rerank/rerank.ts";
+import type { PromptOptions } from "../rerank/rerank-scorer.ts";
 
-export interface EvaluateModelsRequest extends EvaluateRequest {
+export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   /** Rank documents: a file of JSON Lines, or true for the set that comes with PRISM. */
   readonly rerank?: string | true | undefined;
   /** With `rerank`: a llama-server that runs the model and scores. */
@@ -49,8 +50,9 @@ export async function evaluateModels(
     return { evaluation: embeddings, embeddings };
   }
   const set = typeof rerank === "string" ? rerank : undefined;
-  const ranking =
-    rerank === undefined ? undefined : await evaluateRerank(models, { reference, server, context, set }, bench);
+  const { yes, no, parseSpecial } = request;
+  const asked = { reference, server, context, set, yes, no, parseSpecial };
+  const ranking = rerank === undefined ? undefined : await evaluateRerank(models, asked, bench);
   if (ranking !== undefined && text === undefined) return { evaluation: ranking, ranking };
   const judged = await evaluate(models, request, bench);
   if (ranking === undefined) return { evaluation: judged, judged };
@@ -66,6 +68,8 @@ async function chooseMeasure(
   if (server !== undefined && rerank === undefined) {
     throw new UsageError("--server scores documents: give --rerank with it");
   }
+  // files of one model have the same findings
+  const said = new Set<string>();
   let ranked = rerank;
   const { retrieval, pooling, queryPrefix, documentPrefix } = ofEmbeddings;
   let embeds = [retrieval, pooling, queryPrefix, documentPrefix].some((asked) => asked !== undefined);
@@ -78,7 +82,10 @@ async function chooseMeasure(
     // what is judged here is quantized as a rule
     const findings = found.filter(({ code }) => code !== "already-quantized");
     for (const { severity, message, remedy } of findings) {
-      if (severity !== "info") progress.note(`! ${message}; ${remedy}`);
+      const words = `! ${message}; ${remedy}`;
+      if (severity === "info" || said.has(words)) continue;
+      said.add(words);
+      progress.note(words);
     }
     if (strict) requireClean(path, findings);
     if (text !== undefined && isEncoder(open.model.arch)) {

@@ -8,12 +8,12 @@ import type { RerankHead } from "../evaluate/rerank-result.ts";
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { withDefaults } from "../present.ts";
-import { DEFAULT_RERANK_CONTEXT } from "../rerank/rerank-scorer.ts";
+import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "../rerank/rerank-scorer.ts";
 import { describeReranker, isReranker } from "../rerank/reranker.ts";
 import { serveEmbedding, serveRanking } from "../server/served-model.ts";
 import { buildServer } from "../server/server.ts";
 
-export interface ServeRequest {
+export interface ServeRequest extends PromptOptions {
   readonly host?: string | undefined;
   /** 0 takes a free one. */
   readonly port?: number | undefined;
@@ -58,7 +58,7 @@ export interface RunningServer {
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
   const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
   const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = asked;
-  const { pooling, queryPrefix, documentPrefix } = asked;
+  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial } = asked;
   const file = await openLocalModel(path);
   await file.close();
   const modelName = basename(path).replace(/\.gguf$/, "");
@@ -73,7 +73,7 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   const served =
     reranker === undefined
       ? await serveEmbedding(file, { modelName, context, pooling, queryPrefix, documentPrefix }, uninterrupted)
-      : await serveRanking(file, reranker, { modelName, context }, uninterrupted);
+      : await serveRanking(file, reranker, { modelName, context, yes, no, parseSpecial }, uninterrupted);
   const server = buildServer({
     ...served,
     modelName,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import { type Engine, type LoadedRanker, requireLibrary } from "../../src/engine/engine.ts";
 import { buildPrompts, type Prompt } from "../../src/rerank/build-prompts.ts";
+import { promptForm } from "../../src/rerank/encode-prompts.ts";
 import type { Reranker } from "../../src/rerank/reranker.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 
@@ -40,7 +41,7 @@ async function openRanker(model: string) {
 }
 
 /** `head`: a causal reranker fills its template, a cross-encoder joins pairs. */
-const reranker = (head: Reranker["head"]) => ({ head }) as Reranker;
+const reranker = (head: Reranker["head"]) => promptForm({ head });
 
 const idsOf = (prompts: readonly Prompt[]) => prompts.map(({ ids }) => [...ids]);
 

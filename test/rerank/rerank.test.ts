@@ -163,7 +163,7 @@ describe("a file that can't rank", () => {
   });
 
   it("is refused where its tokenizer splits yes, and where its weights are damaged", async () => {
-    await refused(await writeRunnable("llama", dir), /its tokenizer makes 3 tokens of "yes", expected one/);
+    await refused(await writeRunnable("llama", dir), /its tokenizer has no token "yes" and "no", however written/);
     await refused(
       await writeRunnable("causal-reranker", dir, { nan: true }),
       /nan\.gguf: the scores are NaN or infinite/,

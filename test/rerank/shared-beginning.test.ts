@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import { type Engine, type LoadedRanker, requireLibrary } from "../../src/engine/engine.ts";
-import { buildPrompts, promptForm } from "../../src/rerank/build-prompts.ts";
-import type { Reranker } from "../../src/rerank/reranker.ts";
+import { buildPrompts } from "../../src/rerank/build-prompts.ts";
+import { promptForm } from "../../src/rerank/encode-prompts.ts";
 import { countShared, sharedBeginning } from "../../src/rerank/shared-beginning.ts";
 import { MODEL } from "../cli/prism.ts";
 
@@ -15,12 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-const causal = { head: "yes-no-logits" } as Reranker;
+const causal = promptForm({ head: "yes-no-logits" });
 
 it("is what the prompts of all documents begin with, nearly all that stands before the document", async () => {
   const asked = { query: "where is the {document}?", instruct: "find it" };
   const documents = ["", "a", " a", "\n\nb", "…", "𝄞", "7", ": ", "It was a dark night. ".repeat(500)];
-  const beginning = await sharedBeginning(ranker, promptForm(causal), asked);
+  const beginning = await sharedBeginning(ranker, causal, asked);
   const prompts = await buildPrompts(ranker, causal, 600, { ...asked, documents });
   for (const { ids } of prompts) expect(countShared(ids, beginning)).toBe(beginning.length);
   expect(beginning.length).toBeGreaterThan(50);
@@ -30,9 +30,9 @@ it("is what the prompts of all documents begin with, nearly all that stands befo
 });
 
 it("is none of a prompt that begins otherwise, or with the document", async () => {
-  const beginning = await sharedBeginning(ranker, promptForm(causal), { query: "q" });
+  const beginning = await sharedBeginning(ranker, causal, { query: "q" });
   expect(countShared(beginning, beginning)).toBe(0);
   expect(countShared(Int32Array.of(1, ...beginning), beginning)).toBe(0);
-  const form = promptForm({ ...causal, template: "{document} {query}" });
+  const form = { ...causal, template: "{document} {query}" };
   expect(await sharedBeginning(ranker, form, { query: "q" })).toHaveLength(0);
 });

@@ -12,10 +12,11 @@ import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-opti
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
+import { addPromptOptions, type PromptCliOptions } from "../prompt-options.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions {
+interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, PromptCliOptions {
   readonly reference?: string;
   /** true: the set that comes with prism. */
   readonly rerank?: string | true;
@@ -41,6 +42,7 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file");
+  addPromptOptions(command);
   addEmbeddingOptions(command);
   addJudgingTextOptions(command);
   return addSharedOptions(

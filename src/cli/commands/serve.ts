@@ -11,9 +11,10 @@ import type { CommandContext } from "../context.ts";
 import { addEmbedderOptions, type EmbedderCliOptions } from "../embedding-options.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { type Output, openOutput } from "../output.ts";
+import { addPromptOptions, type PromptCliOptions } from "../prompt-options.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions, EmbedderCliOptions {
+interface Options extends SharedOptions, EmbedderCliOptions, PromptCliOptions {
   readonly host: string;
   readonly port: number;
   readonly apiKeyFile?: string;
@@ -54,6 +55,7 @@ export function serveCommand(context: CommandContext): Command {
     .addOption(
       whole("--context", `longest prompt in tokens; default ${DEFAULT_RERANK_CONTEXT}, or the model's own`, 8, 2 ** 20),
     );
+  addPromptOptions(command);
   addEmbedderOptions(command);
   return addSharedOptions(command, "gpu-layers", "threads")
     .addHelpText("after", HELP)

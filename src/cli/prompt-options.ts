@@ -1,0 +1,24 @@
+/** The options of commands that score documents by a prompt. */
+import { type Command, Option } from "commander";
+import { SPECIAL_PLACES, type SpecialPlace } from "../rerank/encode-prompts.ts";
+
+export interface PromptCliOptions {
+  readonly yes?: string;
+  readonly no?: string;
+  readonly parseSpecial?: SpecialPlace;
+}
+
+export function addPromptOptions(command: Command): Command {
+  return command
+    .option(
+      "--yes <word>",
+      "what a causal reranker says of a relevant document; default: yes, as its tokenizer writes it",
+    )
+    .option("--no <word>", "and of another")
+    .addOption(
+      new Option(
+        "--parse-special <where>",
+        "where special tokens that are written out count: in the template alone (default), or in documents and queries too, as llama.cpp does",
+      ).choices(SPECIAL_PLACES),
+    );
+}
