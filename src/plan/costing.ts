@@ -23,12 +23,9 @@ export type TensorChoice = Pick<
   | "importance"
 > & {
   readonly eligible: boolean;
-  /** Loss in the only types that it may take, where that was measured: instead of sensitivity × distortion. */
-  readonly losses?: MeasuredLosses | undefined;
+  /** The type that it takes, where something knew better than the losses of single tensors. */
+  readonly chosen?: TensorType | undefined;
 };
-
-/** By type, above the least of them. */
-export type MeasuredLosses = Readonly<Partial<Record<TensorType, number>>>;
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
 export function tensorChoice(tensor: PlanTensor, eligible: boolean): TensorChoice {
@@ -80,7 +77,7 @@ export function frontier(tensor: TensorChoice): Step[] {
 
 /** Put a type on a tensor and price it. `lossShare` is left to the whole plan. */
 export function priceTensor(
-  { eligible: _, losses: __, ...tensor }: TensorChoice,
+  { eligible: _, chosen: __, ...tensor }: TensorChoice,
   type: TensorType,
   reason: Reason,
   note?: string,

@@ -12,7 +12,7 @@ import { present } from "../present.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { nearestBase } from "./base-file-type.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
-import { type MeasuredLosses, priceTensor, type TensorChoice } from "./costing.ts";
+import { priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
@@ -29,8 +29,8 @@ export interface PlanOptions {
   readonly constraints?: readonly Constraint[] | undefined;
   /** Guards to switch off. Default: all are on; a head that the sensitivity knows needs none. */
   readonly guards?: GuardSwitches | undefined;
-  /** Measured losses of tensors, by name: they take one of these types and are chosen by these losses. */
-  readonly losses?: ReadonlyMap<string, MeasuredLosses> | undefined;
+  /** Types that tensors take, by name, where something knew better than the losses of single tensors. */
+  readonly chosen?: ReadonlyMap<string, TensorType> | undefined;
   /** ISO 8601. Default: now. */
   readonly createdAt?: string | undefined;
 }
@@ -49,7 +49,7 @@ export function makePlan(options: PlanOptions): Plan {
     ...present({ imatrix: analysis.imatrix, feedback: analysis.feedback }),
     tensors: analyzedChoices(analysis, sensitivity).map((tensor) => ({
       ...tensor,
-      ...present({ losses: options.losses?.get(tensor.name) }),
+      ...present({ chosen: options.chosen?.get(tensor.name) }),
     })),
     guards: { ...options.guards, ...(sensitivity.headKnown ? { head: false } : {}) },
   });

@@ -34,11 +34,11 @@ export function solve(input: SolveInput): Solution {
   const price = (tensor: TensorChoice, type: TensorType): Option => ({
     type,
     bytes: cost(tensor, type),
-    loss: tensor.losses?.[type] ?? (tensor.sensitivity ?? 0) * (distortionOf(tensor, type) ?? 0),
+    loss: (tensor.sensitivity ?? 0) * (distortionOf(tensor, type) ?? 0),
   });
   const candidates = eligible.map((tensor) => ({
     name: tensor.name,
-    options: (Object.keys(tensor.losses ?? tensor.options ?? {}) as TensorType[]).map((type) => price(tensor, type)),
+    options: typesOf(tensor).map((type) => price(tensor, type)),
   }));
   // a pinned type needs no measurement, only to be possible
   const constrained = applyConstraints(candidates, input.constraints, (name, type) => {
@@ -50,6 +50,10 @@ export function solve(input: SolveInput): Solution {
   const assignment =
     input.mode === "class" ? allocateByClass(problem, (name) => byName.get(name)?.class ?? name) : allocate(problem);
   return { assignment, constrained };
+}
+
+function typesOf({ chosen, options = {} }: TensorChoice): TensorType[] {
+  return chosen === undefined ? (Object.keys(options) as TensorType[]) : [chosen];
 }
 
 /** What the allocator may spend. */
@@ -66,7 +70,9 @@ export function fixedBytes({ budget, headerBytes, tensors }: Pick<SolveInput, "b
 }
 
 /** Bits per weight count bare data, a file counts padding: the allocator must count the same way. */
-function costIn(budget: SolveInput["budget"]): (tensor: TensorChoice, type: TensorType) => number {
+export function costIn(
+  budget: SolveInput["budget"],
+): (tensor: Pick<TensorChoice, "shape">, type: TensorType) => number {
   if (budget.tensorBytes === undefined) return paddedTensorBytes;
   return ({ shape }, type) => tensorBytes(type, shape);
 }

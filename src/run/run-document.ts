@@ -220,12 +220,12 @@ const SWAPS = t.object(
     moves: t.list(
       t.object(
         {
-          group: t.text("A class, and which part of its depth; or a tensor alone."),
+          tensor: t.name(),
           step: t.oneOf(["up", "down"]),
           predicted: t.number("Loss that it adds by the plan's sensitivity."),
           effect: t.measured(t.number(), "Nats of KL divergence that it adds to the whole plan, paired over chunks."),
         },
-        "A part of a class one step up or down its types, everything else in those of the plan.",
+        "A tensor one step up or down its types, everything else in those of the plan.",
       ),
     ),
     elapsedMs: t.optional(t.amount()),

@@ -7,7 +7,7 @@ import { aboutSeconds } from "../evaluate/text.ts";
 import { isQuantizedType, tensorBytes } from "../ggml/tensor-types.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
-import { movedPlan } from "../probes/move-losses.ts";
+import { movedPlan } from "../probes/choose-moves.ts";
 import { measureMoves, planMoves } from "../probes/plan-moves.ts";
 import type { OpenRun } from "./open-run.ts";
 import { decideSwaps, swapTimeMs } from "./probe-budget.ts";

@@ -84,7 +84,10 @@ describe("a run of few bits", () => {
       chunks: 16,
       moves: (swaps?.moves ?? []).map((move) => ({
         ...move,
-        effect: { value: move.predicted * (move.group.includes("1 of 2") === (move.step === "up") ? 3 : 0.3), se: 0 },
+        effect: {
+          value: move.predicted * (move.tensor.startsWith("blk.0") === (move.step === "up") ? 6 : -0.3),
+          se: 0,
+        },
       })),
       accepted: true,
       outcome: "swapped plan kept",

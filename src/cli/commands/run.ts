@@ -71,7 +71,7 @@ export function runCommand(context: CommandContext): Command {
     .addOption(
       new Option(
         "--swaps <when>",
-        `move parts of the refined plan a step up or down in place, and swap where that helps: on, off, or auto, below ${FEW_BITS} bits per weight if the time suits`,
+        `move single tensors of the refined plan a step up or down in place, and swap types where that helps: on, off, or auto, below ${FEW_BITS} bits per weight if the time suits`,
       )
         .choices(["auto", "on", "off"])
         .default("auto"),
