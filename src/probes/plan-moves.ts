@@ -90,7 +90,7 @@ function movable({ tensors, constraints }: MovablePlan): PlanTensor[] {
 
 export interface MovesRequest {
   readonly plan: MovablePlan;
-  /** Chunks of the text of probes that each is measured on. */
+  /** Chunks of the text of probes that each is measured on, as far as it has them. */
   readonly chunks: number;
   /** Measured before, in the order of `planMoves`. */
   readonly known: readonly MeasuredMove[];
@@ -107,8 +107,9 @@ export function measureMoves(
   const moves = planMoves(plan);
   if (known.length >= moves.length) return Promise.resolve(known);
   return site.hold(planTypes(plan), async (held) => {
+    const end = Math.min(chunks, held.text.probes.chunks);
     const score = async (types: ProbeTypes) =>
-      (await measureChunks(held, types, { first: 0, end: chunks }, signal)).map(({ kld }) => kld);
+      (await measureChunks(held, types, { first: 0, end }, signal)).map(({ kld }) => kld);
     const before = await score(new Map());
     const measured = [...known];
     for (const { tensor, step, type, predicted } of moves.slice(known.length)) {

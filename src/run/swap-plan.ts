@@ -37,8 +37,8 @@ export async function swapPlan(run: OpenRun, begun: Run, planOptions: PlanOption
 }
 
 /**
- * The file of a search or of the knee of a sweep is one that was measured, and types of one for each class have no parts;
- * what has rows without swaps goes on without.
+ * The file of a search or of the knee of a sweep is one that was measured, and where a class has one type none of its
+ * tensors takes a step; what has rows without swaps goes on without.
  */
 function isToSwap({ request }: OpenRun, { refinement, probeBudget, swaps, rows }: Run): boolean {
   const { target, sweep = [], mode } = request;
