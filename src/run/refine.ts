@@ -110,7 +110,7 @@ function isAccepted(tried: Trial | "same types" | "no trial", { measurements }: 
 
 function describe(
   { sensitivity }: PlanOptions,
-  { kind, text }: ProbeSite,
+  { kind, unit, text }: ProbeSite,
   { measurements, decoded, densities }: Probed,
 ) {
   return {
@@ -118,7 +118,7 @@ function describe(
     kind,
     text: text.source,
     context: text.probes.context,
-    ...present({ verdictChunks: text.verdictChunks }),
+    ...present({ verdictChunks: text.verdictChunks, unit: unit === "drift" ? unit : undefined }),
     probes: measurements,
     decoded,
     densities: [...densities],

@@ -247,6 +247,9 @@ const REFINEMENT = t.object(
       "in-place: weights are degraded in a loaded model; file: every probe is a quantized file.",
     ),
     text: t.oneOf(["file", "sampled", "shipped"], "Where the probes' tokens come from; none of them is the verdict's."),
+    unit: t.optional(
+      t.exactly("drift", "Of probes and densities: 1 − cosine of embeddings; absent: nats of KL divergence."),
+    ),
     context: t.count(),
     ...DECODED_BY,
     verdictChunks: t.optional(t.count("Chunks of the text that were left for the verdict; absent: all.")),

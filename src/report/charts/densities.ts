@@ -27,7 +27,7 @@ interface Band {
 
 /** Draw the densities of a refinement; undefined where a run has none. */
 export function densitiesChart(
-  { densities = [], regret }: Pick<Refinement, "densities" | "regret">,
+  { densities = [], regret, unit = "nats" }: Pick<Refinement, "densities" | "regret" | "unit">,
   settings: ChartSettings = {},
 ): Chart | undefined {
   const shown = densities.filter(({ density }) => density > 0);
@@ -45,11 +45,11 @@ export function densitiesChart(
   return {
     title: "What the probes found",
     description:
-      "Nats that a unit of distortion costs per weight, by tensor class and layer; bars are two standard deviations, filled " +
-      `is what was probed alone.${saved}`,
+      `${unit === "drift" ? "Drift" : "Nats"} that a unit of distortion costs per weight, by tensor class and layer; bars are ` +
+      `two standard deviations, filled is what was probed alone.${saved}`,
     widthPx,
     heightPx: 420,
-    table: densitiesTable(shown),
+    table: densitiesTable(shown, unit),
     option: {
       ...option,
       legend: { ...legend, top: 4, left: left - 8, itemGap: 16, selectedMode: false },
@@ -57,7 +57,7 @@ export function densitiesChart(
       xAxis: { ...axis, type: "value", min: 0, max: width, show: false },
       yAxis: {
         ...valueAxis(extent, axis, (value) => value.toExponential(0)),
-        name: narrow ? "" : "nats per weight and unit of D",
+        name: narrow ? "" : `${unit} per weight and unit of D`,
         nameGap: 62,
       },
       series: [
@@ -172,13 +172,13 @@ function bandNames(bands: readonly Band[], bottom: number, theme: ChartTheme, na
   return { type: "custom", silent: true, z: 5, clip: false, renderItem, data: bands.map(({ from }) => [from, bottom]) };
 }
 
-function densitiesTable(densities: readonly ProbedDensity[]): Chart["table"] {
+function densitiesTable(densities: readonly ProbedDensity[], unit: string): Chart["table"] {
   return {
     columns: [
       { header: "tensor" },
       { header: "class" },
       { header: "layer", kind: "number", digits: 0 },
-      { header: "nats per weight and unit of D", kind: "number" },
+      { header: `${unit} per weight and unit of D`, kind: "number" },
       { header: "sd of its logarithm", kind: "number", digits: 3 },
       { header: "probed" },
     ],
