@@ -27,9 +27,10 @@ interface Band {
 
 /** Draw the densities of a refinement; undefined where a run has none. */
 export function densitiesChart(
-  { densities = [], regret, unit = "nats" }: Pick<Refinement, "densities" | "regret" | "unit">,
+  { densities = [], regret, unit: other }: Pick<Refinement, "densities" | "regret" | "unit">,
   settings: ChartSettings = {},
 ): Chart | undefined {
+  const unit = other ?? "nats";
   const shown = densities.filter(({ density }) => density > 0);
   if (shown.length === 0) return undefined;
   const { theme, widthPx, narrow, option, axis, legend } = chartBase(settings);
