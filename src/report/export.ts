@@ -9,6 +9,7 @@ import { measuredRows } from "./charts/pareto.ts";
 import { CHARTS } from "./charts/registry.ts";
 import type { ChartTable, TableColumn } from "./charts/table.ts";
 import type { ChartTheme } from "./charts/theme.ts";
+import { scoresTable } from "./evaluation-tables.ts";
 import type { ReportDocuments } from "./html/report-data.ts";
 import { type CsvField, RUN_COLUMNS, sortRows } from "./run-columns.ts";
 
@@ -30,10 +31,11 @@ export function reportCharts({ run, plan, analysis }: ReportDocuments, theme?: C
 
 /** The tables: those behind the pictures, the rows of a run, and the tensors of a plan. */
 export function reportTables(documents: ReportDocuments): Named<ChartTable>[] {
-  const { run, plan } = documents;
+  const { run, plan, ranking } = documents;
   return [
     ...(run === undefined ? [] : [["results", resultsTable(run)] as const]),
     ...(plan === undefined ? [] : [["tensors", tensorsTable(plan)] as const]),
+    ...(ranking === undefined ? [] : [["scores", scoresTable(ranking)] as const]),
     ...reportCharts(documents).map(([name, { table }]) => [name, table] as const),
   ];
 }

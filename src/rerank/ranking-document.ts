@@ -3,9 +3,12 @@ import { FormatError } from "../errors.ts";
 import type { RerankEvaluation } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import type { RerankResult } from "../evaluate/rerank-result.ts";
+import { present } from "../present.ts";
 
 interface Ranked {
   readonly path: string;
+  /** Absent: the reference. */
+  readonly fileBytes?: number;
   readonly rerank: RerankResult;
 }
 
@@ -20,8 +23,11 @@ export function readRanking(text: string, path: string): Ranking | undefined {
   if ("retrievalSet" in evaluation || evaluation.rerankSet === undefined) return undefined;
   const { rerankSet, reference, models } = evaluation;
   const wrong = (what: string) => new FormatError(path, `an evaluation, but damaged: ${what}; evaluate again`);
-  const ranked = (model: { readonly path: string; readonly rerank?: RerankResult }, where: string): Ranked => {
-    const { rerank } = model;
+  const ranked = (
+    model: { readonly path: string; readonly fileBytes?: number; readonly rerank?: RerankResult },
+    where: string,
+  ): Ranked => {
+    const { rerank, fileBytes } = model;
     if (rerank === undefined) throw wrong(`${where}.rerank: expected an object, got nothing`);
     const { queries } = rerankSet;
     for (const [query, { documents }] of queries.entries()) {
@@ -30,7 +36,7 @@ export function readRanking(text: string, path: string): Ranking | undefined {
         throw wrong(`${where}.rerank.scores[${query}]: expected ${documents.length} scores, got ${scores}`);
       }
     }
-    return { path: model.path, rerank };
+    return { path: model.path, ...present({ fileBytes }), rerank };
   };
   return {
     rerankSet,

@@ -128,6 +128,7 @@ const FILES: Readonly<Record<string, Call>> = {
   "plan --output": (x) => `plan a.json --bpw 4 -o ${x} --force`,
   "quantize --output": (x) => `quantize a-run/plans/plan.json -o ${x} --force`,
   "evaluate --output": (x) => `evaluate llama.gguf --text text.txt -o ${x} --force`,
+  "evaluate --csv": (x) => `evaluate llama.gguf --text text.txt --csv ${x} --force`,
   "imatrix --output": (x) => `imatrix llama.gguf --text text.txt -o ${x} --force`,
   "prior --output": (x) => `prior add a-run -o ${x} --force`,
   "repair --output": (x) => `repair ${REPAIRABLE} -o ${x} --force`,

@@ -2,11 +2,13 @@
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
 import { EMBEDDING_STAGE } from "../../embed/embeddings.ts";
+import { type ChartTable, tableCsv } from "../../report/charts/table.ts";
+import { driftTable, figuresTable, scoresTable } from "../../report/evaluation-tables.ts";
 import { renderEmbeddings } from "../../report/terminal/embedding-table.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
-import { evaluateModels } from "../../verbs/evaluate.ts";
+import { type EvaluatedModels, evaluateModels } from "../../verbs/evaluate.ts";
 import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { nextCommand } from "../next-command.ts";
@@ -22,6 +24,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   readonly rerank?: string | true;
   readonly server?: string;
   readonly output?: string;
+  readonly csv?: string;
 }
 
 const HELP = `
@@ -41,7 +44,8 @@ export function evaluateCommand(context: CommandContext): Command {
       "score documents: JSON Lines of {query, documents, relevance?}; default: prism's own set",
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
-    .option("-o, --output <file>", "also write the evaluation as JSON to this file");
+    .option("-o, --output <file>", "also write the evaluation as JSON to this file")
+    .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
   addPromptOptions(command);
   addEmbeddingOptions(command);
   addJudgingTextOptions(command);
@@ -64,11 +68,14 @@ async function run(models: string[], options: Options, context: CommandContext):
   const output = openOutput(options);
   const { reference, rerank, retrieval, text, force } = options;
   const inputs = [...models, reference, rerank === true ? undefined : rerank, retrieval, text];
-  if (options.output !== undefined) await checkOutputs([options.output], { inputs, force });
+  const outputs = [options.output, options.csv].filter((path) => path !== undefined);
+  if (outputs.length > 0) await checkOutputs(outputs, { inputs, force });
   const announce = (stage: string) => ({ stage, unit: unitOf(stage, options) });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
-  const { evaluation, judged, ranking, embeddings } = await withBench(options, context, output, work, announce);
+  const evaluated = await withBench(options, context, output, work, announce);
+  const { evaluation, judged, ranking, embeddings } = evaluated;
   if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
+  if (options.csv !== undefined) await writeFileAside(options.csv, tableCsv(tableOf(evaluated)));
   output.result({
     document: evaluation,
     text: () =>
@@ -79,6 +86,12 @@ async function run(models: string[], options: Options, context: CommandContext):
       ].join("\n"),
     next: nextStep(models, { ...options, rerank: ranking && true }),
   });
+}
+
+/** Scores where documents were ranked. */
+function tableOf({ judged, ranking, embeddings }: EvaluatedModels): ChartTable {
+  if (ranking !== undefined) return scoresTable(ranking);
+  return embeddings === undefined ? figuresTable(judged?.models ?? []) : driftTable(embeddings.models);
 }
 
 /** What is counted: steps of sampling, queries of a ranking, or chunks of a text. */

@@ -5,10 +5,10 @@
 
 import type { RerankResult, RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { printable } from "../../plan/printable.ts";
+import { bootstrapMean, type FamilyStep, familySteps, type Interval } from "../../rerank/rank-family.ts";
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import { allRanked, type Ranked, type ScoreTable, scoreTables } from "../score-tables.ts";
 import { shownFile, warningLines } from "./evaluation-table.ts";
-import { formatMeanSe } from "./mean-se.ts";
 import { type Column, formatTable, wrapWords } from "./table.ts";
 
 const WIDTH = 98;
@@ -23,6 +23,7 @@ export function renderRanking(ranking: Ranking & { readonly warnings: readonly s
   const blocks = [
     setLine(ranking.rerankSet),
     figuresTable(all),
+    ...familySteps(ranking.models).map(stepLine),
     "",
     ...scoreBlocks(ranking),
     ...all.flatMap(flagLines),
@@ -40,27 +41,35 @@ export function setLine({ path, queries }: RerankSetSummary): string {
 
 function figuresTable(models: readonly Ranked[]): string {
   const right = (header: string): Column => ({ header, align: "right" });
+  const flagged = models.some(({ rerank }) => rerank.flags.length > 0);
   const graded = models.some(({ rerank }) => rerank.ndcg10 !== undefined);
   return formatTable(
     [
       { header: "model" },
       right("mean |Δ|"),
+      right("95 %"),
       right("max |Δ|"),
       right("τ"),
       right("same best"),
       right("spread"),
       ...(graded ? [right("nDCG@10")] : []),
+      ...(flagged ? [{ header: "" }] : []),
     ],
-    models.map(({ path, rerank }) => [shownFile(path), ...figures(rerank, graded)]),
+    models.map(({ path, rerank }) => [
+      formatName(path),
+      ...figures(rerank, graded),
+      ...(flagged ? [rerank.flags.map(({ code }) => code).join(", ")] : []),
+    ]),
   );
 }
 
 function figures({ fidelity, spread, ndcg10 }: RerankResult, graded: boolean): string[] {
   return [
     ...(fidelity === undefined
-      ? ["-", "-", "-", "-"]
+      ? ["-", "-", "-", "-", "-"]
       : [
-          formatMeanSe(fidelity.meanAbsDelta),
+          fidelity.meanAbsDelta.value.toPrecision(3),
+          formatBounds(bootstrapMean(fidelity.perQuery)),
           fidelity.maxAbsDelta.toPrecision(3),
           fidelity.kendallTau?.value.toFixed(3) ?? "-",
           `${fidelity.top1Agreement.toFixed(1)} %`,
@@ -68,6 +77,17 @@ function figures({ fidelity, spread, ndcg10 }: RerankResult, graded: boolean): s
     spread.toPrecision(3),
     ...(graded ? [ndcg10?.value.toFixed(3) ?? "-"] : []),
   ];
+}
+
+function formatBounds({ low, high }: Interval): string {
+  return `${low.toPrecision(2)} to ${high.toPrecision(2)}`;
+}
+
+/** Whether a file is surely worse than the next larger one. */
+function stepLine({ smaller, larger, difference }: FamilyStep): string {
+  const sure = difference.low > 0 ? "worse" : difference.high < 0 ? "better" : "no sure difference";
+  const bounds = `mean |Δ| ${difference.value < 0 ? "" : "+"}${difference.value.toPrecision(3)}, 95 % ${formatBounds(difference)}`;
+  return wrapWords(`${formatName(smaller)} against ${formatName(larger)}: ${sure} (${bounds})`, WIDTH);
 }
 
 function scoreBlocks(ranking: Ranking): string[] {
