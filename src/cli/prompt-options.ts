@@ -1,11 +1,12 @@
 /** The options of commands that score documents by a prompt. */
 import { type Command, Option } from "commander";
-import { SPECIAL_PLACES, type SpecialPlace } from "../rerank/encode-prompts.ts";
+import { PAIR_WAYS, type PairWay, SPECIAL_PLACES, type SpecialPlace } from "../rerank/encode-prompts.ts";
 
 export interface PromptCliOptions {
   readonly yes?: string;
   readonly no?: string;
   readonly parseSpecial?: SpecialPlace;
+  readonly pairs?: PairWay;
 }
 
 export function addPromptOptions(command: Command): Command {
@@ -20,5 +21,11 @@ export function addPromptOptions(command: Command): Command {
         "--parse-special <where>",
         "where special tokens that are written out count: in the template alone (default), or in documents and queries too, as llama.cpp does",
       ).choices(SPECIAL_PLACES),
+    )
+    .addOption(
+      new Option(
+        "--pairs <way>",
+        "of a BERT: tell query and document apart as it was trained, or not, as llama.cpp (default)",
+      ).choices(PAIR_WAYS),
     );
 }

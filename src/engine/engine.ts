@@ -328,6 +328,25 @@ export interface JointTokens {
   readonly sep?: number;
 }
 
+/** Where the rows of a tensor lie in a file. */
+export interface StoredRows {
+  readonly from: string;
+  /** Of its first byte. */
+  readonly offset: number;
+  readonly type: TensorType;
+  readonly columns: number;
+}
+
+/** The two texts of a pair told apart as BERT was trained: llama.cpp takes every token for one of the first. */
+export interface PairTypes {
+  readonly embedding: StoredRows;
+  /** What is added to a token of the first text, and of the second. */
+  readonly types: StoredRows;
+}
+
+/** `seconds`: where the second text of each prompt begins. */
+export type TypedPairs = PairTypes & { readonly seconds: readonly number[] };
+
 /** What becomes of the hidden states of a prompt. */
 export type Pooling = EmbeddingPooling | "rank";
 
@@ -350,7 +369,11 @@ export interface LoadedRanker {
   /** Per prompt the outputs of the model's rank head ("rank"), or its hidden states, pooled otherwise. */
   pool(
     prompts: readonly Int32Array[],
-    options: { readonly pooling: Pooling; readonly signal?: AbortSignal | undefined },
+    options: {
+      readonly pooling: Pooling;
+      readonly pairs?: TypedPairs | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
   ): Promise<Float32Array[]>;
   /**
    * Per prompt the logits of `ids` at the position after it. All prompts begin with the same `shared` tokens (default 0)

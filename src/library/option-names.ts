@@ -34,6 +34,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--no-cache": 'cacheDir: "none"',
   "--no": "no",
   "--out": "out",
+  "--pairs": "pairs",
   "--parse-special": "parseSpecial",
   "--pin": "pin",
   "--pooling": "pooling",

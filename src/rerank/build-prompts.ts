@@ -12,6 +12,8 @@ import type { RerankRequest } from "./rerank-scorer.ts";
 export interface Prompt {
   readonly ids: Int32Array;
   readonly truncated: boolean;
+  /** Where the document begins, of a pair that is joined. */
+  readonly second?: number;
 }
 
 /** UTF-16 units tokenized between two looks at whether to stop. */
@@ -107,6 +109,7 @@ async function joinPairs(ranker: LoadedRanker, limit: number, query: string): Pr
     return pieces.map((ids, index) => ({
       ids: Int32Array.from([...head, ...ids.subarray(0, room), ...tail]),
       truncated: ids.length > room || (taken[index] as Beginning).cut,
+      second: head.length,
     }));
   };
 }

@@ -12,6 +12,10 @@ import type { Reranker } from "./reranker.ts";
 export const SPECIAL_PLACES = ["template", "llama.cpp"] as const;
 export type SpecialPlace = (typeof SPECIAL_PLACES)[number];
 
+/** Which token of a pair is of which text: as BERT was trained, or all of the first, as llama.cpp takes them. */
+export const PAIR_WAYS = ["llama.cpp", "published"] as const;
+export type PairWay = (typeof PAIR_WAYS)[number];
+
 export interface PromptForm {
   /** Absent: query and document are joined with the model's own tokens. */
   readonly template?: string | undefined;

@@ -1,11 +1,11 @@
 /** Scores documents with a reranker in the embedded engine. */
 import type { Bench } from "../bench.ts";
 import type { LoadedRanker } from "../engine/engine.ts";
-import { EngineError } from "../errors.ts";
+import { EngineError, UsageError } from "../errors.ts";
 import type { DocumentScore } from "../evaluate/rerank-result.ts";
 import { type Answers, answerTokens } from "./answer-tokens.ts";
 import { buildPrompts, type Prompt } from "./build-prompts.ts";
-import { type PromptForm, promptForm, type SpecialPlace } from "./encode-prompts.ts";
+import { type PairWay, type PromptForm, promptForm, type SpecialPlace } from "./encode-prompts.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
 import { countShared, sharedBeginning } from "./shared-beginning.ts";
@@ -58,6 +58,8 @@ export interface RerankScorer {
 export interface PromptOptions extends Answers {
   /** Where special tokens that are written out count. Default: in the template alone. */
   readonly parseSpecial?: SpecialPlace | undefined;
+  /** Of a BERT that reads pairs. Default: as llama.cpp takes them. */
+  readonly pairs?: PairWay | undefined;
 }
 
 export interface ScorerOptions extends PromptOptions {
@@ -101,19 +103,32 @@ export async function openRerankScorer(
   }
 }
 
-/** All prompts begin with the same `shared` tokens. */
-type OutputsOf = (prompts: readonly Int32Array[], shared: number) => Promise<readonly Float32Array[]>;
+/** All prompts begin with the same tokens, as many as are shared. */
+type OutputsOf = (prompts: readonly Ready[]) => Promise<readonly Float32Array[]>;
 
 async function chooseOutputs(
   ranker: LoadedRanker,
-  { head, path }: Reranker,
+  { head, path, pairTypes }: Reranker,
   form: PromptForm,
-  answers: Answers,
+  { pairs: way, ...answers }: PromptOptions,
   signal: AbortSignal,
 ): Promise<OutputsOf> {
-  if (head !== "yes-no-logits") return (prompts) => ranker.pool(prompts, { pooling: "rank", signal });
+  if (way === "published" && pairTypes === undefined) {
+    throw new UsageError(`--pairs published: ${path} joins no pairs, or has no types to tell their texts apart by`);
+  }
+  if (head !== "yes-no-logits") {
+    const typed = way === "published" ? pairTypes : undefined;
+    return (prompts) => {
+      const pairs = typed && { ...typed, seconds: prompts.map(({ second = 0 }) => second) };
+      return ranker.pool(idsOf(prompts), { pooling: "rank", pairs, signal });
+    };
+  }
   const ids = await answerTokens(ranker, path, form, answers);
-  return (prompts, shared) => ranker.nextLogits(prompts, { ids, shared, signal });
+  return (prompts) => ranker.nextLogits(idsOf(prompts), { ids, shared: prompts[0]?.shared ?? 0, signal });
+}
+
+function idsOf(prompts: readonly Prompt[]): Int32Array[] {
+  return prompts.map(({ ids }) => ids);
 }
 
 interface Loaded {
@@ -141,10 +156,7 @@ async function scoreDocuments(
   for (let next = 0; next < ready.length; ) {
     signal?.throwIfAborted();
     const batch = takeBatch(ready, next);
-    const outputs = await outputsOf(
-      batch.map(({ ids }) => ids),
-      batch[0]?.shared ?? 0,
-    );
+    const outputs = await outputsOf(batch);
     batch.forEach(({ index, ids, truncated }, row) => {
       const values = outputs[row] as Float32Array;
       const score = scoreOutputs(reranker.path, reranker.head, values, reranker.relevant);

@@ -5,8 +5,10 @@
  * every other architecture but jina-bert-v2: its only layer is taken for the dense one of other heads, which tanh follows
  * (build_pooling, src/llama-graph.cpp, llama.cpp v0.5.0).
  */
+import type { PairTypes } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import type { RerankHead } from "../evaluate/rerank-result.ts";
+import { isEncoder } from "../ggml/model-facts.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import type { FindingCode } from "../preflight/finding-codes.ts";
@@ -29,6 +31,8 @@ export interface Reranker {
   readonly special?: RegExp | undefined;
   /** Whether its vocabulary has a token that begins a thought; absent: nobody looked. */
   readonly thinks?: boolean | undefined;
+  /** Where the types of both texts of a pair lie; absent: it has one. */
+  readonly pairTypes?: PairTypes | undefined;
   /** Tokens in its vocabulary, as the header has them. */
   readonly vocabSize: number;
   readonly warnings: readonly string[];
@@ -65,6 +69,7 @@ export function describeReranker(model: Model): Reranker {
     template,
     special: specialPattern(model),
     thinks: hasThinkToken(model),
+    pairTypes: template === undefined ? pairTypes(model) : undefined,
     warnings: findings.map(({ message, remedy }) => `${message}; ${remedy}`),
   };
   if (hasRankHead(model)) return { ...described, ...describeHead(model) };
@@ -101,6 +106,20 @@ function describeHead(model: Model): Pick<Reranker, "head" | "relevant" | "outpu
 function classLabels(model: Model): string[] {
   const labels = model.metadata.get(`${model.arch}.classifier.output_labels`);
   return Array.isArray(labels) ? labels.map(String) : [];
+}
+
+/** BERT's token types: what llama.cpp v0.5.0 adds to a token is the first, whatever text it is of (src/models/bert.cpp). */
+function pairTypes({ arch, tensors, shards }: Model): PairTypes | undefined {
+  const stored = (name: string) => {
+    const found = tensors.find((tensor) => tensor.name === name);
+    if (found === undefined) return undefined;
+    const { shape, type, offset, shard } = found;
+    return { from: shards[shard]?.path ?? "", offset, type, columns: shape[0] ?? 0, rows: shape[1] ?? 1 };
+  };
+  const [embedding, types] = [stored("token_embd.weight"), stored("token_types.weight")];
+  return isEncoder(arch) && embedding !== undefined && types !== undefined && types.rows > 1
+    ? { embedding, types }
+    : undefined;
 }
 
 function ownTemplate(model: Model): string | undefined {

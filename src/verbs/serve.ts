@@ -58,7 +58,7 @@ export interface RunningServer {
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
   const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
   const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = asked;
-  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial } = asked;
+  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial, pairs } = asked;
   const file = await openLocalModel(path);
   await file.close();
   const modelName = basename(path).replace(/\.gguf$/, "");
@@ -73,7 +73,7 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   const served =
     reranker === undefined
       ? await serveEmbedding(file, { modelName, context, pooling, queryPrefix, documentPrefix }, uninterrupted)
-      : await serveRanking(file, reranker, { modelName, context, yes, no, parseSpecial }, uninterrupted);
+      : await serveRanking(file, reranker, { modelName, context, yes, no, parseSpecial, pairs }, uninterrupted);
   const server = buildServer({
     ...served,
     modelName,

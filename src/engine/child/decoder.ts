@@ -35,6 +35,8 @@ export interface Batch {
   readonly positions: Int32Array;
   readonly sequences: Int32Array;
   readonly outputs: Int8Array;
+  /** In the place of the tokens, what their embedding would be: a row each. */
+  readonly rows?: Float32Array;
 }
 
 /** As the first and the last position of a part of a sequence: all of it. */
@@ -122,8 +124,8 @@ export class Decoder {
     });
     const code = this.#library.decode(pointer, {
       n_tokens: count,
-      token: batch.tokens,
-      embd: null,
+      token: batch.rows === undefined ? batch.tokens : null,
+      embd: batch.rows ?? null,
       pos: batch.positions,
       n_seq_id: new Int32Array(count).fill(1),
       seq_id: sequencePointers,

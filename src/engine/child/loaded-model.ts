@@ -3,7 +3,15 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, Pooling, RewriteJob } from "../engine.ts";
+import type {
+  ChosenCodes,
+  FeedbackGain,
+  ImportanceSums,
+  ModelLoadOptions,
+  Pooling,
+  RewriteJob,
+  TypedPairs,
+} from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
@@ -15,7 +23,8 @@ import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
-import { type LogitsAsked, nextLogits, type PromptDecoder, poolPrompts } from "./prompt-batches.ts";
+import { pairRows } from "./pair-rows.ts";
+import { type LogitsAsked, nextLogits, type PromptDecoder, poolPrompts, poolRows } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
@@ -28,6 +37,13 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly mapped?: boolean;
   readonly rewritable?: boolean;
   readonly device?: string | undefined;
+}
+
+export interface PoolCall {
+  readonly prompts: readonly Int32Array[];
+  readonly pooling: Pooling;
+  /** See LoadedRanker.pool(). */
+  readonly pairs?: TypedPairs | undefined;
 }
 
 export interface InputsCall {
@@ -135,10 +151,11 @@ export class LoadedModelHandle {
   }
 
   /** Per prompt the outputs of the rank head, or the pooled hidden states. */
-  poolPrompts(prompts: readonly Int32Array[], pooling: Pooling): Float32Array[] {
+  poolPrompts({ prompts, pooling, pairs }: PoolCall): Float32Array[] {
     const width =
       pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);
-    return poolPrompts(this.#prompts, prompts, pooling, width);
+    if (pairs === undefined) return poolPrompts(this.#prompts, prompts, pooling, width);
+    return poolRows(this.#prompts.decoder, pairRows(this.#library, prompts, pairs), pooling, width);
   }
 
   /** Per prompt the logits of `ids` at the position after it. */

@@ -7,7 +7,7 @@ import "./load-koffi.ts";
 import { writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
-import type { GpuDevice, Pooling, RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
+import type { GpuDevice, RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { CodesCall } from "./choose-codes.ts";
@@ -15,7 +15,7 @@ import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.t
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { type InputsCall, type LoadCall, LoadedModelHandle } from "./loaded-model.ts";
+import { type InputsCall, type LoadCall, LoadedModelHandle, type PoolCall } from "./loaded-model.ts";
 import type { GainsCall } from "./measure-gains.ts";
 import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
@@ -142,8 +142,7 @@ const methods = {
   joints: (handle: number) => model(handle).joints(),
   encode: ({ handle, texts, addSpecial, parseSpecial }: EncodeRequest) =>
     texts.map((text) => model(handle).encode(text, addSpecial, parseSpecial)),
-  pool: ({ handle, prompts, pooling }: { handle: number; prompts: readonly Int32Array[]; pooling: Pooling }) =>
-    model(handle).poolPrompts(prompts, pooling),
+  pool: ({ handle, ...call }: { handle: number } & PoolCall) => model(handle).poolPrompts(call),
   nextLogits: ({ handle, prompts, ...asked }: { handle: number; prompts: readonly Int32Array[] } & LogitsAsked) =>
     model(handle).nextLogits(prompts, asked),
   async score(args: { handle: number; request: ScoreRequest; reference?: number }): Promise<ScoreReply> {

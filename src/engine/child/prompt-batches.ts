@@ -46,6 +46,26 @@ export function poolPrompts(
   return decodeBatches(by, prompts, pooling, (batch) => by.decoder.decodePooled(batch, width));
 }
 
+export interface EmbeddedPrompt {
+  readonly ids: Int32Array;
+  /** As many as there are ids. */
+  readonly rows: Float32Array;
+}
+
+/** The same of prompts given by the rows of their embeddings, one after another. */
+export function poolRows(
+  decoder: Decoder,
+  prompts: readonly EmbeddedPrompt[],
+  pooling: Pooling,
+  width: number,
+): Float32Array[] {
+  return prompts.flatMap(({ ids, rows }) => {
+    const length = roomFor([ids]);
+    decoder.start({ sequences: 1, length, batchTokens: length, pooling });
+    return decoder.decodePooled({ ...joinPrompts([ids]), rows }, width);
+  });
+}
+
 export interface LogitsAsked {
   /** Tokens of which the logits are wanted. */
   readonly ids: Int32Array;
