@@ -81,7 +81,7 @@ export const RERANKER_ROWS: readonly RerankerRow[] = [
   {
     family: "BERT (WordPiece)",
     verdict: "wrong",
-    fact: "llama.cpp scores it wrong, even in f16 (ms-marco-MiniLM: 0.498, 0.488, 0.486 where others give 0.99998, 0.00002, 0.00002): the converter drops the pooler before the classifier, and every token counts as sentence A, which moves scores by .02 on average and .06 at most on real weights (prism evaluate --pairs published counts the sentences)",
+    fact: "llama.cpp scores it wrong, even in f16 (ms-marco-MiniLM: 0.498, 0.488, 0.486 where others give 0.99998, 0.00002, 0.00002): the converter drops the pooler before the classifier, and every token counts as sentence A, which moves scores by .01 to .02 on average and .06 at most on real weights (prism evaluate --pairs published counts the sentences)",
     source: `${COMPARISON}; conversion/bert.py and src/models/bert.cpp, llama.cpp v0.5.0`,
     fits: ({ arch, tokenizer }) => arch === "bert" && tokenizer === "bert",
   },

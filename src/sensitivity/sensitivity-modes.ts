@@ -2,6 +2,7 @@
 
 import type { Analysis } from "../analyze/analysis.ts";
 import { UsageError } from "../errors.ts";
+import { givesHiddenStates } from "../ggml/model-facts.ts";
 import { parseDensities, sensitivityFromDensities } from "./density-document.ts";
 import { prismSensitivity, type Sensitivity, type SensitivityMode, uniformSensitivity } from "./sensitivity.ts";
 import { isPrior, type Prior, parsePrior, priorSensitivity, sensitivityFromPrior } from "./sensitivity-prior.ts";
@@ -23,7 +24,7 @@ interface NamedMode {
   readonly hint?: string;
 }
 
-const AUTO_HINT = `blend from ${PRIOR_FROM_ELEMENTS / 1e9}e9 weights or with --prior, else stock`;
+const AUTO_HINT = `blend from ${PRIOR_FROM_ELEMENTS / 1e9}e9 weights, of models that embed or rank, or with --prior, else stock`;
 
 const MODES: ReadonlyMap<string, NamedMode> = new Map<string, NamedMode>([
   ["auto", { weigh: autoSensitivity, takesPrior: true, hint: AUTO_HINT }],
@@ -38,11 +39,13 @@ const MODES: ReadonlyMap<string, NamedMode> = new Map<string, NamedMode>([
 export const SENSITIVITY_CHOICES = [...MODES].map(([name, { hint }]) => (hint ? `${name} (${hint})` : name)).join(", ");
 
 /**
- * Weigh by prior and presets where the model is of a size the prior was validated on, else by the presets alone. A prior
- * that a person gave counts at any size.
+ * Weigh by prior and presets where the model is of a size the prior was validated on, or gives hidden states (no preset was
+ * made for those, and on two models of 2e7 and 1e8 both together are better or as good; docs/embeddings.md), else by the
+ * presets alone. A prior that a person gave counts at any size.
  */
 export function autoSensitivity(analysis: Analysis, prior?: Sensitivity): Sensitivity {
-  const trusted = prior !== undefined || analysis.model.elements >= PRIOR_FROM_ELEMENTS;
+  const { facts, model } = analysis;
+  const trusted = prior !== undefined || model.elements >= PRIOR_FROM_ELEMENTS || givesHiddenStates(facts);
   return trusted ? blendSensitivity(analysis, prior) : stockSensitivity(analysis);
 }
 

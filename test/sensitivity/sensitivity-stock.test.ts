@@ -73,6 +73,23 @@ describe("the blend", () => {
   });
 });
 
+describe("a model without a head", () => {
+  it("has an embedding that the presets say nothing of, whatever type they give it", () => {
+    const analysis = syntheticAnalysis({ tied: true });
+    const density = (of: Analysis) => {
+      const { values } = stockSensitivity(of);
+      const elements = (name: string) => of.tensors.find((tensor) => tensor.name === name)?.elements ?? 1;
+      return (name: string) => (values.get(name) ?? 0) / elements(name);
+    };
+    const tied = density(analysis);
+    const embeds = density({ ...analysis, facts: { ...analysis.facts, embeddingPooling: "mean" } });
+    const [embedding, matrix] = ["token_embd.weight", "blk.1.ffn_up.weight"] as const;
+    // llama-quantize gives a tied head more bits than a matrix; an embedding beside a head gets as many
+    expect(tied(embedding) / tied(matrix)).toBeGreaterThan(1.2);
+    expect(embeds(embedding) / embeds(matrix)).toBeLessThan(1.05);
+  });
+});
+
 describe("auto", () => {
   const ofSize = (elements: number): Analysis => ({ ...ANALYSIS, model: { ...ANALYSIS.model, elements } });
   const auto = parseSensitivity(DEFAULT_SENSITIVITY);
@@ -80,5 +97,8 @@ describe("auto", () => {
   it("takes the blend for models of the sizes the prior was validated on, the presets alone for smaller ones", () => {
     expect(auto(ofSize(0.75e9))).toEqual(blendSensitivity(ofSize(0.75e9)));
     expect(auto(ofSize(1e7))).toEqual(stockSensitivity(ofSize(1e7)));
+    const small = ofSize(1e7);
+    const embeds = { ...small, facts: { ...small.facts, embeddingPooling: "last" as const } };
+    expect(auto(embeds)).toEqual(blendSensitivity(embeds));
   });
 });
