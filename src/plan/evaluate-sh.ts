@@ -1,5 +1,9 @@
-/** evaluate.sh: proof with llama-perplexity: logits of the reference once, then PPL and KL divergence of each model. */
+/**
+ * evaluate.sh: proof with llama-perplexity: logits of the reference once, then PPL and KL divergence of each model. Of models
+ * that give hidden states, which it can't read, proof with prism.
+ */
 import type { FileType } from "../ggml/file-types.ts";
+import { givesHiddenStates } from "../ggml/model-facts.ts";
 import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
@@ -16,9 +20,10 @@ export interface EvaluateScriptOptions extends RecipeOptions {
 /** Context of llama-perplexity that published numbers use, tokens. */
 const DEFAULT_CONTEXT = 512;
 
-/** Render evaluate.sh: `sh evaluate.sh TEXT [REFERENCE [MODEL]]`. */
+/** Render evaluate.sh: `sh evaluate.sh TEXT [REFERENCE [MODEL]]`; without the text for models that give hidden states. */
 export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}): string {
   const baselines = options.baselines ?? [plan.baseFileType];
+  if (givesHiddenStates(plan.facts)) return renderByPrism(plan, options, baselines);
   const trained = plan.facts.contextTrain > 0 ? plan.facts.contextTrain : DEFAULT_CONTEXT;
   const context = options.context ?? Math.min(DEFAULT_CONTEXT, trained);
   const flags = quantizeFlagsSh(plan);
@@ -49,6 +54,33 @@ export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}
       '  mv "$baseline.partial" "$baseline"',
       "fi",
       compare("baseline", context),
+    ]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** Scores or vectors of the model and of each preset against the reference's. */
+function renderByPrism(plan: Plan, options: EvaluateScriptOptions, baselines: readonly FileType[]): string {
+  const flags = quantizeFlagsSh(plan);
+  const lines = [
+    "#!/bin/sh",
+    `# ${printable(describePlan(plan))}`,
+    "# usage: sh evaluate.sh [REFERENCE.gguf [MODEL.gguf]]; PRISM and LLAMA_QUANTIZE name the programs",
+    "set -eu",
+    `reference=${quoteSh(sourceArgument(plan))}`,
+    `model=${quoteSh(pathArgument(options.output ?? defaultOutput(plan)))}`,
+    'if [ "$#" -ge 1 ]; then reference=$1; fi',
+    'if [ "$#" -ge 2 ]; then model=$2; fi',
+    `prism() { "\${PRISM:-prism}" "$@"; }`,
+    `quantize() { "\${LLAMA_QUANTIZE:-llama-quantize}" "$@"; }`,
+    'prism evaluate "$model" --reference "$reference"',
+    ...baselines.flatMap((preset) => [
+      `baseline="\${model%.gguf}.${preset}.gguf"`,
+      'if ! [ -e "$baseline" ]; then',
+      `  quantize ${[...flags, `"$reference" "$baseline.partial" ${preset}`].join(" ")}`,
+      '  mv "$baseline.partial" "$baseline"',
+      "fi",
+      'prism evaluate "$baseline" --reference "$reference"',
     ]),
   ];
   return `${lines.join("\n")}\n`;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -158,5 +158,33 @@ describe("quoting", () => {
 
   it("doubles every character PowerShell takes for a single quote", () => {
     expect(quotePowerShell("a'b’c‘d‚e‛f")).toBe("'a''b’’c‘‘d‚‚e‛‛f'");
+  });
+});
+
+describe("evaluate.sh of a model that embeds", () => {
+  it("asks prism for the drift of the model and of the presets, which it makes", () => {
+    const own = plan();
+    const script = renderRecipe(
+      { ...own, facts: { ...own.facts, embeddingPooling: "mean" } },
+      { baselines: ["Q4_K_M"] },
+    )["evaluate.sh"];
+    const folder = mkdtempSync(join(tmpdir(), "prism-evaluate-"));
+    try {
+      writeFileSync(join(folder, "prism"), '#!/bin/sh\necho "prism $*" >> calls\n', { mode: 0o755 });
+      writeFileSync(join(folder, "quantize"), '#!/bin/sh\necho "quantize $*" >> calls\ncp "$1" "$2"\n', {
+        mode: 0o755,
+      });
+      writeFileSync(join(folder, "evaluate.sh"), script);
+      writeFileSync(join(folder, "ref.gguf"), "");
+      const env = { ...process.env, PRISM: "./prism", LLAMA_QUANTIZE: "./quantize" };
+      execFileSync("sh", ["evaluate.sh", "ref.gguf", "q.gguf"], { cwd: folder, env });
+      expect(readFileSync(join(folder, "calls"), "utf8").trim().split("\n")).toEqual([
+        "prism evaluate q.gguf --reference ref.gguf",
+        "quantize ref.gguf q.Q4_K_M.gguf.partial Q4_K_M",
+        "prism evaluate q.Q4_K_M.gguf --reference ref.gguf",
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
