@@ -7,7 +7,8 @@
  * likeliest. llama-server decodes the last 4 tokens of a prompt by themselves where a model's memory can't be rolled
  * back (qwen35), to keep a checkpoint before them; --ctx-checkpoints 0 leaves that out. With its default, 4 slots, it decodes
  * the documents of a request together, and flash attention adds up in another order. So each kind is measured with one slot
- * and with the server's defaults, and qwen35 without checkpoints and without flash attention too.
+ * and with the server's defaults, and qwen35 without checkpoints and without flash attention too. cache_prompt lets it keep the beginning of a causal
+ * prompt for the next one, as it does unless it is told otherwise.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -35,8 +36,16 @@ const KINDS = [
   "causal-reranker-untied",
   "qwen35-reranker",
 ] as const;
-const CASES: readonly { readonly kind: RunnableKind; readonly flags: readonly string[] }[] = [
+interface Case {
+  readonly kind: RunnableKind;
+  readonly flags: readonly string[];
+  readonly cachePrompt?: boolean;
+}
+
+const CASES: readonly Case[] = [
   ...KINDS.flatMap((kind) => [ONE_SLOT, []].map((flags) => ({ kind, flags }))),
+  { kind: "causal-reranker", flags: ONE_SLOT, cachePrompt: true },
+  { kind: "causal-reranker-untied", flags: ONE_SLOT, cachePrompt: true },
   { kind: "qwen35-reranker", flags: [...ONE_SLOT, "--ctx-checkpoints", "0"] },
   { kind: "qwen35-reranker", flags: [...ONE_SLOT, "--flash-attn", "off"] },
 ];
@@ -62,10 +71,10 @@ async function compareAll(server: string, threads: number): Promise<void> {
   try {
     console.log(`${documents} documents each, llama-server ${server}\n`);
     for (const sourceType of SOURCE_TYPES) {
-      for (const { kind, flags } of CASES) {
-        const label = [kind, sourceType, ...flags].join(" ");
+      for (const { kind, ...asked } of CASES) {
+        const label = [kind, sourceType, ...asked.flags, ...(asked.cachePrompt ? ["cache_prompt"] : [])].join(" ");
         const model = await writeRunnable(kind, dir, { sourceType });
-        figures[label] = await compare(model, flags, { server, bench, queries });
+        figures[label] = await compare(model, asked, { server, bench, queries });
         console.log(`${label.padEnd(56)} max |difference| ${(figures[label] as number).toExponential(1)}`);
       }
     }
@@ -85,7 +94,11 @@ interface Sides {
   readonly queries: readonly RerankQuery[];
 }
 
-async function compare(path: string, flags: readonly string[], { server, bench, queries }: Sides): Promise<number> {
+async function compare(
+  path: string,
+  { flags, cachePrompt }: Omit<Case, "kind">,
+  { server, bench, queries }: Sides,
+): Promise<number> {
   const file = await openModel(path);
   await file.close();
   const reranker = describeReranker(file.model);
@@ -98,7 +111,7 @@ async function compare(path: string, flags: readonly string[], { server, bench, 
     flags: [...kindFlags, ...flags],
   };
   const there = await withLlamaServer(asked, async (address) =>
-    scoresOf(await openServerScorer({ server: address, reranker, signal: bench.signal }), queries),
+    scoresOf(await openServerScorer({ server: address, reranker, signal: bench.signal, cachePrompt }), queries),
   );
   return Math.max(...here.map((score, index) => Math.abs(score - (there[index] ?? Number.NaN))));
 }

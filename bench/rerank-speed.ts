@@ -1,6 +1,6 @@
 /**
  * Documents per second of rerankers here and from llama-server of the same version, on the same file and threads:
- * `npx tsx bench/rerank-speed.ts --server-bin PATH [--threads 1] [--rounds 5] [--record]` (after `npm run build`).
+ * `npx tsx bench/rerank-speed.ts --server-bin PATH [--threads 1] [--rounds 5] [--only KIND] [--record]` (after `npm run build`).
  *
  * Rank heads: models of random weights, of the widths of MiniLM, over documents of about 100 tokens.
  * Causal rerankers: the bundled 8 M llama, over prompts of 200 tokens of which 100 are those of the template and the query;
@@ -27,7 +27,7 @@ import { recordResult } from "./results.ts";
 const COUNTS = [32, 128];
 const RANK_HEADS = [
   { kind: "cross-encoder", sizes: { layers: 3, d: 384, ff: 1536, heads: 12, kvHeads: 12 } },
-  { kind: "reranker", sizes: { layers: 4, d: 384, ff: 1024, heads: 6, kvHeads: 3 } },
+  { kind: "reranker", sizes: { layers: 2, d: 256, ff: 512, heads: 4, kvHeads: 2 } },
 ] as const;
 /** Tokens: the fixtures' vocabularies make one of nearly every character. */
 const DOCUMENT = { least: 80, most: 120 };
@@ -45,6 +45,8 @@ const { values } = parseArgs({
     "server-bin": { type: "string" },
     threads: { type: "string", default: "1" },
     rounds: { type: "string", default: "5" },
+    /** "cross-encoder", "reranker" or "causal". */
+    only: { type: "string" },
     record: { type: "boolean", default: false },
   },
 });
@@ -56,11 +58,13 @@ async function measureAll(server: string, threads: number): Promise<void> {
   const bench = await openBench({ threads });
   const figures: Record<string, unknown> = {};
   try {
+    const isAsked = (label: string) => values.only === undefined || values.only === label;
     for (const { kind, sizes } of RANK_HEADS) {
+      if (!isAsked(kind)) continue;
       const model = await writeRunnable(kind, dir, { sizes });
       Object.assign(figures, await rankHeads(kind, { server, model, bench }));
     }
-    Object.assign(figures, await causal({ server, model: CAUSAL.model, bench }));
+    if (isAsked("causal")) Object.assign(figures, await causal({ server, model: CAUSAL.model, bench }));
     if (values.record) console.log(`added to ${await recordResult({ bench: "rerank-speed", figures })}`);
   } finally {
     await bench.close();

@@ -23,14 +23,22 @@ export interface LlamaServerOptions {
   readonly server: string;
   readonly reranker: Reranker;
   readonly signal: AbortSignal;
+  /** Let it keep the beginning of a causal prompt for the next: faster, but decoded in other batches, which add up otherwise. */
+  readonly cachePrompt?: boolean | undefined;
 }
 
 /** Throws UsageError for an address that is none, EngineError (missing) where no llama-server answers. */
-export async function openServerScorer({ server, reranker, signal }: LlamaServerOptions): Promise<RerankScorer> {
+export async function openServerScorer({
+  server,
+  reranker,
+  signal,
+  cachePrompt = false,
+}: LlamaServerOptions): Promise<RerankScorer> {
   const base = parseServer(server);
   const ask = (path: string, body?: unknown) => askServer(`${base}${path}`, body, signal);
   await ask("/health");
-  const score = reranker.head === "yes-no-logits" ? await completionScores(ask, reranker) : rankScores(ask, reranker);
+  const score =
+    reranker.head === "yes-no-logits" ? await completionScores(ask, reranker, cachePrompt) : rankScores(ask, reranker);
   return { reranker, scoredBy: base, score, close: () => Promise.resolve() };
 }
 
@@ -77,7 +85,7 @@ function scored(reranker: Reranker, value: number): ScoredDocument {
   return { ...scoreOutputs(path, head, outputs, relevant), truncated: false };
 }
 
-async function completionScores(ask: Ask, reranker: Reranker) {
+async function completionScores(ask: Ask, reranker: Reranker, cachePrompt: boolean) {
   const token = async (word: string) => {
     const tokens = field(await ask("/tokenize", { content: word, add_special: false }), "tokens");
     return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
@@ -89,7 +97,7 @@ async function completionScores(ask: Ask, reranker: Reranker) {
     for (const document of documents) {
       signal?.throwIfAborted();
       const prompt = fillTemplate(template, { query, document, instruct });
-      documentScores.push(await completionScore(ask, reranker, prompt, ids));
+      documentScores.push(await completionScore(ask, reranker, { prompt, cache_prompt: cachePrompt }, ids));
     }
     return documentScores;
   };
@@ -98,13 +106,13 @@ async function completionScores(ask: Ask, reranker: Reranker) {
 async function completionScore(
   ask: Ask,
   reranker: Reranker,
-  prompt: string,
+  asked: { prompt: string; cache_prompt: boolean },
   ids: { yes: number; no: number },
 ): Promise<ScoredDocument> {
   let wanted = LIKELIEST_TOKENS;
   for (let draw = 0; draw < DRAWS; draw++) {
     const reply = await ask("/completion", {
-      prompt,
+      ...asked,
       n_predict: 1,
       temperature: 1,
       top_k: -1,
@@ -112,8 +120,6 @@ async function completionScore(
       min_p: 0,
       n_probs: wanted,
       post_sampling_probs: true,
-      // A prompt of which a part is kept from before is decoded in other batches, and adds up otherwise.
-      cache_prompt: false,
       seed: draw,
     });
     const likeliest = likeliestTokens(reply);

@@ -3,15 +3,7 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type {
-  ChosenCodes,
-  FeedbackGain,
-  ImportanceSums,
-  ModelLoadOptions,
-  Pooling,
-  RewriteJob,
-  TypedPairs,
-} from "../engine.ts";
+import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, RewriteJob, TypedPairs } from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
@@ -24,7 +16,14 @@ import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
 import { pairRows } from "./pair-rows.ts";
-import { type LogitsAsked, nextLogits, type PromptDecoder, poolPrompts, poolRows } from "./prompt-batches.ts";
+import {
+  type LogitsAsked,
+  nextLogits,
+  type PoolingAsked,
+  type PromptDecoder,
+  poolPrompts,
+  poolRows,
+} from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
@@ -39,9 +38,8 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly device?: string | undefined;
 }
 
-export interface PoolCall {
+export interface PoolCall extends PoolingAsked {
   readonly prompts: readonly Int32Array[];
-  readonly pooling: Pooling;
   /** See LoadedRanker.pool(). */
   readonly pairs?: TypedPairs | undefined;
 }
@@ -151,10 +149,11 @@ export class LoadedModelHandle {
   }
 
   /** Per prompt the outputs of the rank head, or the pooled hidden states. */
-  poolPrompts({ prompts, pooling, pairs }: PoolCall): Float32Array[] {
+  poolPrompts({ prompts, pairs, ...asked }: PoolCall): Float32Array[] {
+    const { pooling } = asked;
     const width =
       pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);
-    if (pairs === undefined) return poolPrompts(this.#prompts, prompts, pooling, width);
+    if (pairs === undefined) return poolPrompts(this.#prompts, prompts, asked, width);
     return poolRows(this.#prompts.decoder, pairRows(this.#library, prompts, pairs), pooling, width);
   }
 
