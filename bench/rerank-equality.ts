@@ -22,7 +22,7 @@ import { openBench } from "../src/open-bench.ts";
 import { hasRankHead } from "../src/preflight/rank-head.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
-import { type RerankQuery, readRerankSet } from "../src/rerank/rerank-set.ts";
+import { type RerankSet, readRerankSet } from "../src/rerank/rerank-set.ts";
 import { describeReranker, type Reranker } from "../src/rerank/reranker.ts";
 import { type RunnableKind, writeRunnable } from "../test/fixtures/runnable.ts";
 import { recordResult } from "./results.ts";
@@ -87,7 +87,7 @@ async function compareAll(server: string, threads: number): Promise<void> {
 interface Sides {
   readonly server: string;
   readonly bench: Bench;
-  readonly queries: readonly RerankQuery[];
+  readonly queries: RerankSet["queries"];
 }
 
 async function compare(
@@ -117,7 +117,7 @@ async function describe(path: string) {
   return { reranker: describeReranker(file.model), head: hasRankHead(file.model) };
 }
 
-async function scoresOf(scorer: RerankScorer, queries: readonly RerankQuery[]): Promise<number[]> {
+async function scoresOf(scorer: RerankScorer, queries: RerankSet["queries"]): Promise<number[]> {
   try {
     const scores: number[] = [];
     for (const { query, documents } of queries) {

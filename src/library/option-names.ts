@@ -46,6 +46,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--query-prefix": "queryPrefix",
   "--recipe": "recipe",
   "--reference": "reference",
+  "--reference-server": "referenceServer",
   "--refine": "refine",
   "--require": "require",
   "--rerank": "rerank",

@@ -5,11 +5,13 @@
  */
 import { EngineError, FormatError, UsageError } from "../errors.ts";
 import { promptForm } from "./encode-prompts.ts";
+import { fillMedia, type MediaPrompt } from "./media-prompt.ts";
+import { isOfTexts, type RankContent } from "./rank-content.ts";
 import { scoreOutputs } from "./rerank-head.ts";
-import { fillTemplate } from "./rerank-prompt.ts";
-import type { RerankRequest, RerankScorer, ScoredDocument } from "./rerank-scorer.ts";
+import type { Lengths, RerankRequest, RerankScorer, ScoredDocument } from "./rerank-scorer.ts";
 import type { Reranker } from "./reranker.ts";
 import { askServer, field, numberField } from "./server-request.ts";
+import { SEEING_SERVER } from "./sight.ts";
 
 /** "yes" and "no" are among the likeliest tokens of a trained reranker; where not, the whole vocabulary is asked for. */
 const LIKELIEST_TOKENS = 50;
@@ -28,13 +30,30 @@ export interface LlamaServerOptions {
 /** Throws UsageError for an address that is none, EngineError (missing) where no llama-server answers. */
 export async function openServerScorer({ server, reranker, signal }: LlamaServerOptions): Promise<RerankScorer> {
   const base = parseServer(server);
-  const ask = (path: string, body?: unknown) => askServer(`${base}${path}`, body, signal);
+  const ask: Ask = (path, body, gone) =>
+    askServer(`${base}${path}`, body, gone === undefined ? signal : AbortSignal.any([signal, gone]));
   await ask("/health");
   const score = reranker.head === "yes-no-logits" ? await completionScores(ask, reranker) : rankScores(ask, reranker);
-  return { reranker, scoredBy: base, score, close: () => Promise.resolve() };
+  return {
+    reranker,
+    scoredBy: base,
+    score: async (request) => {
+      checkLengths(request);
+      return score(request);
+    },
+    close: () => Promise.resolve(),
+  };
 }
 
-type Ask = (path: string, body?: unknown) => Promise<unknown>;
+type Ask = (path: string, body?: unknown, gone?: AbortSignal) => Promise<unknown>;
+type Request = RerankRequest<RankContent>;
+
+function checkLengths({ documentTokens, promptTokens }: Lengths): void {
+  if (documentTokens === undefined && promptTokens === undefined) return;
+  throw new UsageError(
+    "a llama-server reads documents whole; leave out what bounds their tokens, or cut them yourself",
+  );
+}
 
 function parseServer(server: string): string {
   const url = URL.canParse(server) ? new URL(server) : undefined;
@@ -50,13 +69,19 @@ function rankScores(ask: Ask, reranker: Reranker) {
       `${reranker.path} has a head of two raw logits, of which llama-server reports one; score it without --server`,
     );
   }
-  return async ({ query, documents, instruct }: RerankRequest): Promise<ScoredDocument[]> => {
+  return async (request: Request): Promise<ScoredDocument[]> => {
+    if (!isOfTexts(request)) {
+      throw new UsageError(
+        `llama-server's /v1/rerank takes texts only, and ${reranker.path} has a rank head, which nothing else asks; images can be ranked by a file without one, converted as a language model that answers "yes" or "no"`,
+      );
+    }
+    const { query, documents, instruct, signal } = request;
     if (instruct !== undefined) {
       throw new UsageError(
         "llama-server's /v1/rerank takes no instruction; score without --server, or leave instruct out of the set",
       );
     }
-    const reply = await ask("/v1/rerank", { query, documents });
+    const reply = await ask("/v1/rerank", { query, documents }, signal);
     const results = field(reply, "results");
     const values = new Array<number>(documents.length).fill(Number.NaN);
     for (const result of Array.isArray(results) ? results : []) {
@@ -84,21 +109,32 @@ async function completionScores(ask: Ask, reranker: Reranker) {
   };
   const ids = { yes: await token("yes"), no: await token("no") };
   const { template = "" } = promptForm(reranker);
-  return async ({ query, documents, instruct, signal }: RerankRequest): Promise<ScoredDocument[]> => {
+  return async ({ query, documents, instruct, signal, pause }: Request): Promise<ScoredDocument[]> => {
+    const askFor: Ask = (path, body) => ask(path, body, signal);
+    let marker: Promise<string> | undefined;
     const documentScores: ScoredDocument[] = [];
     for (const document of documents) {
       signal?.throwIfAborted();
-      const prompt = fillTemplate(template, { query, document, instruct });
-      documentScores.push(await completionScore(ask, reranker, prompt, ids));
+      const prompt = await fillMedia(template, { query, document, instruct }, () => (marker ??= mediaMarker(askFor)));
+      documentScores.push(await completionScore(askFor, reranker, prompt, ids));
+      await pause?.();
     }
     return documentScores;
   };
 }
 
+/** What a server that sees puts a picture in the place of; drawn anew at every start. */
+async function mediaMarker(ask: Ask): Promise<string> {
+  const props = await ask("/props");
+  const marker = field(props, "media_marker");
+  if (field(field(props, "modalities"), "vision") === true && typeof marker === "string") return marker;
+  throw new EngineError(`the llama-server can't read images; start it as ${SEEING_SERVER}`);
+}
+
 async function completionScore(
   ask: Ask,
   reranker: Reranker,
-  prompt: string,
+  prompt: MediaPrompt,
   ids: { yes: number; no: number },
 ): Promise<ScoredDocument> {
   let wanted = LIKELIEST_TOKENS;

@@ -6,9 +6,11 @@ import type { DocumentScore } from "../evaluate/rerank-result.ts";
 import { type Answers, answerTokens } from "./answer-tokens.ts";
 import { buildPrompts, type Prompt } from "./build-prompts.ts";
 import { type PairWay, type PromptForm, promptForm, type SpecialPlace } from "./encode-prompts.ts";
+import type { Asked, RankContent } from "./rank-content.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
 import { countShared, sharedBeginning } from "./shared-beginning.ts";
+import { requireTexts } from "./sight.ts";
 
 /** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
 export const DEFAULT_RERANK_CONTEXT = 8192;
@@ -33,9 +35,7 @@ export interface Lengths {
   readonly refuseLonger?: boolean | undefined;
 }
 
-export interface RerankRequest extends Lengths {
-  readonly query: string;
-  readonly documents: readonly string[];
+export interface RerankRequest<Content = string> extends Lengths, Asked<Content> {
   readonly instruct?: string | undefined;
   /** Looked at between batches, beside the bench's. */
   readonly signal?: AbortSignal | undefined;
@@ -49,8 +49,8 @@ export interface RerankScorer {
   readonly scoredBy: string;
   /** Longest prompt in tokens. Absent where a server has its own. */
   readonly contextTokens?: number | undefined;
-  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long, or a document. */
-  score(request: RerankRequest): Promise<ScoredDocument[]>;
+  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long, a document, or pictures it can't read. */
+  score(request: RerankRequest<RankContent>): Promise<ScoredDocument[]>;
   close(): Promise<void>;
 }
 
@@ -94,7 +94,7 @@ export async function openRerankScorer(
       reranker,
       scoredBy: "embedded",
       contextTokens: limit,
-      score: (request) => scoreDocuments({ ranker, reranker, form, limit, outputsOf }, request),
+      score: async (request) => scoreDocuments({ ranker, reranker, form, limit, outputsOf }, requireTexts(request)),
       close: () => ranker.close(),
     };
   } catch (error) {

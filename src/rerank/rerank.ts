@@ -20,8 +20,10 @@ import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
 export interface RerankRequestOptions extends PromptOptions {
   /** A file of JSON Lines; without one the set that comes with PRISM. */
   readonly set?: string | undefined;
-  /** A llama-server that runs the model; the reference is scored by the engine. */
+  /** A llama-server that runs the model; the reference is scored by the engine unless it has one of its own. */
   readonly server?: string | undefined;
+  /** One that runs the reference. */
+  readonly referenceServer?: string | undefined;
   /** Most tokens of a prompt. */
   readonly context?: number | undefined;
 }
@@ -48,11 +50,12 @@ export async function openRerankSession(
 ): Promise<RerankSession> {
   const warnings = new Set<string>();
   const whole = await readRerankSet(request.set);
-  const set = request.server === undefined ? whole : withoutInstructions(whole, warnings);
+  const { server, referenceServer } = request;
+  const set = (server ?? referenceServer) === undefined ? whole : withoutInstructions(whole, warnings);
   const gate = reference && openRerankGate(reference, set, request, bench);
   for (const model of models) await gate?.admit(model);
   const ranked =
-    reference && (await rankModel(reference, set, { ...request, server: undefined }, bench, warnings)).rerank;
+    reference && (await rankModel(reference, set, { ...request, server: referenceServer }, bench, warnings)).rerank;
   return {
     set: summarizeSet(set),
     reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
@@ -73,7 +76,8 @@ function openRerankGate(
   { server }: RerankRequestOptions,
   bench: Bench,
 ): TokenGate {
-  const texts = queries.flatMap(({ query, documents }) => [query, ...documents]);
+  const contents = queries.flatMap(({ query, documents }) => [query, ...documents]);
+  const texts = contents.flatMap((content) => (typeof content === "string" ? content : (content.text ?? [])));
   const load: CutTexts["load"] = async ({ path }) => {
     const { threads, signal } = bench;
     const ranker = await requireLibrary(bench.engine).loadRanker({ model: path, threads, gpuLayers: 0, signal });

@@ -98,6 +98,59 @@ describe("scores from a llama-server", () => {
     );
   });
 
+  it("come for pictures from /completion too, each where the server's own marker stands", async () => {
+    const asked: Record<string, unknown>[] = [];
+    const answers = (vision: boolean): Answers => ({
+      "/health": health,
+      "/tokenize": ({ content }) => ({ tokens: [content === "yes" ? 257 : 258] }),
+      "/props": () => ({ modalities: { vision, video: vision, audio: false }, media_marker: "<__media_Yo9__>" }),
+      "/completion": (body) => {
+        asked.push(body);
+        const top_probs = [
+          { id: 257, token: "yes", prob: 0.6 },
+          { id: 258, token: "no", prob: 0.2 },
+        ];
+        return { tokens_evaluated: 90, completion_probabilities: [{ id: 257, prob: 0.6, top_probs }] };
+      },
+    });
+    const open = async (address: string) =>
+      openServerScorer({ server: address, reranker: rerankerOf("yes-no-logits"), signal: NEVER });
+    const pictured = (base64: string, text?: string) => ({ picture: { base64, width: 1, height: 1 }, text });
+    const scorer = await open(await serve(answers(true)));
+    const documents = ["a", pictured("AAAA"), pictured("BBBB", "sales")];
+    const scores = await scorer.score({ query: pictured("QQQQ"), documents });
+    expect(scores.map(({ score, tokens }) => [score.toFixed(6), tokens])).toEqual(Array(3).fill(["0.750000", 90]));
+    const prompts = asked.map(({ prompt }) => prompt as { prompt_string: string; multimodal_data: string[] });
+    expect(prompts.map(({ multimodal_data }) => multimodal_data)).toEqual([
+      ["QQQQ"],
+      ["QQQQ", "AAAA"],
+      ["QQQQ", "BBBB"],
+    ]);
+    const mark = "<__media_Yo9__>";
+    expect(prompts[0]?.prompt_string).toContain(`<Query>: ${mark}\n<Document>: a<|im_end|>`);
+    expect(prompts[2]?.prompt_string).toContain(`<Query>: ${mark}\n<Document>: ${mark}sales<|im_end|>`);
+    const [plain] = await scorer.score({ query: "q", documents: ["a"] });
+    expect(plain?.score).toBeCloseTo(0.75, 12);
+    expect(asked.at(-1)?.prompt).toMatch(/<Document>: a<\|im_end\|>/);
+
+    await expect(scorer.score({ query: pictured("QQQQ"), documents: [`${mark}!`] })).rejects.toThrow(/a text holds/);
+    await expect(scorer.score({ ...ASKED, documentTokens: 5 })).rejects.toThrow(/reads documents whole/);
+    server?.close();
+    const url = await serve(answers(false));
+    const blind = await open(url);
+    await expect(blind.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
+      /can't read images; start it as llama-server -m MODEL --mmproj/,
+    );
+    const head = await openServerScorer({
+      server: url,
+      reranker: rerankerOf("softmax-in-graph"),
+      signal: NEVER,
+    });
+    await expect(head.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
+      /\/v1\/rerank takes texts only, and m\.gguf has a rank head/,
+    );
+  });
+
   it("are never made up: refusals, failures and nonsense are errors", async () => {
     const open = async (answers: Answers, head: RerankHead = "softmax-in-graph") =>
       openServerScorer({

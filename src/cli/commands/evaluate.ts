@@ -23,6 +23,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   /** true: the set that comes with prism. */
   readonly rerank?: string | true;
   readonly server?: string;
+  readonly referenceServer?: string;
   readonly output?: string;
   readonly csv?: string;
 }
@@ -44,6 +45,7 @@ export function evaluateCommand(context: CommandContext): Command {
       "score documents: JSON Lines of {query, documents, relevance?}; default: prism's own set",
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
+    .option("--reference-server <url>", "with --rerank: let the llama-server that runs the reference score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
   addPromptOptions(command);
