@@ -23,6 +23,7 @@ interface Options extends SharedOptions, EmbedderCliOptions, PromptCliOptions {
   readonly maxBody: number;
   readonly maxDocuments: number;
   readonly context?: number;
+  readonly server?: string;
 }
 
 const HELP = `
@@ -41,6 +42,7 @@ export function serveCommand(context: CommandContext): Command {
     .argument("<model>", "the GGUF file of a reranker, or of a model that embeds")
     .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(SERVE_DEFAULTS.port))
     .option("--host <address>", "address to listen on", SERVE_DEFAULTS.host)
+    .option("--server <url>", "let the llama-server that runs MODEL score: with --mmproj it ranks images too")
     .option("--api-key-file <file>", "ask for the key that this file holds")
     .option("--allow-host <name>", "without a key: answer under this name too, beside its own (repeatable)", collect)
     .addOption(
