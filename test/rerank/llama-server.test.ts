@@ -141,13 +141,34 @@ describe("scores from a llama-server", () => {
     await expect(blind.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
       /can't read images; start it as llama-server -m MODEL --mmproj/,
     );
-    const head = await openServerScorer({
-      server: url,
-      reranker: rerankerOf("softmax-in-graph"),
-      signal: NEVER,
-    });
-    await expect(head.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
-      /\/v1\/rerank takes texts only, and m\.gguf has a rank head/,
+  });
+
+  it("come for pictures from the words of a rank head's file, where these give what the head does", async () => {
+    const pictured = { picture: { base64: "AAAA", width: 1, height: 1 } };
+    const score = async (head: RerankHead, ofHead: number) => {
+      const top_probs = [
+        { id: 257, token: "yes", prob: 0.6 },
+        { id: 258, token: "no", prob: 0.2 },
+      ];
+      const url = await serve({
+        "/health": health,
+        "/v1/rerank": results(ofHead, 0.75),
+        "/tokenize": ({ content }) => ({ tokens: [content === "yes" ? 257 : 258] }),
+        "/props": () => ({ modalities: { vision: true }, media_marker: "<__media_Yo9__>" }),
+        "/completion": () => ({ tokens_evaluated: 9, completion_probabilities: [{ id: 257, top_probs }] }),
+      });
+      const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head), signal: NEVER });
+      return scorer.score({ query: "q", documents: ["a", pictured] }).finally(() => server?.close());
+    };
+    expect((await score("softmax-in-graph", 0.77)).map((each) => each.score.toFixed(6))).toEqual([
+      "0.750000",
+      "0.750000",
+    ]);
+    await expect(score("softmax-in-graph", 0.4)).rejects.toThrow(
+      /\/v1\/rerank takes texts only, and m\.gguf has a rank head whose scores its words .* \(0\.35 apart\)/,
+    );
+    await expect(score("sigmoid", 0.75)).rejects.toThrow(
+      /\/v1\/rerank takes texts only, and m\.gguf has a rank head; rank images with a file that has none/,
     );
   });
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readRetrievalSet } from "../../src/embed/retrieval-set.ts";
 import { FormatError } from "../../src/errors.ts";
+import { openModel } from "../../src/gguf/open.ts";
 import { readRerankSet, summarizeSet } from "../../src/rerank/rerank-set.ts";
 import { refusePictures } from "../../src/rerank/sight.ts";
 import { barChart, gradient, pngOf } from "../fixtures/pictures.ts";
@@ -32,6 +33,12 @@ async function setOf(...lines: unknown[]): Promise<string> {
   const path = join(dir, "set.jsonl");
   await writeFile(path, lines.map((line) => JSON.stringify(line)).join("\n"));
   return path;
+}
+
+async function modelAt(path: string) {
+  const open = await openModel(path);
+  await open.close();
+  return open;
 }
 
 const ofImage = (image: string) => ({ query: "q", documents: ["a", { image }] });
@@ -120,7 +127,7 @@ describe("pictures of a set", () => {
 
   it("need a llama-server, whose command is said with the projector that lies beside the model", async () => {
     const set = await readRerankSet(await setOf(ofImage("charts/bars.png")));
-    const model = { path: await writeRunnable("causal-qwen3vl-reranker", dir), arch: "qwen3vl" };
+    const { model } = await modelAt(await writeRunnable("causal-qwen3vl-reranker", dir));
     await expect(refusePictures(set, model)).rejects.toThrow(
       /set\.jsonl has images, .*"llama-server -m \S+causal-qwen3vl-reranker\.gguf --mmproj MMPROJ".*--server URL/,
     );
@@ -130,5 +137,7 @@ describe("pictures of a set", () => {
     await rename(await writeRunnable("qwen3vl-mmproj", made), join(dir, "mmproj-causal-qwen3vl-reranker.gguf"));
     await expect(refusePictures(set, model)).rejects.toThrow(/--mmproj \S+mmproj-causal-qwen3vl-reranker\.gguf/);
     await expect(refusePictures(await readRerankSet(), model)).resolves.toBeUndefined();
+    const head = await modelAt(await writeRunnable("qwen3vl-reranker", dir));
+    await expect(refusePictures(set, head.model)).rejects.toThrow(/--mmproj MMPROJ --reranking"/);
   });
 });
