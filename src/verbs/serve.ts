@@ -56,6 +56,15 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Throws UsageError for what a llama-server that scores can't be asked. */
+function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs }: ServeRequest, embeds: boolean): void {
+  if (embeds) throw new UsageError("--server: a llama-server scores for rerankers only here");
+  const own = { "--context": context, "--yes": yes, "--no": no, "--parse-special": parseSpecial, "--pairs": pairs };
+  const given = Object.entries(own).find(([, value]) => value !== undefined);
+  if (given !== undefined)
+    throw new UsageError(`${given[0]}: with --server its context and its prompt are used; leave it out`);
+}
+
 /** Load the model and listen. Throws FormatError for a model that can neither rank nor embed, UsageError where it can't listen. */
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
   const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
@@ -71,7 +80,7 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   };
   const embeds = pooling !== undefined || (isEmbedder(file) && !isReranker(file.model));
   const reranker = embeds ? undefined : describeReranker(file.model);
-  if (embeds && scoredBy !== undefined) throw new UsageError("--server: a llama-server scores for rerankers only here");
+  if (scoredBy !== undefined) checkScoredElsewhere(asked, embeds);
   for (const warning of reranker?.warnings ?? []) bench.progress.note(`! ${warning}`);
   const served =
     reranker === undefined
