@@ -2,7 +2,7 @@
  * Scores from llama-server's /completion with every sampler off: the probabilities of "yes" and "no" after the prompt, of
  * texts and, where the server has a projector, of pictures.
  */
-import { EngineError, FormatError } from "../errors.ts";
+import { EngineError, FormatError, UsageError } from "../errors.ts";
 import { promptForm } from "./encode-prompts.ts";
 import { fillMedia, type MediaPrompt } from "./media-prompt.ts";
 import type { RankContent } from "./rank-content.ts";
@@ -33,10 +33,14 @@ export async function completionScores(ask: Ask, reranker: Reranker): Promise<Sc
     const askFor: Ask = (path, body) => ask(path, body, signal);
     let marker: Promise<string> | undefined;
     const documentScores: ScoredDocument[] = [];
-    for (const document of documents) {
+    for (const [index, document] of documents.entries()) {
       signal?.throwIfAborted();
       const prompt = await fillMedia(template, { query, document, instruct }, () => (marker ??= mediaMarker(askFor)));
-      documentScores.push(await completionScore(askFor, reranker, prompt, ids));
+      const scored = completionScore(askFor, reranker, prompt, ids).catch((error: Error) => {
+        if (!(error instanceof UsageError)) throw error;
+        throw new UsageError(`document ${index}: ${error.message}`, { cause: error });
+      });
+      documentScores.push(await scored);
       await pause?.();
     }
     return documentScores;

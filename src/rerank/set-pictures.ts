@@ -1,5 +1,5 @@
 /** The pictures that the lines of a set name, by paths from the set's folder. */
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { type FileLimit, readWhole } from "../documents/whole-file.ts";
 import { type FormatError, PrismError } from "../errors.ts";
 import { checkPicture, MOST_PICTURE_BYTES, type Picture } from "./picture.ts";
@@ -26,7 +26,7 @@ export function openSetPictures(path: string): SetPictures {
     const bytes = await readWhole(resolve(dirname(path), image), PICTURE).catch((error: unknown) => {
       throw error instanceof PrismError ? wrong(error.message, error) : error;
     });
-    const picture = checkPicture(bytes, (reason) => wrong(`${image} ${reason}`), image);
+    const picture = checkPicture(bytes, (reason) => wrong(`${image} ${reason}`), basename(image));
     files.push(bytes);
     if (files.reduce((sum, { length }) => sum + length, 0) > MOST_BYTES) {
       throw wrong(`the pictures up to here have more than ${MOST_BYTES} bytes; make them smaller, or divide the set`);

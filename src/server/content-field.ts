@@ -4,7 +4,7 @@ import { checkPicture } from "../rerank/picture.ts";
 import type { RankContent } from "../rerank/rank-content.ts";
 import { type Fields, textField } from "./fields.ts";
 
-const DATA_URL = /^data:image\/(?:png|jpeg|webp);base64,/i;
+const DATA_URL = /^data:image\/(?:png|jpe?g|webp);base64,/i;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** `what` names it in messages. Throws UsageError. */

@@ -22,7 +22,8 @@ async function serve(answers: Answers): Promise<string> {
     });
     request.on("end", () => {
       const answer = answers[request.url ?? ""]?.(text === "" ? {} : JSON.parse(text));
-      response.statusCode = answer === undefined ? 501 : 200;
+      const refused = (answer as { error?: unknown } | undefined)?.error !== undefined;
+      response.statusCode = answer === undefined ? 501 : refused ? 400 : 200;
       const refusal = {
         error: { code: 501, message: "This server does not support reranking. Start it with `--reranking`" },
       };
@@ -196,6 +197,15 @@ describe("scores from a llama-server", () => {
       "yes-no-logits",
     );
     await expect(damaged.score(ASKED)).rejects.toThrow(/no probability of "yes" and "no"/);
+    server?.close();
+    const refusing = await open(
+      {
+        "/tokenize": () => ({ tokens: [1] }),
+        "/completion": () => ({ error: { code: 400, message: "Failed to load image or audio file" } }),
+      },
+      "yes-no-logits",
+    );
+    await expect(refusing.score(ASKED)).rejects.toThrow(/^document 0: llama-server refuses .*: Failed to load image/);
     const reranker = rerankerOf("sigmoid");
     await expect(openServerScorer({ server: "file:///x", reranker, signal: NEVER })).rejects.toThrow(
       /expected an address like/,

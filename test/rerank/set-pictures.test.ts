@@ -51,14 +51,14 @@ describe("pictures of a set", () => {
       { query: bars, documents: ["b"] },
     );
     const set = await readRerankSet(path);
-    const picture = { base64: CHART.toString("base64"), width: 96, height: 64, name: "charts/bars.png" };
+    const picture = { base64: CHART.toString("base64"), width: 96, height: 64, name: "bars.png" };
     expect(set.queries).toEqual([
       { query: "q", documents: ["a", { picture }, { picture, text: "sales" }] },
       { query: { picture }, documents: ["b"] },
     ]);
     expect(summarizeSet(set).queries).toEqual([
-      { query: "q", documents: ["a", "charts/bars.png 96×64", "charts/bars.png 96×64: sales"] },
-      { query: "charts/bars.png 96×64", documents: ["b"] },
+      { query: "q", documents: ["a", "bars.png 96×64", "bars.png 96×64: sales"] },
+      { query: "bars.png 96×64", documents: ["b"] },
     ]);
   });
 
