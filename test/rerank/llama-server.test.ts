@@ -1,39 +1,13 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { RerankHead } from "../../src/evaluate/rerank-result.ts";
 import { openServerScorer } from "../../src/rerank/llama-server.ts";
 import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import type { Reranker } from "../../src/rerank/reranker.ts";
+import { type Answers, serve, stopServers } from "./stand-in-server.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Answers in the shapes recorded from llama-server v0.5.0. */
-type Answers = Readonly<Record<string, (body: Record<string, unknown>) => unknown>>;
-
-let server: Server | undefined;
-afterEach(() => server?.close());
-
-async function serve(answers: Answers): Promise<string> {
-  const listening = createServer((request, response) => {
-    let text = "";
-    request.on("data", (part) => {
-      text += part;
-    });
-    request.on("end", () => {
-      const answer = answers[request.url ?? ""]?.(text === "" ? {} : JSON.parse(text));
-      const refused = (answer as { error?: unknown } | undefined)?.error !== undefined;
-      response.statusCode = answer === undefined ? 501 : refused ? 400 : 200;
-      const refusal = {
-        error: { code: 501, message: "This server does not support reranking. Start it with `--reranking`" },
-      };
-      response.end(JSON.stringify(answer ?? refusal));
-    });
-  });
-  server = listening;
-  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-}
+afterEach(stopServers);
 
 const health = () => ({ status: "ok" });
 const rerankerOf = (head: RerankHead, relevant = 0): Reranker => {
@@ -136,7 +110,7 @@ describe("scores from a llama-server", () => {
 
     await expect(scorer.score({ query: pictured("QQQQ"), documents: [`${mark}!`] })).rejects.toThrow(/a text holds/);
     await expect(scorer.score({ ...ASKED, documentTokens: 5 })).rejects.toThrow(/reads documents whole/);
-    server?.close();
+    stopServers();
     const url = await serve(answers(false));
     const blind = await open(url);
     await expect(blind.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
@@ -159,7 +133,7 @@ describe("scores from a llama-server", () => {
         "/completion": () => ({ tokens_evaluated: 9, completion_probabilities: [{ id: 257, top_probs }] }),
       });
       const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head), signal: NEVER });
-      return scorer.score({ query: "q", documents: ["a", pictured] }).finally(() => server?.close());
+      return scorer.score({ query: "q", documents: ["a", pictured] }).finally(stopServers);
     };
     expect((await score("softmax-in-graph", 0.77)).map((each) => each.score.toFixed(6))).toEqual([
       "0.750000",
@@ -183,7 +157,7 @@ describe("scores from a llama-server", () => {
     const fails = async (answers: Answers, message: RegExp) => {
       const scorer = await open(answers);
       await expect(scorer.score(ASKED)).rejects.toThrow(message);
-      server?.close();
+      stopServers();
     };
     await fails({}, /answers 501: This server does not support reranking/);
     await fails({ "/v1/rerank": results(0.5) }, /did not score every document/);
@@ -197,7 +171,7 @@ describe("scores from a llama-server", () => {
       "yes-no-logits",
     );
     await expect(damaged.score(ASKED)).rejects.toThrow(/no probability of "yes" and "no"/);
-    server?.close();
+    stopServers();
     const refusing = await open(
       {
         "/tokenize": () => ({ tokens: [1] }),
