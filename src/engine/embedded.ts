@@ -24,6 +24,7 @@ import { openBestChild } from "./open-child.ts";
 import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
+import { findVisionLibrary } from "./vision-library.ts";
 
 export type EmbeddedEngine = Engine & { readonly library: Library };
 
@@ -66,7 +67,8 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
         );
       },
       load: (load) => loadEmbedded(model, load),
-      loadRanker: (load) => loadRanker(model, load),
+      seesImages: findVisionLibrary(origin) !== undefined,
+      loadRanker: (load) => loadRanker(model, { ...load, vision: findVisionLibrary(origin) }),
     },
     async close() {
       await Promise.all([model, ...children].map((child) => child.close()));

@@ -31,6 +31,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--max-body": "maxBody",
   "--memory": "memoryBytes",
   "--mode": "mode",
+  "--mmproj": "mmproj",
   "--no-cache": 'cacheDir: "none"',
   "--no": "no",
   "--out": "out",

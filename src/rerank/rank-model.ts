@@ -27,7 +27,7 @@ export async function rankModel(
   const start = performance.now();
   const { path, model, fileBytes, bpw } = open;
   refuseProjector(model);
-  if (server === undefined) await refusePictures(set, model);
+  if (server === undefined) await refusePictures(set, model, bench.engine.library, options.mmproj);
   const reranker = describeReranker(model);
   for (const warning of warningsOf(reranker, set)) warnings.add(warning);
   const scorer = await (server === undefined

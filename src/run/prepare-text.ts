@@ -58,7 +58,7 @@ async function checkEmbedder({ embedding }: OpenRun["request"], { model }: RunSo
 }
 
 async function checkScorer({ rerankSet }: OpenRun["request"], { model }: RunSource, bench: Bench): Promise<void> {
-  await refusePictures(await readRerankSet(rerankSet), model.model);
+  await refusePictures(await readRerankSet(rerankSet), model.model, bench.engine.library);
   const scorer = await openRerankScorer(describeReranker(model.model), {}, bench);
   await scorer.close();
 }

@@ -52,8 +52,8 @@ export async function evaluateModels(
     return { evaluation: embeddings, embeddings };
   }
   const set = typeof rerank === "string" ? rerank : undefined;
-  const { yes, no, parseSpecial, pairs } = request;
-  const asked = { reference, server, referenceServer, context, set, yes, no, parseSpecial, pairs };
+  const { yes, no, parseSpecial, pairs, mmproj } = request;
+  const asked = { reference, server, referenceServer, context, set, yes, no, parseSpecial, pairs, mmproj };
   const ranking = rerank === undefined ? undefined : await evaluateRerank(models, asked, bench);
   if (ranking !== undefined && text === undefined) return { evaluation: ranking, ranking };
   const judged = await evaluate(models, request, bench);

@@ -57,9 +57,16 @@ export interface RunningServer {
 }
 
 /** Throws UsageError for what a llama-server that scores can't be asked. */
-function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs }: ServeRequest, embeds: boolean): void {
+function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs, mmproj }: ServeRequest, embeds: boolean): void {
   if (embeds) throw new UsageError("--server: a llama-server scores for rerankers only here");
-  const own = { "--context": context, "--yes": yes, "--no": no, "--parse-special": parseSpecial, "--pairs": pairs };
+  const own = {
+    "--context": context,
+    "--yes": yes,
+    "--no": no,
+    "--parse-special": parseSpecial,
+    "--pairs": pairs,
+    "--mmproj": mmproj,
+  };
   const given = Object.entries(own).find(([, value]) => value !== undefined);
   if (given !== undefined)
     throw new UsageError(`${given[0]}: with --server its context and its prompt are used; leave it out`);
@@ -69,7 +76,7 @@ function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs }: ServeRe
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
   const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
   const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = asked;
-  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial, pairs, server: scoredBy } = asked;
+  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial, pairs, mmproj, server: scoredBy } = asked;
   const file = await openLocalModel(path);
   await file.close();
   const modelName = basename(path).replace(/\.gguf$/, "");
@@ -88,7 +95,7 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
       : await serveRanking(
           file,
           reranker,
-          { modelName, server: scoredBy, context, yes, no, parseSpecial, pairs },
+          { modelName, server: scoredBy, context, yes, no, parseSpecial, pairs, mmproj },
           uninterrupted,
         );
   const server = buildServer({

@@ -9,7 +9,9 @@ import type {
   ImportanceSums,
   ModelLoadOptions,
   Pooling,
+  PromptPart,
   RewriteJob,
+  SeenPrompt,
   TypedPairs,
 } from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
@@ -23,9 +25,18 @@ import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
+import { openMtmdLibrary } from "./mtmd-library.ts";
 import { pairRows } from "./pair-rows.ts";
-import { type LogitsAsked, nextLogits, type PromptDecoder, poolPrompts, poolRows } from "./prompt-batches.ts";
+import {
+  type LogitsAsked,
+  nextLogits,
+  type PromptDecoder,
+  poolPrompts,
+  poolRows,
+  seePrompt,
+} from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
+import { Vision } from "./vision.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
 const LOGITS_BYTES = 512 * 2 ** 20;
@@ -44,6 +55,16 @@ export interface PoolCall {
   readonly pooling: Pooling;
   /** See LoadedRanker.pool(). */
   readonly pairs?: TypedPairs | undefined;
+}
+
+export interface SeeCall {
+  /** Path of libmtmd. */
+  readonly library: string;
+  readonly projector: string;
+  readonly prompts: readonly (readonly PromptPart[])[];
+  readonly context: number;
+  /** Absent: the outputs of the rank head are wanted. */
+  readonly ids?: Int32Array | undefined;
 }
 
 export interface InputsCall {
@@ -83,6 +104,7 @@ export class LoadedModelHandle {
   #inputs: MomentsCollector | undefined;
   readonly #rewritable: boolean;
   #weights: LoadedWeights | undefined;
+  #vision: Vision | undefined;
 
   constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
@@ -118,6 +140,7 @@ export class LoadedModelHandle {
   }
 
   close(): void {
+    this.#vision?.close();
     this.#decoder.close();
     this.#library.freeModel(this.#model);
   }
@@ -161,6 +184,30 @@ export class LoadedModelHandle {
   /** Per prompt the logits of `ids` at the position after it. */
   nextLogits(prompts: readonly Int32Array[], asked: LogitsAsked): Float32Array[] {
     return nextLogits(this.#prompts, prompts, asked, this.vocabSize);
+  }
+
+  /** Per prompt with images the same as poolPrompts() or nextLogits(). */
+  see({ library, projector, prompts, context, ids }: SeeCall): SeenPrompt[] {
+    if (this.#vision?.projector !== projector) {
+      this.#vision?.close();
+      this.#vision = undefined;
+      const gpu = this.#prompts.together;
+      const asked = { projector, model: this.#model, threads: this.threads, gpu };
+      this.#vision = new Vision(openMtmdLibrary(library), asked);
+    }
+    const vision = this.#vision;
+    return prompts.map((parts) => {
+      const prompt = vision.tokenize(parts);
+      try {
+        const { tokens } = prompt;
+        if (tokens > context) return { tokens };
+        const width = ids === undefined ? this.#library.classOutputs(this.#model) : this.vocabSize;
+        const values = seePrompt(this.#decoder, prompt, ids === undefined ? "rank" : undefined, width);
+        return { tokens, values: ids === undefined ? values : Float32Array.from(ids, (id) => values[id] as number) };
+      } finally {
+        prompt.free();
+      }
+    });
   }
 
   detokenize(ids: Int32Array): string {
