@@ -52,6 +52,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
     ...opened,
   };
   const children = Array.from({ length: Math.max(1, options.threads) }, () => new EngineChild(found));
+  const vision = findVisionLibrary(origin);
   const pool = createRoundTripPool(children.map((child) => (job) => child.call<RoundTripResult>("roundTrip", job)));
   return {
     info,
@@ -67,8 +68,9 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
         );
       },
       load: (load) => loadEmbedded(model, load),
-      seesImages: findVisionLibrary(origin) !== undefined,
-      loadRanker: (load) => loadRanker(model, { ...load, vision: findVisionLibrary(origin) }),
+      seesImages: vision !== undefined,
+      ...(vision !== undefined && { tryVision: () => model.call<string>("tryVision", vision) }),
+      loadRanker: (load) => loadRanker(model, { ...load, vision }),
     },
     async close() {
       await Promise.all([model, ...children].map((child) => child.close()));

@@ -389,7 +389,7 @@ export interface LoadedRanker {
   ): Promise<Float32Array[]>;
   /**
    * Per prompt, of texts and images, the outputs of the rank head, or the logits of `ids` at the position after it. Absent
-   * where libmtmd was not built. Throws EngineError for a projector of another model, and what is no image.
+   * where libmtmd was not built. Throws EngineError for a projector of another model.
    */
   see?(
     prompts: readonly (readonly PromptPart[])[],
@@ -411,6 +411,8 @@ export type PromptPart = { readonly text: string; readonly special: boolean } | 
 export interface SeenPrompt {
   readonly tokens: number;
   readonly values?: Float32Array | undefined;
+  /** Why there are no values: an image that can't be decoded. */
+  readonly problem?: string | undefined;
 }
 
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
@@ -456,6 +458,8 @@ export interface Library {
   load(options: ModelLoadOptions): Promise<LoadedModel>;
   /** Whether rankers read images: libmtmd was built. */
   readonly seesImages?: boolean | undefined;
+  /** Load that library; returns its path. Throws EngineError where it can't be loaded. */
+  tryVision?(): Promise<string>;
   /** Load a model to rank with. */
   loadRanker(options: Omit<ModelLoadOptions, "context">): Promise<LoadedRanker>;
 }

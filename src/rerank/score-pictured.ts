@@ -39,6 +39,7 @@ export async function scorePictured(
     signal?.throwIfAborted();
     const prompt = promptParts(template, { query, document, instruct }, form);
     const [seen] = await ranker.see([prompt], { projector, context: limit, ids, signal });
+    if (seen?.problem !== undefined) throw new UsageError(`document ${index}: ${seen.problem}`);
     if (seen?.values === undefined) {
       throw new UsageError(
         `document ${index} has ${seen?.tokens} tokens with the prompt around it, at most ${limit} are read; make its image smaller, or allow longer prompts (--context)`,

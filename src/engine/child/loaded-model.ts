@@ -36,7 +36,7 @@ import {
   seePrompt,
 } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
-import { Vision } from "./vision.ts";
+import { ImageError, type TokenizedPrompt, Vision } from "./vision.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
 const LOGITS_BYTES = 512 * 2 ** 20;
@@ -88,6 +88,15 @@ function deviceNamed(library: LlamaLibrary, name: string): Pointer {
     if (library.deviceName(device) === name) return device;
   }
   throw new Error(`there is no device ${name}`);
+}
+
+function prepare(vision: Vision, parts: readonly PromptPart[]): TokenizedPrompt | ImageError {
+  try {
+    return vision.tokenize(parts);
+  } catch (error) {
+    if (error instanceof ImageError) return error;
+    throw error;
+  }
 }
 
 export class LoadedModelHandle {
@@ -197,7 +206,8 @@ export class LoadedModelHandle {
     }
     const vision = this.#vision;
     return prompts.map((parts) => {
-      const prompt = vision.tokenize(parts);
+      const prompt = prepare(vision, parts);
+      if (prompt instanceof ImageError) return { tokens: 0, problem: prompt.message };
       try {
         const { tokens } = prompt;
         if (tokens > context) return { tokens };

@@ -16,6 +16,9 @@ export interface TokenizedPrompt {
   free(): void;
 }
 
+/** Of an image, not of the engine. */
+export class ImageError extends Error {}
+
 export class Vision {
   readonly projector: string;
   readonly #library: MtmdLibrary;
@@ -41,7 +44,7 @@ export class Vision {
     this.#library.free(this.#vision);
   }
 
-  /** Throws an Error for what is no image. */
+  /** Throws ImageError for what is no image, and for one that the projector can't take. */
   tokenize(parts: readonly PromptPart[]): TokenizedPrompt {
     const library = this.#library;
     const bitmaps: Pointer[] = [];
@@ -66,7 +69,7 @@ export class Vision {
         return pointTo(BigUint64Array.of(pointTo(inputText(part, pointTo)), 0n));
       });
       const code = library.tokenize(this.#vision, chunks, BigUint64Array.from(addresses), parts.length, false);
-      if (code !== 0) throw new Error(`libmtmd could not prepare the prompt (${code})`);
+      if (code !== 0) throw new ImageError(`libmtmd could not prepare its image (${code})`);
     } catch (error) {
       free();
       throw error;
@@ -83,7 +86,7 @@ export class Vision {
 
   #readImage(bytes: Uint8Array): Pointer {
     const { bitmap } = this.#library.readImage(this.#vision, bytes, bytes.length, false, this.#library.imageDefaults());
-    if (bitmap === null) throw new Error("an image could not be decoded");
+    if (bitmap === null) throw new ImageError("its image could not be decoded");
     return bitmap;
   }
 }
