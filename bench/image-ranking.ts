@@ -1,7 +1,7 @@
 /**
  * Rerankers that read images, through a llama-server with a projector: the random models of test/fixtures, over pictures
- * that are drawn here. Whether the same is scored the same twice, how far a picture moves a score, how far the order of
- * picture and text does, what a projector of 8 bits changes, and that a rank head's words give the scores of the head.
+ * that are drawn here. Whether the same is scored the same twice, in another order and after a restart, how far pictures
+ * move scores, what a projector of 8 bits changes, and what the embedded engine gives, where libmtmd is built.
  * `npx tsx bench/image-ranking.ts --server-bin PATH [--threads 1] [--record]` (after `npm run build`).
  */
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { openBench } from "../src/open-bench.ts";
 import { hasRankHead } from "../src/preflight/rank-head.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import type { RankContent } from "../src/rerank/rank-content.ts";
-import type { RerankScorer } from "../src/rerank/rerank-scorer.ts";
+import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { type RerankSet, readRerankSet } from "../src/rerank/rerank-set.ts";
 import { describeReranker } from "../src/rerank/reranker.ts";
 import { barChart, gradient } from "../test/fixtures/pictures.ts";
@@ -107,6 +107,7 @@ async function measure({ server, model, projectors, set, bench }: Measured): Pro
       work(await openServerScorer({ server: address, reranker, signal: bench.signal })),
     );
   };
+  const { engine } = bench;
   const { scores, again, reversed, texts } = await withProjector(projectors.f16, async (scorer) => ({
     scores: await scoresOf(scorer, set.queries),
     reversed: await scoresOf(scorer, set.queries.toReversed().map(reverse)),
@@ -114,6 +115,9 @@ async function measure({ server, model, projectors, set, bench }: Measured): Pro
     texts: await scoresOf(scorer, set.queries.map(textsAlone)),
   }));
   const restarted = await withProjector(projectors.f16, (scorer) => scoresOf(scorer, set.queries));
+  const here = engine.library?.seesImages
+    ? await scoresOf(await openRerankScorer(reranker, { mmproj: projectors.f16 }, bench), set.queries)
+    : undefined;
   const drifted = await withProjector(projectors.q8, (scorer) => scoresOf(scorer, set.queries));
   return {
     prompts: scores.length,
@@ -121,6 +125,7 @@ async function measure({ server, model, projectors, set, bench }: Measured): Pro
     restarted: largest(scores, restarted),
     otherOrder: largest(scores, reversed.toReversed()),
     picturesLeftOut: largest(scores, texts),
+    ...(here !== undefined && { embedded: largest(scores, here) }),
     projectorQ8: largest(scores, drifted),
     projectorQ8Mean:
       scores.reduce((sum, score, index) => sum + Math.abs(score - (drifted[index] ?? 0)), 0) / scores.length,

@@ -20,7 +20,9 @@ const SOURCES: readonly (readonly [folder: string, files: RegExp])[] = [
   ["tools/mtmd", /^(clip|mtmd|mtmd-(audio|image|helper|helper-gen)|models.[\w-]+)\.cpp$/],
   ["vendor/hash", /\.(cpp|c)$/],
 ];
-const INCLUDES = ["tools/mtmd", "include", "ggml/include", "vendor"];
+const INCLUDES = ["tools/mtmd", "include", "ggml/include", "vendor", "vendor/hash"];
+const CPP = process.env.CXX ?? "c++";
+const C = process.env.CC ?? "cc";
 const FLAGS = [
   "-O3",
   "-DNDEBUG",
@@ -92,13 +94,28 @@ async function compile(source: string, work: string, { threads, run, note }: Com
   const compileNext = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [index, file] = next;
-      const [compiler, standard] = file.endsWith(".c") ? ["cc", "-std=c11"] : [process.env.CXX ?? "c++", "-std=c++17"];
-      await run(compiler, standard, ...FLAGS, ...includes, "-c", join(source, file), "-o", join(work, `${index}.o`));
+      const [compiler, ...language] = isCpp(file) ? [CPP, "-x", "c++", "-std=c++17"] : [C, "-std=c11"];
+      await run(compiler, ...language, ...FLAGS, ...includes, "-c", join(source, file), "-o", join(work, `${index}.o`));
       if (++done % 10 === 0) note(`compiled ${done} of ${files.length} sources of libmtmd`);
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, threads) }, compileNext));
+  // all have ended before the folder is removed
+  const ends = await Promise.allSettled(
+    Array.from({ length: Math.max(1, threads) }, () =>
+      compileNext().catch((error: unknown) => {
+        waiting.length = 0;
+        throw error;
+      }),
+    ),
+  );
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
   return files.map((_, index) => join(work, `${index}.o`));
+}
+
+/** One of the C files is C++ by its content. */
+function isCpp(file: string): boolean {
+  return /\.cpp$|\bsha1\.c$/.test(file);
 }
 
 async function link(found: EnginePackage, objects: readonly string[], run: Run): Promise<void> {
@@ -107,7 +124,7 @@ async function link(found: EnginePackage, objects: readonly string[], run: Run):
   await mkdir(dirname(path), { recursive: true });
   const whole = process.platform === "darwin" ? [] : ["-Wl,--no-undefined"];
   const libraries = [found.llama, found.ggml, found.ggmlBase];
-  await run(process.env.CXX ?? "c++", "-shared", "-o", aside, ...objects, ...libraries, ...whole, "-lpthread");
+  await run(CPP, "-shared", "-o", aside, ...objects, ...libraries, ...whole, "-lpthread");
   await rename(aside, path);
 }
 

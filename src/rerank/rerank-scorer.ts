@@ -11,6 +11,7 @@ import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
 import { scorePictured } from "./score-pictured.ts";
 import { countShared, sharedBeginning } from "./shared-beginning.ts";
+import { requireProjector } from "./sight.ts";
 
 /** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
 export const DEFAULT_RERANK_CONTEXT = 8192;
@@ -86,6 +87,7 @@ export async function openRerankScorer(
       "the programs of llama.cpp can't score documents here; leave --llama-dir out, or give --server URL",
     );
   }
+  if (mmproj !== undefined) await requireProjector(mmproj);
   const ranker = await engine.library.loadRanker({ model: reranker.path, threads, gpuLayers, signal });
   try {
     // Beyond the context it was trained with a model has no positions, and llama.cpp may end its process.

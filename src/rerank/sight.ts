@@ -1,6 +1,8 @@
 /** What to do where pictures can't be read: the embedded llama.cpp comes without the part that sees (libmtmd). */
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import type { Model } from "../gguf/model.ts";
+import { openModel } from "../gguf/open.ts";
+import { printable } from "../plan/printable.ts";
 import { findProjectors } from "../preflight/projector-files.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { pathArgument, quoteWord } from "../shell-quote.ts";
@@ -14,6 +16,18 @@ export function blind(): UsageError {
   return new UsageError(
     `images can't be ranked here: the embedded llama.cpp has no vision part; build it with prism doctor --build-mtmd, or start prism serve with --server URL, the address of a ${SEEING_SERVER}`,
   );
+}
+
+/** Throws FormatError for a file that was named as a projector and is none. */
+export async function requireProjector(path: string): Promise<void> {
+  const file = await openModel(path);
+  await file.close();
+  const { arch } = file.model;
+  if (arch !== "clip")
+    throw new FormatError(
+      path,
+      `is no projector (its architecture is ${printable(arch)}, not clip); name the mmproj of the model`,
+    );
 }
 
 /** The projector to read images with: the one that was named, or lies beside the model. Throws UsageError for none. */

@@ -28,6 +28,8 @@ beforeAll(async () => {
   const documents = ["sales", { image: "red.png" }, { image: "chart.png", text: "sales" }];
   await writeFile(set, JSON.stringify({ query: "sales by month", documents, relevance: [1, 0, 3] }));
   model = await writeRunnable("causal-qwen3vl-reranker", dir);
+  // an engine that sees no images, whatever was built on this machine
+  process.env.PRISM_CACHE_DIR = dir;
   engine = await openEmbeddedEngine({ threads: 1 });
 });
 afterEach(stopServers);

@@ -93,8 +93,9 @@ describe.skipIf(blind)("images in the embedded engine", () => {
     const without = await open();
     await expect(without.score(ASKED)).rejects.toThrow(/name it with --mmproj FILE/);
     await without.close();
-    const wrong = await open(await writeRunnable("causal-reranker", dir));
-    await expect(wrong.score(ASKED)).rejects.toThrow(/could not load .* as the projector/);
-    await wrong.close();
+    await expect(open(reranker.path)).rejects.toThrow(/is no projector \(its architecture is qwen3vl, not clip\)/);
+    const others = await open(await writeRunnable("clip", dir));
+    await expect(others.score(ASKED)).rejects.toThrow(/could not load .* as the projector/);
+    await others.close();
   });
 });

@@ -31,7 +31,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
 const HELP = `
 Rerankers: prism evaluate Q4.gguf Q8.gguf --reference F16.gguf --rerank. With --text too, a causal reranker is judged by
 both. Prompts longer than --context (8192 tokens, or what the model was trained with) lose the end of their document.
-With --server documents may be images, {"image": "FILE", "text": "…"}, where the llama-server has a projector (--mmproj).
+Documents may be images, {"image": "FILE", "text": "…"}, after prism doctor --build-mtmd, or where --server has a projector.
 Models that embed (bge, nomic, e5, Qwen3-Embedding): 1 − cosine to the reference's vectors, and what they find.`;
 
 export function evaluateCommand(context: CommandContext): Command {
