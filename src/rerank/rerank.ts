@@ -11,8 +11,10 @@ import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { type CutTexts, openTokenGate, type TextCutter, type TokenGate } from "../evaluate/token-gate.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel, openModel } from "../gguf/open.ts";
+import { findProjectors } from "../preflight/projector-files.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
+import { isOfTexts } from "./rank-content.ts";
 import { rankModel } from "./rank-model.ts";
 import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "./rerank-scorer.ts";
 import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
@@ -51,11 +53,14 @@ export async function openRerankSession(
   const warnings = new Set<string>();
   const whole = await readRerankSet(request.set);
   const { server, referenceServer } = request;
+  // files of one model are compared with one projector, wherever they lie
+  const beside = whole.queries.every(isOfTexts) || reference === undefined ? [] : await findProjectors(reference.model);
+  const asked = { ...request, mmproj: request.mmproj ?? beside[0]?.path };
   const set = (server ?? referenceServer) === undefined ? whole : withoutInstructions(whole, warnings);
   const gate = reference && openRerankGate(reference, set, request, bench);
   for (const model of models) await gate?.admit(model);
   const ranked =
-    reference && (await rankModel(reference, set, { ...request, server: referenceServer }, bench, warnings)).rerank;
+    reference && (await rankModel(reference, set, { ...asked, server: referenceServer }, bench, warnings)).rerank;
   return {
     set: summarizeSet(set),
     reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
@@ -64,7 +69,7 @@ export async function openRerankSession(
     },
     async rankModel(model) {
       await gate?.admit(model);
-      return rankModel(model, set, request, bench, warnings, ranked);
+      return rankModel(model, set, asked, bench, warnings, ranked);
     },
   };
 }

@@ -1,5 +1,5 @@
 /** The embedded engine reads images where libmtmd was built (prism doctor --build-mtmd); skipped where it wasn't. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { openEmbeddedEngine } from "../../src/engine/embedded.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { openModel } from "../../src/gguf/open.ts";
 import { checkPicture } from "../../src/rerank/picture.ts";
+import { evaluateRerank } from "../../src/rerank/rerank.ts";
 import { openRerankScorer, type RerankScorer } from "../../src/rerank/rerank-scorer.ts";
 import { describeReranker } from "../../src/rerank/reranker.ts";
 import { testBench } from "../bench.ts";
@@ -83,6 +84,19 @@ describe.skipIf(blind)("images in the embedded engine", () => {
       // a token of its own as a special one, its letters as text
       expect((await tokens("<|im_end|>")) - (await tokens(""))).toBe("<|im_end|>".length);
     });
+  });
+
+  it("are read with the reference's projector wherever the other file lies", async () => {
+    const [home, elsewhere] = [await mkdtemp(join(dir, "home-")), await mkdtemp(join(dir, "elsewhere-"))];
+    const reference = await writeRunnable("causal-qwen3vl-reranker", home);
+    await copyFile(mmproj, join(home, "mmproj-causal-qwen3vl-reranker.gguf"));
+    await writeFile(join(home, "red.png"), gradient(64, 48, [255, 0, 0]));
+    const set = join(home, "set.jsonl");
+    await writeFile(set, JSON.stringify({ query: "red", documents: ["red", { image: "red.png" }] }));
+    const model = join(elsewhere, "plan.gguf");
+    await copyFile(reference, model);
+    const { models } = await evaluateRerank([model], { reference, set }, testBench(engine));
+    expect(models[0]?.rerank.fidelity?.maxAbsDelta).toBe(0);
   });
 
   it("need a projector, and the model's own", async () => {
