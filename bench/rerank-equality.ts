@@ -20,7 +20,7 @@ import { openBench } from "../src/open-bench.ts";
 import { hasRankHead } from "../src/preflight/rank-head.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
-import { type RerankQuery, readRerankSet } from "../src/rerank/rerank-set.ts";
+import { type RerankSet, readRerankSet } from "../src/rerank/rerank-set.ts";
 import { describeReranker } from "../src/rerank/reranker.ts";
 import { type RunnableKind, writeRunnable } from "../test/fixtures/runnable.ts";
 import { serverProgram, withLlamaServer } from "./llama-server.ts";
@@ -91,7 +91,7 @@ async function compareAll(server: string, threads: number): Promise<void> {
 interface Sides {
   readonly server: string;
   readonly bench: Bench;
-  readonly queries: readonly RerankQuery[];
+  readonly queries: RerankSet["queries"];
 }
 
 async function compare(
@@ -116,7 +116,7 @@ async function compare(
   return Math.max(...here.map((score, index) => Math.abs(score - (there[index] ?? Number.NaN))));
 }
 
-async function scoresOf(scorer: RerankScorer, queries: readonly RerankQuery[]): Promise<number[]> {
+async function scoresOf(scorer: RerankScorer, queries: RerankSet["queries"]): Promise<number[]> {
   try {
     const scores: number[] = [];
     for (const { query, documents } of queries) {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { serializePlan } from "../src/plan/serialize-plan.ts";
 import { createRandom } from "../src/random.ts";
 import { startReview } from "../src/report/review-server.ts";
+import { labelOf } from "../src/rerank/rank-content.ts";
 import type { RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { RANK_MODEL_TYPE, rankEndpoints } from "../src/server/rank-endpoints.ts";
 import { buildServer } from "../src/server/server.ts";
@@ -35,7 +36,8 @@ const GOOD = { query: "q", documents: ["a", "bbb", "cc"] };
 const scorer: RerankScorer = {
   reranker: { path: "m", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 1, warnings: [] },
   scoredBy: "embedded",
-  score: async ({ documents }) => documents.map(({ length }) => ({ score: length / 10, truncated: false })),
+  score: async ({ documents }) =>
+    documents.map(labelOf).map(({ length }) => ({ score: length / 10, truncated: false })),
   close: async () => undefined,
 };
 

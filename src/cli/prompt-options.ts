@@ -7,6 +7,7 @@ export interface PromptCliOptions {
   readonly no?: string;
   readonly parseSpecial?: SpecialPlace;
   readonly pairs?: PairWay;
+  readonly mmproj?: string;
 }
 
 export function addPromptOptions(command: Command): Command {
@@ -27,5 +28,6 @@ export function addPromptOptions(command: Command): Command {
         "--pairs <way>",
         "of a BERT: tell query and document apart as it was trained, or not, as llama.cpp (default)",
       ).choices(PAIR_WAYS),
-    );
+    )
+    .option("--mmproj <file>", "the projector that reads images; default: the one that lies beside the model");
 }

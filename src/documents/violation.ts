@@ -97,6 +97,7 @@ const NOUNS: Readonly<Record<string, string>> = {
 function nounOf(schema: Record<string, unknown> | undefined): string {
   if (schema?.const !== undefined) return JSON.stringify(schema.const);
   if (schema?.enum !== undefined) return `one of ${(schema.enum as string[]).join(", ")}`;
+  if (schema?.else !== undefined) return nounOf(schema.else as Record<string, unknown>);
   return NOUNS[`${schema?.type}`] ?? "another value";
 }
 

@@ -2,6 +2,8 @@
  * The texts that embeddings are judged on: a set of queries and documents as rerankers have (rerank-set.ts), whose
  * documents, each once, are what every query is to be found in.
  */
+import { FormatError } from "../errors.ts";
+import { isOfTexts } from "../rerank/rank-content.ts";
 import { type RerankQuery, type RerankSet, readRerankSet } from "../rerank/rerank-set.ts";
 
 export interface RetrievalQuery {
@@ -19,7 +21,11 @@ export interface RetrievalSet {
 /** Read a set, or that which comes with PRISM. Throws FileError, and FormatError that names the line. */
 export async function readRetrievalSet(path?: string): Promise<RetrievalSet> {
   const source = await readRerankSet(path);
-  return { source, ...joinDocuments(source.queries) };
+  const ofTexts = source.queries.filter(isOfTexts);
+  if (ofTexts.length < source.queries.length) {
+    throw new FormatError(`${path}`, "has images, and only texts are embedded here; leave them out");
+  }
+  return { source, ...joinDocuments(ofTexts) };
 }
 
 export function joinDocuments(queries: readonly RerankQuery[]): Pick<RetrievalSet, "queries" | "documents"> {

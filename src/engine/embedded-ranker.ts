@@ -6,10 +6,10 @@ import { ModelInChild } from "./model-in-child.ts";
 /** `load` wants the context that chunks would have; prompts bring their own. */
 const NO_CHUNKS = 512;
 
-/** Load a model. Throws EngineError where llama.cpp can't. */
+/** Load a model; `vision` is the library that reads images, where it was built. Throws EngineError where llama.cpp can't. */
 export async function loadRanker(
   child: EngineChild,
-  options: Omit<ModelLoadOptions, "context">,
+  { vision, ...options }: Omit<ModelLoadOptions, "context"> & { readonly vision?: string | undefined },
 ): Promise<LoadedRanker> {
   const [inChild, { vocabSize, contextTrain }] = await ModelInChild.load(child, { ...options, context: NO_CHUNKS });
   const { handle } = inChild;
@@ -24,6 +24,10 @@ export async function loadRanker(
       inChild.call("pool", { handle, prompts, pooling, shared, pairs }, { signal: stop }),
     nextLogits: (prompts, { ids, shared = 0, signal: stop }) =>
       inChild.call("nextLogits", { handle, prompts, ids, shared }, { signal: stop }),
+    ...(vision !== undefined && {
+      see: (prompts, { signal: stop, ...asked }) =>
+        inChild.call("see", { handle, library: vision, prompts, ...asked }, { signal: stop }),
+    }),
     close: () => inChild.close(),
   };
 }

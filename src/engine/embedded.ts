@@ -24,6 +24,7 @@ import { openBestChild } from "./open-child.ts";
 import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
+import { findVisionLibrary } from "./vision-library.ts";
 
 export type EmbeddedEngine = Engine & { readonly library: Library };
 
@@ -51,6 +52,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
     ...opened,
   };
   const children = Array.from({ length: Math.max(1, options.threads) }, () => new EngineChild(found));
+  const vision = findVisionLibrary(origin);
   const pool = createRoundTripPool(children.map((child) => (job) => child.call<RoundTripResult>("roundTrip", job)));
   return {
     info,
@@ -66,7 +68,9 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
         );
       },
       load: (load) => loadEmbedded(model, load),
-      loadRanker: (load) => loadRanker(model, load),
+      seesImages: vision !== undefined,
+      ...(vision !== undefined && { tryVision: () => model.call<string>("tryVision", vision) }),
+      loadRanker: (load) => loadRanker(model, { ...load, vision }),
     },
     async close() {
       await Promise.all([model, ...children].map((child) => child.close()));

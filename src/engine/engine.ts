@@ -391,7 +391,32 @@ export interface LoadedRanker {
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<Float32Array[]>;
+  /**
+   * Per prompt, of texts and images, the outputs of the rank head, or the logits of `ids` at the position after it. Absent
+   * where libmtmd was not built. Throws EngineError for a projector of another model.
+   */
+  see?(
+    prompts: readonly (readonly PromptPart[])[],
+    options: {
+      /** Path of the projector (mmproj). */
+      readonly projector: string;
+      /** Most tokens of a prompt; longer ones have no values. */
+      readonly context: number;
+      readonly ids?: Int32Array | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<SeenPrompt[]>;
   close(): Promise<void>;
+}
+
+/** A text, in which special tokens that are written out count or don't, or the bytes of a picture's file. */
+export type PromptPart = { readonly text: string; readonly special: boolean } | { readonly image: Uint8Array };
+
+export interface SeenPrompt {
+  readonly tokens: number;
+  readonly values?: Float32Array | undefined;
+  /** Why there are no values: an image that can't be decoded. */
+  readonly problem?: string | undefined;
 }
 
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
@@ -435,6 +460,10 @@ export interface Library {
   /** Throws EngineError where a value is too large for the source type after the round trip. */
   rewrite(job: RewriteJob): Promise<void>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
+  /** Whether rankers read images: libmtmd was built. */
+  readonly seesImages?: boolean | undefined;
+  /** Load that library; returns its path. Throws EngineError where it can't be loaded. */
+  tryVision?(): Promise<string>;
   /** Load a model to rank with. */
   loadRanker(options: Omit<ModelLoadOptions, "context">): Promise<LoadedRanker>;
 }

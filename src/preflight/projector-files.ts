@@ -53,6 +53,6 @@ export function projectorFindings(projectors: readonly ProjectorFile[]): Finding
     code: "mmproj-beside",
     severity: "info",
     message: `${basename(path)} (${formatCount(fileBytes)} bytes) is an image or audio projector of this model`,
-    remedy: "prism quantize and prism run copy it beside their output; prism evaluates and reranks text only",
+    remedy: "prism quantize and prism run copy it beside their output; prism ranks images with it, and evaluates text",
   }));
 }

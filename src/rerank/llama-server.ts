@@ -3,18 +3,14 @@
  * causal reranker (as the publishers of causal rerankers do it). llama-server reports the first output of a rank head
  * as it is: a softmax's share for qwen3 and qwen3vl, a raw logit for the others.
  */
-import { EngineError, FormatError, UsageError } from "../errors.ts";
-import { promptForm } from "./encode-prompts.ts";
+import { EngineError, UsageError } from "../errors.ts";
+import { isOfTexts } from "./rank-content.ts";
 import { scoreOutputs } from "./rerank-head.ts";
-import { fillTemplate } from "./rerank-prompt.ts";
-import type { RerankRequest, RerankScorer, ScoredDocument } from "./rerank-scorer.ts";
+import type { Lengths, RerankScorer, ScoredDocument } from "./rerank-scorer.ts";
 import type { Reranker } from "./reranker.ts";
+import { type Ask, completionScores, type Score } from "./server-completion.ts";
 import { askServer, field, numberField } from "./server-request.ts";
 
-/** "yes" and "no" are among the likeliest tokens of a trained reranker; where not, the whole vocabulary is asked for. */
-const LIKELIEST_TOKENS = 50;
-/** llama-server reports no probabilities where the token it draws ends the text or is half a character: it draws again. */
-const DRAWS = 32;
 /** llama-server's score of a prompt it could not pool. */
 const NOT_SCORED = -1e6;
 
@@ -35,14 +31,28 @@ export async function openServerScorer({
   cachePrompt = false,
 }: LlamaServerOptions): Promise<RerankScorer> {
   const base = parseServer(server);
-  const ask = (path: string, body?: unknown) => askServer(`${base}${path}`, body, signal);
+  const ask: Ask = (path, body, gone) =>
+    askServer(`${base}${path}`, body, gone === undefined ? signal : AbortSignal.any([signal, gone]));
   await ask("/health");
   const score =
     reranker.head === "yes-no-logits" ? await completionScores(ask, reranker, cachePrompt) : rankScores(ask, reranker);
-  return { reranker, scoredBy: base, score, close: () => Promise.resolve() };
+  return {
+    reranker,
+    scoredBy: base,
+    score: async (request) => {
+      checkLengths(request);
+      return score(request);
+    },
+    close: () => Promise.resolve(),
+  };
 }
 
-type Ask = (path: string, body?: unknown) => Promise<unknown>;
+function checkLengths({ documentTokens, promptTokens }: Lengths): void {
+  if (documentTokens === undefined && promptTokens === undefined) return;
+  throw new UsageError(
+    "a llama-server reads documents whole; leave out what bounds their tokens, or cut them yourself",
+  );
+}
 
 function parseServer(server: string): string {
   const url = URL.canParse(server) ? new URL(server) : undefined;
@@ -52,19 +62,25 @@ function parseServer(server: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
 }
 
-function rankScores(ask: Ask, reranker: Reranker) {
+function rankScores(ask: Ask, reranker: Reranker): Score {
   if (reranker.head === "softmax") {
     throw new EngineError(
       `${reranker.path} has a head of two raw logits, of which llama-server reports one; score it without --server`,
     );
   }
-  return async ({ query, documents, instruct }: RerankRequest): Promise<ScoredDocument[]> => {
+  let seeing: Promise<Score> | undefined;
+  const score: Score = async (request) => {
+    if (!isOfTexts(request)) {
+      seeing ??= wordScores(ask, reranker, score);
+      return (await seeing)(request);
+    }
+    const { query, documents, instruct, signal } = request;
     if (instruct !== undefined) {
       throw new UsageError(
         "llama-server's /v1/rerank takes no instruction; score without --server, or leave instruct out of the set",
       );
     }
-    const reply = await ask("/v1/rerank", { query, documents });
+    const reply = await ask("/v1/rerank", { query, documents }, signal);
     const results = field(reply, "results");
     const values = new Array<number>(documents.length).fill(Number.NaN);
     for (const result of Array.isArray(results) ? results : []) {
@@ -76,6 +92,31 @@ function rankScores(ask: Ask, reranker: Reranker) {
     }
     return values.map((value) => scored(reranker, value));
   };
+  return score;
+}
+
+/** Texts that a head and the words "yes" and "no" must agree on. */
+const PROOF = { query: "capital of France?", documents: ["Paris is the capital of France.", "Bananas are yellow."] };
+/** A head that is kept at other bits than the embedding it was taken from moves scores by less. */
+const SAME_HEAD = 0.05;
+
+/**
+ * Scores of a rank head's file by its words. /v1/rerank takes texts only, but the rows of a yes/no head are two of the
+ * language model's, and where the file still has that, as one with a tied embedding does, /completion gives the same.
+ * Throws UsageError where it doesn't.
+ */
+async function wordScores(ask: Ask, reranker: Reranker, byHead: Score): Promise<Score> {
+  const { path, head } = reranker;
+  const only = `llama-server's /v1/rerank takes texts only, and ${path} has a rank head`;
+  const remedy = `rank images with a file that has none, converted as a language model that answers "yes" or "no"`;
+  if (head !== "softmax-in-graph") throw new UsageError(`${only}; ${remedy}`);
+  const byWords = await completionScores(ask, { ...reranker, head: "yes-no-logits", relevant: 0 });
+  const [known, found] = [await byHead(PROOF), await byWords(PROOF)];
+  const apart = Math.max(...known.map(({ score }, index) => Math.abs(score - (found[index]?.score ?? 0))));
+  if (apart <= SAME_HEAD) return byWords;
+  throw new UsageError(
+    `${only} whose scores its words "yes" and "no" do not give (${apart.toPrecision(2)} apart): the language model's head was left out of it; ${remedy}`,
+  );
 }
 
 function scored(reranker: Reranker, value: number): ScoredDocument {
@@ -83,77 +124,4 @@ function scored(reranker: Reranker, value: number): ScoredDocument {
   // What is reported is the first output, which need not be the relevant one.
   const outputs = head.startsWith("sigmoid") ? [value] : [value, 1 - value];
   return { ...scoreOutputs(path, head, outputs, relevant), truncated: false };
-}
-
-async function completionScores(ask: Ask, reranker: Reranker, cachePrompt: boolean) {
-  const token = async (word: string) => {
-    const tokens = field(await ask("/tokenize", { content: word, add_special: false }), "tokens");
-    return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
-  };
-  const ids = { yes: await token("yes"), no: await token("no") };
-  const { template = "" } = promptForm(reranker);
-  return async ({ query, documents, instruct, signal }: RerankRequest): Promise<ScoredDocument[]> => {
-    const documentScores: ScoredDocument[] = [];
-    for (const document of documents) {
-      signal?.throwIfAborted();
-      const prompt = fillTemplate(template, { query, document, instruct });
-      documentScores.push(await completionScore(ask, reranker, { prompt, cache_prompt: cachePrompt }, ids));
-    }
-    return documentScores;
-  };
-}
-
-async function completionScore(
-  ask: Ask,
-  reranker: Reranker,
-  asked: { prompt: string; cache_prompt: boolean },
-  ids: { yes: number; no: number },
-): Promise<ScoredDocument> {
-  let wanted = LIKELIEST_TOKENS;
-  for (let draw = 0; draw < DRAWS; draw++) {
-    const reply = await ask("/completion", {
-      ...asked,
-      n_predict: 1,
-      temperature: 1,
-      top_k: -1,
-      top_p: 1,
-      min_p: 0,
-      n_probs: wanted,
-      post_sampling_probs: true,
-      seed: draw,
-    });
-    const likeliest = likeliestTokens(reply);
-    const [yes, no] = [likeliest?.get(ids.yes), likeliest?.get(ids.no)];
-    if (yes !== undefined && no !== undefined) {
-      const outputs = [Math.log(yes), Math.log(no)];
-      return {
-        ...scoreOutputs(reranker.path, reranker.head, outputs, reranker.relevant),
-        tokens: numberField(reply, "tokens_evaluated"),
-        truncated: false,
-      };
-    }
-    if (likeliest !== undefined && wanted === reranker.vocabSize) break;
-    if (likeliest !== undefined) wanted = reranker.vocabSize;
-  }
-  throw new EngineError(
-    `llama-server gave no probability of "yes" and "no" after a prompt to ${reranker.path}: is another model loaded, or one whose weights are damaged?`,
-  );
-}
-
-/** Probability by token id; undefined where the drawn token made llama-server report none. */
-function likeliestTokens(reply: unknown): Map<number, number> | undefined {
-  const positions = field(reply, "completion_probabilities");
-  const tokens = field(Array.isArray(positions) ? positions[0] : undefined, "top_probs");
-  if (!Array.isArray(tokens)) return undefined;
-  return new Map(tokens.map((entry) => [numberField(entry, "id"), numberField(entry, "prob")]));
-}
-
-/** The one token a word is. Throws FormatError where the tokenizer splits it. */
-function onlyToken(path: string, word: string, tokens: ArrayLike<number>): number {
-  const [token] = Array.from(tokens);
-  if (token !== undefined && tokens.length === 1) return token;
-  throw new FormatError(
-    path,
-    `its tokenizer makes ${tokens.length} tokens of "${word}", expected one: it is no causal reranker of the yes/no kind; a rank head, if it should have one, is missing`,
-  );
 }

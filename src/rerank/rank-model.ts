@@ -13,6 +13,7 @@ import { takesInstruction } from "./rerank-prompt.ts";
 import { openRerankScorer, type RerankScorer, type ScoredDocument } from "./rerank-scorer.ts";
 import type { RerankSet } from "./rerank-set.ts";
 import { describeReranker, type Reranker } from "./reranker.ts";
+import { refusePictures } from "./sight.ts";
 
 /** Score the documents of a set; what is remarkable about the model goes to `warnings`. */
 export async function rankModel(
@@ -26,6 +27,7 @@ export async function rankModel(
   const start = performance.now();
   const { path, model, fileBytes, bpw } = open;
   refuseProjector(model);
+  if (server === undefined) await refusePictures(set, model, bench.engine.library, options.mmproj);
   const reranker = describeReranker(model);
   for (const warning of warningsOf(reranker, set)) warnings.add(warning);
   const scorer = await (server === undefined

@@ -45,7 +45,7 @@ export function compareScores(scores: Scores, reference: Scores): RerankFidelity
 /** The figures of a result that need no reference, and the flags that do where there is one. */
 export function judgeScores(
   scores: Scores,
-  queries: readonly RerankQuery[],
+  queries: readonly Pick<RerankQuery, "relevance">[],
   head: RerankHead,
   reference?: Pick<RerankResult, "scores" | "spread">,
 ): Pick<RerankResult, "spread" | "ndcg10" | "fidelity" | "flags"> {

@@ -25,6 +25,8 @@ export interface RerankPair {
 export interface TemplatePiece {
   readonly text: string;
   readonly own: boolean;
+  /** "{query}" or "{document}", of which it took the place. */
+  readonly place?: string | undefined;
 }
 
 /** A filled template in pieces. What stands in braces in the query or the document stays as it is. */
@@ -39,7 +41,7 @@ export function splitTemplate(template: string, { query, document, instruct }: R
   const pattern = new RegExp(`(\\{query\\}|\\{document\\}|\\{instruct\\}|${RERANK_INSTRUCT})`, "g");
   return template.split(pattern).map((text, index) => {
     const own = index % 2 === 0;
-    return { text: own ? text : (places[text] ?? text), own };
+    return { text: own ? text : (places[text] ?? text), own, place: own ? undefined : text };
   });
 }
 

@@ -6,9 +6,12 @@ import type { DocumentScore } from "../evaluate/rerank-result.ts";
 import { type Answers, answerTokens } from "./answer-tokens.ts";
 import { buildPrompts, type Prompt } from "./build-prompts.ts";
 import { type PairWay, type PromptForm, promptForm, type SpecialPlace } from "./encode-prompts.ts";
+import { type Asked, isOfTexts, type RankContent } from "./rank-content.ts";
 import { scoreOutputs } from "./rerank-head.ts";
 import type { Reranker } from "./reranker.ts";
+import { scorePictured } from "./score-pictured.ts";
 import { countShared, sharedBeginning } from "./shared-beginning.ts";
+import { requireProjector } from "./sight.ts";
 
 /** Longer prompts than this are cut unless asked otherwise: memory grows with the context, and few models rank by more. */
 export const DEFAULT_RERANK_CONTEXT = 8192;
@@ -33,9 +36,7 @@ export interface Lengths {
   readonly refuseLonger?: boolean | undefined;
 }
 
-export interface RerankRequest extends Lengths {
-  readonly query: string;
-  readonly documents: readonly string[];
+export interface RerankRequest<Content = string> extends Lengths, Asked<Content> {
   readonly instruct?: string | undefined;
   /** Looked at between batches, beside the bench's. */
   readonly signal?: AbortSignal | undefined;
@@ -49,8 +50,8 @@ export interface RerankScorer {
   readonly scoredBy: string;
   /** Longest prompt in tokens. Absent where a server has its own. */
   readonly contextTokens?: number | undefined;
-  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long, or a document. */
-  score(request: RerankRequest): Promise<ScoredDocument[]>;
+  /** Scores in the order of the documents. Throws the reason of an aborted signal, UsageError for a query too long, a document, or pictures it can't read. */
+  score(request: RerankRequest<RankContent>): Promise<ScoredDocument[]>;
   close(): Promise<void>;
 }
 
@@ -60,6 +61,8 @@ export interface PromptOptions extends Answers {
   readonly parseSpecial?: SpecialPlace | undefined;
   /** Of a BERT that reads pairs. Default: as llama.cpp takes them. */
   readonly pairs?: PairWay | undefined;
+  /** Path of the projector that reads images. Default: the one that lies beside the model. */
+  readonly mmproj?: string | undefined;
 }
 
 export interface ScorerOptions extends PromptOptions {
@@ -76,7 +79,7 @@ export type ScorerBench = Pick<Bench, "engine" | "threads" | "gpuLayers" | "sign
  */
 export async function openRerankScorer(
   reranker: Reranker,
-  { context = DEFAULT_RERANK_CONTEXT, parseSpecial, ...answers }: ScorerOptions,
+  { context = DEFAULT_RERANK_CONTEXT, parseSpecial, mmproj, ...answers }: ScorerOptions,
   { engine, threads, gpuLayers, signal }: ScorerBench,
 ): Promise<RerankScorer> {
   if (engine.programs !== undefined) {
@@ -84,17 +87,21 @@ export async function openRerankScorer(
       "the programs of llama.cpp can't score documents here; leave --llama-dir out, or give --server URL",
     );
   }
+  if (mmproj !== undefined) await requireProjector(mmproj);
   const ranker = await engine.library.loadRanker({ model: reranker.path, threads, gpuLayers, signal });
   try {
     // Beyond the context it was trained with a model has no positions, and llama.cpp may end its process.
     const limit = Math.min(context, ranker.contextTrain || Number.POSITIVE_INFINITY);
     const form = promptForm(reranker, parseSpecial);
-    const outputsOf = await chooseOutputs(ranker, reranker, form, answers, signal);
+    const { outputsOf, ids } = await chooseOutputs(ranker, reranker, form, answers, signal);
     return {
       reranker,
       scoredBy: "embedded",
       contextTokens: limit,
-      score: (request) => scoreDocuments({ ranker, reranker, form, limit, outputsOf }, request),
+      score: (request) =>
+        isOfTexts(request)
+          ? scoreDocuments({ ranker, reranker, form, limit, outputsOf }, request)
+          : scorePictured({ ranker, reranker, form, limit, ids, mmproj }, request),
       close: () => ranker.close(),
     };
   } catch (error) {
@@ -112,19 +119,24 @@ async function chooseOutputs(
   form: PromptForm,
   { pairs: way, ...answers }: PromptOptions,
   signal: AbortSignal,
-): Promise<OutputsOf> {
+): Promise<{ readonly outputsOf: OutputsOf; readonly ids?: Int32Array }> {
   if (way === "published" && pairTypes === undefined) {
     throw new UsageError(`--pairs published: ${path} joins no pairs, or has no types to tell their texts apart by`);
   }
   if (head !== "yes-no-logits") {
     const typed = way === "published" ? pairTypes : undefined;
-    return (prompts) => {
-      const pairs = typed && { ...typed, seconds: prompts.map(({ second = 0 }) => second) };
-      return ranker.pool(idsOf(prompts), { pooling: "rank", shared: prompts[0]?.shared ?? 0, pairs, signal });
+    return {
+      outputsOf(prompts) {
+        const pairs = typed && { ...typed, seconds: prompts.map(({ second = 0 }) => second) };
+        return ranker.pool(idsOf(prompts), { pooling: "rank", shared: prompts[0]?.shared ?? 0, pairs, signal });
+      },
     };
   }
   const ids = await answerTokens(ranker, path, form, answers);
-  return (prompts) => ranker.nextLogits(idsOf(prompts), { ids, shared: prompts[0]?.shared ?? 0, signal });
+  return {
+    ids,
+    outputsOf: (prompts) => ranker.nextLogits(idsOf(prompts), { ids, shared: prompts[0]?.shared ?? 0, signal }),
+  };
 }
 
 function idsOf(prompts: readonly Prompt[]): Int32Array[] {

@@ -12,7 +12,9 @@ import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { type CutTexts, openTokenGate, type TextCutter, type TokenGate } from "../evaluate/token-gate.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel, openModel } from "../gguf/open.ts";
+import { findProjectors } from "../preflight/projector-files.ts";
 import { present } from "../present.ts";
+import { isOfTexts } from "./rank-content.ts";
 import { rankModel } from "./rank-model.ts";
 import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "./rerank-scorer.ts";
 import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
@@ -20,8 +22,10 @@ import { type RerankSet, readRerankSet, summarizeSet } from "./rerank-set.ts";
 export interface RerankRequestOptions extends PromptOptions {
   /** A file of JSON Lines; without one the set that comes with PRISM. */
   readonly set?: string | undefined;
-  /** A llama-server that runs the model; the reference is scored by the engine. */
+  /** A llama-server that runs the model; the reference is scored by the engine unless it has one of its own. */
   readonly server?: string | undefined;
+  /** One that runs the reference. */
+  readonly referenceServer?: string | undefined;
   /** Most tokens of a prompt. */
   readonly context?: number | undefined;
 }
@@ -48,11 +52,15 @@ export async function openRerankSession(
 ): Promise<RerankSession> {
   const warnings = new Set<string>();
   const whole = await readRerankSet(request.set);
-  const set = request.server === undefined ? whole : withoutInstructions(whole, warnings);
+  const { server, referenceServer } = request;
+  // files of one model are compared with one projector, wherever they lie
+  const beside = whole.queries.every(isOfTexts) || reference === undefined ? [] : await findProjectors(reference.model);
+  const asked = { ...request, mmproj: request.mmproj ?? beside[0]?.path };
+  const set = (server ?? referenceServer) === undefined ? whole : withoutInstructions(whole, warnings);
   const gate = reference && openRerankGate(reference, set, request, bench);
   for (const model of models) await gate?.admit(model);
   const ranked =
-    reference && (await rankModel(reference, set, { ...request, server: undefined }, bench, warnings)).rerank;
+    reference && (await rankModel(reference, set, { ...asked, server: referenceServer }, bench, warnings)).rerank;
   return {
     set: summarizeSet(set),
     reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
@@ -61,7 +69,7 @@ export async function openRerankSession(
     },
     async rankModel(model) {
       await gate?.admit(model);
-      return rankModel(model, set, request, bench, warnings, ranked);
+      return rankModel(model, set, asked, bench, warnings, ranked);
     },
   };
 }
@@ -73,7 +81,8 @@ function openRerankGate(
   { server }: RerankRequestOptions,
   bench: Bench,
 ): TokenGate {
-  const texts = queries.flatMap(({ query, documents }) => [query, ...documents]);
+  const contents = queries.flatMap(({ query, documents }) => [query, ...documents]);
+  const texts = contents.flatMap((content) => (typeof content === "string" ? content : (content.text ?? [])));
   const load: CutTexts["load"] = async ({ path }) => {
     const { threads, signal } = bench;
     const ranker = await requireLibrary(bench.engine).loadRanker({ model: path, threads, gpuLayers: 0, signal });

@@ -1,12 +1,12 @@
 /** One request to a llama-server, and what its errors mean. */
-import { EngineError } from "../errors.ts";
+import { EngineError, UsageError } from "../errors.ts";
 
 /** Milliseconds that one answer may take: a long document on a slow machine. */
 const TIMEOUT_MS = 10 * 60_000;
 /** Characters of an unexpected answer that an error quotes. */
 const QUOTED = 200;
 
-/** POST JSON, or GET without a body. Throws EngineError for whatever is not an answer of status 200 in JSON. */
+/** POST JSON, or GET without a body. Throws UsageError for what the server refuses, EngineError for whatever else is not an answer of status 200 in JSON. */
 export async function askServer(url: string, body: unknown, signal: AbortSignal): Promise<unknown> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(url, {
@@ -23,6 +23,8 @@ export async function askServer(url: string, body: unknown, signal: AbortSignal)
     });
   });
   const text = await response.text();
+  // what was asked is at fault: a picture that can't be decoded, a prompt longer than the server's context
+  if (response.status === 400) throw new UsageError(`llama-server refuses what it is to score: ${reasonOf(text)}`);
   if (!response.ok) throw new EngineError(`${url} answers ${response.status}: ${reasonOf(text)}`);
   try {
     return JSON.parse(text);

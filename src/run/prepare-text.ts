@@ -11,7 +11,9 @@ import { loadModel } from "../evaluate/load-model.ts";
 import { readText } from "../evaluate/text.ts";
 import { checkCalibration } from "../feedback/check-calibration.ts";
 import { openRerankScorer } from "../rerank/rerank-scorer.ts";
+import { readRerankSet } from "../rerank/rerank-set.ts";
 import { describeReranker } from "../rerank/reranker.ts";
+import { refusePictures } from "../rerank/sight.ts";
 import { describeEstimate, estimateRun } from "./estimate.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { RunSource } from "./run-source.ts";
@@ -24,7 +26,7 @@ import type { RunSource } from "./run-source.ts";
  */
 export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
   const { model, measures } = source;
-  if (measures.rerank) await checkScorer(source, bench);
+  if (measures.rerank) await checkScorer(request, source, bench);
   if (measures.embeddings) await checkEmbedder(request, source, bench);
   const { calibration, context: asked } = request;
   if (source.feedback) await checkCalibration(model, { calibration, context: asked }, bench);
@@ -55,7 +57,8 @@ async function checkEmbedder({ embedding }: OpenRun["request"], { model }: RunSo
   await embedder.embed(["Does it embed?"]).finally(() => embedder.close());
 }
 
-async function checkScorer({ model }: RunSource, bench: Bench): Promise<void> {
+async function checkScorer({ rerankSet }: OpenRun["request"], { model }: RunSource, bench: Bench): Promise<void> {
+  await refusePictures(await readRerankSet(rerankSet), model.model, bench.engine.library);
   const scorer = await openRerankScorer(describeReranker(model.model), {}, bench);
   await scorer.close();
 }

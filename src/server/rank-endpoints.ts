@@ -1,6 +1,7 @@
 /** The endpoints of a reranker: /v1/rerank and its like, and vLLM's /score. */
 import { randomUUID } from "node:crypto";
 import { BodyError } from "../request-body.ts";
+import type { Asked, RankContent } from "../rerank/rank-content.ts";
 import type { RerankScorer, ScoredDocument } from "../rerank/rerank-scorer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { rerankAnswer } from "./rerank-answer.ts";
@@ -57,14 +58,14 @@ export function rankEndpoints(scorer: RerankScorer, modelName: string, limits: R
 
 /** Throws BodyError where the query, which is read with every document, makes a request too large. */
 function checkUnits(
-  groups: readonly { readonly query: string; readonly documents: readonly string[] }[],
+  groups: readonly Asked[],
   { instruct = "" }: { readonly instruct?: string | undefined },
   { mostUnits }: RankLimits,
 ): void {
   let units = 0;
   let count = 0;
   for (const { query, documents } of groups) {
-    for (const document of documents) units += query.length + instruct.length + document.length;
+    for (const document of documents) units += unitsOf(query) + instruct.length + unitsOf(document);
     count += documents.length;
   }
   if (units <= mostUnits) return;
@@ -72,4 +73,8 @@ function checkUnits(
     413,
     `the query is read with each of ${count} documents, ${units} characters in all, at most ${mostUnits} are taken; send fewer documents at a time, a shorter query, or raise --max-body`,
   );
+}
+
+function unitsOf(content: RankContent): number {
+  return typeof content === "string" ? content.length : content.picture.base64.length + (content.text?.length ?? 0);
 }

@@ -1,4 +1,5 @@
 /** The answer of /v1/rerank, the best documents first, in the words of who asked. */
+import { labelOf, type RankContent } from "../rerank/rank-content.ts";
 import { logitOf } from "../rerank/rerank-head.ts";
 import type { ScoredDocument } from "../rerank/rerank-scorer.ts";
 import type { RerankBody } from "./rerank-protocol.ts";
@@ -16,7 +17,7 @@ export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[]
     .sort((a, b) => b.score - a.score || a.index - b.index)
     .slice(0, body.top);
   const document = (index: number, as: (text: string) => object) =>
-    body.returnDocuments ? as(body.documents[index] as string) : {};
+    body.returnDocuments ? as(textOf(body.documents[index] as RankContent)) : {};
   if (body.dialect === "tei") return ranked.map((each) => ({ ...each, ...document(each.index, (text) => ({ text })) }));
   const results = (bare: boolean) =>
     ranked.map(({ index, score }) => ({
@@ -41,6 +42,11 @@ export function rerankAnswer(body: RerankBody, scored: readonly ScoredDocument[]
     ...(body.dialect === "voyage" ? { data: results(true) } : {}),
     ...(truncated.length === 0 ? {} : { truncated }),
   };
+}
+
+/** A picture is not sent back: clients know it by its index. */
+function textOf(content: RankContent): string {
+  return typeof content === "string" ? content : (content.text ?? labelOf(content));
 }
 
 export function usageOf(scored: readonly ScoredDocument[]): { prompt_tokens: number; total_tokens: number } {

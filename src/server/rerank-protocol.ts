@@ -3,14 +3,16 @@
  * (`texts`). What it is not known to mean is left alone: clients send more than a reranker can use.
  */
 import { UsageError } from "../errors.ts";
+import type { RankContent } from "../rerank/rank-content.ts";
 import type { Lengths } from "../rerank/rerank-scorer.ts";
+import { parseContent } from "./content-field.ts";
 import { countField, type Fields, flagField, given, objectOf, textField } from "./fields.ts";
 import { parseLengths } from "./lengths.ts";
 
 export interface RerankBody {
   readonly model?: string | undefined;
-  readonly query: string;
-  readonly documents: readonly string[];
+  readonly query: RankContent;
+  readonly documents: readonly RankContent[];
   readonly instruct?: string | undefined;
   readonly lengths: Lengths;
   /** Results to return; all by default. */
@@ -44,7 +46,8 @@ export function parseRerankBody(value: unknown, maxDocuments: number): RerankBod
   };
 }
 
-function parseQuery({ query }: Fields): string {
+function parseQuery({ query }: Fields): RankContent {
+  if (typeof query === "object" && query !== null) return parseContent(query, "the query");
   if (typeof query === "string" && query.trim() !== "") return query;
   throw new UsageError(`"query" must be a text that is not empty`);
 }
@@ -56,22 +59,16 @@ function checkRankFields({ rank_fields }: Fields): void {
   throw new UsageError(`"rank_fields" can only name "text" here; put all that is to be ranked into it`);
 }
 
-function parseDocuments(value: unknown, name: string, maxDocuments: number): string[] {
+function parseDocuments(value: unknown, name: string, maxDocuments: number): RankContent[] {
   if (!Array.isArray(value) || value.length === 0) {
     throw new UsageError(`"${name}" must be an array of texts that is not empty`);
   }
   checkCount(value.length, name, maxDocuments);
-  return value.map(documentText);
+  return value.map((document, index) => parseContent(document, `document ${index}`));
 }
 
 /** Throws UsageError for more documents than the server takes. */
 export function checkCount(count: number, name: string, maxDocuments: number): void {
   if (count <= maxDocuments) return;
   throw new UsageError(`"${name}" has ${count} entries, at most ${maxDocuments} are taken`);
-}
-
-function documentText(document: unknown, index: number): string {
-  const text = typeof document === "object" && document !== null ? (document as Fields).text : document;
-  if (typeof text === "string") return text;
-  throw new UsageError(`document ${index} must be a text, or an object with a "text"; images can't be ranked here`);
 }

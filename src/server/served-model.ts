@@ -3,6 +3,7 @@ import type { Bench } from "../bench.ts";
 import { type EmbedderOptions, openEmbedder } from "../embed/embedder.ts";
 import { FormatError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
+import { openServerScorer } from "../rerank/llama-server.ts";
 import { openRerankScorer, type PromptOptions } from "../rerank/rerank-scorer.ts";
 import type { Reranker } from "../rerank/reranker.ts";
 import { type EmbeddingPrefixes, embeddingEndpoints } from "./embedding-endpoints.ts";
@@ -24,10 +25,14 @@ interface Asked {
 export async function serveRanking(
   file: OpenModel,
   reranker: Reranker,
-  { modelName, ...options }: Asked & PromptOptions,
+  { modelName, server, ...options }: Asked & PromptOptions & { readonly server?: string | undefined },
   bench: Bench,
 ): Promise<ServedModel> {
-  const scorer = await openLastingScorer(() => unchanged(file, () => openRerankScorer(reranker, options, bench)));
+  const scorer = await openLastingScorer(() =>
+    server === undefined
+      ? unchanged(file, () => openRerankScorer(reranker, options, bench))
+      : openServerScorer({ server, reranker, signal: bench.signal }),
+  );
   // A model whose scores are no numbers is refused before anybody asks.
   await scorer.score({ query: "Does it rank?", documents: ["It ranks.", "It doesn't."] });
   return {

@@ -19,6 +19,8 @@ export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   readonly rerank?: string | true | undefined;
   /** With `rerank`: a llama-server that runs the model and scores. */
   readonly server?: string | undefined;
+  /** With `rerank` and `reference`: one that runs the reference. */
+  readonly referenceServer?: string | undefined;
   /** Texts that embeddings are judged by (JSON Lines); by default the set that comes with PRISM. */
   readonly retrieval?: string | undefined;
   /** How hidden states become an embedding; by default as the model says. */
@@ -42,7 +44,7 @@ export async function evaluateModels(
   request: EvaluateModelsRequest,
   bench: Bench,
 ): Promise<EvaluatedModels> {
-  const { reference, text, context, server, pooling, queryPrefix, documentPrefix } = request;
+  const { reference, text, context, server, referenceServer, pooling, queryPrefix, documentPrefix } = request;
   const { rerank, embeds } = await chooseMeasure(models, request, bench);
   if (embeds) {
     const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
@@ -50,8 +52,8 @@ export async function evaluateModels(
     return { evaluation: embeddings, embeddings };
   }
   const set = typeof rerank === "string" ? rerank : undefined;
-  const { yes, no, parseSpecial, pairs } = request;
-  const asked = { reference, server, context, set, yes, no, parseSpecial, pairs };
+  const { yes, no, parseSpecial, pairs, mmproj } = request;
+  const asked = { reference, server, referenceServer, context, set, yes, no, parseSpecial, pairs, mmproj };
   const ranking = rerank === undefined ? undefined : await evaluateRerank(models, asked, bench);
   if (ranking !== undefined && text === undefined) return { evaluation: ranking, ranking };
   const judged = await evaluate(models, request, bench);
@@ -62,11 +64,16 @@ export async function evaluateModels(
 /** Check what was asked before the work. */
 async function chooseMeasure(
   models: readonly string[],
-  { reference, server, text, rerank, strict, ...ofEmbeddings }: EvaluateModelsRequest,
+  { reference, server, referenceServer, text, rerank, strict, ...ofEmbeddings }: EvaluateModelsRequest,
   { signal, progress }: Bench,
 ): Promise<{ readonly rerank?: string | true | undefined; readonly embeds: boolean }> {
   if (server !== undefined && rerank === undefined) {
     throw new UsageError("--server scores documents: give --rerank with it");
+  }
+  if (referenceServer !== undefined && (rerank === undefined || reference === undefined)) {
+    throw new UsageError(
+      "--reference-server scores documents with the reference: give --rerank and --reference with it",
+    );
   }
   // files of one model have the same findings
   const said = new Set<string>();

@@ -29,6 +29,8 @@ export interface ServeRequest extends PromptOptions {
   readonly maxDocuments?: number | undefined;
   /** Longest prompt in tokens. */
   readonly context?: number | undefined;
+  /** A llama-server that runs the model and scores: of a causal reranker images too, where it has a projector. */
+  readonly server?: string | undefined;
   /** Serve embeddings, pooled like this; by default of models that embed, as they say. */
   readonly pooling?: EmbeddingPooling | undefined;
   /** What is put before a text whose request says that it is a query, or a document. */
@@ -54,11 +56,27 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Throws UsageError for what a llama-server that scores can't be asked. */
+function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs, mmproj }: ServeRequest, embeds: boolean): void {
+  if (embeds) throw new UsageError("--server: a llama-server scores for rerankers only here");
+  const own = {
+    "--context": context,
+    "--yes": yes,
+    "--no": no,
+    "--parse-special": parseSpecial,
+    "--pairs": pairs,
+    "--mmproj": mmproj,
+  };
+  const given = Object.entries(own).find(([, value]) => value !== undefined);
+  if (given !== undefined)
+    throw new UsageError(`${given[0]}: with --server its context and its prompt are used; leave it out`);
+}
+
 /** Load the model and listen. Throws FormatError for a model that can neither rank nor embed, UsageError where it can't listen. */
 export async function serve(path: string, request: ServeRequest, bench: Bench): Promise<RunningServer> {
   const asked = withDefaults<ServeRequest, typeof SERVE_DEFAULTS>(SERVE_DEFAULTS, request);
   const { host, port, queue, maxBody, maxDocuments, apiKey, allowHost, context } = asked;
-  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial, pairs } = asked;
+  const { pooling, queryPrefix, documentPrefix, yes, no, parseSpecial, pairs, mmproj, server: scoredBy } = asked;
   const file = await openLocalModel(path);
   await file.close();
   const modelName = basename(path).replace(/\.gguf$/, "");
@@ -69,11 +87,17 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
   };
   const embeds = pooling !== undefined || (isEmbedder(file) && !isReranker(file.model));
   const reranker = embeds ? undefined : describeReranker(file.model);
+  if (scoredBy !== undefined) checkScoredElsewhere(asked, embeds);
   for (const warning of reranker?.warnings ?? []) bench.progress.note(`! ${warning}`);
   const served =
     reranker === undefined
       ? await serveEmbedding(file, { modelName, context, pooling, queryPrefix, documentPrefix }, uninterrupted)
-      : await serveRanking(file, reranker, { modelName, context, yes, no, parseSpecial, pairs }, uninterrupted);
+      : await serveRanking(
+          file,
+          reranker,
+          { modelName, server: scoredBy, context, yes, no, parseSpecial, pairs, mmproj },
+          uninterrupted,
+        );
   const server = buildServer({
     ...served,
     modelName,

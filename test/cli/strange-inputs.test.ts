@@ -98,6 +98,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "evaluate --text": (x) => `evaluate llama.gguf --text ${x}`,
   "evaluate --retrieval": (x) => `evaluate embedder.gguf --retrieval ${x}`,
   "evaluate --rerank": (x) => `evaluate reranker.gguf --rerank ${x}`,
+  "evaluate --mmproj": (x) => `evaluate reranker.gguf --rerank set.jsonl --mmproj ${x}`,
   "evaluate --llama-dir": (x) => `evaluate llama.gguf --text text.txt --llama-dir ${x}`,
   "imatrix model": (x) => `imatrix ${x} -o new.gguf`,
   "imatrix --text": (x) => `imatrix llama.gguf --text ${x} -o new.gguf`,
@@ -115,6 +116,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "run --rerank": (x) => `run reranker.gguf --rerank ${x} --bpw 4 --out new`,
   "run --llama-dir": (x) => `run llama.gguf --llama-dir ${x} --text text.txt --bpw 4 --out new`,
   "serve model": (x) => `serve ${x}`,
+  "serve --mmproj": (x) => `serve reranker.gguf --mmproj ${x}`,
   "serve --api-key-file": (x) => `serve reranker.gguf --api-key-file ${x}`,
   "repair model": (x) => `repair ${x} -o new.gguf`,
 };

@@ -33,8 +33,10 @@ const wrong = (findings: readonly Finding[]) =>
 const UNHEALTHY: Partial<Record<RunnableKind, FindingCode>> = {
   align64: "alignment-not-32",
   clip: "projector",
+  "qwen3vl-mmproj": "projector",
   "causal-reranker": "rank-markers-absent",
   "causal-reranker-untied": "rank-markers-absent",
+  "causal-qwen3vl-reranker": "rank-markers-absent",
   "jina-reranker": "reranker-known-wrong",
 };
 

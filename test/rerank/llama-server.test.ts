@@ -1,38 +1,13 @@
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { RerankHead } from "../../src/evaluate/rerank-result.ts";
 import { openServerScorer } from "../../src/rerank/llama-server.ts";
 import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import type { Reranker } from "../../src/rerank/reranker.ts";
+import { type Answers, serve, stopServers } from "./stand-in-server.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Answers in the shapes recorded from llama-server v0.5.0. */
-type Answers = Readonly<Record<string, (body: Record<string, unknown>) => unknown>>;
-
-let server: Server | undefined;
-afterEach(() => server?.close());
-
-async function serve(answers: Answers): Promise<string> {
-  const listening = createServer((request, response) => {
-    let text = "";
-    request.on("data", (part) => {
-      text += part;
-    });
-    request.on("end", () => {
-      const answer = answers[request.url ?? ""]?.(text === "" ? {} : JSON.parse(text));
-      response.statusCode = answer === undefined ? 501 : 200;
-      const refusal = {
-        error: { code: 501, message: "This server does not support reranking. Start it with `--reranking`" },
-      };
-      response.end(JSON.stringify(answer ?? refusal));
-    });
-  });
-  server = listening;
-  await new Promise<void>((resolve) => listening.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(listening.address() as AddressInfo).port}`;
-}
+afterEach(stopServers);
 
 const health = () => ({ status: "ok" });
 const rerankerOf = (head: RerankHead, relevant = 0): Reranker => {
@@ -98,6 +73,80 @@ describe("scores from a llama-server", () => {
     );
   });
 
+  it("come for pictures from /completion too, each where the server's own marker stands", async () => {
+    const asked: Record<string, unknown>[] = [];
+    const answers = (vision: boolean): Answers => ({
+      "/health": health,
+      "/tokenize": ({ content }) => ({ tokens: [content === "yes" ? 257 : 258] }),
+      "/props": () => ({ modalities: { vision, video: vision, audio: false }, media_marker: "<__media_Yo9__>" }),
+      "/completion": (body) => {
+        asked.push(body);
+        const top_probs = [
+          { id: 257, token: "yes", prob: 0.6 },
+          { id: 258, token: "no", prob: 0.2 },
+        ];
+        return { tokens_evaluated: 90, completion_probabilities: [{ id: 257, prob: 0.6, top_probs }] };
+      },
+    });
+    const open = async (address: string) =>
+      openServerScorer({ server: address, reranker: rerankerOf("yes-no-logits"), signal: NEVER });
+    const pictured = (base64: string, text?: string) => ({ picture: { base64, width: 1, height: 1 }, text });
+    const scorer = await open(await serve(answers(true)));
+    const documents = ["a", pictured("AAAA"), pictured("BBBB", "sales")];
+    const scores = await scorer.score({ query: pictured("QQQQ"), documents });
+    expect(scores.map(({ score, tokens }) => [score.toFixed(6), tokens])).toEqual(Array(3).fill(["0.750000", 90]));
+    const prompts = asked.map(({ prompt }) => prompt as { prompt_string: string; multimodal_data: string[] });
+    expect(prompts.map(({ multimodal_data }) => multimodal_data)).toEqual([
+      ["QQQQ"],
+      ["QQQQ", "AAAA"],
+      ["QQQQ", "BBBB"],
+    ]);
+    const mark = "<__media_Yo9__>";
+    expect(prompts[0]?.prompt_string).toContain(`<Query>: ${mark}\n<Document>: a<|im_end|>`);
+    expect(prompts[2]?.prompt_string).toContain(`<Query>: ${mark}\n<Document>: ${mark}sales<|im_end|>`);
+    const [plain] = await scorer.score({ query: "q", documents: ["a"] });
+    expect(plain?.score).toBeCloseTo(0.75, 12);
+    expect(asked.at(-1)?.prompt).toMatch(/<Document>: a<\|im_end\|>/);
+
+    await expect(scorer.score({ query: pictured("QQQQ"), documents: [`${mark}!`] })).rejects.toThrow(/a text holds/);
+    await expect(scorer.score({ ...ASKED, documentTokens: 5 })).rejects.toThrow(/reads documents whole/);
+    stopServers();
+    const url = await serve(answers(false));
+    const blind = await open(url);
+    await expect(blind.score({ query: "q", documents: [pictured("AAAA")] })).rejects.toThrow(
+      /can't read images; start it as llama-server -m MODEL --mmproj/,
+    );
+  });
+
+  it("come for pictures from the words of a rank head's file, where these give what the head does", async () => {
+    const pictured = { picture: { base64: "AAAA", width: 1, height: 1 } };
+    const score = async (head: RerankHead, ofHead: number) => {
+      const top_probs = [
+        { id: 257, token: "yes", prob: 0.6 },
+        { id: 258, token: "no", prob: 0.2 },
+      ];
+      const url = await serve({
+        "/health": health,
+        "/v1/rerank": results(ofHead, 0.75),
+        "/tokenize": ({ content }) => ({ tokens: [content === "yes" ? 257 : 258] }),
+        "/props": () => ({ modalities: { vision: true }, media_marker: "<__media_Yo9__>" }),
+        "/completion": () => ({ tokens_evaluated: 9, completion_probabilities: [{ id: 257, top_probs }] }),
+      });
+      const scorer = await openServerScorer({ server: url, reranker: rerankerOf(head), signal: NEVER });
+      return scorer.score({ query: "q", documents: ["a", pictured] }).finally(stopServers);
+    };
+    expect((await score("softmax-in-graph", 0.77)).map((each) => each.score.toFixed(6))).toEqual([
+      "0.750000",
+      "0.750000",
+    ]);
+    await expect(score("softmax-in-graph", 0.4)).rejects.toThrow(
+      /\/v1\/rerank takes texts only, and m\.gguf has a rank head whose scores its words .* \(0\.35 apart\)/,
+    );
+    await expect(score("sigmoid", 0.75)).rejects.toThrow(
+      /\/v1\/rerank takes texts only, and m\.gguf has a rank head; rank images with a file that has none/,
+    );
+  });
+
   it("are never made up: refusals, failures and nonsense are errors", async () => {
     const open = async (answers: Answers, head: RerankHead = "softmax-in-graph") =>
       openServerScorer({
@@ -108,7 +157,7 @@ describe("scores from a llama-server", () => {
     const fails = async (answers: Answers, message: RegExp) => {
       const scorer = await open(answers);
       await expect(scorer.score(ASKED)).rejects.toThrow(message);
-      server?.close();
+      stopServers();
     };
     await fails({}, /answers 501: This server does not support reranking/);
     await fails({ "/v1/rerank": results(0.5) }, /did not score every document/);
@@ -122,6 +171,15 @@ describe("scores from a llama-server", () => {
       "yes-no-logits",
     );
     await expect(damaged.score(ASKED)).rejects.toThrow(/no probability of "yes" and "no"/);
+    stopServers();
+    const refusing = await open(
+      {
+        "/tokenize": () => ({ tokens: [1] }),
+        "/completion": () => ({ error: { code: 400, message: "Failed to load image or audio file" } }),
+      },
+      "yes-no-logits",
+    );
+    await expect(refusing.score(ASKED)).rejects.toThrow(/^document 0: llama-server refuses .*: Failed to load image/);
     const reranker = rerankerOf("sigmoid");
     await expect(openServerScorer({ server: "file:///x", reranker, signal: NEVER })).rejects.toThrow(
       /expected an address like/,

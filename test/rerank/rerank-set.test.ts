@@ -11,7 +11,7 @@ describe("a rerank set", () => {
   it("is read from JSON Lines, with or without grades, instructions and empty lines", () => {
     const text =
       '\uFEFF{"query":"q","documents":["a","b"],"relevance":[1,0]}\r\n\n{"query":"r","documents":["c"],"instruct":"i"}\n';
-    expect(parseRerankSet(text, "set.jsonl")).toEqual([
+    expect(parseRerankSet(text, "set.jsonl").map(({ asked }) => asked)).toEqual([
       { query: "q", documents: ["a", "b"], relevance: [1, 0] },
       { query: "r", documents: ["c"], instruct: "i" },
     ]);

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { afterEach, describe, expect, it } from "vitest";
 import { EngineError, UsageError } from "../../src/errors.ts";
 import { openLastingScorer } from "../../src/server/lasting-scorer.ts";
+import { gradient } from "../fixtures/pictures.ts";
 import { post, scorerOf, start, stop } from "./start-server.ts";
 
 afterEach(stop);
@@ -46,6 +47,29 @@ describe("the rerank endpoint", () => {
     expect(await (await post(`${url}/v1/rerank`, ASKED)).json()).not.toHaveProperty("data");
   });
 
+  it("hands images on, and answers with their texts or sizes, never with their bytes", async () => {
+    const { scorer, seen } = scorerOf();
+    const url = await start({ scorer });
+    const base64 = gradient(64, 48, [255, 0, 0]).toString("base64");
+    const image = `data:image/png;base64,${base64}`;
+    const asked = { query: "red?", documents: [{ image }, { image, text: "a gradient" }, { image, text: "" }, "text"] };
+    type Answer = { results: { index: number; document: object }[]; message: string };
+    const ask = async (body: object) => (await (await post(`${url}/v1/rerank`, body)).json()) as Answer;
+    const answer = await ask({ ...asked, return_documents: true });
+    const picture = { base64, width: 64, height: 48 };
+    expect(seen[0]?.documents).toEqual([{ picture }, { picture, text: "a gradient" }, { picture }, "text"]);
+    const texts = answer.results.map(({ index, document }) => [index, document]);
+    expect(texts.sort()).toEqual([
+      [0, { text: "image 64×48" }],
+      [1, { text: "a gradient" }],
+      [2, { text: "image 64×48" }],
+      [3, { text: "text" }],
+    ]);
+    expect((await ask({ query: { image }, documents: new Array(50).fill("a") })).message).toMatch(
+      /read with each of 50/,
+    );
+  });
+
   it("tells health and models", async () => {
     const url = await start(scorerOf());
     expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: "ok", waiting: 0 });
@@ -60,7 +84,21 @@ describe("the rerank endpoint", () => {
     [{ documents: ["a"] }, 400, /"query" must be a text/],
     [{ query: "q", documents: "a" }, 400, /"documents" must be an array/],
     [{ query: "q", documents: [] }, 400, /"documents" must be an array/],
-    [{ query: "q", documents: ["a", { image: "x" }] }, 400, /document 1 must be a text/],
+    [{ query: "q", documents: ["a", {}] }, 400, /document 1 must be a text, or an object with a "text" or an "image"/],
+    [
+      { query: "q", documents: ["a", { image: "/etc/x.png" }] },
+      400,
+      /image of document 1 must be a data URL.*not opened/,
+    ],
+    [{ query: { image: "http://x/y.png" }, documents: ["a"] }, 400, /the image of the query must be a data URL/],
+    [{ query: "q", documents: [{ image: "data:image/svg+xml;base64,PHN2Zz4=" }] }, 400, /must be a data URL/],
+    [{ query: "q", documents: [{ image: "data:image/png;base64,a b" }] }, 400, /must be a data URL/],
+    [
+      { query: "q", documents: [{ image: "data:image/png;base64,aGVsbG8=" }] },
+      400,
+      /document 0 is no PNG, JPEG or WebP/,
+    ],
+    [{ query: "q", documents: [{ image: 5 }] }, 400, /"image" must be a text/],
     [{ query: "q", documents: ["a"], top_n: -1 }, 400, /"top_n" must be a whole number/],
     [{ query: "q", documents: ["a"], top_k: "x" }, 400, /"top_k" must be/],
     [{ query: "q", documents: ["a"], return_documents: 1 }, 400, /"return_documents"/],

@@ -1,5 +1,6 @@
 /** A server whose scorer stands in for an engine. */
 import type { LocalServer } from "../../src/local-server.ts";
+import { labelOf, type RankContent } from "../../src/rerank/rank-content.ts";
 import type { RerankRequest, RerankScorer } from "../../src/rerank/rerank-scorer.ts";
 import { RANK_MODEL_TYPE, rankEndpoints } from "../../src/server/rank-endpoints.ts";
 import { buildServer, type ServeOptions } from "../../src/server/server.ts";
@@ -13,15 +14,17 @@ export async function stop(): Promise<void> {
 const RERANKER = { path: "m.gguf", head: "sigmoid", relevant: 0, outputs: 1, vocabSize: 10, warnings: [] } as const;
 
 /** Scores by length; `before` is awaited first. */
-export function scorerOf(before: (request: RerankRequest) => Promise<void> = () => Promise.resolve()) {
-  const seen: RerankRequest[] = [];
+export function scorerOf(before: (request: RerankRequest<RankContent>) => Promise<void> = () => Promise.resolve()) {
+  const seen: RerankRequest<RankContent>[] = [];
   const scorer: RerankScorer = {
     reranker: RERANKER,
     scoredBy: "embedded",
     async score(request) {
       seen.push(request);
       await before(request);
-      return request.documents.map((text) => ({ score: text.length / 100, tokens: 5, truncated: text === "long" }));
+      return request.documents
+        .map(labelOf)
+        .map((text) => ({ score: text.length / 100, tokens: 5, truncated: text === "long" }));
     },
     close: () => Promise.resolve(),
   };

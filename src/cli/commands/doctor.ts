@@ -1,5 +1,6 @@
 /** prism doctor: what works on this machine, tried rather than guessed, and what to do about the rest. */
 import { Command } from "commander";
+import { buildVision } from "../../engine/build-vision.ts";
 import { EngineError } from "../../errors.ts";
 import { PRISM_VERSION } from "../../version.ts";
 import type { CommandContext } from "../context.ts";
@@ -12,12 +13,13 @@ import { machineChecks } from "../doctor/machine-checks.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
-type DoctorOptions = SharedOptions & { readonly [Option in "threads"]: number };
+type DoctorOptions = SharedOptions & { readonly threads: number; readonly buildMtmd?: boolean };
 
 export function doctorCommand(context: CommandContext): Command {
   const command = new Command("doctor").description(
     "try what PRISM needs on this machine, and say what to do about the rest",
   );
+  command.option("--build-mtmd", "build what the embedded llama.cpp reads images with, from its sources on npm");
   return addSharedOptions(command, "threads", "llama-dir").action((options: DoctorOptions) =>
     runDoctor(options, context),
   );
@@ -26,6 +28,7 @@ export function doctorCommand(context: CommandContext): Command {
 async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Promise<void> {
   const { threads, llamaDir } = options;
   const output = openOutput(options);
+  if (options.buildMtmd) await buildVision({ threads, signal, note: output.note });
   const stages: readonly (readonly [name: string, run: () => Promise<Check[]>])[] = [
     ["machine", machineChecks],
     ["kernels", () => kernelChecks(output.note, signal)],

@@ -23,6 +23,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   /** true: the set that comes with prism. */
   readonly rerank?: string | true;
   readonly server?: string;
+  readonly referenceServer?: string;
   readonly output?: string;
   readonly csv?: string;
 }
@@ -30,6 +31,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
 const HELP = `
 Rerankers: prism evaluate Q4.gguf Q8.gguf --reference F16.gguf --rerank. With --text too, a causal reranker is judged by
 both. Prompts longer than --context (8192 tokens, or what the model was trained with) lose the end of their document.
+Documents may be images, {"image": "FILE", "text": "…"}, after prism doctor --build-mtmd, or where --server has a projector.
 Models that embed (bge, nomic, e5, Qwen3-Embedding): 1 − cosine to the reference's vectors, and what they find.`;
 
 export function evaluateCommand(context: CommandContext): Command {
@@ -44,6 +46,7 @@ export function evaluateCommand(context: CommandContext): Command {
       "score documents: JSON Lines of {query, documents, relevance?}; default: prism's own set",
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
+    .option("--reference-server <url>", "with --rerank: let the llama-server that runs the reference score")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
   addPromptOptions(command);

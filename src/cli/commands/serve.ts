@@ -23,10 +23,12 @@ interface Options extends SharedOptions, EmbedderCliOptions, PromptCliOptions {
   readonly maxBody: number;
   readonly maxDocuments: number;
   readonly context?: number;
+  readonly server?: string;
 }
 
 const HELP = `
 POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…", "documents": ["…"], "top_n": 3, "return_documents": true};
+documents may be images, {"image": "data:image/png;base64,…"}, after prism doctor --build-mtmd, or with --server;
 POST /score takes {"text_1": "…", "text_2": ["…"]}. Of a model that embeds POST /v1/embeddings (also /embed) takes
 {"input": ["…"], "input_type": "query"}, which puts the prefix before it. GET /health, /v1/models, /info.
 One request is scored at a time, in turns of a second while others wait. With --api-key-file, or PRISM_API_KEY in the environment,
@@ -41,6 +43,7 @@ export function serveCommand(context: CommandContext): Command {
     .argument("<model>", "the GGUF file of a reranker, or of a model that embeds")
     .addOption(whole("--port", "port to listen on; 0 takes a free one", 0, 65_535).default(SERVE_DEFAULTS.port))
     .option("--host <address>", "address to listen on", SERVE_DEFAULTS.host)
+    .option("--server <url>", "let the llama-server that runs MODEL score: with --mmproj it ranks images too")
     .option("--api-key-file <file>", "ask for the key that this file holds")
     .option("--allow-host <name>", "without a key: answer under this name too, beside its own (repeatable)", collect)
     .addOption(

@@ -46,6 +46,7 @@ export async function engineChecks(options: EngineCheckOptions): Promise<Check[]
     checks.push({ name: "engine", status: "ok", detail });
     if (kernels !== undefined) checks.push(kernelsCheck(kernels));
     checks.push(await attempt("round trip", () => tryRoundTrip(engine, threads)));
+    checks.push(await visionCheck(engine));
     checks.push(await attempt("quantize", () => tryQuantize(engine, options)));
     checks.push(...(await gpuChecks(engine, options)));
     return checks;
@@ -60,6 +61,16 @@ function kernelsCheck(kernels: string): Check {
   const check = { name: "engine kernels", detail: `round trips and logits: ${kernels}` };
   if (!plain) return { ...check, status: "ok" };
   return { ...failed("engine kernels", `round trips and logits: ${kernels}`), status: "absent" };
+}
+
+/** Images are for rerankers that read them. */
+async function visionCheck({ library }: Engine): Promise<Check> {
+  if (!library?.seesImages) {
+    const remedy =
+      "prism doctor --build-mtmd builds it; a llama-server with a projector can score images too (--server)";
+    return { name: "images", status: "absent", detail: "libmtmd is not built", remedy };
+  }
+  return attempt("images", async () => `libmtmd reads them, ${await library.tryVision?.()}`);
 }
 
 function packageCheck(replaced: boolean): Check {

@@ -134,6 +134,16 @@ export class Decoder {
     return pointer;
   }
 
+  /** Have something else decode one sequence into the context that was started, then read `width` values of its end. */
+  decodeBy(work: (context: Pointer) => void, width: number): Float32Array {
+    if (this.#context === undefined) throw new Error("decodeBy() before start()");
+    const { pointer, shape } = this.#context;
+    work(pointer);
+    const values = shape.pooling === undefined ? this.#library.logits(pointer) : this.#library.pooled(pointer, 0);
+    if (values === null) throw new Error("llama.cpp returned no output");
+    return new Float32Array(koffi.view(values, width * Float32Array.BYTES_PER_ELEMENT)).slice();
+  }
+
   close(): void {
     if (this.#context !== undefined) this.#library.freeContext(this.#context.pointer);
     this.#context = undefined;

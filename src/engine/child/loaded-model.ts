@@ -3,7 +3,16 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
-import type { ChosenCodes, FeedbackGain, ImportanceSums, ModelLoadOptions, RewriteJob, TypedPairs } from "../engine.ts";
+import type {
+  ChosenCodes,
+  FeedbackGain,
+  ImportanceSums,
+  ModelLoadOptions,
+  PromptPart,
+  RewriteJob,
+  SeenPrompt,
+  TypedPairs,
+} from "../engine.ts";
 import { type CodesCall, chooseCodes } from "./choose-codes.ts";
 import { BATCH_TOKENS, Decoder } from "./decoder.ts";
 import { NOT_DRAWN } from "./draw-token.ts";
@@ -15,6 +24,7 @@ import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
+import { openMtmdLibrary } from "./mtmd-library.ts";
 import { pairRows } from "./pair-rows.ts";
 import {
   type LogitsAsked,
@@ -23,8 +33,10 @@ import {
   type PromptDecoder,
   poolPrompts,
   poolRows,
+  seePrompt,
 } from "./prompt-batches.ts";
 import type { DecodedRows } from "./score-rows.ts";
+import { ImageError, type TokenizedPrompt, Vision } from "./vision.ts";
 
 /** Logits kept at once, bytes: a 250k vocabulary decodes fewer chunks together. */
 const LOGITS_BYTES = 512 * 2 ** 20;
@@ -42,6 +54,16 @@ export interface PoolCall extends PoolingAsked {
   readonly prompts: readonly Int32Array[];
   /** See LoadedRanker.pool(). */
   readonly pairs?: TypedPairs | undefined;
+}
+
+export interface SeeCall {
+  /** Path of libmtmd. */
+  readonly library: string;
+  readonly projector: string;
+  readonly prompts: readonly (readonly PromptPart[])[];
+  readonly context: number;
+  /** Absent: the outputs of the rank head are wanted. */
+  readonly ids?: Int32Array | undefined;
 }
 
 export interface InputsCall {
@@ -67,6 +89,15 @@ function deviceNamed(library: LlamaLibrary, name: string): Pointer {
   throw new Error(`there is no device ${name}`);
 }
 
+function prepare(vision: Vision, parts: readonly PromptPart[]): TokenizedPrompt | ImageError {
+  try {
+    return vision.tokenize(parts);
+  } catch (error) {
+    if (error instanceof ImageError) return error;
+    throw error;
+  }
+}
+
 export class LoadedModelHandle {
   readonly threads: number;
   readonly vocabSize: number;
@@ -81,6 +112,7 @@ export class LoadedModelHandle {
   #inputs: MomentsCollector | undefined;
   readonly #rewritable: boolean;
   #weights: LoadedWeights | undefined;
+  #vision: Vision | undefined;
 
   constructor(library: LlamaLibrary, request: LoadCall) {
     this.#library = library;
@@ -116,6 +148,7 @@ export class LoadedModelHandle {
   }
 
   close(): void {
+    this.#vision?.close();
     this.#decoder.close();
     this.#library.freeModel(this.#model);
   }
@@ -160,6 +193,31 @@ export class LoadedModelHandle {
   /** Per prompt the logits of `ids` at the position after it. */
   nextLogits(prompts: readonly Int32Array[], asked: LogitsAsked): Float32Array[] {
     return nextLogits(this.#prompts, prompts, asked, this.vocabSize);
+  }
+
+  /** Per prompt with images the same as poolPrompts() or nextLogits(). */
+  see({ library, projector, prompts, context, ids }: SeeCall): SeenPrompt[] {
+    if (this.#vision?.projector !== projector) {
+      this.#vision?.close();
+      this.#vision = undefined;
+      const gpu = this.#prompts.together;
+      const asked = { projector, model: this.#model, threads: this.threads, gpu };
+      this.#vision = new Vision(openMtmdLibrary(library), asked);
+    }
+    const vision = this.#vision;
+    return prompts.map((parts) => {
+      const prompt = prepare(vision, parts);
+      if (prompt instanceof ImageError) return { tokens: 0, problem: prompt.message };
+      try {
+        const { tokens } = prompt;
+        if (tokens > context) return { tokens };
+        const width = ids === undefined ? this.#library.classOutputs(this.#model) : this.vocabSize;
+        const values = seePrompt(this.#decoder, prompt, ids === undefined ? "rank" : undefined, width);
+        return { tokens, values: ids === undefined ? values : Float32Array.from(ids, (id) => values[id] as number) };
+      } finally {
+        prompt.free();
+      }
+    });
   }
 
   detokenize(ids: Int32Array): string {

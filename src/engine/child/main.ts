@@ -15,8 +15,9 @@ import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.t
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { type InputsCall, type LoadCall, LoadedModelHandle, type PoolCall } from "./loaded-model.ts";
+import { type InputsCall, type LoadCall, LoadedModelHandle, type PoolCall, type SeeCall } from "./loaded-model.ts";
 import type { GainsCall } from "./measure-gains.ts";
+import { openMtmdLibrary } from "./mtmd-library.ts";
 import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
 import { watchParent } from "./parent-watch.ts";
@@ -145,6 +146,11 @@ const methods = {
   pool: ({ handle, ...call }: { handle: number } & PoolCall) => model(handle).poolPrompts(call),
   nextLogits: ({ handle, prompts, ...asked }: { handle: number; prompts: readonly Int32Array[] } & LogitsAsked) =>
     model(handle).nextLogits(prompts, asked),
+  tryVision(path: string): string {
+    openMtmdLibrary(path);
+    return path;
+  },
+  see: ({ handle, ...call }: { handle: number } & SeeCall) => model(handle).see(call),
   async score(args: { handle: number; request: ScoreRequest; reference?: number }): Promise<ScoreReply> {
     const reply = await scoreChunks({
       model: model(args.handle),

@@ -11,6 +11,7 @@ import koffi from "koffi";
 import { present } from "../../present.ts";
 import type { Pooling } from "../engine.ts";
 import { BATCH_TOKENS, type Batch, type Decoder } from "./decoder.ts";
+import type { TokenizedPrompt } from "./vision.ts";
 
 /** Contexts grow by powers of 2 from here, so that prompts of about the same length share one. */
 const SMALLEST_CONTEXT = 64;
@@ -70,6 +71,18 @@ export function poolRows(
     decoder.start({ sequences: 1, length, batchTokens: length, pooling });
     return decoder.decodePooled({ ...joinPrompts([ids]), rows }, width);
   });
+}
+
+/** The same of a prompt with images, or the logits of the whole vocabulary. */
+export function seePrompt(
+  decoder: Decoder,
+  prompt: TokenizedPrompt,
+  pooling: Pooling | undefined,
+  width: number,
+): Float32Array {
+  const length = roomForTokens(prompt.tokens);
+  decoder.start({ sequences: 1, length, batchTokens: length, ...present({ pooling }) });
+  return decoder.decodeBy((context) => prompt.decode(context, length), width);
 }
 
 export interface LogitsAsked {
@@ -144,7 +157,11 @@ function divideAt(length: number, shared: number): number {
 /** Tokens of a context for the longest of the prompts. */
 function roomFor(prompts: readonly Int32Array[]): number {
   const longest = prompts.reduce((length, prompt) => Math.max(length, prompt.length), 1);
-  return Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(longest)));
+  return roomForTokens(longest);
+}
+
+function roomForTokens(tokens: number): number {
+  return Math.max(SMALLEST_CONTEXT, 2 ** Math.ceil(Math.log2(tokens)));
 }
 
 function decodeBatches(
