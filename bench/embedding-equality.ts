@@ -3,8 +3,9 @@
  * models of test/fixtures that embed, at f16 and at f32, and models that are named.
  * `npx tsx bench/embedding-equality.ts --server-bin PATH [--model FILE …] [--threads 1] [--record]` (after `npm run build`).
  *
- * Both sides give vectors of length 1. With one slot a text is decoded by itself, as here; with the server's default, 4
- * slots that share a batch, its neighbours move what is added up.
+ * Both sides give vectors of length 1. With one slot the server decodes a text by itself, as here, but of models that pool
+ * the last position it keeps what texts begin with; with its default, 4 slots that share a batch, a text's neighbours move
+ * what is added up.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -9,7 +9,7 @@
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Bench } from "../src/bench.ts";
 import { requireLibrary } from "../src/engine/engine.ts";
@@ -29,6 +29,8 @@ const RANK_HEADS = [
   { kind: "cross-encoder", sizes: { layers: 3, d: 384, ff: 1536, heads: 12, kvHeads: 12 } },
   { kind: "reranker", sizes: { layers: 2, d: 256, ff: 512, heads: 4, kvHeads: 2 } },
 ] as const;
+/** Weights as they come, and quantized: llama.cpp computes with them in kernels of their own. */
+const TYPES = ["F16", "Q8_0"] as const;
 /** Tokens: the fixtures' vocabularies make one of nearly every character. */
 const DOCUMENT = { least: 80, most: 120 };
 const CAUSAL = { model: join(import.meta.dirname, "../models/books-llama-8m-f16.gguf"), before: 100, behind: 100 };
@@ -61,15 +63,28 @@ async function measureAll(server: string, threads: number): Promise<void> {
     const isAsked = (label: string) => values.only === undefined || values.only === label;
     for (const { kind, sizes } of RANK_HEADS) {
       if (!isAsked(kind)) continue;
-      const model = await writeRunnable(kind, dir, { sizes });
-      Object.assign(figures, await rankHeads(kind, { server, model, bench }));
+      const source = await writeRunnable(kind, dir, { sizes });
+      for (const type of TYPES) {
+        const model = await asType(source, type, dir, bench);
+        Object.assign(figures, await rankHeads(`${kind} ${type}`, { server, model, bench }));
+      }
     }
-    if (isAsked("causal")) Object.assign(figures, await causal({ server, model: CAUSAL.model, bench }));
+    for (const type of isAsked("causal") ? TYPES : []) {
+      const model = await asType(CAUSAL.model, type, dir, bench);
+      Object.assign(figures, await causal(`causal ${type}`, { server, model, bench }));
+    }
     if (values.record) console.log(`added to ${await recordResult({ bench: "rerank-speed", figures })}`);
   } finally {
     await bench.close();
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+async function asType(source: string, fileType: (typeof TYPES)[number], dir: string, bench: Bench): Promise<string> {
+  if (fileType === "F16") return source;
+  const output = join(dir, `${basename(source, ".gguf")}-${fileType}.gguf`);
+  await bench.engine.quantize({ source, output, fileType, overrides: [], threads: bench.threads });
+  return output;
 }
 
 interface Sides {
@@ -103,7 +118,7 @@ async function rankHeads(label: string, { server, model, bench }: Sides) {
   }
 }
 
-async function causal({ server, model, bench }: Sides) {
+async function causal(label: string, { server, model, bench }: Sides) {
   const { threads, signal } = bench;
   const ranker = await requireLibrary(bench.engine).loadRanker({ model, threads, gpuLayers: 0, signal });
   const ids = Int32Array.of(DRAWN.from, DRAWN.from + 1);
@@ -118,7 +133,7 @@ async function causal({ server, model, bench }: Sides) {
   try {
     return await withLlamaServer(asked, (many) =>
       withLlamaServer({ ...asked, flags: ONE_SLOT }, (one) =>
-        race("causal", {
+        race(label, {
           prism: (count, round) => ranker.nextLogits(drawPrompts(count, round), { ids, shared: CAUSAL.before }),
           server: complete(many, true),
           "server, one slot": complete(one, true),
@@ -135,8 +150,8 @@ interface Speed {
   readonly documentsPerSecond: number;
   /** How many times as many documents per second the first way does. */
   readonly ratio: number;
-  /** The same per second of processor time. */
-  readonly processorRatio: number;
+  /** The same per second of processor time; absent without /proc. */
+  readonly processorRatio?: number;
 }
 
 /** Let the ways take turns. */
@@ -156,7 +171,7 @@ async function race(label: string, ways: { readonly [name: string]: Way }): Prom
         await way(count, round);
         if (round === 0) continue;
         clock.push((performance.now() - start) / 1000);
-        processor.push((processorSeconds() ?? Number.NaN) - (used ?? Number.NaN));
+        if (used !== undefined) processor.push((processorSeconds() ?? used) - used);
       }
     }
     for (const { name, clock, processor } of racers) {
@@ -164,13 +179,12 @@ async function race(label: string, ways: { readonly [name: string]: Way }): Prom
       figures[row] = {
         documentsPerSecond: count / median(clock),
         ratio: medianRatio(clock, racers[0]?.clock),
-        processorRatio: medianRatio(processor, racers[0]?.processor),
+        ...(processor.length > 0 && { processorRatio: medianRatio(processor, racers[0]?.processor) }),
       };
       const { documentsPerSecond, ratio, processorRatio } = figures[row];
       const speed = documentsPerSecond.toFixed(1).padStart(7);
-      console.log(
-        `${row.padEnd(64)} ${speed}/s, here × ${ratio.toFixed(2)}, by processor time × ${processorRatio.toFixed(2)}`,
-      );
+      const byProcessor = processorRatio === undefined ? "" : `, by processor time × ${processorRatio.toFixed(2)}`;
+      console.log(`${row.padEnd(64)} ${speed}/s, here × ${ratio.toFixed(2)}${byProcessor}`);
     }
     for (const { clock, processor } of racers) clock.length = processor.length = 0;
   }
