@@ -1,20 +1,18 @@
 /**
  * Scores of rerankers here and from a llama-server of the same version, by kind of reranker: the random models of
- * test/fixtures over the documents that come with PRISM.
+ * test/fixtures, at f16 and at f32, over the documents that come with PRISM.
  * `npx tsx bench/rerank-equality.ts --server-bin PATH [--queries 4] [--threads 1] [--record]` (after `npm run build`).
  *
  * Causal rerankers are asked through /completion, for the whole vocabulary where "yes" and "no" are not among the 50
  * likeliest. llama-server decodes the last 4 tokens of a prompt by themselves where a model's memory can't be rolled
- * back (qwen35), to keep a checkpoint before them; --ctx-checkpoints 0 leaves that out. So each kind is measured with the
- * server's defaults, and qwen35 without checkpoints and without flash attention too.
+ * back (qwen35), to keep a checkpoint before them; --ctx-checkpoints 0 leaves that out. With its default, 4 slots, it decodes
+ * the documents of a request together, and flash attention adds up in another order. So each kind is measured with one slot
+ * and with the server's defaults, and qwen35 without checkpoints and without flash attention too. cache_prompt lets it keep the beginning of a causal
+ * prompt for the next one, as it does unless it is told otherwise.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Bench } from "../src/bench.ts";
 import { openModel } from "../src/gguf/open.ts";
@@ -23,24 +21,35 @@ import { hasRankHead } from "../src/preflight/rank-head.ts";
 import { openServerScorer } from "../src/rerank/llama-server.ts";
 import { openRerankScorer, type RerankScorer } from "../src/rerank/rerank-scorer.ts";
 import { type RerankSet, readRerankSet } from "../src/rerank/rerank-set.ts";
-import { describeReranker, type Reranker } from "../src/rerank/reranker.ts";
+import { describeReranker } from "../src/rerank/reranker.ts";
 import { type RunnableKind, writeRunnable } from "../test/fixtures/runnable.ts";
+import { serverProgram, withLlamaServer } from "./llama-server.ts";
 import { recordResult } from "./results.ts";
 
-const CASES: readonly { readonly kind: RunnableKind; readonly flags?: readonly string[] }[] = [
-  { kind: "reranker" },
-  { kind: "qwen3vl-reranker" },
-  { kind: "cross-encoder" },
-  { kind: "jina-reranker" },
-  { kind: "causal-reranker" },
-  { kind: "causal-reranker-untied" },
-  { kind: "qwen35-reranker" },
-  { kind: "qwen35-reranker", flags: ["--ctx-checkpoints", "0"] },
-  { kind: "qwen35-reranker", flags: ["--flash-attn", "off"] },
+const ONE_SLOT = ["--parallel", "1"];
+const KINDS = [
+  "reranker",
+  "qwen3vl-reranker",
+  "cross-encoder",
+  "jina-reranker",
+  "causal-reranker",
+  "causal-reranker-untied",
+  "qwen35-reranker",
+] as const;
+interface Case {
+  readonly kind: RunnableKind;
+  readonly flags: readonly string[];
+  readonly cachePrompt?: boolean;
+}
+
+const CASES: readonly Case[] = [
+  ...KINDS.flatMap((kind) => [ONE_SLOT, []].map((flags) => ({ kind, flags }))),
+  { kind: "causal-reranker", flags: ONE_SLOT, cachePrompt: true },
+  { kind: "causal-reranker-untied", flags: ONE_SLOT, cachePrompt: true },
+  { kind: "qwen35-reranker", flags: [...ONE_SLOT, "--ctx-checkpoints", "0"] },
+  { kind: "qwen35-reranker", flags: [...ONE_SLOT, "--flash-attn", "off"] },
 ];
-/** A server of a small model is up in a second; a busy machine takes longer. */
-const START_ATTEMPTS = 240;
-const ATTEMPT_MS = 500;
+const SOURCE_TYPES = ["F16", "F32"] as const;
 
 const { values } = parseArgs({
   options: {
@@ -50,12 +59,8 @@ const { values } = parseArgs({
     record: { type: "boolean", default: false },
   },
 });
-const program = values["server-bin"];
-if (program === undefined || !existsSync(program)) {
-  console.log(`skipped: ${program === undefined ? "no --server-bin given" : `${program} is not there`}`);
-} else {
-  await compareAll(program, Number(values.threads));
-}
+const program = serverProgram(values["server-bin"]);
+if (program !== undefined) await compareAll(program, Number(values.threads));
 
 async function compareAll(server: string, threads: number): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), "prism-equality-"));
@@ -65,14 +70,13 @@ async function compareAll(server: string, threads: number): Promise<void> {
   const figures: Record<string, number> = {};
   try {
     console.log(`${documents} documents each, llama-server ${server}\n`);
-    for (const { kind, flags = [] } of CASES) {
-      const label = [kind, ...flags].join(" ");
-      figures[label] = await compare(await describe(await writeRunnable(kind, dir)), flags, {
-        server,
-        bench,
-        queries,
-      });
-      console.log(`${label.padEnd(40)} max |difference| ${(figures[label] as number).toExponential(1)}`);
+    for (const sourceType of SOURCE_TYPES) {
+      for (const { kind, ...asked } of CASES) {
+        const label = [kind, sourceType, ...asked.flags, ...(asked.cachePrompt ? ["cache_prompt"] : [])].join(" ");
+        const model = await writeRunnable(kind, dir, { sourceType });
+        figures[label] = await compare(model, asked, { server, bench, queries });
+        console.log(`${label.padEnd(56)} max |difference| ${(figures[label] as number).toExponential(1)}`);
+      }
     }
     if (values.record)
       console.log(
@@ -91,30 +95,25 @@ interface Sides {
 }
 
 async function compare(
-  { reranker, head }: { reranker: Reranker; head: boolean },
-  flags: readonly string[],
+  path: string,
+  { flags, cachePrompt }: Omit<Case, "kind">,
   { server, bench, queries }: Sides,
 ): Promise<number> {
-  const here = await scoresOf(await openRerankScorer(reranker, {}, bench), queries);
-  const port = await freePort();
-  const child = startServer(server, reranker.path, [
-    ...["--port", String(port), "--threads", String(bench.threads)],
-    ...(head ? ["--reranking"] : []),
-    ...flags,
-  ]);
-  try {
-    const scorer = await openWhenUp(`http://127.0.0.1:${port}`, reranker, child, bench);
-    const there = await scoresOf(scorer, queries);
-    return Math.max(...here.map((score, index) => Math.abs(score - (there[index] ?? Number.NaN))));
-  } finally {
-    child.kill();
-  }
-}
-
-async function describe(path: string) {
   const file = await openModel(path);
   await file.close();
-  return { reranker: describeReranker(file.model), head: hasRankHead(file.model) };
+  const reranker = describeReranker(file.model);
+  const here = await scoresOf(await openRerankScorer(reranker, {}, bench), queries);
+  const kindFlags = hasRankHead(file.model) ? ["--reranking"] : [];
+  const asked = {
+    program: server,
+    model: path,
+    threads: bench.threads,
+    flags: [...kindFlags, ...flags],
+  };
+  const there = await withLlamaServer(asked, async (address) =>
+    scoresOf(await openServerScorer({ server: address, reranker, signal: bench.signal, cachePrompt }), queries),
+  );
+  return Math.max(...here.map((score, index) => Math.abs(score - (there[index] ?? Number.NaN))));
 }
 
 async function scoresOf(scorer: RerankScorer, queries: RerankSet["queries"]): Promise<number[]> {
@@ -127,37 +126,4 @@ async function scoresOf(scorer: RerankScorer, queries: RerankSet["queries"]): Pr
   } finally {
     await scorer.close();
   }
-}
-
-function startServer(program: string, model: string, flags: readonly string[]): ChildProcess {
-  const common = ["--model", model, "--host", "127.0.0.1", "--parallel", "1", "--gpu-layers", "0", "--no-warmup"];
-  return spawn(program, [...common, ...flags], { stdio: "ignore" });
-}
-
-async function openWhenUp(
-  server: string,
-  reranker: Reranker,
-  child: ChildProcess,
-  { signal }: Bench,
-): Promise<RerankScorer> {
-  for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
-    if (child.exitCode !== null) throw new Error(`llama-server ended with ${child.exitCode}`);
-    const up = await fetch(`${server}/health`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (up) return openServerScorer({ server, reranker, signal });
-    await wait(ATTEMPT_MS);
-  }
-  throw new Error(`llama-server was not up after ${(START_ATTEMPTS * ATTEMPT_MS) / 1000} s`);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)));
-    });
-  });
 }

@@ -7,7 +7,8 @@ import { requireLibrary } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { EmbeddingResult } from "../evaluate/embedding-result.ts";
 import type { EmbeddedModel, EmbeddingEvaluation } from "../evaluate/evaluation.ts";
-import { decodedBy, fitLayers } from "../evaluate/gpu-layers.ts";
+import { evaluationHead } from "../evaluate/evaluation-head.ts";
+import { fitLayers } from "../evaluate/gpu-layers.ts";
 import { openTokenGate, type TokenGate } from "../evaluate/token-gate.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -15,7 +16,6 @@ import { openLocalModel } from "../gguf/open.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
 import { summarizeSet } from "../rerank/rerank-set.ts";
-import { PRISM_VERSION } from "../version.ts";
 import { DEFAULT_EMBED_CONTEXT, type EmbedderOptions, openEmbedder, poolingOf } from "./embedder.ts";
 import { compareVectors, retrievalGain, type Vectors } from "./embedding-fidelity.ts";
 import { type RetrievalSet, readRetrievalSet } from "./retrieval-set.ts";
@@ -186,12 +186,8 @@ export function assembleEmbeddingEvaluation(
   models: readonly EmbeddedModel[],
   bench: Pick<Bench, "engine" | "gpuLayers">,
 ): EmbeddingEvaluation {
-  const { kind, version, origin } = bench.engine.info;
   return {
-    schema: "prism.evaluation/1",
-    prismVersion: PRISM_VERSION,
-    createdAt: new Date().toISOString(),
-    engine: { kind, version, origin, ...decodedBy(bench) },
+    ...evaluationHead(bench),
     ...present({ reference: session.reference }),
     retrievalSet: session.set,
     models,

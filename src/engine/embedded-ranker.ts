@@ -20,8 +20,8 @@ export async function loadRanker(
     joints,
     encode: (texts, options) => inChild.call("encode", { handle, texts, ...options }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
-    pool: (prompts, { pooling, pairs, signal: stop }) =>
-      inChild.call("pool", { handle, prompts, pooling, pairs }, { signal: stop }),
+    pool: (prompts, { pooling, shared = 0, pairs, signal: stop }) =>
+      inChild.call("pool", { handle, prompts, pooling, shared, pairs }, { signal: stop }),
     nextLogits: (prompts, { ids, shared = 0, signal: stop }) =>
       inChild.call("nextLogits", { handle, prompts, ids, shared }, { signal: stop }),
     ...(vision !== undefined && {

@@ -366,11 +366,15 @@ export interface LoadedRanker {
     options: { readonly addSpecial: boolean; readonly parseSpecial: boolean },
   ): Promise<Int32Array[]>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Per prompt the outputs of the model's rank head ("rank"), or its hidden states, pooled otherwise. */
+  /**
+   * Per prompt the outputs of the model's rank head ("rank"), or its hidden states, pooled otherwise. `shared` as for
+   * nextLogits(), and only of a decoder that pools the last position.
+   */
   pool(
     prompts: readonly Int32Array[],
     options: {
       readonly pooling: Pooling;
+      readonly shared?: number | undefined;
       readonly pairs?: TypedPairs | undefined;
       readonly signal?: AbortSignal | undefined;
     },

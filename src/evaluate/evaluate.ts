@@ -8,10 +8,10 @@ import { UsageError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { present } from "../present.ts";
-import { PRISM_VERSION } from "../version.ts";
 import { EVALUATE_DEFAULTS, type EvaluateRequest } from "./evaluate-options.ts";
 import type { Evaluation, ModelEvaluation } from "./evaluation.ts";
-import { decodedBy, fitLayers } from "./gpu-layers.ts";
+import { evaluationHead } from "./evaluation-head.ts";
+import { fitLayers } from "./gpu-layers.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
 
 /** Evaluate. Throws UsageError for a text that is too short, FormatError for a model of another vocabulary. */
@@ -60,13 +60,9 @@ export function assembleEvaluation(
   models: readonly ModelEvaluation[],
   bench: Pick<Bench, "engine" | "gpuLayers">,
 ): Evaluation {
-  const { kind, version, origin } = bench.engine.info;
   const ppl = session.referencePpl();
   return {
-    schema: "prism.evaluation/1",
-    prismVersion: PRISM_VERSION,
-    createdAt: new Date().toISOString(),
-    engine: { kind, version, origin, ...decodedBy(bench) },
+    ...evaluationHead(bench),
     ...present({ reference: ppl && session.reference && { ...session.reference, ppl } }),
     text: session.text,
     models,

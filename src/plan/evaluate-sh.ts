@@ -26,7 +26,6 @@ export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}
   if (givesHiddenStates(plan.facts)) return renderByPrism(plan, options, baselines);
   const trained = plan.facts.contextTrain > 0 ? plan.facts.contextTrain : DEFAULT_CONTEXT;
   const context = options.context ?? Math.min(DEFAULT_CONTEXT, trained);
-  const flags = quantizeFlagsSh(plan);
   const lines = [
     "#!/bin/sh",
     `# ${printable(describePlan(plan))}`,
@@ -47,21 +46,13 @@ export function renderEvaluateSh(plan: Plan, options: EvaluateScriptOptions = {}
     '  mv "$logits.partial" "$logits"',
     "fi",
     compare("model", context),
-    ...baselines.flatMap((preset) => [
-      `baseline="\${model%.gguf}.${preset}.gguf"`,
-      'if ! [ -e "$baseline" ]; then',
-      `  quantize ${[...flags, `"$reference" "$baseline.partial" ${preset}`].join(" ")}`,
-      '  mv "$baseline.partial" "$baseline"',
-      "fi",
-      compare("baseline", context),
-    ]),
+    ...baselineLines(plan, baselines, compare("baseline", context)),
   ];
   return `${lines.join("\n")}\n`;
 }
 
 /** Scores or vectors of the model and of each preset against the reference's. */
 function renderByPrism(plan: Plan, options: EvaluateScriptOptions, baselines: readonly FileType[]): string {
-  const flags = quantizeFlagsSh(plan);
   const lines = [
     "#!/bin/sh",
     `# ${printable(describePlan(plan))}`,
@@ -74,16 +65,22 @@ function renderByPrism(plan: Plan, options: EvaluateScriptOptions, baselines: re
     `prism() { "\${PRISM:-prism}" "$@"; }`,
     `quantize() { "\${LLAMA_QUANTIZE:-llama-quantize}" "$@"; }`,
     'prism evaluate "$model" --reference "$reference"',
-    ...baselines.flatMap((preset) => [
-      `baseline="\${model%.gguf}.${preset}.gguf"`,
-      'if ! [ -e "$baseline" ]; then',
-      `  quantize ${[...flags, `"$reference" "$baseline.partial" ${preset}`].join(" ")}`,
-      '  mv "$baseline.partial" "$baseline"',
-      "fi",
-      'prism evaluate "$baseline" --reference "$reference"',
-    ]),
+    ...baselineLines(plan, baselines, 'prism evaluate "$baseline" --reference "$reference"'),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** Each preset is made where it is not there yet, and judged like the model. */
+function baselineLines(plan: Plan, baselines: readonly FileType[], judge: string): string[] {
+  const flags = quantizeFlagsSh(plan);
+  return baselines.flatMap((preset) => [
+    `baseline="\${model%.gguf}.${preset}.gguf"`,
+    'if ! [ -e "$baseline" ]; then',
+    `  quantize ${[...flags, `"$reference" "$baseline.partial" ${preset}`].join(" ")}`,
+    '  mv "$baseline.partial" "$baseline"',
+    "fi",
+    judge,
+  ]);
 }
 
 function compare(variable: string, context: number): string {

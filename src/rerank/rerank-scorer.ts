@@ -128,7 +128,7 @@ async function chooseOutputs(
     return {
       outputsOf(prompts) {
         const pairs = typed && { ...typed, seconds: prompts.map(({ second = 0 }) => second) };
-        return ranker.pool(idsOf(prompts), { pooling: "rank", pairs, signal });
+        return ranker.pool(idsOf(prompts), { pooling: "rank", shared: prompts[0]?.shared ?? 0, pairs, signal });
       },
     };
   }
@@ -157,7 +157,7 @@ async function scoreDocuments(
 ): Promise<ScoredDocument[]> {
   const { signal, pause } = request;
   const prompts = await buildPrompts(ranker, form, limit, request);
-  const beginning = reranker.head === "yes-no-logits" ? await sharedBeginning(ranker, form, request) : new Int32Array();
+  const beginning = readsOnwards(reranker) ? await sharedBeginning(ranker, form, request) : new Int32Array();
   const ready = prompts.map((prompt, index): Ready => {
     const shared = countShared(prompt.ids, beginning);
     return { ...prompt, index, shared, rest: prompt.ids.length - shared };
@@ -178,6 +178,11 @@ async function scoreDocuments(
     await pause?.();
   }
   return scored;
+}
+
+/** Whether no token sees those after it, and the last one says the score: qwen3, qwen3vl, and all that speak. */
+function readsOnwards({ head, bidirectional = false }: Reranker): boolean {
+  return !bidirectional && (head === "yes-no-logits" || head === "softmax-in-graph");
 }
 
 /** A prompt with its place in the request. */

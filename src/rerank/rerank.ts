@@ -6,14 +6,14 @@ import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import type { Evaluation, RankedModel, RerankEvaluation } from "../evaluate/evaluation.ts";
-import { decodedBy, fitLayers } from "../evaluate/gpu-layers.ts";
+import { evaluationHead } from "../evaluate/evaluation-head.ts";
+import { fitLayers } from "../evaluate/gpu-layers.ts";
 import type { RerankSetSummary } from "../evaluate/rerank-result.ts";
 import { type CutTexts, openTokenGate, type TextCutter, type TokenGate } from "../evaluate/token-gate.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel, openModel } from "../gguf/open.ts";
 import { findProjectors } from "../preflight/projector-files.ts";
 import { present } from "../present.ts";
-import { PRISM_VERSION } from "../version.ts";
 import { isOfTexts } from "./rank-content.ts";
 import { rankModel } from "./rank-model.ts";
 import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "./rerank-scorer.ts";
@@ -133,12 +133,8 @@ export function assembleRerankEvaluation(
   models: readonly RankedModel[],
   bench: Pick<Bench, "engine" | "gpuLayers">,
 ): RerankEvaluation {
-  const { kind, version, origin } = bench.engine.info;
   return {
-    schema: "prism.evaluation/1",
-    prismVersion: PRISM_VERSION,
-    createdAt: new Date().toISOString(),
-    engine: { kind, version, origin, ...decodedBy(bench) },
+    ...evaluationHead(bench),
     ...present({ reference: session.reference }),
     rerankSet: session.set,
     models,

@@ -33,6 +33,8 @@ export interface Reranker {
   readonly thinks?: boolean | undefined;
   /** Where the types of both texts of a pair lie; absent: it has one. */
   readonly pairTypes?: PairTypes | undefined;
+  /** Whether its tokens see those after them too, as an encoder's do; absent: nobody looked. */
+  readonly bidirectional?: boolean | undefined;
   /** Tokens in its vocabulary, as the header has them. */
   readonly vocabSize: number;
   readonly warnings: readonly string[];
@@ -70,6 +72,7 @@ export function describeReranker(model: Model): Reranker {
     special: specialPattern(model),
     thinks: hasThinkToken(model),
     pairTypes: template === undefined ? pairTypes(model) : undefined,
+    bidirectional: model.metadata.get(`${model.arch}.attention.causal`) === false,
     warnings: findings.map(({ message, remedy }) => `${message}; ${remedy}`),
   };
   if (hasRankHead(model)) return { ...described, ...describeHead(model) };

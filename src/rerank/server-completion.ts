@@ -22,7 +22,7 @@ export type Ask = (path: string, body?: unknown, gone?: AbortSignal) => Promise<
 export type Score = (request: RerankRequest<RankContent>) => Promise<ScoredDocument[]>;
 
 /** Throws FormatError where the server's tokenizer splits "yes" or "no". */
-export async function completionScores(ask: Ask, reranker: Reranker): Promise<Score> {
+export async function completionScores(ask: Ask, reranker: Reranker, cachePrompt = false): Promise<Score> {
   const token = async (word: string) => {
     const tokens = field(await ask("/tokenize", { content: word, add_special: false }), "tokens");
     return onlyToken(reranker.path, word, Array.isArray(tokens) ? tokens.map(Number) : []);
@@ -36,10 +36,12 @@ export async function completionScores(ask: Ask, reranker: Reranker): Promise<Sc
     for (const [index, document] of documents.entries()) {
       signal?.throwIfAborted();
       const prompt = await fillMedia(template, { query, document, instruct }, () => (marker ??= mediaMarker(askFor)));
-      const scored = completionScore(askFor, reranker, prompt, ids).catch((error: Error) => {
-        if (!(error instanceof UsageError)) throw error;
-        throw new UsageError(`document ${index}: ${error.message}`, { cause: error });
-      });
+      const scored = completionScore(askFor, reranker, { prompt, cache_prompt: cachePrompt }, ids).catch(
+        (error: Error) => {
+          if (!(error instanceof UsageError)) throw error;
+          throw new UsageError(`document ${index}: ${error.message}`, { cause: error });
+        },
+      );
       documentScores.push(await scored);
       await pause?.();
     }
@@ -58,13 +60,13 @@ async function mediaMarker(ask: Ask): Promise<string> {
 async function completionScore(
   ask: Ask,
   reranker: Reranker,
-  prompt: MediaPrompt,
+  asked: { prompt: MediaPrompt; cache_prompt: boolean },
   ids: { yes: number; no: number },
 ): Promise<ScoredDocument> {
   let wanted = LIKELIEST_TOKENS;
   for (let draw = 0; draw < DRAWS; draw++) {
     const reply = await ask("/completion", {
-      prompt,
+      ...asked,
       n_predict: 1,
       temperature: 1,
       top_k: -1,
@@ -72,8 +74,6 @@ async function completionScore(
       min_p: 0,
       n_probs: wanted,
       post_sampling_probs: true,
-      // A prompt of which a part is kept from before is decoded in other batches, and adds up otherwise.
-      cache_prompt: false,
       seed: draw,
     });
     const likeliest = likeliestTokens(reply);

@@ -58,6 +58,12 @@ async function readProbed(files: ReturnType<typeof probedFiles>[number]): Promis
       "says densities but no model or no probes, expected the probes.json of a run; only what was measured goes into a prior",
     );
   }
+  if (document.lossUnit === "drift") {
+    throw new FormatError(
+      files.probes,
+      "says what damage does to embeddings, and a prior what it does to next tokens; give it as --sensitivity to models of its kind",
+    );
+  }
   const { name, arch, headerHash } = model;
   const analysis = await readRunFile(files.analysis, PROBED_ANALYSIS, { path: files.probes, headerHash });
   const kinds = probedKinds(analysis, probes);

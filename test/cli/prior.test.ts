@@ -20,6 +20,7 @@ beforeAll(() => {
   const whole = { group: "attn_q", tensors: names, type: "Q3_K", kld: 0.01, se: 0.001, chunks: 8 };
   writeFileSync(at("run/probes.json"), JSON.stringify({ ...bare, probes: [...probes, whole] }));
   writeFileSync(at("bare.json"), JSON.stringify(bare));
+  writeFileSync(at("drift.json"), JSON.stringify({ ...bare, lossUnit: "drift", probes }));
 });
 afterAll(place.remove);
 
@@ -54,6 +55,7 @@ describe("prism prior", () => {
       [/^prism: name the runs to add/, "add"],
       [/absent.probes\.json: no such file/, "add", "absent"],
       [/alone.analysis\.json: is gone, .*give the directory of a run/, "add", "alone"],
+      [/drift\.json: says what damage does to embeddings/, "add", "drift.json"],
       [/bare\.json: says densities but no model or no probes/, "add", "bare.json"],
       [/expected a sensitivity prior .*got the text "prism\.sensitivity\/1"; .*prism prior add/, "show", "bare.json"],
       [/Allowed choices are add, show/, "shrink"],

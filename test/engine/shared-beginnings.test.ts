@@ -60,6 +60,24 @@ describe("prompts that begin alike", () => {
     },
   );
 
+  it.each([
+    ["reranker", undefined],
+    ["reranker", "Q4_K_M"],
+    ["qwen3vl-reranker", undefined],
+  ] as const)("give the rank head's outputs that each gives whole and alone: %s %s", async (kind, fileType) => {
+    const ranker = await load(await modelOf(kind, fileType));
+    for (const shared of [70, 207]) {
+      const prompts = promptsAfter(draw(shared), [1, 63, 64, 100, 200, 290]);
+      const whole = await ranker.pool(prompts, { pooling: "rank" });
+      expect(await ranker.pool(prompts, { pooling: "rank", shared })).toEqual(whole);
+      for (const [index, prompt] of [...prompts.entries()].reverse()) {
+        expect(await ranker.pool([prompt], { pooling: "rank", shared })).toEqual([whole[index]]);
+      }
+    }
+    expect(await ranker.pool([draw(20)], { pooling: "rank", shared: 0 })).toHaveLength(1);
+    await ranker.close();
+  });
+
   it("depend on nothing that was decoded before, prompts longer than a batch too", async () => {
     const ranker = await load(await modelOf("qwen35-reranker"));
     const [first, second] = [draw(100), draw(100)].map((beginning) => promptsAfter(beginning, [90, 400, 470, 1]));

@@ -104,7 +104,7 @@ describe("a reranker", () => {
     }
   });
 
-  it.each(["qwen3vl-reranker", "causal-reranker", "qwen35-reranker"] as const)(
+  it.each(["reranker", "qwen3vl-reranker", "causal-reranker", "qwen35-reranker"] as const)(
     "gives a document the same score alone and among others: %s",
     async (kind) => {
       const reranker = describeReranker(await describeFile(await writeRunnable(kind, dir)));
@@ -128,6 +128,28 @@ describe("a reranker", () => {
       await scorer.close();
     },
   );
+
+  it("reads a beginning once only where no token sees those after it", async () => {
+    const seeing = await writeChanged("reranker", "seeing", (file) => ({
+      ...file,
+      keyValues: [...file.keyValues, { key: "qwen3.attention.causal", type: "bool", value: false }],
+    }));
+    const paths = [await writeRunnable("reranker", dir), seeing];
+    const rerankers = await Promise.all(paths.map(async (path) => describeReranker(await describeFile(path))));
+    expect(rerankers.map(({ bidirectional }) => bidirectional)).toEqual([false, true]);
+    const documents = ["a document of some length. ".repeat(4)];
+    const moves = rerankers.map(async (reranker) => {
+      const scores = [true, false].map(async (bidirectional) => {
+        const scorer = await openRerankScorer({ ...reranker, bidirectional }, {}, bench());
+        const [scored] = await scorer.score({ query: "what is it?", documents });
+        await scorer.close();
+        return scored?.score;
+      });
+      const [whole, once] = await Promise.all(scores);
+      return whole !== once;
+    });
+    expect(await Promise.all(moves)).toEqual([false, true]);
+  });
 
   it("cuts documents that don't fit, counts them, and keeps the prompt around them whole", async () => {
     const long = join(dir, "long.jsonl");

@@ -102,11 +102,10 @@ export class Decoder {
     return logits;
   }
 
-  /** Decode whole sequences in a context with pooling. Returns `width` values of each sequence, 0, 1, 2, …. */
+  /** Decode sequences, to their ends, in a context with pooling. Returns `width` values of each, in the order of the batch. */
   decodePooled(batch: Batch, width: number): Float32Array[] {
     const pointer = this.run(batch);
-    const sequences = new Set(batch.sequences).size;
-    return Array.from({ length: sequences }, (_, sequence) => {
+    return Array.from(new Set(batch.sequences), (sequence) => {
       const values = this.#library.pooled(pointer, sequence);
       if (values === null) throw new Error("llama.cpp returned no pooled output");
       return new Float32Array(koffi.view(values, width * Float32Array.BYTES_PER_ELEMENT)).slice();

@@ -8,7 +8,6 @@ import type {
   FeedbackGain,
   ImportanceSums,
   ModelLoadOptions,
-  Pooling,
   PromptPart,
   RewriteJob,
   SeenPrompt,
@@ -30,6 +29,7 @@ import { pairRows } from "./pair-rows.ts";
 import {
   type LogitsAsked,
   nextLogits,
+  type PoolingAsked,
   type PromptDecoder,
   poolPrompts,
   poolRows,
@@ -50,9 +50,8 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly device?: string | undefined;
 }
 
-export interface PoolCall {
+export interface PoolCall extends PoolingAsked {
   readonly prompts: readonly Int32Array[];
-  readonly pooling: Pooling;
   /** See LoadedRanker.pool(). */
   readonly pairs?: TypedPairs | undefined;
 }
@@ -183,10 +182,11 @@ export class LoadedModelHandle {
   }
 
   /** Per prompt the outputs of the rank head, or the pooled hidden states. */
-  poolPrompts({ prompts, pooling, pairs }: PoolCall): Float32Array[] {
+  poolPrompts({ prompts, pairs, ...asked }: PoolCall): Float32Array[] {
+    const { pooling } = asked;
     const width =
       pooling === "rank" ? this.#library.classOutputs(this.#model) : this.#library.embeddingSize(this.#model);
-    if (pairs === undefined) return poolPrompts(this.#prompts, prompts, pooling, width);
+    if (pairs === undefined) return poolPrompts(this.#prompts, prompts, asked, width);
     return poolRows(this.#prompts.decoder, pairRows(this.#library, prompts, pairs), pooling, width);
   }
 

@@ -37,14 +37,20 @@ interface PromptBatch extends Batch {
   readonly prompts: number;
 }
 
+export interface PoolingAsked {
+  readonly pooling: Pooling;
+  /** Tokens with which all prompts begin alike, fewer than any has; more than 0 only where a position sees none after it, and the last is pooled. */
+  readonly shared: number;
+}
+
 /** Per prompt `width` values: of the rank head, or of the pooled hidden states. */
 export function poolPrompts(
   by: PromptDecoder,
   prompts: readonly Int32Array[],
-  pooling: Pooling,
+  { pooling, shared }: PoolingAsked,
   width: number,
 ): Float32Array[] {
-  return decodeBatches(by, prompts, pooling, (batch) => by.decoder.decodePooled(batch, width));
+  return decodePrompts(by, prompts, { pooling, shared }, (batch) => by.decoder.decodePooled(batch, width));
 }
 
 export interface EmbeddedPrompt {
@@ -99,8 +105,24 @@ export function nextLogits(
       Float32Array.from(ids, (id) => logits[row * vocabSize + id] as number),
     );
   };
-  if (by.together || shared < LEAST_ROWS) return decodeBatches(by, prompts, undefined, read);
-  return decodeBranches(by, prompts, shared, read);
+  return decodePrompts(by, prompts, { shared }, read);
+}
+
+interface Asked {
+  readonly pooling?: Pooling;
+  readonly shared: number;
+}
+
+type Decode = (batch: PromptBatch) => Float32Array[];
+
+function decodePrompts(
+  by: PromptDecoder,
+  prompts: readonly Int32Array[],
+  asked: Asked,
+  decode: Decode,
+): Float32Array[] {
+  if (by.together || asked.shared < LEAST_ROWS) return decodeBatches(by, prompts, asked.pooling, decode);
+  return decodeBranches(by, prompts, asked, decode);
 }
 
 /**
@@ -110,15 +132,16 @@ export function nextLogits(
 function decodeBranches(
   by: PromptDecoder,
   prompts: readonly Int32Array[],
-  shared: number,
-  decode: (batch: PromptBatch) => Float32Array[],
+  { pooling, shared }: Asked,
+  decode: Decode,
 ): Float32Array[] {
   const { decoder } = by;
   const length = roomFor(prompts);
   return prompts.flatMap((prompt) => {
     const at = divideAt(prompt.length, shared);
-    if (at === 0) return decodeBatches(by, [prompt], undefined, decode);
-    decoder.startWith({ sequences: 2, length, batchTokens: length, shared: true }, prompt.slice(0, at));
+    if (at === 0) return decodeBatches(by, [prompt], pooling, decode);
+    const shape = { sequences: 2, length, batchTokens: length, shared: true, ...present({ pooling }) };
+    decoder.startWith(shape, prompt.slice(0, at));
     decoder.branch();
     const rest = joinPrompts([prompt.subarray(at)]);
     return decode({ ...rest, positions: rest.positions.map((index) => index + at), sequences: rest.sequences.fill(1) });
@@ -145,7 +168,7 @@ function decodeBatches(
   { decoder, together }: PromptDecoder,
   prompts: readonly Int32Array[],
   pooling: Pooling | undefined,
-  decode: (batch: PromptBatch) => Float32Array[],
+  decode: Decode,
 ): Float32Array[] {
   const length = roomFor(prompts);
   const sequences = together ? Math.max(1, Math.min(MOST_TOGETHER, Math.floor(BATCH_TOKENS / length))) : 1;

@@ -20,7 +20,6 @@ const DETAILS: readonly (readonly [key: string, label: string])[] = [
   ["expert_count", "experts"],
   ["expert_used_count", "experts used"],
   ["nextn_predict_layers", "MTP layers"],
-  ["pooling_type", "pooling type"],
 ];
 
 /** Render an inspection. Ends with a line break. */
@@ -38,6 +37,8 @@ function heading(inspection: Inspection): string {
     const value = metadata[`${arch}.${key}`];
     return value === undefined ? [] : [`${label} ${printable(String(value))}`];
   });
+  const pooling = facts.rankPooling ? "rank" : facts.embeddingPooling;
+  if (pooling !== undefined) details.push(`pooling ${pooling}`);
   const tokenizer = metadata["tokenizer.ggml.model"];
   const rows = [
     ["name", name === undefined ? "(none)" : printable(name)],
