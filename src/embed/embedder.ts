@@ -4,7 +4,7 @@ import type { JointTokens } from "../engine/engine.ts";
 import { EngineError, FormatError, UsageError } from "../errors.ts";
 import { type EmbeddingPooling, givesHiddenStates } from "../ggml/model-facts.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
-import { poolingFindings } from "../preflight/rank-findings.ts";
+import { poolingFindings } from "../preflight/pooling-findings.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { beginningOf } from "../rerank/beginning-of.ts";
 

@@ -15,6 +15,8 @@ import {
 import type { Model, TensorInfo } from "../gguf/model.ts";
 import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
+import { labelFindings } from "./label-findings.ts";
+import { poolingFindings } from "./pooling-findings.ts";
 import { RERANK_TEMPLATE_KEY } from "./rerank-prompt.ts";
 
 export interface RankMarkers {
@@ -81,62 +83,6 @@ export function rankFindings(model: Model, facts: ModelFacts): Finding[] {
     return [marked ? poolingMissing(model, markers) : markersAbsent(model.arch), ...known];
   }
   return [...headFindings(model, markers), ...templateFindings(model, markers), ...known];
-}
-
-/** `enum llama_pooling_type`, and GGUF_TYPE_UINT32. */
-export const POOLING_NAMES: readonly string[] = ["none", "mean", "cls", "last", "rank"];
-const UINT32 = 4;
-
-/** llama.cpp reads pooling_type as a u32, and ends its process on one that it does not know. */
-export function poolingFindings({ arch, metadata, keyValues }: Model): Finding[] {
-  const key = `${arch}.pooling_type`;
-  const entry = keyValues.find((keyValue) => keyValue.key === key);
-  const value = metadata.get(key);
-  const isKnown = POOLING_NAMES[Number(value)] !== undefined;
-  if (entry === undefined || (entry.valueType === UINT32 && isKnown)) return [];
-  return [
-    {
-      code: "pooling-type",
-      severity: "error",
-      message:
-        entry.valueType === UINT32
-          ? `${key} is ${value}, and llama.cpp knows ${POOLING_NAMES.map((name, index) => `${index} (${name})`).join(", ")}`
-          : `${key} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}, but not stored as a u32: llama.cpp refuses the file`,
-      remedy: "prism repair stores it as llama.cpp reads it, where its meaning is plain; or convert again",
-    },
-  ];
-}
-
-/** Labels as classifiers have them that name nothing. */
-const UNNAMED = /^label_\d+$/i;
-
-/** Of a head of two rows whose labels say otherwise than llama-server reads them, or nothing. */
-function labelFindings({ arch }: Model, head: TensorInfo, labels: readonly string[]): Finding[] {
-  const key = `${arch}.classifier.output_labels`;
-  if (isSwapped(labels)) {
-    return [
-      {
-        code: "rank-labels-swapped",
-        severity: "warning",
-        message: `${key} is ${labels.join(", ")}, and llama-server reports the first row of ${head.name} whatever it is called: its scores are inverted, prism's are not`,
-        remedy: "prism repair puts the rows and labels in the order yes, no",
-      },
-    ];
-  }
-  if (labels.length !== 2 || !labels.every((label) => UNNAMED.test(label))) return [];
-  return [
-    {
-      code: "rank-labels-unnamed",
-      severity: "warning",
-      message: `${key} is ${labels.join(", ")}: nothing says which means relevant; prism takes ${labels[1]}, as most classifiers are trained, llama-server the first row`,
-      remedy: "prism evaluate --rerank says inverted where relevant documents score lower; see the model's id2label",
-    },
-  ];
-}
-
-/** Whether the labels of a yes/no head stand in the other order. */
-export function isSwapped(labels: readonly string[] | undefined): boolean {
-  return labels?.length === 2 && /^no$/i.test(labels[0] ?? "") && /^yes$/i.test(labels[1] ?? "");
 }
 
 function headFindings(model: Model, { labels, head }: RankMarkers): Finding[] {

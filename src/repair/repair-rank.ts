@@ -5,14 +5,9 @@
 import { PROMPTED_RANK_ARCHITECTURES, RANK_HEAD_ARCHITECTURES } from "../ggml/reranker-architectures.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import type { TensorInfo } from "../gguf/model.ts";
+import { isSwapped } from "../preflight/label-findings.ts";
 import { wrongAdditions } from "../preflight/prompt-findings.ts";
-import {
-  isCausalReranker,
-  isSwapped,
-  knownReranker,
-  type RankMarkers,
-  rankMarkers,
-} from "../preflight/rank-findings.ts";
+import { isCausalReranker, knownReranker, type RankMarkers, rankMarkers } from "../preflight/rank-findings.ts";
 import { RERANK_LABELS, RERANK_TEMPLATE, RERANK_TEMPLATE_KEY } from "../preflight/rerank-prompt.ts";
 import { dropKey, type RepairDraft, setString, setStrings, setU32 } from "./repair-draft.ts";
 

@@ -6,8 +6,8 @@ import { tensorDifferences } from "../ggml/architecture-tensors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
+import { POOLING_NAMES, poolingFindings } from "../preflight/pooling-findings.ts";
 import { mendedTypes, normalSpecials } from "../preflight/prompt-findings.ts";
-import { POOLING_NAMES, poolingFindings } from "../preflight/rank-findings.ts";
 import { PRISM_VERSION } from "../version.ts";
 import {
   type KeyChange,
