@@ -14,8 +14,11 @@ import { type Column, formatTable, wrapWords } from "./table.ts";
 const WIDTH = 98;
 /** Queries whose scores are shown; --json has all of them. */
 const SHOWN_QUERIES = 4;
-/** Characters of a document in a row of scores. */
-const DOCUMENT_WIDTH = 46;
+/** Characters of a document in a row of scores, and of a file's name above its column: fewer where there are many. */
+const DOCUMENT_WIDTH = { most: 46, least: 24 };
+const NAME_WIDTH = { few: 18, many: 14 };
+/** Files that have room for long names. */
+const FEW_FILES = 3;
 
 /** Render a ranking. Ends with a line break. */
 export function renderRanking(ranking: Ranking & { readonly warnings: readonly string[] }): string {
@@ -99,18 +102,27 @@ function scoreBlocks(ranking: Ranking): string[] {
 }
 
 function formatScores({ query, documents }: ScoreTable, models: readonly Ranked[]): string {
+  const name = models.length > FEW_FILES ? NAME_WIDTH.many : NAME_WIDTH.few;
+  const left = WIDTH - models.length * (name + 2);
+  const width = Math.max(DOCUMENT_WIDTH.least, Math.min(DOCUMENT_WIDTH.most, left));
   return formatTable(
     [
-      { header: shorten(query, DOCUMENT_WIDTH) },
-      ...models.map(({ path }): Column => ({ header: shorten(formatName(path), 18), align: "right" })),
+      { header: shorten(query, width) },
+      ...models.map(({ path }): Column => ({ header: shortenStart(formatName(path), name), align: "right" })),
     ],
-    documents.map(({ text, cells }) => [`  ${shorten(text, DOCUMENT_WIDTH - 2)}`, ...cells]),
+    documents.map(({ text, cells }) => [`  ${shorten(text, width - 2)}`, ...cells]),
   );
 }
 
 /** A file's name without .gguf: its format is at the end, so the end is what stays of a long one. */
 export function formatName(path: string): string {
   return shownFile(path).replace(/\.gguf$/, "");
+}
+
+/** A file's name: its format is at the end, which stays. */
+function shortenStart(text: string, width: number): string {
+  const characters = [...printable(text)];
+  return characters.length <= width ? characters.join("") : `…${characters.slice(1 - width).join("")}`;
 }
 
 function shorten(text: string, width: number): string {
