@@ -2,15 +2,19 @@
 import { type Command, Option } from "commander";
 import { PAIR_WAYS, type PairWay, SPECIAL_PLACES, type SpecialPlace } from "../rerank/encode-prompts.ts";
 
-export interface PromptCliOptions {
+export interface ReadingCliOptions {
   readonly yes?: string;
   readonly no?: string;
   readonly parseSpecial?: SpecialPlace;
   readonly pairs?: PairWay;
+}
+
+export interface PromptCliOptions extends ReadingCliOptions {
   readonly mmproj?: string;
 }
 
-export function addPromptOptions(command: Command): Command {
+/** How prompts are read and answered. */
+export function addReadingOptions(command: Command): Command {
   return command
     .option(
       "--yes <word>",
@@ -28,6 +32,11 @@ export function addPromptOptions(command: Command): Command {
         "--pairs <way>",
         "of a BERT: tell query and document apart as it was trained, or not, as llama.cpp (default)",
       ).choices(PAIR_WAYS),
-    )
-    .option("--mmproj <file>", "the projector that reads images; default: the one that lies beside the model");
+    );
+}
+
+/** The same, and what reads images. */
+export function addPromptOptions(command: Command): Command {
+  const projector = "the projector that reads images; default: the one that lies beside the model";
+  return addReadingOptions(command).option("--mmproj <file>", projector);
 }

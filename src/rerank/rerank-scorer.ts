@@ -56,11 +56,14 @@ export interface RerankScorer {
 }
 
 /** How prompts are read and answered, where the model does not say. */
-export interface PromptOptions extends Answers {
+export interface ReadingOptions extends Answers {
   /** Where special tokens that are written out count. Default: in the template alone. */
   readonly parseSpecial?: SpecialPlace | undefined;
   /** Of a BERT that reads pairs. Default: as llama.cpp takes them. */
   readonly pairs?: PairWay | undefined;
+}
+
+export interface PromptOptions extends ReadingOptions {
   /** Path of the projector that reads images. Default: the one that lies beside the model. */
   readonly mmproj?: string | undefined;
 }

@@ -24,7 +24,7 @@ export async function describeAsked(
   bench: Bench,
 ): Promise<RunAsked> {
   const { engine, seed, gpuLayers } = bench;
-  const { sweep, guards, refine, swaps, probeGuard, text, rerankSet, embedding } = request;
+  const { sweep, guards, refine, swaps, probeGuard, text, rerankSet, reading, embedding } = request;
   return present({
     model,
     fingerprint,
@@ -42,6 +42,7 @@ export async function describeAsked(
     baselines: request.baselines,
     text: text === undefined ? "sampled" : await sha256OfText(text),
     rerankSet: rerankSet === undefined ? undefined : (await readRerankSet(rerankSet)).sha256,
+    reading: reading === undefined ? undefined : JSON.stringify(reading),
     retrieval: embedding === undefined ? undefined : await describeEmbedding(embedding),
     context: request.context,
     chunks: request.chunks,
@@ -158,7 +159,7 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
 ];
 /** What the plan and its controls depend on besides. */
 const OF_ROWS: readonly (keyof RunAsked)[] = [
-  ...(["budget", "sweep", ...OF_POINTS, "swaps", "baselines", "rerankSet", "retrieval"] as const),
+  ...(["budget", "sweep", ...OF_POINTS, "swaps", "baselines", "rerankSet", "reading", "retrieval"] as const),
 ];
 
 /** How a message speaks of what was asked. */
@@ -183,6 +184,7 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   baselines: "--baseline",
   text: "--text",
   rerankSet: "--rerank",
+  reading: "--yes, --no, --parse-special or --pairs",
   retrieval: "--retrieval, --pooling or a prefix",
   context: "--context",
   chunks: "--chunks",

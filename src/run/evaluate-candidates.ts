@@ -99,7 +99,7 @@ async function keepMeasured({ source, bench }: OpenRun, file: FileToScore, { sha
 
 function openRanking({ request, source, bench }: OpenRun): Promise<RerankSession> {
   bench.progress.note("ranking documents with the reference");
-  return openRerankSession(source.model, { set: request.rerankSet }, bench);
+  return openRerankSession(source.model, { set: request.rerankSet, ...request.reading }, bench);
 }
 
 function openEmbedding({ request, source, bench }: OpenRun): Promise<EmbeddingSession> {

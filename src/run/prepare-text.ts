@@ -57,8 +57,12 @@ async function checkEmbedder({ embedding }: OpenRun["request"], { model }: RunSo
   await embedder.embed(["Does it embed?"]).finally(() => embedder.close());
 }
 
-async function checkScorer({ rerankSet }: OpenRun["request"], { model }: RunSource, bench: Bench): Promise<void> {
+async function checkScorer(
+  { rerankSet, reading = {} }: OpenRun["request"],
+  { model }: RunSource,
+  bench: Bench,
+): Promise<void> {
   await refusePictures(await readRerankSet(rerankSet), model.model, bench.engine.library);
-  const scorer = await openRerankScorer(describeReranker(model.model), {}, bench);
+  const scorer = await openRerankScorer(describeReranker(model.model), reading, bench);
   await scorer.close();
 }

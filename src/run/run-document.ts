@@ -95,6 +95,7 @@ const RUN_ASKED = t.object(
     rerankSet: t.optional(
       t.text("SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any."),
     ),
+    reading: t.optional(t.prose("How documents were scored by a prompt where that was asked, as JSON.")),
     retrieval: t.optional(
       t.prose(
         "What embeddings were judged by where that was asked: SHA-256 of the file, pooling and prefixes, as JSON.",

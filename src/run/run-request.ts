@@ -5,6 +5,7 @@ import type { TextRequest } from "../evaluate/evaluate-options.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
 import type { ProbeGuard } from "../probes/try-plans.ts";
+import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../sensitivity/sensitivity-modes.ts";
 import type { Gate } from "./gates.ts";
@@ -46,6 +47,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly baselines?: readonly FileType[] | undefined;
   /** Queries and documents a reranker is judged by (JSON Lines); absent: the set that comes with PRISM. */
   readonly rerankSet?: string | undefined;
+  /** How documents are scored by a prompt, where that was asked. */
+  readonly reading?: ReadingOptions | undefined;
   /** How embeddings are judged, where that was asked; absent: of models that embed, by the set that comes with PRISM. */
   readonly embedding?: Omit<EmbeddingOptions, "context"> | undefined;
   readonly exactMetrics?: boolean | undefined;

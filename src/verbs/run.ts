@@ -7,6 +7,7 @@ import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-type
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import { present } from "../present.ts";
+import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import { parseGate } from "../run/gates.ts";
 import { parseTime } from "../run/parse-time.ts";
 import { run } from "../run/run.ts";
@@ -19,7 +20,7 @@ import { budgetOf, constraintsOf, exactOf, loadSensitivity, modeOf, type Plannin
 import { RUN_REPORT, writeRunReport } from "./report-source.ts";
 import { parseQuality, type QualityRequest } from "./sweep-request.ts";
 
-export interface RunModelRequest extends PlanningRequest, QualityRequest {
+export interface RunModelRequest extends PlanningRequest, QualityRequest, ReadingOptions {
   /** The run's directory; by default prism-run-MODEL in this folder. */
   readonly out?: string | undefined;
   /** So many probes; 0: none. By default what the model's size allows, if no sensitivity is asked for. */
@@ -80,6 +81,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     sensitivity: await loadSensitivity(request),
     ...refinementOf(request),
     rerankSet: request.rerank,
+    reading: readingOf(request),
     embedding: embeddingOf(request),
     ...exactOf(request.exact),
     ...{ text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force },
@@ -106,6 +108,12 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
 }
 
 /** Undefined where nothing was asked. */
+function readingOf({ yes, no, parseSpecial, pairs }: RunModelRequest): RunRequest["reading"] {
+  const asked = present({ yes, no, parseSpecial, pairs });
+  return Object.keys(asked).length === 0 ? undefined : asked;
+}
+
+/** The same of embeddings. */
 function embeddingOf({ retrieval, pooling, queryPrefix, documentPrefix }: RunModelRequest): RunRequest["embedding"] {
   const asked = present({ set: retrieval, pooling, queryPrefix, documentPrefix });
   return Object.keys(asked).length === 0 ? undefined : asked;

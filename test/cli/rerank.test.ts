@@ -81,6 +81,22 @@ describe("prism run --rerank", () => {
     expect([code, stderr]).toEqual([1, expect.stringMatching(/no token "yes" and "no"/)]);
     expect(existsSync(join(dir, "prism-run-llama/analysis.json"))).toBe(false);
   });
+
+  it("refuses answers and pairs that a model has not, before any work", async () => {
+    const run = (...args: string[]) =>
+      prism(["run", ...args, "--like", "Q8_0", "--out", "unread", "--threads", "1"], dir);
+    const words = await run("causal-reranker.gguf", "--rerank", "set.jsonl", "--yes", "relevant");
+    expect([words.code, words.stderr]).toEqual([
+      2,
+      expect.stringMatching(/"relevant" and "no" are not one token each/),
+    ]);
+    const pairs = await run("reranker.gguf", "--rerank", "set.jsonl", "--pairs", "published");
+    expect([pairs.code, pairs.stderr]).toEqual([
+      2,
+      expect.stringMatching(/--pairs published: reranker\.gguf joins no pairs/),
+    ]);
+    expect(existsSync(join(dir, "unread/analysis.json"))).toBe(false);
+  });
 });
 
 describe("prism serve", () => {

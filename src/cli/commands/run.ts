@@ -18,10 +18,17 @@ import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
+import { addReadingOptions, type ReadingCliOptions } from "../prompt-options.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
-interface Options extends SharedOptions, PlanningOptions, TextOptions, EmbeddingCliOptions, QualityRequest {
+interface Options
+  extends SharedOptions,
+    PlanningOptions,
+    TextOptions,
+    EmbeddingCliOptions,
+    ReadingCliOptions,
+    QualityRequest {
   readonly out?: string;
   /** True without a number. */
   readonly refine?: number | true;
@@ -106,6 +113,7 @@ export function runCommand(context: CommandContext): Command {
     .addOption(calibrationOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
+  addReadingOptions(command);
   addEmbeddingOptions(command);
   addJudgingTextOptions(command);
   return addSharedOptions(
