@@ -68,9 +68,9 @@ async function scoreSet(
   return scored;
 }
 
-function warningsOf({ head, template, path, warnings }: Reranker, { queries }: RerankSet): string[] {
+function warningsOf({ head, template, warnings }: Reranker, { queries }: RerankSet): string[] {
   const instructed = queries.some(({ instruct }) => instruct !== undefined);
   const deaf = template === undefined ? head !== "yes-no-logits" : !takesInstruction(template);
   if (!instructed || !deaf) return [...warnings];
-  return [...warnings, `${path}: its prompt has no place for an instruction; "instruct" of the set is left out`];
+  return [...warnings, 'the prompt has no place for an instruction; "instruct" of the set is left out'];
 }

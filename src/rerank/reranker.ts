@@ -80,7 +80,7 @@ export function describeReranker(model: Model): Reranker {
     ? described.warnings
     : [
         ...described.warnings,
-        `${model.path}: nothing in the file says that it is a reranker; it is judged by its "yes" and "no" as a causal one`,
+        `nothing in the file says that it is a reranker; it is judged by its "yes" and "no" as a causal one`,
       ];
   return { ...described, warnings, head: "yes-no-logits", relevant: 0, outputs: 2 };
 }

@@ -167,6 +167,21 @@ describe("a reranker", () => {
   });
 });
 
+describe("what is remarkable about a family", () => {
+  it("is said once, not once a file", async () => {
+    const instructed = join(dir, "instructed.jsonl");
+    await writeFile(instructed, JSON.stringify({ query: "q", documents: ["a", "b"], instruct: "judge" }));
+    const [one, other] = [
+      await writeRunnable("cross-encoder", dir),
+      await writeChanged("cross-encoder", "another", (file) => file),
+    ];
+    const { warnings } = await evaluateRerank([one, other], { set: instructed, reference: one }, bench());
+    expect(warnings.filter((warning) => warning.includes("instruct"))).toEqual([
+      'the prompt has no place for an instruction; "instruct" of the set is left out',
+    ]);
+  });
+});
+
 describe("a file that can't rank", () => {
   const refused = async (path: string, message: RegExp) => {
     await expect(rank([path])).rejects.toThrow(message);
