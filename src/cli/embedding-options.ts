@@ -1,6 +1,6 @@
 /** The options of commands that embed, or judge models by their embeddings. */
 import { type Command, Option } from "commander";
-import type { EmbeddingPooling } from "../ggml/model-facts.ts";
+import { EMBEDDING_POOLINGS, type EmbeddingPooling } from "../ggml/model-facts.ts";
 
 export interface EmbedderCliOptions {
   readonly pooling?: EmbeddingPooling;

@@ -1,11 +1,7 @@
 /** What an Evaluation says of a model that embeds: how far its vectors, and what is found by them, are from the reference's. */
 import * as t from "../documents/fields.ts";
+import { EMBEDDING_POOLINGS } from "../ggml/model-facts.ts";
 import { RERANK_SET } from "./rerank-result.ts";
-
-export const EMBEDDING_POOLING = t.oneOf(
-  ["mean", "cls", "last"],
-  "How hidden states become the embedding: their mean, that of the first token, or that of the last.",
-);
 
 /** A model against its reference, over the texts of a set. */
 export const EMBEDDING_FIDELITY = {
@@ -21,7 +17,10 @@ const FIDELITY = t.object(EMBEDDING_FIDELITY);
 export interface EmbeddingFidelity extends t.Content<typeof FIDELITY> {}
 
 export const EMBEDDING_RESULT = t.object({
-  pooling: EMBEDDING_POOLING,
+  pooling: t.oneOf(
+    EMBEDDING_POOLINGS,
+    "How hidden states become the embedding: their mean, that of the first token, or that of the last.",
+  ),
   dimensions: t.count(),
   ndcg10: t.optional(
     t.measured(t.amount(), "nDCG@10 over the queries with graded relevance, among the documents of all queries."),

@@ -4,6 +4,10 @@
  */
 import * as t from "../documents/fields.ts";
 
+/** How hidden states become an embedding: their mean, that of the first token, or that of the last. */
+export const EMBEDDING_POOLINGS = ["mean", "cls", "last"] as const;
+export type EmbeddingPooling = (typeof EMBEDDING_POOLINGS)[number];
+
 export const MODEL_FACTS = t.object({
   arch: t.text(),
   layers: t.count("hparams.n_layer_all: block_count, MTP blocks included."),
@@ -15,7 +19,7 @@ export const MODEL_FACTS = t.object({
   rankPooling: t.flag("Rank pooling (a reranker): `<arch>.pooling_type` = 4."),
   embeddingPooling: t.optional(
     t.oneOf(
-      ["mean", "cls", "last"],
+      EMBEDDING_POOLINGS,
       "How hidden states become the embedding of a text: `<arch>.pooling_type`; absent of models that give none.",
     ),
   ),
@@ -28,7 +32,6 @@ export const MODEL_FACTS = t.object({
 });
 
 export interface ModelFacts extends t.Content<typeof MODEL_FACTS> {}
-export type EmbeddingPooling = NonNullable<ModelFacts["embeddingPooling"]>;
 
 /** Architectures that embed or encode, and make no tokens. */
 const ENCODERS = /bert|^t5encoder$|embed/;

@@ -60,7 +60,9 @@ export async function openRerankSession(
   const gate = reference && openRerankGate(reference, set, request, bench);
   for (const model of models) await gate?.admit(model);
   const ranked =
-    reference && (await rankModel(reference, set, { ...asked, server: referenceServer }, bench, warnings)).rerank;
+    reference &&
+    (await rankModel(reference, set, { ...asked, ...likeServer(request), server: referenceServer }, bench, warnings))
+      .rerank;
   return {
     set: summarizeSet(set),
     reference: reference && ranked && { path: reference.path, headerHash: reference.model.headerHash, rerank: ranked },
@@ -91,6 +93,11 @@ function openRerankGate(
   };
   const by = server === undefined ? { texts, load } : { note: "the server cuts the text itself, unseen" };
   return openTokenGate(reference, by, { padding: true });
+}
+
+/** A llama-server takes special tokens wherever they are written: so does the reference that it is compared with. */
+function likeServer({ server }: RerankRequestOptions): Pick<RerankRequestOptions, "parseSpecial"> {
+  return server === undefined ? {} : { parseSpecial: "llama.cpp" };
 }
 
 /** Both sides of a comparison must be asked the same. */

@@ -18,7 +18,7 @@ export interface Measures {
   readonly warnings?: readonly string[];
 }
 
-type Request = Pick<RunRequest, "sweep" | "target" | "text" | "chunks" | "rerankSet" | "embedding">;
+type Request = Pick<RunRequest, "sweep" | "target" | "text" | "chunks" | "rerankSet" | "embedding" | "reading">;
 
 /**
  * A model with a rank head is judged by its ranking alone: its next token, where it still has one, is not what it is for.
@@ -28,6 +28,12 @@ type Request = Pick<RunRequest, "sweep" | "target" | "text" | "chunks" | "rerank
 export function chooseMeasures(open: Pick<OpenModel, "model" | "facts">, engine: Engine, options: Request): Measures {
   const { sweep, target, rerankSet } = options;
   const { model } = open;
+  const ranks = !isEmbedder(open) && (isReranker(model) || rerankSet !== undefined);
+  if (options.reading !== undefined && !ranks) {
+    throw new UsageError(
+      `--yes, --no, --parse-special and --pairs are of documents that are scored, and ${model.path} is not judged by any; leave them out`,
+    );
+  }
   if (isEmbedder(open) || options.embedding !== undefined) return embeddingMeasures(open, engine, options);
   if (!isReranker(model) && rerankSet === undefined) return { text: true, rerank: false, embeddings: false };
   const text = !hasRankHead(model);

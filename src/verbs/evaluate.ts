@@ -13,6 +13,7 @@ import { examineModel } from "../preflight/examine-model.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { evaluateRerank, joinRerank } from "../rerank/rerank.ts";
 import type { PromptOptions } from "../rerank/rerank-scorer.ts";
+import { refuseOptions } from "./given-option.ts";
 
 export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   /** Rank documents: a file of JSON Lines, or true for the set that comes with PRISM. */
@@ -46,6 +47,7 @@ export async function evaluateModels(
 ): Promise<EvaluatedModels> {
   const { reference, text, context, server, referenceServer, pooling, queryPrefix, documentPrefix } = request;
   const { rerank, embeds } = await chooseMeasure(models, request, bench);
+  checkPromptOptions(request, rerank !== undefined);
   if (embeds) {
     const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
     const embeddings = await evaluateEmbeddings(models, asked, bench);
@@ -59,6 +61,14 @@ export async function evaluateModels(
   const judged = await evaluate(models, request, bench);
   if (ranking === undefined) return { evaluation: judged, judged };
   return { evaluation: joinRerank(judged, ranking), judged, ranking };
+}
+
+/** Options of prompts where none is read, or a llama-server reads them. */
+function checkPromptOptions(request: EvaluateModelsRequest, ranks: boolean): void {
+  const { yes, no, parseSpecial, pairs, server } = request;
+  const prompts = { "--yes": yes, "--no": no, "--parse-special": parseSpecial, "--pairs": pairs };
+  if (!ranks) refuseOptions({ ...prompts, "--mmproj": request.mmproj }, "no documents are scored here (--rerank)");
+  if (server !== undefined) refuseOptions(prompts, "with --server its prompt is used");
 }
 
 /** Check what was asked before the work. */

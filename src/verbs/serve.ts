@@ -12,6 +12,7 @@ import { DEFAULT_RERANK_CONTEXT, type PromptOptions } from "../rerank/rerank-sco
 import { describeReranker, isReranker } from "../rerank/reranker.ts";
 import { serveEmbedding, serveRanking } from "../server/served-model.ts";
 import { buildServer } from "../server/server.ts";
+import { refuseOptions } from "./given-option.ts";
 
 export interface ServeRequest extends PromptOptions {
   readonly host?: string | undefined;
@@ -56,20 +57,19 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Throws UsageError for what a llama-server that scores can't be asked. */
-function checkScoredElsewhere({ context, yes, no, parseSpecial, pairs, mmproj }: ServeRequest, embeds: boolean): void {
-  if (embeds) throw new UsageError("--server: a llama-server scores for rerankers only here");
-  const own = {
-    "--context": context,
-    "--yes": yes,
-    "--no": no,
-    "--parse-special": parseSpecial,
-    "--pairs": pairs,
-    "--mmproj": mmproj,
-  };
-  const given = Object.entries(own).find(([, value]) => value !== undefined);
-  if (given !== undefined)
-    throw new UsageError(`${given[0]}: with --server its context and its prompt are used; leave it out`);
+/** Options that this model, or who scores for it, has no use for. Throws UsageError. */
+function checkOptions(asked: ServeRequest, embeds: boolean): void {
+  const { context, yes, no, parseSpecial, pairs, mmproj, queryPrefix, documentPrefix, server } = asked;
+  const prompts = { "--yes": yes, "--no": no, "--parse-special": parseSpecial, "--pairs": pairs, "--mmproj": mmproj };
+  if (embeds) {
+    if (server !== undefined) throw new UsageError("--server: a llama-server scores for rerankers only here");
+    refuseOptions(prompts, "the model embeds, and scores no documents");
+    return;
+  }
+  const prefixes = { "--query-prefix": queryPrefix, "--document-prefix": documentPrefix };
+  refuseOptions(prefixes, "the model ranks, and its prompt is its own");
+  if (server === undefined) return;
+  refuseOptions({ "--context": context, ...prompts }, "with --server its context and its prompt are used");
 }
 
 /** Load the model and listen. Throws FormatError for a model that can neither rank nor embed, UsageError where it can't listen. */
@@ -86,8 +86,8 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
     signal: new AbortController().signal,
   };
   const embeds = pooling !== undefined || (isEmbedder(file) && !isReranker(file.model));
+  checkOptions(asked, embeds);
   const reranker = embeds ? undefined : describeReranker(file.model);
-  if (scoredBy !== undefined) checkScoredElsewhere(asked, embeds);
   for (const warning of reranker?.warnings ?? []) bench.progress.note(`! ${warning}`);
   const served =
     reranker === undefined
@@ -113,5 +113,12 @@ export async function serve(path: string, request: ServeRequest, bench: Bench): 
     throw new UsageError(`can't listen on ${host}:${port}: ${reason}; give another --port or --host`, { cause: error });
   });
   const does = reranker === undefined ? { pooling: poolingOf(file, pooling) } : { head: reranker.head };
-  return { url, ...does, close: async () => void (await server.close()) };
+  return {
+    url,
+    ...does,
+    close: async () => {
+      await server.close();
+      await served.close();
+    },
+  };
 }

@@ -97,6 +97,30 @@ describe("prism run --rerank", () => {
     ]);
     expect(existsSync(join(dir, "unread/analysis.json"))).toBe(false);
   });
+
+  it.each([
+    [/--yes, --no, .* not judged by any/, ["run", "embedder.gguf", "--like", "Q8_0", "--yes", "si", "--out", "unused"]],
+    [/--pairs: no documents are scored here/, ["evaluate", "embedder.gguf", "--pairs", "published"]],
+    [/--yes: the model embeds/, ["serve", "embedder.gguf", "--yes", "si", "--port", "0"]],
+    [/--query-prefix: the model ranks/, ["serve", "reranker.gguf", "--query-prefix", "q: ", "--port", "0"]],
+    [
+      /--parse-special: with --server its prompt is used/,
+      [
+        "evaluate",
+        "reranker.gguf",
+        "--rerank",
+        "set.jsonl",
+        "--server",
+        "http://127.0.0.1:9",
+        "--parse-special",
+        "template",
+      ],
+    ],
+  ])("refuses what would change nothing: %s", async (message, args) => {
+    await writeRunnable("embedder", dir);
+    const { code, stderr } = await prism([...args, "--threads", "1"], dir);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  });
 });
 
 describe("prism serve", () => {
