@@ -4,7 +4,7 @@
  */
 import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
-import { UsageError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import type { EmbeddingResult } from "../evaluate/embedding-result.ts";
 import type { EmbeddedModel, EmbeddingEvaluation } from "../evaluate/evaluation.ts";
 import { evaluationHead } from "../evaluate/evaluation-head.ts";
@@ -65,6 +65,7 @@ export async function openEmbeddingSession(
       const start = performance.now();
       await gate?.admit(model);
       const embedded = await embedSet(model, set, options, bench);
+      if (known !== undefined) requireSameWidth(embedded, known);
       const { path, fileBytes, bpw } = model;
       const embedding = describe(embedded, set, known);
       return { path, fileBytes, bpw, embedding, elapsedMs: Math.round(performance.now() - start) };
@@ -135,6 +136,16 @@ async function embedSet(
   } finally {
     await embedder.close();
   }
+}
+
+/** Throws FormatError for a model whose vectors are of another width than the reference's. */
+function requireSameWidth(own: EmbeddedSet, reference: EmbeddedSet): void {
+  const [width, expected] = [own, reference].map(({ vectors }) => vectors.documents[0]?.length);
+  if (width === expected) return;
+  throw new FormatError(
+    own.open.path,
+    `its vectors have ${width} numbers, those of the reference ${reference.open.path} ${expected}; evaluate it against the model it was made from`,
+  );
 }
 
 function describe(

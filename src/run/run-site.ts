@@ -13,7 +13,7 @@ import type { ProbeBudgetInput } from "./probe-budget.ts";
 import type { ProbeBudget } from "./run-document.ts";
 
 /** Tokens of a chunk. */
-export function probeContext({ request, source }: OpenRun): number {
+function probeContext({ request, source }: OpenRun): number {
   const { contextTrain } = source.model.facts;
   if (!source.measures.embeddings) return chooseContext(request.context, contextTrain);
   return Math.min(request.context ?? EMBEDDING_CONTEXT, contextTrain || EMBEDDING_CONTEXT);

@@ -165,6 +165,14 @@ describe("an evaluation by embeddings", () => {
     await expect(evaluate([other], source)).rejects.toThrow(/its tokens are not those of the reference/);
   });
 
+  it("refuses a model of another width", async () => {
+    const source = await writeRunnable("embedder", dir);
+    const file = runnableGguf("embedder", { sizes: { layers: 2, d: 128, ff: 256, heads: 4, kvHeads: 2 } });
+    const narrow = join(dir, "narrow.gguf");
+    await writeGguf(narrow, file);
+    await expect(evaluate([narrow], source)).rejects.toThrow(/vectors have 128 numbers, those of the reference .* 256/);
+  });
+
   it("refuses weights that embed as nothing", async () => {
     const path = join(dir, "nan.gguf");
     await writeGguf(path, runnableGguf("embedder", { nan: true }));
