@@ -17,7 +17,7 @@ export function addEmbedderOptions(command: Command): Command {
   return command
     .addOption(
       new Option("--pooling <how>", "of a model that embeds and does not say how its hidden states are pooled").choices(
-        ["mean", "cls", "last"],
+        EMBEDDING_POOLINGS,
       ),
     )
     .option("--query-prefix <text>", 'what the model wants before a query, like "query: "')

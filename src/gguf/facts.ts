@@ -11,7 +11,7 @@ export { type ImatrixKeys, imatrixKeyBytes, outputHeaderBytes } from "./output-h
 
 /** `enum llama_pooling_type`. */
 const RANK_POOLING = 4;
-const EMBEDDING_POOLINGS: ReadonlyMap<number, EmbeddingPooling> = new Map([
+const POOLING_OF_CODE: ReadonlyMap<number, EmbeddingPooling> = new Map([
   [1, "mean"],
   [2, "cls"],
   [3, "last"],
@@ -32,7 +32,7 @@ export function readFacts(model: Model): ModelFacts {
     experts: firstNumber(hyperparameter("expert_count")) ?? 0,
     hasOutput: model.tensors.some(({ name }) => name === "output.weight"),
     rankPooling: pooling === RANK_POOLING,
-    ...present({ embeddingPooling: pooling === undefined ? undefined : EMBEDDING_POOLINGS.get(pooling) }),
+    ...present({ embeddingPooling: pooling === undefined ? undefined : POOLING_OF_CODE.get(pooling) }),
     alignment: model.alignment,
     vocabSize: vocabSize(model),
     contextTrain: firstNumber(hyperparameter("context_length")) ?? 0,

@@ -11,6 +11,7 @@ import { sigmoid } from "../../src/rerank/rerank-head.ts";
 import { openRerankScorer } from "../../src/rerank/rerank-scorer.ts";
 import { describeReranker, isReranker } from "../../src/rerank/reranker.ts";
 import { testBench } from "../bench.ts";
+import { writeRankingSet } from "../fixtures/ranking-set.ts";
 import { type RunnableKind, runnableGguf, writeRunnable } from "../fixtures/runnable.ts";
 
 let dir: string;
@@ -18,13 +19,7 @@ let set: string;
 let engine: Engine;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "prism-rerank-"));
-  set = join(dir, "set.jsonl");
-  const documents = ["Paris is its capital.", "A banana.", "The Eiffel Tower is a landmark of Paris, France.", "Lyon"];
-  const lines = [
-    { query: "capital of France?", documents, relevance: [3, 0, 1, 1] },
-    { query: "fruit", documents: documents.slice(0, 3) },
-  ];
-  await writeFile(set, lines.map((line) => JSON.stringify(line)).join("\n"));
+  set = await writeRankingSet(dir);
   engine = await openEmbeddedEngine({ threads: 1 });
 });
 afterAll(async () => {
