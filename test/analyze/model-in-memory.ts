@@ -83,6 +83,7 @@ export function blockEngine(delay: (job: RoundTripJob) => Promise<void> = async 
     library: {
       rewrite: refuse,
       load: refuse,
+      tryLoad: async () => ({ loads: true }),
       loadRanker: refuse,
       async roundTrip(job) {
         await delay(job);
