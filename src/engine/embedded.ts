@@ -24,6 +24,7 @@ import { openBestChild } from "./open-child.ts";
 import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
 import { createRoundTripPool } from "./round-trip-pool.ts";
+import { tryLoad } from "./try-load.ts";
 import { findVisionLibrary } from "./vision-library.ts";
 
 export type EmbeddedEngine = Engine & { readonly library: Library };
@@ -68,6 +69,7 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
         );
       },
       load: (load) => loadEmbedded(model, load),
+      tryLoad: (asked) => tryLoad(new EngineChild(found), asked),
       seesImages: vision !== undefined,
       ...(vision !== undefined && { tryVision: () => model.call<string>("tryVision", vision) }),
       loadRanker: (load) => loadRanker(model, { ...load, vision }),

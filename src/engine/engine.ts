@@ -419,6 +419,17 @@ export interface SeenPrompt {
   readonly problem?: string | undefined;
 }
 
+export interface TryLoadOptions extends Omit<JobResources, "gpuLayers"> {
+  readonly model: string;
+  /** Decode a token with the weights, mapped; otherwise none are read, and a model of any size costs what its header does. */
+  readonly decode: boolean;
+}
+
+/** `why`: llama.cpp's own last words; `aborted`: it ended its process. */
+export type LoadVerdict =
+  | { readonly loads: true }
+  | { readonly loads: false; readonly why: string; readonly aborted: boolean };
+
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
 export interface PerplexityJob extends JobResources {
   readonly model: string;
@@ -460,6 +471,8 @@ export interface Library {
   /** Throws EngineError where a value is too large for the source type after the round trip. */
   rewrite(job: RewriteJob): Promise<void>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;
+  /** Whether llama.cpp takes the model at `model`; an assert that ends its process is an answer too. */
+  tryLoad(options: TryLoadOptions): Promise<LoadVerdict>;
   /** Whether rankers read images: libmtmd was built. */
   readonly seesImages?: boolean | undefined;
   /** Load that library; returns its path. Throws EngineError where it can't be loaded. */

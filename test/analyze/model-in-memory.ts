@@ -82,6 +82,7 @@ export function blockEngine(delay: (job: RoundTripJob) => Promise<void> = async 
     library: {
       rewrite: refuse,
       load: refuse,
+      tryLoad: async () => ({ loads: true }),
       loadRanker: refuse,
       async roundTrip(job) {
         await delay(job);

@@ -9,7 +9,13 @@ export function fakeEngine(write: (job: QuantizeJob) => Promise<void>): Engine &
   return {
     jobs,
     info: { kind: "embedded", version: "fake", origin: "test", devices: [] },
-    library: { roundTrip: refuse, rewrite: refuse, load: refuse, loadRanker: refuse },
+    library: {
+      roundTrip: refuse,
+      rewrite: refuse,
+      load: refuse,
+      tryLoad: async () => ({ loads: true }),
+      loadRanker: refuse,
+    },
     close: () => Promise.resolve(),
     async quantize(job) {
       jobs.push(job);

@@ -53,6 +53,7 @@ export function paperEngine(onCall: (call: string, number: number) => void = () 
       async rewrite() {
         note("rewrite");
       },
+      tryLoad: async () => ({ loads: true }),
       async load({ model }) {
         note(`load ${baseName(model)}`);
         return loadModel(model, (await stat(model)).size, note);

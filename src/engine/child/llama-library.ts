@@ -161,11 +161,17 @@ export function openLlamaLibrary(found: EnginePackage) {
       context: Pointer,
       batch: Record<string, unknown>,
     ) => number,
+    encode: llama.func("int32_t llama_encode(void *, llama_batch)") as (
+      context: Pointer,
+      batch: Record<string, unknown>,
+    ) => number,
     logits: llama.func("void *llama_get_logits(void *)") as (context: Pointer) => Pointer | null,
     pooled: llama.func("void *llama_get_embeddings_seq(void *, int32_t)") as (
       context: Pointer,
       sequence: number,
     ) => Pointer | null,
+    poolingType: llama.func("int32_t llama_pooling_type(void *)") as (context: Pointer) => number,
+    inputSize: llama.func("int32_t llama_model_n_embd_inp(void *)") as (model: Pointer) => number,
     embeddingSize: llama.func("int32_t llama_model_n_embd_out(void *)") as (model: Pointer) => number,
     classOutputs: llama.func("uint32_t llama_model_n_cls_out(void *)") as (model: Pointer) => number,
   };

@@ -10,6 +10,8 @@ export interface ModelParams {
   load_mode: number;
   use_extra_bufts: boolean;
   vocab_only: boolean;
+  /** Read the header, and only simulate the rest. */
+  no_alloc: boolean;
   [field: string]: unknown;
 }
 
@@ -58,6 +60,10 @@ export interface ThreadpoolParams {
 }
 
 const POINTER = "void *";
+
+/** `llama_load_mode`: the weights are read into memory, or are the pages of the file, shared with whoever writes it. */
+export const LOAD_MODE_NONE = 0;
+export const LOAD_MODE_MMAP = 1;
 
 /** Make the structs known to koffi by name. Once per process. */
 export function declareStructs(): void {

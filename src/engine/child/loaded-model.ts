@@ -21,6 +21,7 @@ import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import { KeptInputs } from "./kept-inputs.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
+import { LOAD_MODE_MMAP, LOAD_MODE_NONE } from "./llama-structs.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
 import { type GainsCall, measureGains } from "./measure-gains.ts";
 import { MomentsCollector } from "./moments-collector.ts";
@@ -73,10 +74,6 @@ export interface InputsCall {
   /** See LoadedModel.collectInputs(). */
   readonly kept?: string | undefined;
 }
-
-/** `llama_load_mode`: the weights are read into memory, or are the pages of the file, shared with whoever writes it. */
-const LOAD_MODE_NONE = 0;
-const LOAD_MODE_MMAP = 1;
 
 /** Decoded to see the weights: of more a device would take copies of what lies in memory. */
 const FEW_TOKENS = 2;

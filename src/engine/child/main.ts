@@ -27,6 +27,7 @@ import { rewrite } from "./rewrite.ts";
 import { roundTrip } from "./round-trip.ts";
 import { type ScoreReply, type ScoreRequest, scoreChunks } from "./score-chunks.ts";
 import { createScorePool, type ScorePool } from "./score-pool.ts";
+import { type TryLoadCall, type TryLoadReply, tryLoad } from "./try-load.ts";
 
 export interface Request {
   readonly id: number;
@@ -133,6 +134,11 @@ const methods = {
     models.set(request.handle, model);
     const { vocabSize, addBos, bos, contextTrain } = model;
     return { vocabSize, addBos, bos, contextTrain, chunksPerBatch: model.chunksPerBatch(request.context) };
+  },
+  tryLoad(request: TryLoadCall): TryLoadReply {
+    watchParent();
+    loadBackends();
+    return tryLoad(library, request);
   },
   unload(handle: number): void {
     model(handle).close();
