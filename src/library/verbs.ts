@@ -48,7 +48,7 @@ export function openBench(options: BenchOptions = {}): Promise<OpenedBench> {
   return speaking(() => open({ ...options, progress: { note, steps: (...step) => progress.steps(...step) } }));
 }
 
-/** What a model's header says, the exact size of every preset, and what is wrong with it. Needs no engine. */
+/** What a model's header says, the exact size of every preset, and what is wrong with it; llama.cpp is asked too, where it is installed. */
 export function inspect(
   model: string,
   request: InspectRequest = {},
