@@ -68,6 +68,9 @@ function parseLayers(text: string): number | "auto" {
 const strictOption = () =>
   new Option("--strict", "exit with 3 where preflight finds an error or a warning in the model");
 
+const forceFindingsOption = () =>
+  new Option("--force-findings", "go on with a model that llama.cpp does not load, for those who know better");
+
 const memoryOption = () =>
   new Option("--memory <size>", "memory for weights at once, like 1GiB or 500MB")
     .argParser(parseMemory)
@@ -105,6 +108,7 @@ const SHARED = {
   "llama-dir": llamaDirOption,
   seed: seedOption,
   strict: strictOption,
+  "force-findings": forceFindingsOption,
   cache: cacheOption,
   force: forceOption,
 } as const;
@@ -125,6 +129,7 @@ export interface SharedOptions extends Pick<BenchOptions, "threads" | "backend" 
   readonly memory?: number;
   readonly exact?: Exact;
   readonly strict?: boolean;
+  readonly forceFindings?: boolean;
   /** commander's name for --no-cache. */
   readonly cache?: boolean;
   readonly force?: boolean;

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import type { Bench } from "../bench.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { isQuantized, type QuantizeSpec, quantize } from "../quantize/quantize.ts";
+import { isQuantized, type QuantizeRequest, type QuantizeSpec, quantize } from "../quantize/quantize.ts";
 
 export interface FileToScore {
   readonly spec: QuantizeSpec;
@@ -12,6 +12,8 @@ export interface FileToScore {
   /** Whether it stays when it was scored. */
   readonly keep: boolean;
   readonly allowRequantize?: boolean | undefined;
+  /** See QuantizeRequest; of files that stay. */
+  readonly prove?: QuantizeRequest["prove"];
   /** It stands there as it was made. */
   readonly isMade?: boolean | undefined;
 }
@@ -24,11 +26,11 @@ export async function makeFile(source: OpenModel, file: FileToScore, bench: Benc
 
 async function quantizeFile(
   source: OpenModel,
-  { spec, label, allowRequantize }: FileToScore,
+  { spec, label, keep, allowRequantize, prove }: FileToScore,
   bench: Bench,
 ): Promise<void> {
   if (label !== undefined) bench.progress.note(`quantizing ${label}`);
-  await quantize(source, spec, { force: true, allowRequantize }, bench);
+  await quantize(source, spec, { force: true, allowRequantize, prove: keep ? prove : undefined }, bench);
 }
 
 /** Make a file, whatever else stands there, let `score` have it, and delete it again unless it is to be kept. */

@@ -17,12 +17,16 @@ import { planHeaderBytes } from "../plan/predict.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
 import type { Finding, FindingCode } from "../preflight/finding-codes.ts";
+import { engineFindings } from "./engine-findings.ts";
 import { type NamedModel, openNamedModel } from "./open-named-model.ts";
+import { forcedNote, refuseUnloadable } from "./refuse-unloadable.ts";
 import { checkArchitecture, checkHeader, checkSource } from "./source-checks.ts";
 
 export interface CheckRequest {
   /** Refuse a model in which preflight finds errors or warnings. */
   readonly strict?: boolean | undefined;
+  /** Go on with a model that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
   /** Path of an importance matrix. */
   readonly imatrix?: string | undefined;
   /** What an importance matrix that is made later will have values for. */
@@ -51,6 +55,8 @@ export interface CheckedModel extends NamedModel {
   readonly findings: readonly Finding[];
   /** What a person should know, in words. */
   readonly warnings: readonly string[];
+  /** Findings were overruled: what is made of it need not load either. */
+  readonly forced: boolean;
 }
 
 /** Findings that leave nothing to plan, and those after which llama.cpp can't compute a token's probability. */
@@ -58,7 +64,7 @@ const UNPLANNABLE: readonly FindingCode[] = ["no-architecture", "projector"];
 const NOT_EVALUABLE: readonly FindingCode[] = ["no-architecture", "token-embd-missing", "tokenizer-missing"];
 
 /**
- * Open and check a model; the caller closes it. Throws FileError, FormatError, UsageError, InfeasibleError and, with
+ * Open and check a model; the caller closes it. Throws FileError, FormatError, UsageError, EngineError, InfeasibleError and, with
  * `strict`, GateError.
  */
 export async function checkedModel(path: string, request: CheckRequest, bench: Bench): Promise<CheckedModel> {
@@ -72,8 +78,13 @@ export async function checkedModel(path: string, request: CheckRequest, bench: B
     // what is quantized already, a plan says itself
     const said =
       request.quantize === undefined ? findings : findings.filter(({ code }) => code !== "already-quantized");
-    const warnings = [...describeFindings(said), ...foreignEntries(imatrix, named.model.model)];
-    return { ...named, imatrix, findings, warnings };
+    const forced = forcedNote(findings);
+    const warnings = [
+      ...describeFindings(said),
+      ...(forced === undefined ? [] : [forced]),
+      ...foreignEntries(imatrix, named.model.model),
+    ];
+    return { ...named, imatrix, findings, warnings, forced: forced !== undefined };
   } catch (error) {
     await named.model.close();
     throw error;
@@ -90,11 +101,11 @@ export function noteWarnings(
 
 async function checkFindings(
   open: OpenModel,
-  { strict = false, quantize, evaluate = false, ignored = [] }: CheckRequest,
-  { engine, signal }: Bench,
+  { strict = false, forceFindings = false, quantize, evaluate = false, ignored = [] }: CheckRequest,
+  bench: Bench,
 ): Promise<Finding[]> {
   const { model } = open;
-  const found = await examineModel(open, { signal });
+  const found = await examineModel(open, { signal: bench.signal });
   if (quantize !== undefined) {
     checkHeader(model, quantize.headerHash);
     checkSource(model, quantize.types, quantize.allowRequantize ?? false);
@@ -108,9 +119,11 @@ async function checkFindings(
     );
   }
   refuse(open, found, UNPLANNABLE, "");
-  if (quantize !== undefined) checkArchitecture(model, engine);
+  if (quantize !== undefined) checkArchitecture(model, bench.engine);
+  found.push(...(await engineFindings(model, found, bench)));
   const findings = found.filter(({ code }) => !ignored.includes(code));
   if (strict) requireClean(model.path, findings);
+  if (!forceFindings) refuseUnloadable(model, findings);
   if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
     throw new FormatError(model.path, "has no tensor that llama-quantize would quantize; see prism inspect");
   }

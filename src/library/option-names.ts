@@ -20,6 +20,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--exact": "exact",
   "--floor": "floor",
   "--force": "force",
+  "--force-findings": "forceFindings",
   "--from": "from",
   "--gpu-layers": "gpuLayers",
   "--head": "head",

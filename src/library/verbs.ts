@@ -6,6 +6,7 @@ import { PrismError, UsageError } from "../errors.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import type { Desk } from "../intake/open-named-model.ts";
 import { type BenchOptions, type OpenedBench, openBench as open } from "../open-bench.ts";
+import { openExaminer } from "../open-examiner.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Prior } from "../sensitivity/sensitivity-prior.ts";
 import { type AnalyzeModelRequest, analyzeModel } from "../verbs/analyze.ts";
@@ -47,7 +48,7 @@ export function openBench(options: BenchOptions = {}): Promise<OpenedBench> {
   return speaking(() => open({ ...options, progress: { note, steps: (...step) => progress.steps(...step) } }));
 }
 
-/** What a model's header says, the exact size of every preset, and what is wrong with it. Needs no engine. */
+/** What a model's header says, the exact size of every preset, and what is wrong with it; llama.cpp is asked too, where it is installed. */
 export function inspect(
   model: string,
   request: InspectRequest = {},
@@ -55,7 +56,7 @@ export function inspect(
 ): Promise<InspectedModel> {
   const { signal = new AbortController().signal, progress = SILENT } = desk;
   const cache = desk.cache ?? { dir: defaultCacheDir(), logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES };
-  return speaking(() => inspectModel(model, request, { signal, progress, cache }));
+  return speaking(() => inspectModel(model, request, { signal, progress, cache, examiner: openExaminer() }));
 }
 
 /** Write a new file in which what inspect finds wrong is mended, where it can be. */

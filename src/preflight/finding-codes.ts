@@ -1,18 +1,30 @@
-/** Every code a finding can have, how bad it is, and what it means: what docs/preflight.md lists. */
+/** Every code a finding can have, how bad it is, what llama.cpp makes of it, and what it means: what docs/preflight.md lists. */
 
 export type Severity = "error" | "warning" | "info";
+
+/** `refused`: llama.cpp does not load the file, or aborts; `misbehaves`: it does, and something is wrong; `differs`: it works. */
+export type Effect = "refused" | "misbehaves" | "differs";
 
 interface CodeMeaning {
   /** Several where it depends on the model. */
   readonly severities: readonly Severity[];
   readonly meaning: string;
+  readonly effect: Effect;
   /** prism repair can mend it, at least in some files. */
   readonly repairable?: true;
 }
 
-const error = (meaning: string): CodeMeaning => ({ severities: ["error"], meaning });
-const warning = (meaning: string): CodeMeaning => ({ severities: ["warning"], meaning });
-const info = (meaning: string): CodeMeaning => ({ severities: ["info"], meaning });
+const error = (meaning: string, effect: Effect = "refused"): CodeMeaning => ({
+  severities: ["error"],
+  meaning,
+  effect,
+});
+const warning = (meaning: string, effect: Effect = "misbehaves"): CodeMeaning => ({
+  severities: ["warning"],
+  meaning,
+  effect,
+});
+const info = (meaning: string): CodeMeaning => ({ severities: ["info"], meaning, effect: "differs" });
 const repairable = (code: CodeMeaning): CodeMeaning => ({ ...code, repairable: true });
 
 export const FINDING_CODES = {
@@ -25,50 +37,64 @@ export const FINDING_CODES = {
     warning("general.alignment is not 32, which llama-quantize turns into an unreadable file"),
   ),
   "no-architecture": error("no general.architecture: not a model"),
-  projector: warning("general.architecture is clip: an image or audio projector, which is not quantized"),
-  "unknown-architecture": warning("llama.cpp v0.5.0 does not know the architecture"),
+  projector: warning("general.architecture is clip: an image or audio projector, which is not quantized", "differs"),
+  "unknown-architecture": warning("llama.cpp v0.5.0 does not know the architecture", "refused"),
   "tensor-missing": error("a tensor that the architecture requires is not there"),
   "tensor-unknown": repairable(
     error("a tensor that the architecture does not know, for which llama.cpp refuses the file"),
   ),
-  "already-quantized": { severities: ["error", "warning"], meaning: "weights are in a quantized type" },
+  "engine-refuses": error("the embedded llama.cpp does not load the file, or aborts, and no other finding says why"),
+  "already-quantized": {
+    severities: ["error", "warning"],
+    meaning: "weights are in a quantized type",
+    effect: "differs",
+  },
   "block-count-mismatch": repairable(error("block_count is not the number of layers in the file")),
   "nextn-layers-missing": repairable(error("block_count counts MTP layers that the file does not have")),
   "layer-gap": error("a layer in between has no tensors"),
   "pooling-type": repairable(error("pooling_type is of a type that llama.cpp refuses, or no pooling that it knows")),
-  "rank-head-missing": repairable(error("pooling_type is rank, but there is no classification head")),
-  "rank-head-shape": error("the classification head does not fit the model"),
+  "rank-head-missing": repairable(error("pooling_type is rank, but there is no classification head", "misbehaves")),
+  "rank-head-shape": error("the classification head does not fit the model", "misbehaves"),
   "rank-labels-mismatch": repairable(error("the head has another number of rows than there are labels")),
-  "rank-head-constant": error("the rows of the classification head are equal, so that every score is the same"),
+  "rank-head-constant": error(
+    "the rows of the classification head are equal, so that every score is the same",
+    "misbehaves",
+  ),
   "rank-labels-swapped": repairable(
     warning("the head's labels stand in the order no, yes, and llama-server reports the first"),
   ),
-  "rank-labels-unnamed": warning("a head of two rows whose labels don't say which of them means relevant"),
+  "rank-labels-unnamed": warning("a head of two rows whose labels don't say which of them means relevant", "differs"),
   "rank-bos-eos": repairable(warning("a causal reranker whose tokenizer adds tokens around the prompt")),
   "rank-think-missing": warning(
     "the rerank template has a <think> block and the vocabulary no such token, or the other way round",
   ),
   "special-token-normal": repairable(warning("special tokens of the chat template are typed as text")),
   "rank-template-missing": repairable(
-    error("a prompted reranker has no rerank template, or one without {query} and {document}"),
+    error("a prompted reranker has no rerank template, or one without {query} and {document}", "misbehaves"),
   ),
   "rank-pooling-missing": repairable({
     severities: ["warning", "info"],
     meaning: "there is a head, labels or a rerank template, but pooling_type is not rank",
+    effect: "differs",
   }),
   "rank-markers-absent": repairable(
     warning("named a reranker, of an architecture with a rank head, but without any marker of one"),
   ),
-  "rank-unsupported": repairable(error("rank markers on an architecture for which llama.cpp creates no head")),
+  "rank-unsupported": repairable(
+    error("rank markers on an architecture for which llama.cpp creates no head", "misbehaves"),
+  ),
   "reranker-known-wrong": warning("a reranker that is known to score wrong in llama.cpp"),
   "reranker-known": info("what is known of this kind of reranker"),
   "token-embd-missing": warning("no token embedding"),
-  "tokenizer-missing": warning("no tokenizer"),
+  "tokenizer-missing": warning("no tokenizer", "refused"),
   "chat-template-missing": info("no chat template"),
   "mmproj-beside": info("an image or audio projector lies beside the model"),
-  "weights-not-finite": error("weights are NaN or infinite"),
-  "weights-all-zero": warning("a weight matrix is zero throughout"),
-  "weights-on-lattice": warning("weights lie on a coarse lattice: they were quantized before, or trained for it"),
+  "weights-not-finite": error("weights are NaN or infinite", "misbehaves"),
+  "weights-all-zero": warning("a weight matrix is zero throughout", "differs"),
+  "weights-on-lattice": warning(
+    "weights lie on a coarse lattice: they were quantized before, or trained for it",
+    "differs",
+  ),
   "row-size-fallback": info("rows that K-quants can't hold"),
   "not-eligible": info("weights that stay as they are in every preset"),
 } as const satisfies Readonly<Record<string, CodeMeaning>>;
@@ -81,4 +107,19 @@ export interface Finding {
   readonly severity: Severity;
   readonly message: string;
   readonly remedy: string;
+}
+
+export function effectOf({ code }: Pick<Finding, "code">): Effect {
+  return FINDING_CODES[code].effect;
+}
+
+/** What ends in no file that llama.cpp loads: work on the model stops here. */
+export function isRefused(finding: Pick<Finding, "code" | "severity">): boolean {
+  return finding.severity === "error" && effectOf(finding) === "refused";
+}
+
+/** Whether prism repair mends it, where it finds something to do in the file at all. */
+export function isMendable({ code }: Pick<Finding, "code">): boolean {
+  const meaning: CodeMeaning = FINDING_CODES[code];
+  return meaning.repairable ?? false;
 }

@@ -14,15 +14,28 @@ import { readFacts } from "../gguf/facts.ts";
 import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
 import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
-import type { InspectedClass, InspectedPreset, Inspection } from "./inspection.ts";
+import {
+  type EngineOpinion,
+  type InspectedClass,
+  type InspectedPreset,
+  type Inspection,
+  inspectedFinding,
+} from "./inspection.ts";
 import { headerFindings } from "./preflight.ts";
 import { typesUnderPreset } from "./preset-types.ts";
 
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
 
-/** Inspect a model; `findings` default to what its header alone shows. Never throws. */
-export function inspect(model: Model, findings: readonly Finding[] = headerFindings(model)): Inspection {
+/**
+ * Inspect a model; `findings` default to what its header alone shows. `mends`: prism repair finds something to do in it;
+ * `engine`: what llama.cpp says of it. Never throws.
+ */
+export function inspect(
+  model: Model,
+  findings: readonly Finding[] = headerFindings(model),
+  { mends = false, engine }: { readonly mends?: boolean; readonly engine?: EngineOpinion } = {},
+): Inspection {
   const facts = readFacts(model);
   const fileTypeId = model.metadata.get("general.file_type");
   const fileType = Object.entries(FILE_TYPES).find(([, { id }]) => id === fileTypeId)?.[0] as FileType | undefined;
@@ -45,7 +58,8 @@ export function inspect(model: Model, findings: readonly Finding[] = headerFindi
     metadata: scalars(model.metadata),
     classes: classesOf(model.tensors),
     presets,
-    findings,
+    ...present({ engine }),
+    findings: findings.map((finding) => inspectedFinding(finding, mends)),
     tensorsChecked: hasTensorTable(model.arch),
   };
 }

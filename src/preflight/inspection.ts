@@ -5,7 +5,7 @@ import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
 import { FILE_TYPE } from "../ggml/type-fields.ts";
-import { FINDING_CODES, type FindingCode } from "./finding-codes.ts";
+import { effectOf, FINDING_CODES, type Finding, type FindingCode, isMendable } from "./finding-codes.ts";
 
 const FINDING = t.object({
   code: t.oneOf(Object.keys(FINDING_CODES) as FindingCode[]),
@@ -13,9 +13,30 @@ const FINDING = t.object({
     ["error", "warning", "info"],
     "error: the result would be broken or refused; warning: something later will not work; info: good to know.",
   ),
+  // documents of the first release have neither
+  effect: t.optional(
+    t.oneOf(
+      ["refused", "misbehaves", "differs"],
+      "refused: llama.cpp does not load the file, or aborts; misbehaves: it does, and something is wrong; differs: it works.",
+    ),
+  ),
+  repairable: t.optional(t.flag("Whether prism repair mends it.")),
   message: t.prose(),
   remedy: t.prose(),
 });
+export interface InspectedFinding extends t.Content<typeof FINDING> {}
+
+/** A finding as it is shown; `mends`: prism repair finds something to do in the file. */
+export function inspectedFinding(finding: Finding, mends: boolean): InspectedFinding {
+  const { code, severity, message, remedy } = finding;
+  return { code, severity, effect: effectOf(finding), repairable: mends && isMendable(finding), message, remedy };
+}
+
+const ENGINE_OPINION = t.object({
+  verdict: t.oneOf(["loads", "refuses", "not asked"], "Of the embedded llama.cpp, by the header alone."),
+  why: t.optional(t.text("Why it was not asked.")),
+});
+export interface EngineOpinion extends t.Content<typeof ENGINE_OPINION> {}
 
 const INSPECTED_CLASS = t.object({
   class: t.prose(),
@@ -55,6 +76,7 @@ const INSPECTION_FIELDS = t.object({
     INSPECTED_PRESET,
     "Smallest first. Without those llama-quantize refuses; none for a file that is no language model.",
   ),
+  engine: t.optional(ENGINE_OPINION),
   findings: t.list(FINDING),
   tensorsChecked: t.flag("Whether the list of tensors was compared with what the architecture requires."),
 });

@@ -19,6 +19,7 @@ import { openModel } from "../gguf/open.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import { checkArchitecture, checkHeader, checkSource } from "../intake/source-checks.ts";
 import { withDefaults } from "../present.ts";
+import { type LoadProof, NOT_PROVEN, proveLoading } from "./prove-loading.ts";
 
 export interface QuantizeSpec {
   readonly output: string;
@@ -43,6 +44,11 @@ export interface QuantizeRequest {
   readonly allowRequantize?: boolean | undefined;
   /** Replace an output that stands there. */
   readonly force?: boolean | undefined;
+  /**
+   * Have llama.cpp load the file before it gets its name, and keep none that it refuses; "noted": keep it all the same,
+   * where its source was refused too. By default not: most files are loaded to be scored.
+   */
+  readonly prove?: "required" | "noted" | undefined;
 }
 
 export const QUANTIZE_DEFAULTS = { allowRequantize: false, force: false } as const satisfies QuantizeRequest;
@@ -51,11 +57,13 @@ export interface QuantizedFile {
   readonly path: string;
   readonly fileBytes: number;
   readonly elapsedMs: number;
+  readonly proof: LoadProof;
 }
 
 /**
  * Quantize `source` and verify. Throws FormatError for the wrong source, FileError for an output that can't be written,
- * EngineError where llama.cpp fails, PrismError (`verification`) where the file is not what was predicted.
+ * EngineError where llama.cpp fails, PrismError (`verification`) where the file is not what was predicted, or can't be
+ * loaded (`prove`).
  */
 export async function quantize(
   source: OpenModel,
@@ -63,7 +71,7 @@ export async function quantize(
   request: QuantizeRequest,
   bench: Bench,
 ): Promise<QuantizedFile> {
-  const { allowRequantize, force } = withDefaults<QuantizeRequest, typeof QUANTIZE_DEFAULTS>(
+  const { allowRequantize, force, prove } = withDefaults<QuantizeRequest, typeof QUANTIZE_DEFAULTS>(
     QUANTIZE_DEFAULTS,
     request,
   );
@@ -74,14 +82,16 @@ export async function quantize(
   checkSource(model, spec.expectedTypes, allowRequantize);
   await checkOutput(spec, model, force);
   const start = performance.now();
-  await writeAside(spec.output, async (aside) => {
+  const proof = await writeAside(spec.output, async (aside) => {
     await runEngine(source, spec, aside, allowRequantize, bench);
     await spec.finish?.(aside);
     await requireUnchanged(source, bench);
     await verify(aside, spec);
+    return prove === undefined ? NOT_PROVEN : requireLoading(aside, spec, prove, bench);
   });
   await spec.onWhole?.();
-  return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs: Math.round(performance.now() - start) };
+  const elapsedMs = Math.round(performance.now() - start);
+  return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs, proof };
 }
 
 /** Whether the output stands there already with the types and bytes of the specification. */
@@ -129,6 +139,25 @@ async function runEngine(
   } catch (error) {
     throw error instanceof EngineError ? ((await diskFullError(spec.output, output, error)) ?? error) : error;
   }
+}
+
+async function requireLoading(
+  aside: string,
+  { output }: QuantizeSpec,
+  prove: "required" | "noted",
+  bench: Bench,
+): Promise<LoadProof> {
+  const proof = await proveLoading(aside, bench);
+  if (proof.loaded !== "refused") return proof;
+  if (prove === "required") {
+    throw new PrismError(
+      "verification",
+      1,
+      `${output}: llama.cpp does not load the quantized file: ${proof.why}. It was not kept; check the source with prism inspect, and report this with the plan where that finds nothing`,
+    );
+  }
+  bench.progress.note(`! ${output}: llama.cpp does not load the quantized file: ${proof.why}`);
+  return proof;
 }
 
 /** Problems named in a message; the rest is counted. */

@@ -17,6 +17,7 @@ import { isAlwaysKept } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, RunRow } from "./run-document.ts";
 import { addRow, judgeRun, type Measurements, referenceRow, rowOf, type Sessions } from "./run-rows.ts";
+import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
 
@@ -36,7 +37,7 @@ export async function evaluateCandidates(
     for (const candidate of candidates) {
       const { label, slug, spec } = candidate;
       const keep = isAlwaysKept(candidate.kind) || request.keepModels;
-      const file = { spec, label, keep, allowRequantize: request.allowRequantize };
+      const file = { spec, label, keep, allowRequantize: request.allowRequantize, prove: proofOf(source) };
       const row = await measuredRow(run, state, label, slug);
       if (row !== undefined && !keep) {
         await rm(spec.output, { force: true });

@@ -9,6 +9,7 @@ import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, SweepPoint } from "./run-document.ts";
 import { addRow, referenceRow, rowOf } from "./run-rows.ts";
+import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
 
@@ -29,16 +30,21 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
   const evaluate = (candidate: Candidate, plan: Plan) => {
     const { label, slug, spec } = candidate;
     const { keepModels, allowRequantize } = request;
-    return scoreCandidate(run, state, { spec, label, keep: keepModels, allowRequantize }, async (model, made) => {
-      opened ??= await openRunSession(run, state, model);
-      bench.progress.note(`evaluating ${label}`);
-      const evaluation = { ...(await opened.evaluateModel(model)), sha256: made.sha256 };
-      const document = assembleEvaluation(opened, [evaluation], bench);
-      const path = directory.evaluation(slug);
-      const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);
-      state = measuredModel(kept, directory, spec.output);
-      return { row: rowOf(candidate, { evaluation }, plan), session: opened };
-    });
+    return scoreCandidate(
+      run,
+      state,
+      { spec, label, keep: keepModels, allowRequantize, prove: proofOf(run.source) },
+      async (model, made) => {
+        opened ??= await openRunSession(run, state, model);
+        bench.progress.note(`evaluating ${label}`);
+        const evaluation = { ...(await opened.evaluateModel(model)), sha256: made.sha256 };
+        const document = assembleEvaluation(opened, [evaluation], bench);
+        const path = directory.evaluation(slug);
+        const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);
+        state = measuredModel(kept, directory, spec.output);
+        return { row: rowOf(candidate, { evaluation }, plan), session: opened };
+      },
+    );
   };
   return {
     get state() {

@@ -63,6 +63,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly allowRequantize?: boolean | undefined;
   /** Refuse a model in which preflight finds errors or warnings. */
   readonly strict?: boolean | undefined;
+  /** Go on with a model that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
   /** Begin anew in a directory that holds a run. */
   readonly force?: boolean | undefined;
 }
@@ -94,6 +96,7 @@ export const RUN_DEFAULTS = {
   keepModels: false,
   allowRequantize: false,
   strict: false,
+  forceFindings: false,
   force: false,
 } as const satisfies Partial<RunRequest>;
 

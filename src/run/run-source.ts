@@ -7,6 +7,7 @@ import type { OpenModel } from "../gguf/model.ts";
 import { isCollected } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
 import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
+import type { QuantizeRequest } from "../quantize/quantize.ts";
 import { describeAsked, devicesAsked } from "./asked.ts";
 import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
@@ -33,11 +34,18 @@ export interface RunSource {
   readonly weights: readonly number[];
   /** What preflight finds to be wrong. */
   readonly warnings: readonly string[];
+  /** What it finds was overruled. */
+  readonly forced: boolean;
+}
+
+/** Files that stay are proven to load, where the source is. */
+export function proofOf({ forced }: Pick<RunSource, "forced">): QuantizeRequest["prove"] {
+  return forced ? "noted" : "required";
 }
 
 /** Throws FileError, FormatError and UsageError: a damaged or quantized model, another model's imatrix, a baseline that can't be. */
 export async function openSource(path: string, request: CompleteRunRequest, bench: Bench): Promise<RunSource> {
-  const { model: open, imatrix, warnings } = await checkedModel(path, checksOf(request, bench), bench);
+  const { model: open, imatrix, warnings, forced } = await checkedModel(path, checksOf(request, bench), bench);
   try {
     const { model, facts } = open;
     const toMake = imatrixToMake(open, request, bench);
@@ -61,6 +69,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       warnings: [...warnings, ...(measures.warnings ?? [])],
+      forced,
     };
   } catch (error) {
     await open.close();
@@ -70,12 +79,12 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
 
 /** A pin may ask for smaller types than a plan would choose: then no budget is impossible. */
 function checksOf(request: CompleteRunRequest, { engine }: Bench): CheckRequest {
-  const { strict, allowRequantize, constraints, sweep = [], target, budget } = request;
+  const { strict, forceFindings, allowRequantize, constraints, sweep = [], target, budget } = request;
   const pinned = constraints.some(({ kind }) => kind === "pin");
   const budgets = pinned ? [] : [...sweep, ...(target === undefined ? [budget] : [])];
   const importance = request.imatrix === undefined && engine.programs === undefined ? isCollected : undefined;
   const imatrix = imatrixFile(request);
-  return { strict, imatrix, importance, budgets, quantize: { allowRequantize }, evaluate: true };
+  return { strict, forceFindings, imatrix, importance, budgets, quantize: { allowRequantize }, evaluate: true };
 }
 
 function importanceToCome({ out }: CompleteRunRequest): KnownImportance {

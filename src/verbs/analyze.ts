@@ -9,7 +9,7 @@ import { type CheckRequest, checkedModel, noteWarnings } from "../intake/checked
 import { noteTraffic } from "../intake/open-named-model.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
 
-export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "imatrix" | "budgets"> {
+export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "forceFindings" | "imatrix" | "budgets"> {
   readonly exact?: Exact | undefined;
   /** Relative standard error of the distortion to sample until. */
   readonly targetRelativeSe?: number | undefined;

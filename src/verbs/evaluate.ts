@@ -8,6 +8,8 @@ import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import { type EmbeddingPooling, isEncoder } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
+import { engineFindings } from "../intake/engine-findings.ts";
+import { refuseUnloadable } from "../intake/refuse-unloadable.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
@@ -29,6 +31,8 @@ export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   readonly queryPrefix?: string | undefined;
   readonly documentPrefix?: string | undefined;
   readonly strict?: boolean | undefined;
+  /** Go on with a model that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
 }
 
 export interface EvaluatedModels {
@@ -74,8 +78,8 @@ function checkPromptOptions(request: EvaluateModelsRequest, ranks: boolean): voi
 /** Check what was asked before the work. */
 async function chooseMeasure(
   models: readonly string[],
-  { reference, server, referenceServer, text, rerank, strict, ...ofEmbeddings }: EvaluateModelsRequest,
-  { signal, progress }: Bench,
+  { reference, server, referenceServer, text, rerank, strict, forceFindings, ...ofEmbeddings }: EvaluateModelsRequest,
+  bench: Bench,
 ): Promise<{ readonly rerank?: string | true | undefined; readonly embeds: boolean }> {
   if (server !== undefined && rerank === undefined) {
     throw new UsageError("--server scores documents: give --rerank with it");
@@ -85,6 +89,7 @@ async function chooseMeasure(
       "--reference-server scores documents with the reference: give --rerank and --reference with it",
     );
   }
+  const { signal, progress } = bench;
   // files of one model have the same findings
   const said = new Set<string>();
   let ranked = rerank;
@@ -96,6 +101,7 @@ async function chooseMeasure(
   for (const path of [...(server === undefined ? models : []), ...(reference === undefined ? [] : [reference])]) {
     const open = await openLocalModel(path);
     const found = await examineModel(open, { signal }).finally(() => open.close());
+    found.push(...(await engineFindings(open.model, found, bench)));
     // what is judged here is quantized as a rule
     const findings = found.filter(({ code }) => code !== "already-quantized");
     for (const { severity, message, remedy } of findings) {
@@ -105,6 +111,7 @@ async function chooseMeasure(
       progress.note(words);
     }
     if (strict) requireClean(path, findings);
+    if (!forceFindings) refuseUnloadable(open.model, findings);
     if (text !== undefined && isEncoder(open.model.arch)) {
       throw new UsageError(`--text: ${path} is an encoder and predicts no next token; leave it out`);
     }

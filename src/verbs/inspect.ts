@@ -1,14 +1,24 @@
 /** A model → what its header says, the exact size of every preset, and what is wrong with it. */
+import type { Library } from "../engine/engine.ts";
+import type { Model } from "../gguf/model.ts";
+import { refusalOf, whyNotAsked } from "../intake/engine-findings.ts";
 import { type Desk, noteTraffic, openNamedModel } from "../intake/open-named-model.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
+import type { Finding } from "../preflight/finding-codes.ts";
 import { inspect } from "../preflight/inspect.ts";
-import type { Inspection } from "../preflight/inspection.ts";
+import type { EngineOpinion, Inspection } from "../preflight/inspection.ts";
+import { present } from "../present.ts";
 import { planRepair } from "../repair/repair.ts";
 
 export interface InspectRequest {
   /** Look at every weight, not at a sample; of a remote model that is a download. */
   readonly deep?: boolean | undefined;
+}
+
+/** `examiner`: who asks llama.cpp, or why nobody does. */
+export interface InspectDesk extends Desk {
+  readonly examiner: (Pick<Library, "tryLoad"> & { readonly version: string }) | string;
 }
 
 export interface InspectedModel extends Inspection {
@@ -20,17 +30,34 @@ export interface InspectedModel extends Inspection {
 export async function inspectModel(
   path: string,
   { deep = false }: InspectRequest,
-  desk: Desk,
+  desk: InspectDesk,
 ): Promise<InspectedModel> {
   const named = await openNamedModel(path, desk);
   const { model } = named;
-  const { signal, progress } = desk;
+  const { signal, progress, examiner } = desk;
   const steps = (done: number, total: number, name: string) => progress.steps("reading", done, total, name);
   const findings = await examineModel(model, { deep, signal, onProgress: deep ? steps : undefined }).finally(() =>
     model.close(),
   );
+  const engine = await secondOpinion(model.model, findings, examiner, signal);
   noteTraffic(named, desk);
-  return { ...inspect(model.model, findings), repairable: planRepair(model.model).changes.length > 0 };
+  const mends = planRepair(model.model).changes.length > 0;
+  const inspection = inspect(model.model, [...findings, ...engine.findings], { mends, engine: engine.opinion });
+  return { ...inspection, repairable: mends };
+}
+
+async function secondOpinion(
+  model: Model,
+  found: readonly Finding[],
+  examiner: InspectDesk["examiner"],
+  signal: AbortSignal,
+): Promise<{ readonly opinion: EngineOpinion; readonly findings: readonly Finding[] }> {
+  const why = typeof examiner === "string" ? examiner : whyNotAsked(model, found);
+  if (typeof examiner === "string" || why !== undefined) {
+    return { opinion: { verdict: "not asked", ...present({ why }) }, findings: [] };
+  }
+  const findings = await refusalOf(model, examiner, { version: examiner.version, threads: 1, signal });
+  return { opinion: { verdict: findings.length === 0 ? "loads" : "refuses" }, findings };
 }
 
 /** Throws GateError where there are errors or warnings among the findings. */

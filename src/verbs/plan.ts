@@ -107,7 +107,7 @@ async function planFromPublished(
   const recipe = await loadRecipe(path);
   const sensitivity = await loadSensitivity(request);
   if (typeof source === "string" && !(await isJson(source))) {
-    const { model } = await checkedModel(source, {}, await bench());
+    const { model } = await checkedModel(source, { forceFindings: request.forceFindings }, await bench());
     await model.close();
     checkFits(recipe, model.model);
   }
@@ -130,7 +130,7 @@ async function analysisOf(
   request: PlanRequest & { readonly budgets?: readonly ReturnType<typeof requireBudget>[] },
   bench: BenchOpener,
 ): Promise<Analysis> {
-  const { imatrix, exact, strict, budgets, feedback, calibration } = request;
+  const { imatrix, exact, strict, forceFindings, budgets, feedback, calibration } = request;
   if (typeof source === "string" && !(await isJson(source))) {
     const opened = await bench();
     if (imatrix === undefined) {
@@ -139,7 +139,7 @@ async function analysisOf(
         `no importance matrix: with one the same bytes lose less; prism imatrix MODEL${where} makes one, for --imatrix`,
       );
     }
-    return analyzeModel(source, { imatrix, exact, strict, budgets, feedback, calibration }, opened);
+    return analyzeModel(source, { imatrix, exact, strict, forceFindings, budgets, feedback, calibration }, opened);
   }
   if (imatrix !== undefined) {
     throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");

@@ -46,6 +46,8 @@ export interface PlanningRequest extends BudgetChoice {
   readonly exact?: Exact | undefined;
   /** Refuse a model in which preflight finds errors or warnings. */
   readonly strict?: boolean | undefined;
+  /** Go on with a model that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
 }
 
 export type Exact = "metrics" | "distortion";

@@ -15,6 +15,7 @@ import { defaultOutput } from "../plan/quantize-arguments.ts";
 import { present } from "../present.ts";
 import { copyProjectors, describeOutput, type OutputFile } from "../quantize/outputs.ts";
 import { planImatrix, planSpec } from "../quantize/plan-spec.ts";
+import type { LoadProof } from "../quantize/prove-loading.ts";
 import { type QuantizedFile, quantize } from "../quantize/quantize.ts";
 import { loadPlan } from "./load-document.ts";
 
@@ -27,6 +28,8 @@ export interface QuantizePlanRequest {
   readonly imatrix?: string | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly strict?: boolean | undefined;
+  /** Go on with a model that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
   readonly force?: boolean | undefined;
   /** Choose the codes with error feedback. */
   readonly feedback?: boolean | undefined;
@@ -34,13 +37,13 @@ export interface QuantizePlanRequest {
   readonly calibration?: readonly string[] | undefined;
 }
 
-export interface QuantizedPlan extends QuantizedFile {
+export interface QuantizedPlan extends Omit<QuantizedFile, "proof"> {
   readonly sha256: string;
   readonly projectors: readonly OutputFile[];
   readonly bpw: number;
   /** What became of the codes, where they were chosen with error feedback. */
   readonly feedback?: FeedbackOutcome;
-  readonly verified: { readonly tensors: number; readonly fileBytes: number };
+  readonly verified: { readonly tensors: number; readonly fileBytes: number } & LoadProof;
   /** The model it was made from. */
   readonly source: string;
 }
@@ -52,7 +55,7 @@ export async function quantizePlan(
   bench: Bench,
 ): Promise<QuantizedPlan> {
   const plan = typeof named === "string" ? await loadPlan(named) : named;
-  const { strict, allowRequantize, force, feedback, calibration = [] } = request;
+  const { strict, forceFindings, allowRequantize, force, feedback, calibration = [] } = request;
   checkFeedbackChoice(request, bench);
   const path = request.source ?? plan.source.path;
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
@@ -64,6 +67,7 @@ export async function quantizePlan(
     path,
     {
       strict,
+      forceFindings,
       // what is quantized already is a matter of allowRequantize
       ignored: ["already-quantized"],
       quantize: { allowRequantize, types, headerHash: plan.source.headerHash },
@@ -83,10 +87,11 @@ export async function quantizePlan(
     const imatrix = await planImatrix(plan, model, request.imatrix);
     const stock = planSpec(plan, target, imatrix);
     const coded = feedback === true ? feedbackSpec(model, plan, stock, { calibration }, bench) : undefined;
-    const file = await quantize(model, coded?.spec ?? stock, { force, allowRequantize }, bench);
+    const prove = checked.forced ? "noted" : "required";
+    const { proof, ...file } = await quantize(model, coded?.spec ?? stock, { force, allowRequantize, prove }, bench);
     const { sha256 } = await describeOutput(file.path);
     const projectors = await copyProjectors({ path, arch: plan.facts.arch }, dirname(target), force ?? false);
-    const verified = { tensors: plan.tensors.length, fileBytes: file.fileBytes };
+    const verified = { tensors: plan.tensors.length, fileBytes: file.fileBytes, ...proof };
     return {
       ...file,
       sha256,

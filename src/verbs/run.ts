@@ -67,7 +67,8 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
   requireLocal(model);
   const budget = budgetOf(request);
   const quality = parseQuality(request, budget !== undefined);
-  const { text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force } = request;
+  const { text, context, chunks, imatrix, feedback, calibration, keepModels, allowRequantize, force } = request;
+  const { strict, forceFindings } = request;
   return {
     out: request.out ?? defaultRunDirectory(model),
     ...quality,
@@ -84,7 +85,19 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     reading: readingOf(request),
     embedding: embeddingOf(request),
     ...exactOf(request.exact),
-    ...{ text, context, chunks, imatrix, feedback, calibration, strict, keepModels, allowRequantize, force },
+    ...{
+      text,
+      context,
+      chunks,
+      imatrix,
+      feedback,
+      calibration,
+      strict,
+      forceFindings,
+      keepModels,
+      allowRequantize,
+      force,
+    },
   };
 }
 

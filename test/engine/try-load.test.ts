@@ -6,9 +6,9 @@ import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedd
 import { abortIn, refusalIn } from "../../src/engine/try-load.ts";
 import { writeGguf } from "../../src/gguf/writer.ts";
 import { readArchitecture, whyNoHoles } from "../fixtures/architectures.ts";
-import { DAMAGED, writeEdited } from "../fixtures/damaged.ts";
+import { DAMAGED, writeEdited, writeTwinTokens } from "../fixtures/damaged.ts";
 import { u32 } from "../fixtures/families.ts";
-import { type RunnableKind, runnableGguf, writeRunnable } from "../fixtures/runnable.ts";
+import { type RunnableKind, writeRunnable } from "../fixtures/runnable.ts";
 
 const dir = await mkdtemp(join(tmpdir(), "prism-try-load-"));
 const noHoles = await whyNoHoles(dir);
@@ -22,16 +22,6 @@ afterAll(async () => {
 });
 
 const tryLoad = (model: string, decode: boolean) => engine.library.tryLoad({ model, decode, threads: 1 });
-
-/** Two tokens with one text: an assert of llama-vocab.cpp. */
-function writeTwinTokens(): Promise<string> {
-  const tokens = runnableGguf("llama").keyValues.find(({ key }) => key === "tokenizer.ggml.tokens");
-  const texts = tokens?.value as readonly string[];
-  const twins = texts.map((text, id) => (id === 100 ? (texts[101] as string) : text));
-  return writeEdited("llama", dir, {
-    set: [{ key: "tokenizer.ggml.tokens", type: { array: "string" }, value: twins }],
-  });
-}
 
 describe.each([false, true])("with a decode: %s", (decode) => {
   it.each<RunnableKind>(["llama", "qwen35-mtp", "moe", "split", "reranker", "cross-encoder", "embedder"])(
@@ -57,7 +47,7 @@ describe.each([false, true])("with a decode: %s", (decode) => {
       threads: 1,
       gpuLayers: 0,
     });
-    expect(await tryLoad(await writeTwinTokens(), decode)).toEqual({
+    expect(await tryLoad(await writeTwinTokens(dir), decode)).toEqual({
       loads: false,
       aborted: true,
       why: expect.stringMatching(/^llama-vocab\.cpp:\d+: GGML_ASSERT\(id_to_token.*\) failed$/),

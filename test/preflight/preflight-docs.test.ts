@@ -14,7 +14,10 @@ function tableRows(heading: string): string[] {
 it("docs/preflight.md lists every code as it is", () => {
   const rows = Object.entries(FINDING_CODES).map(([code, meaning]) => {
     const mended = "repairable" in meaning ? "repair" : "";
-    return `| \`${code}\` | ${meaning.severities.join(", ")} | ${meaning.meaning} | ${mended} |`.replace(/\s+/g, " ");
+    return `| \`${code}\` | ${meaning.severities.join(", ")} | ${meaning.effect} | ${meaning.meaning} | ${mended} |`.replace(
+      /\s+/g,
+      " ",
+    );
   });
   expect(tableRows("Codes")).toEqual(rows);
 });

@@ -35,17 +35,26 @@ export function analyzeCommand(context: CommandContext): Command {
       "relative standard error of the distortion to sample until (default: 0.02)",
       (text) => parseFraction("--target-se", text),
     );
-  return addSharedOptions(command, "threads", "backend", "memory", "seed", "cache", "force").action(
+  return addSharedOptions(command, "threads", "backend", "memory", "seed", "force-findings", "cache", "force").action(
     (path: string, options: Options) => run(path, options, context),
   );
 }
 
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
-  const { output: named, force, targetSe: targetRelativeSe, imatrix, exact, feedback, calibration } = options;
+  const {
+    output: named,
+    force,
+    targetSe: targetRelativeSe,
+    imatrix,
+    exact,
+    feedback,
+    calibration,
+    forceFindings,
+  } = options;
   const output = openOutput(options);
   const target = named ?? defaultAnalysisPath(path);
   await checkOutputs([target], { inputs: [path, imatrix, ...(calibration ?? [])], force });
-  const request = { imatrix, exact, targetRelativeSe, feedback, calibration };
+  const request = { imatrix, exact, targetRelativeSe, feedback, calibration, forceFindings };
   const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
   const analysis = await withBench(
     options,

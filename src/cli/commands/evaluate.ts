@@ -59,6 +59,7 @@ export function evaluateCommand(context: CommandContext): Command {
     "cache",
     "seed",
     "strict",
+    "force-findings",
     "threads",
     "llama-dir",
     "force",

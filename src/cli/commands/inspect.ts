@@ -3,8 +3,10 @@ import { Command } from "commander";
 import { DEFAULT_LOGITS_LIMIT_BYTES } from "../../bench.ts";
 import { isRemote, shownName } from "../../bytes/remote-name.ts";
 import { defaultCacheDir } from "../../disk/cache-dir.ts";
+import { openExaminer } from "../../open-examiner.ts";
 import { openingFinding } from "../../preflight/examine-model.ts";
-import type { Inspection } from "../../preflight/inspection.ts";
+import { isRefused } from "../../preflight/finding-codes.ts";
+import { type Inspection, inspectedFinding } from "../../preflight/inspection.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import { inspectModel, requireCleanInspection } from "../../verbs/inspect.ts";
 import type { CommandContext } from "../context.ts";
@@ -31,7 +33,12 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
   const output = openOutput(options);
   const progress = followProgress(output, (stage) => ({ stage, unit: "tensors" }));
   const dir = options.cache === false ? undefined : defaultCacheDir();
-  const desk = { cache: { dir, logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES }, signal, progress };
+  const desk = {
+    cache: { dir, logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES },
+    signal,
+    progress,
+    examiner: openExaminer(),
+  };
   const { repairable, ...inspection } = await inspectModel(path, options, desk)
     .catch((error: unknown) => {
       tellDamage(path, error, options);
@@ -50,7 +57,11 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
 function tellDamage(path: string, error: unknown, { json }: Options): void {
   const finding = openingFinding(error);
   if (finding === undefined || !json) return;
-  const document = { schema: "prism.inspection/1", path: shownName(path), findings: [finding] };
+  const document = {
+    schema: "prism.inspection/1",
+    path: shownName(path),
+    findings: [inspectedFinding(finding, false)],
+  };
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
@@ -59,6 +70,6 @@ function followUp(path: string, repairable: boolean, { presets, findings }: Insp
     return nextCommand("prism", "repair", path, "--dry-run");
   }
   const isQuantized = findings.some(({ code, severity }) => code === "already-quantized" && severity === "error");
-  const plannable = presets.length > 0 && !isQuantized;
+  const plannable = presets.length > 0 && !isQuantized && !findings.some(isRefused);
   return plannable ? nextCommand("prism", "plan", shownName(path), "--like", "Q3_K_M") : "prism inspect MODEL.gguf";
 }

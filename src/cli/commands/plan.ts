@@ -25,6 +25,7 @@ interface Options extends SharedOptions, PlanningOptions {
   // of both, and here for sure
   readonly exact?: Exact;
   readonly strict?: boolean;
+  readonly forceFindings?: boolean;
   readonly feedback?: boolean;
   readonly calibration?: string[];
 }
@@ -55,7 +56,18 @@ export function planCommand(context: CommandContext): Command {
     .addOption(calibrationOption())
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
     .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning");
-  return addSharedOptions(command, "threads", "backend", "exact", "memory", "seed", "strict", "cache", "force")
+  return addSharedOptions(
+    command,
+    "threads",
+    "backend",
+    "exact",
+    "memory",
+    "seed",
+    "strict",
+    "force-findings",
+    "cache",
+    "force",
+  )
     .addHelpText("after", HELP)
     .action((source: string | undefined, options: Options) => run(source, options, context));
 }

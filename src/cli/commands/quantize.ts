@@ -4,6 +4,7 @@ import { describeOutcome } from "../../feedback/feedback.ts";
 import { protectInputs } from "../../intake/protect-inputs.ts";
 import { formatBytes } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
+import type { LoadProof } from "../../quantize/prove-loading.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
 import { quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
@@ -43,6 +44,7 @@ export function quantizeCommand(context: CommandContext): Command {
   return addSharedOptions(
     command,
     "strict",
+    "force-findings",
     "threads",
     "memory",
     "seed",
@@ -67,7 +69,14 @@ async function run(path: string, options: Options, context: CommandContext): Pro
       `${made.path}: ${formatBytes(made.fileBytes)}, ${made.bpw.toFixed(4)} bits per weight, ${(made.elapsedMs / 1000).toFixed(1)} s\n` +
       (made.feedback === undefined ? "" : `${describeOutcome(made.feedback)}\n`) +
       `verified: ${made.verified.tensors} tensors have the plan's types, and the file the plan's bytes\n` +
+      `${describeProof(made.verified)}\n` +
       [made, ...made.projectors].map((written) => `SHA-256 ${written.sha256}  ${written.path}`).join("\n"),
     next: nextCommand("prism", "evaluate", made.path, "--reference", source),
   });
+}
+
+function describeProof({ loaded, why }: LoadProof): string {
+  if (loaded === "decoded") return "loaded: llama.cpp loads the file and decoded a token with it";
+  if (loaded === "header") return `loaded: llama.cpp takes the header, no token was decoded: ${why}`;
+  return loaded === "refused" ? `not loaded: llama.cpp refuses the file: ${why}` : `not loaded: ${why}`;
 }

@@ -45,6 +45,7 @@ interface Options
   // of two, and here for sure
   readonly exact?: Exact;
   readonly strict?: boolean;
+  readonly forceFindings?: boolean;
 }
 
 const HELP = `
@@ -128,6 +129,7 @@ export function runCommand(context: CommandContext): Command {
     "llama-dir",
     "seed",
     "strict",
+    "force-findings",
     "force",
   )
     .addHelpText("after", HELP)

@@ -1,7 +1,8 @@
-/** Findings as text: severity and code, the message, what to do. 80 columns. */
+/** Findings as text: severity and code, what llama.cpp makes of it, the message, what to do. 80 columns. */
 
 import { printable } from "../../plan/printable.ts";
-import type { Finding } from "../../preflight/finding-codes.ts";
+import type { Effect, Finding } from "../../preflight/finding-codes.ts";
+import type { InspectedFinding } from "../../preflight/inspection.ts";
 import { type Colour, type Paint, plain } from "./paint.ts";
 import { wrapWords } from "./table.ts";
 
@@ -10,14 +11,23 @@ const INDENT = "  ";
 
 const COLOURS: Readonly<Record<Finding["severity"], Colour>> = { error: "red", warning: "yellow", info: "dim" };
 
+const EFFECTS: Readonly<Record<Effect, string>> = {
+  refused: "llama.cpp refuses the file",
+  misbehaves: "misbehaves",
+  differs: "only differs",
+};
+
 /** Render findings, errors first. No final line break. */
-export function renderFindings(findings: readonly Finding[], paint: Paint = plain): string {
+export function renderFindings(findings: readonly InspectedFinding[], paint: Paint = plain): string {
   const order = Object.keys(COLOURS);
   return [...findings]
     .sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
-    .map(({ code, severity, message, remedy }) =>
-      [`${paint(COLOURS[severity], severity)} ${code}`, indented(message, ""), indented(remedy, "-> ")].join("\n"),
-    )
+    .map(({ code, severity, effect, repairable, message, remedy }) => {
+      const known = effect === undefined ? "" : `: ${EFFECTS[effect]}`;
+      const mended = repairable ? "; prism repair can mend it" : "";
+      const heading = `${paint(COLOURS[severity], severity)} ${code}${known}${mended}`;
+      return [heading, indented(message, ""), indented(remedy, "-> ")].join("\n");
+    })
     .join("\n");
 }
 

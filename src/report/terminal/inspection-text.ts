@@ -2,7 +2,7 @@
 
 import { formatBytes, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import type { Inspection } from "../../preflight/inspection.ts";
+import type { EngineOpinion, Inspection } from "../../preflight/inspection.ts";
 import { renderFindings } from "./findings-text.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
@@ -28,7 +28,15 @@ export function renderInspection(inspection: Inspection, paint: Paint = plain): 
   if (inspection.presets.length > 0) blocks.push(presetTable(inspection));
   const { findings } = inspection;
   blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint));
+  if (inspection.engine !== undefined) blocks.push(engineLine(inspection.engine));
   return `${blocks.join("\n\n")}\n`;
+}
+
+function engineLine({ verdict, why }: EngineOpinion): string {
+  if (verdict === "not asked") return `llama.cpp was not asked whether it loads the file: ${why}`;
+  return verdict === "loads"
+    ? "llama.cpp was asked: it loads the file, by its header"
+    : "llama.cpp was asked: it refuses the file";
 }
 
 function heading(inspection: Inspection): string {
