@@ -140,7 +140,7 @@ function mixContext(
     fileType,
     base: FILE_TYPES[fileType].defaultType,
     arch: facts.arch,
-    layers: facts.layers,
+    layers: facts.loadedLayers ?? facts.layers,
     experts: facts.experts,
     gqa: facts.kvHeads === 0 ? 0 : Math.trunc(facts.heads / facts.kvHeads),
     is70B: is70B(facts),
