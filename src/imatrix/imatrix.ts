@@ -17,7 +17,7 @@ import { readLegacyImatrix } from "./legacy-form.ts";
 export interface ImatrixContent {
   /** Per tensor name: the mean square of each of its ne0 inputs, matrix (expert) after matrix. */
   readonly importance: ReadonlyMap<string, Float32Array>;
-  /** Per tensor name: how many of its experts no token was routed to; absent where none. */
+  /** Per tensor name: how many of its experts no token was routed to, of a dense tensor its parts; absent where none. */
   readonly unseen: ReadonlyMap<string, number>;
   /** The texts it was made from. */
   readonly datasets: readonly string[];
@@ -37,7 +37,7 @@ export interface Imatrix {
   /** `quantize.imatrix.chunks_count`; 0 where unknown (the key is not written then). */
   readonly chunks: number;
   readonly importance: ReadonlyMap<string, Float32Array>;
-  /** Experts no token was routed to, per tensor name. */
+  /** Experts no token was routed to, or parts of a dense tensor, per tensor name. */
   readonly unseen: ReadonlyMap<string, number>;
 }
 
