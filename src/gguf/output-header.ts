@@ -5,7 +5,7 @@
  * shard without split.*, with general.quantization_version and general.file_type set anew as u32.
  * Follows `llama_model_quantize_impl` (src/llama-quant.cpp) and `gguf_write_out` (ggml/src/gguf.cpp, llama.cpp v0.5.0).
  */
-import { dimensionCount } from "../ggml/eligibility.ts";
+import { dimensionCount } from "../ggml/convertible.ts";
 import type { Model } from "./model.ts";
 
 const FIXED_BYTES = 4 + 4 + 8 + 8;

@@ -31,6 +31,9 @@ export const FINDING_CODES = {
   "tensor-unknown": repairable(
     error("a tensor that the architecture does not know, for which llama.cpp refuses the file"),
   ),
+  "weights-unconvertible": error(
+    "weights that llama-quantize fails on: of four dimensions, or of a type it can't read",
+  ),
   "already-quantized": { severities: ["error", "warning"], meaning: "weights are in a quantized type" },
   "block-count-mismatch": repairable(error("block_count is not the number of layers in the file")),
   "nextn-layers-missing": repairable(error("block_count counts MTP layers that the file does not have")),
