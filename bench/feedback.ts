@@ -16,7 +16,7 @@ import { nativeFeedback } from "../src/engine/child/native-feedback.ts";
 import { findEnginePackage } from "../src/engine/package.ts";
 import { loadModel } from "../src/evaluate/load-model.ts";
 import { layerRanges } from "../src/feedback/layer-ranges.ts";
-import { ineligibleReason } from "../src/ggml/eligibility.ts";
+import { leftAloneReason } from "../src/ggml/eligibility.ts";
 import { tensorClass } from "../src/ggml/tensor-class.ts";
 import { parseTensorType, type TensorType } from "../src/ggml/tensor-types.ts";
 import type { TensorInfo } from "../src/gguf/model.ts";
@@ -118,7 +118,7 @@ function typeNamed(text: string): TensorType {
 }
 
 function isCoded(tensor: Pick<TensorInfo, "name" | "shape">): boolean {
-  return ineligibleReason(tensor) === undefined && tensor.name !== "token_embd.weight";
+  return leftAloneReason(tensor) === undefined && tensor.name !== "token_embd.weight";
 }
 
 /** The same tokens decoded for the squares of inputs and for their products. */

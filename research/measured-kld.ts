@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Analysis, Estimate, TensorAnalysis } from "../src/analyze/analysis.ts";
 import { candidateTypes } from "../src/ggml/candidates.ts";
-import { ineligibleReason } from "../src/ggml/eligibility.ts";
+import { leftAloneReason } from "../src/ggml/eligibility.ts";
 import type { ModelFacts } from "../src/ggml/model-facts.ts";
 import { tensorClass } from "../src/ggml/tensor-class.ts";
 import { parseTensorType, type TensorType } from "../src/ggml/tensor-types.ts";
@@ -98,7 +98,7 @@ function factsOf(name: string, { tensors }: MeasuredFile): ModelFacts {
 
 function analyzed(tensor: MeasuredFile["tensors"][number]): TensorAnalysis {
   const { name, shape, dtype } = tensor;
-  const reason = ineligibleReason(tensor);
+  const reason = leftAloneReason(tensor);
   const distortion: Partial<Record<TensorType, Estimate>> = {};
   for (const type of candidateTypes(tensor, { importance: false })) {
     const value = GAUSSIAN_DISTORTION[type];
@@ -111,7 +111,7 @@ function analyzed(tensor: MeasuredFile["tensors"][number]): TensorAnalysis {
     elements: shape.reduce((product, n) => product * n, 1),
     sourceType: parseTensorType(dtype) ?? "BF16",
     eligible: reason === undefined,
-    ...(reason === undefined ? { distortion } : { ineligibleReason: reason }),
+    ...(reason === undefined ? { distortion } : { leftAloneReason: reason }),
   };
 }
 

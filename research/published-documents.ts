@@ -1,5 +1,5 @@
 /** The PRISM-DQ recipes as documents: command, published numbers, and types and bytes under today's llama-quantize. */
-import { ineligibleReason } from "../src/ggml/eligibility.ts";
+import { leftAloneReason } from "../src/ggml/eligibility.ts";
 import { bpw, tensorBytesTotal } from "../src/ggml/file-bytes.ts";
 import { elementCount, tensorBytes } from "../src/ggml/tensor-types.ts";
 import { type PublishedRecipe, resolveOverrides } from "../src/plan/published-recipe.ts";
@@ -25,7 +25,7 @@ function publishedDocument({ model, tensorTypes, published }: PrismDq): Publishe
   const sources = qwen35Tensors(shapes).map((tensor) => ({
     ...tensor,
     // converters write what is never quantized as f32
-    type: ineligibleReason(tensor) === undefined ? ("BF16" as const) : ("F32" as const),
+    type: leftAloneReason(tensor) === undefined ? ("BF16" as const) : ("F32" as const),
   }));
   const types = resolveOverrides(qwen35Facts(shapes), sources, BASE, tensorTypes);
   const shapeOf = new Map(sources.map(({ name, shape }) => [name, shape]));

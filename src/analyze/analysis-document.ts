@@ -41,10 +41,10 @@ function checkTensors({ tensors, model }: Analysis, path: string): void {
     }
     const why = ineligibleReason(tensor);
     if (tensor.eligible !== (why === undefined)) {
-      const does = why === undefined ? "quantizes it" : `leaves it alone (${why})`;
+      const means = why === undefined ? "llama-quantize quantizes it" : `it keeps its type (${why})`;
       throw new FormatError(
         path,
-        `an analysis, but eligible of ${tensor.name} must be ${why === undefined}: llama-quantize ${does}; ${AGAIN}`,
+        `an analysis, but eligible of ${tensor.name} must be ${why === undefined}: ${means}; ${AGAIN}`,
       );
     }
     if (tensor.eligible && Object.keys(tensor.distortion ?? {}).length === 0) {

@@ -29,14 +29,15 @@ export const IMATRIX_IDENTITY = t.object(
   {
     path: t.name(),
     sha256: t.text(),
-    file: t.name("quantize.imatrix.file, as llama-quantize writes it; `dataset`, `entries` and `chunks` likewise."),
+    file: t.name("quantize.imatrix.file, of which llama-quantize writes the first 127 bytes; `dataset`, `entries` and `chunks` likewise."),
     dataset: t.text(),
     entries: t.count(),
     chunks: t.count(),
     unseenExperts: t.optional(
       t.list(t.object({ class: t.text(), experts: t.count(), unseen: t.count() }), {
         maxItems: 1024,
-        description: "Classes with experts that no token of its text was routed to; absent where none.",
+        description:
+          "Classes with experts, or dense tensors (counted as `experts` too), that no token of its text reached; absent where none.",
       }),
     ),
   },
@@ -128,7 +129,7 @@ export const TENSOR_ANALYSIS = t.object({
   elements: t.bytes(),
   sourceType: TENSOR_TYPE,
   eligible: t.flag(),
-  ineligibleReason: t.optional(t.text("Why llama-quantize leaves it alone.")),
+  ineligibleReason: t.optional(t.text("Why it keeps its type.")),
   metrics: t.optional(METRICS),
   omitted: t.optional(
     // names of metrics that a later version adds are let through

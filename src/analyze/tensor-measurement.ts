@@ -41,7 +41,7 @@ export interface TensorMeasurement {
 
 /** What the header says of a tensor. */
 export function describeTensor({ name, shape, elements, type }: TensorInfo): TensorAnalysis {
-  const reason = ineligibleReason({ name, shape });
+  const reason = ineligibleReason({ name, shape, type });
   return {
     name,
     ...tensorClass(name),

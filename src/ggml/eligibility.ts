@@ -1,7 +1,9 @@
 /**
- * Which tensors llama-quantize quantizes at all; the others keep the type of the source.
- * Follows `tensor_allows_quantization` (src/llama-quant.cpp, llama.cpp v0.5.0).
+ * Which tensors are quantized at all; the others keep the type of the source: those that llama-quantize leaves alone
+ * (`tensor_allows_quantization` of src/llama-quant.cpp, llama.cpp v0.5.0), and those that it fails on.
  */
+import { dimensionCount, inconvertibleReason, type StoredTensor, storedType } from "./convertible.ts";
+import type { TensorType } from "./tensor-types.ts";
 
 /** A tensor whose name contains one of these is left alone, with the reason. */
 const EXCLUDED: readonly (readonly [fragment: string, reason: string])[] = [
@@ -44,26 +46,35 @@ const EXCLUDED: readonly (readonly [fragment: string, reason: string])[] = [
   ["mm.a.code_embd", "audio codebook"],
 ];
 
-/** The number of dimensions without trailing ones, at least 1 (ggml_n_dims). */
-export function dimensionCount(shape: readonly number[]): number {
-  return Math.max(1, shape.findLastIndex((n) => n > 1) + 1);
+/** Say why a tensor keeps its type in every file, or return undefined where it can get another. */
+export function ineligibleReason(tensor: StoredTensor, options: QuantizeOptions = {}): string | undefined {
+  return leftAloneReason(tensor, options) ?? inconvertibleReason(tensor);
 }
 
-/**
- * Say why llama-quantize leaves a tensor alone, or return undefined where it quantizes it.
- * `shape` is ne, innermost first; `leaveOutput` is --leave-output-tensor.
- */
-export function ineligibleReason(
-  tensor: { readonly name: string; readonly shape: readonly number[] },
-  options: { readonly leaveOutput?: boolean } = {},
+export interface QuantizeOptions {
+  /** --leave-output-tensor. */
+  readonly leaveOutput?: boolean;
+}
+
+/** Say why llama-quantize leaves a tensor alone, or return undefined where it sets out to quantize it. */
+export function leftAloneReason(
+  { name, shape }: Pick<StoredTensor, "name" | "shape">,
+  options: QuantizeOptions = {},
 ): string | undefined {
-  const { name, shape } = tensor;
   if (dimensionCount(shape) < 2) return "one-dimensional";
   if (!endsWithWeight(name)) return "name does not end with weight";
   if (options.leaveOutput && name === "output.weight") return "output tensor left alone on request";
   if (name === "position_embd.weight") return "position embedding";
   if (name === "token_types.weight") return "token types";
   return EXCLUDED.find(([fragment]) => name.includes(fragment))?.[1];
+}
+
+/** The tensors that a recipe must give the type they have, by name: llama-quantize would end on each of them. */
+export function typesToKeep(tensors: readonly StoredTensor[]): Map<string, TensorType> {
+  const kept = tensors.filter(
+    (tensor) => leftAloneReason(tensor) === undefined && inconvertibleReason(tensor) !== undefined,
+  );
+  return new Map(kept.map((tensor) => [tensor.name, storedType(tensor)]));
 }
 
 /** llama-quantize compares rfind("weight") with length − 6: both wrap to the same value for a name of five characters. */

@@ -10,7 +10,12 @@ export type EmbeddingPooling = (typeof EMBEDDING_POOLINGS)[number];
 
 export const MODEL_FACTS = t.object({
   arch: t.text(),
-  layers: t.count("hparams.n_layer_all: block_count, MTP blocks included."),
+  layers: t.count("block_count: the blocks of the file, MTP blocks included."),
+  loadedLayers: t.optional(
+    t.count(
+      "hparams.n_layer_all where llama.cpp's loader makes it another number than `layers`: what presets count by.",
+    ),
+  ),
   nextnLayers: t.count("Trailing MTP (nextn) blocks among `layers`."),
   heads: t.count("head_count of layer 0 (per-layer arrays: their first entry)."),
   kvHeads: t.count("head_count_kv of layer 0."),

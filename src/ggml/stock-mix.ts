@@ -6,7 +6,7 @@
  */
 import { UsageError } from "../errors.ts";
 import { attentionKType, attentionOutputType, attentionQType, attentionVType } from "./attention-rules.ts";
-import { ineligibleReason } from "./eligibility.ts";
+import { leftAloneReason } from "./eligibility.ts";
 import { fallbackType } from "./fallback.ts";
 import { ffnDownType, ffnUpType } from "./feed-forward-rules.ts";
 import { FILE_TYPES, type FileType } from "./file-types.ts";
@@ -99,7 +99,8 @@ export function is70B(facts: ModelFacts): boolean {
 }
 
 /**
- * The type of every tensor of the file llama-quantize makes under `fileType`, in output order.
+ * The type of every tensor of the file llama-quantize makes under `fileType`, in output order; like its dry run, this
+ * does not ask whether it can convert them (convertible.ts).
  * Throws UsageError where llama-quantize gives up: a type without a fallback for a tensor's rows, or experts' tensors
  * whose layer can't be told. A model without layers (an mmproj) gets the types of one without kv heads, but llama.cpp
  * aborts on it under the mixes that ask for heads (Q2_K, IQ4_XS and the like).
@@ -118,7 +119,7 @@ export function stockTypes(
   const types = new Map<string, TensorType>();
   for (const tensor of ordered) {
     const { name, shape } = tensor;
-    if (ineligibleReason(tensor) !== undefined) {
+    if (leftAloneReason(tensor) !== undefined) {
       types.set(name, tensor.type);
     } else if (!isQuantizedType(mix.base)) {
       types.set(name, mix.base);
@@ -140,7 +141,7 @@ function mixContext(
     fileType,
     base: FILE_TYPES[fileType].defaultType,
     arch: facts.arch,
-    layers: facts.layers,
+    layers: facts.loadedLayers ?? facts.layers,
     experts: facts.experts,
     gqa: facts.kvHeads === 0 ? 0 : Math.trunc(facts.heads / facts.kvHeads),
     is70B: is70B(facts),

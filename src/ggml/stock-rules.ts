@@ -13,7 +13,7 @@ export interface MixContext {
   /** The type the file type starts from. */
   readonly base: TensorType;
   readonly arch: string;
-  /** MTP blocks included. */
+  /** hparams.n_layer_all: those llama.cpp loads, MTP blocks included. */
   readonly layers: number;
   readonly experts: number;
   /** heads ÷ kvHeads of layer 0 as an integer, 0 without kv heads. */

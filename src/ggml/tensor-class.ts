@@ -50,6 +50,13 @@ export function isHead(name: string, facts: HeadFacts): boolean {
   return name === "output.weight" || (!facts.hasOutput && name === "token_embd.weight");
 }
 
+const EXPERTS = /_(exps|chexps)(\.|$)/;
+
+/** Whether tensors of a class hold a matrix per expert: other tensors of three dimensions don't. */
+export function holdsExperts(tensor: string): boolean {
+  return EXPERTS.test(tensor);
+}
+
 // the first match decides, so the narrower patterns come first
 const ROLES: readonly (readonly [RegExp, TensorRole])[] = [
   [/(^|\.)nextn\./, "mtp"],
@@ -57,7 +64,7 @@ const ROLES: readonly (readonly [RegExp, TensorRole])[] = [
   [/^output$/, "output"],
   [/^cls(\.|$)/, "cls"],
   [/^(token_embd|per_layer_token_embd|position_embd|token_types)$/, "embedding"],
-  [/_(exps|chexps)(\.|$)/, "experts"],
+  [EXPERTS, "experts"],
   [/_shexp(\.|$)/, "shared-experts"],
   [/(^|\.)(ssm_|shortconv\.|time_mix_|channel_mix_)/, "ssm"],
   [/(^|\.)attn_(q_a|q_b|kv_a_mqa|kv_a|kv_b|kv|k_b|v_b|output_a|output_b)(\.|$)/, "mla"],

@@ -19,7 +19,7 @@ export interface TensorTypeTraits extends Use {
   /** Elements that share a scale; a row must be a multiple of it. */
   readonly blockElements: number;
   readonly blockBytes: number;
-  /** Whether llama-quantize can produce it (`ggml_quantize_chunk` has a case for it). */
+  /** Whether llama-quantize can produce it (`ggml_quantize_chunk` has a case for it), and read it (`to_float`). */
   readonly target: boolean;
   /** What the quantizer does with an importance vector. */
   readonly importance: "required" | "used" | "ignored";

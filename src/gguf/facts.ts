@@ -22,10 +22,15 @@ export function readFacts(model: Model): ModelFacts {
   const hyperparameter = (name: string): MetadataValue | undefined => model.metadata.get(`${model.arch}.${name}`);
   const heads = firstNumber(hyperparameter("attention.head_count")) ?? 0;
   const pooling = firstNumber(hyperparameter("pooling_type"));
+  const layers = firstNumber(hyperparameter("block_count")) ?? 0;
+  const nextnLayers = firstNumber(hyperparameter("nextn_predict_layers")) ?? 0;
+  const loops = firstNumber(hyperparameter("num_loops")) ?? 1;
+  const loaded = loadedLayers(model.arch, layers, nextnLayers, loops);
   return {
     arch: model.arch,
-    layers: firstNumber(hyperparameter("block_count")) ?? 0,
-    nextnLayers: firstNumber(hyperparameter("nextn_predict_layers")) ?? 0,
+    layers,
+    ...present({ loadedLayers: loaded === layers ? undefined : loaded }),
+    nextnLayers,
     heads,
     // Optional in the format: it defaults to head_count.
     kvHeads: firstNumber(hyperparameter("attention.head_count_kv")) ?? heads,
@@ -38,6 +43,21 @@ export function readFacts(model: Model): ModelFacts {
     contextTrain: firstNumber(hyperparameter("context_length")) ?? 0,
     outputHeaderBytes: outputHeaderBytes(model),
   };
+}
+
+/** What load_arch_hparams of src/models/*.cpp makes of n_layer_all: two architectures set it anew. */
+function loadedLayers(arch: string, layers: number, nextnLayers: number, loops: number): number {
+  const trunk = Math.max(0, layers - nextnLayers);
+  switch (arch) {
+    case "nanbeige":
+      // the same blocks are passed several times, and counted as often
+      return loops > 1 ? trunk * loops : layers;
+    case "graniteswitch":
+      // a layer at the end holds the router of the adapters
+      return trunk + 1;
+    default:
+      return layers;
+  }
 }
 
 function vocabSize(model: Model): number {

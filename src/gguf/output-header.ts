@@ -5,8 +5,9 @@
  * shard without split.*, with general.quantization_version and general.file_type set anew as u32.
  * Follows `llama_model_quantize_impl` (src/llama-quant.cpp) and `gguf_write_out` (ggml/src/gguf.cpp, llama.cpp v0.5.0).
  */
-import { dimensionCount } from "../ggml/eligibility.ts";
+import { dimensionCount } from "../ggml/convertible.ts";
 import type { Model } from "./model.ts";
+import { overrideBytes } from "./raw-text.ts";
 
 const FIXED_BYTES = 4 + 4 + 8 + 8;
 /** Length of a string, before its bytes. */
@@ -40,9 +41,6 @@ export interface ImatrixKeys {
   readonly chunks: number;
 }
 
-/** Bytes of a string in `llama_model_kv_override`, less the terminating NUL. */
-const MAX_OVERRIDE_BYTES = 127;
-
 /**
  * Header bytes that the quantize.imatrix.* keys add, as tools/quantize sets them: strings cut at 127 bytes, whole numbers
  * as u32, no dataset where there is none, no chunk count unless positive, nothing for an empty imatrix.
@@ -50,9 +48,9 @@ const MAX_OVERRIDE_BYTES = 127;
  */
 export function imatrixKeyBytes(imatrix: ImatrixKeys, model?: Pick<Model, "keyValues">): number {
   if (imatrix.entries === 0) return 0;
-  const keys = new Map([["quantize.imatrix.file", overrideBytes("quantize.imatrix.file", imatrix.file)]]);
+  const keys = new Map([["quantize.imatrix.file", stringKeyBytes("quantize.imatrix.file", imatrix.file)]]);
   if (imatrix.dataset !== "") {
-    keys.set("quantize.imatrix.dataset", overrideBytes("quantize.imatrix.dataset", imatrix.dataset));
+    keys.set("quantize.imatrix.dataset", stringKeyBytes("quantize.imatrix.dataset", imatrix.dataset));
   }
   keys.set("quantize.imatrix.entries_count", u32KeyBytes("quantize.imatrix.entries_count"));
   if (imatrix.chunks > 0) {
@@ -68,14 +66,11 @@ export function imatrixKeyBytes(imatrix: ImatrixKeys, model?: Pick<Model, "keyVa
 
 /** Header bytes that strings add, as `llama_model_kv_override` sets them; the model has none of these keys. */
 export function noteBytes(notes: ReadonlyMap<string, string>): number {
-  return [...notes].reduce((bytes, [key, value]) => bytes + overrideBytes(key, value), 0);
+  return [...notes].reduce((bytes, [key, value]) => bytes + stringKeyBytes(key, value), 0);
 }
 
-function overrideBytes(key: string, value: string): number {
-  const encoded = new TextEncoder().encode(value);
-  const nul = encoded.indexOf(0);
-  const bytes = Math.min(nul < 0 ? encoded.length : nul, MAX_OVERRIDE_BYTES);
-  return stringBytes(key) + TYPE_BYTES + LENGTH_BYTES + bytes;
+function stringKeyBytes(key: string, value: string): number {
+  return stringBytes(key) + TYPE_BYTES + LENGTH_BYTES + overrideBytes(value).length;
 }
 
 function u32KeyBytes(key: string): number {

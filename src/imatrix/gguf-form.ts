@@ -2,8 +2,9 @@
  * The GGUF form of an imatrix: per weight an F32 tensor `<weight>.in_sum2` [ne0, matrices] with sums of squared inputs
  * and `<weight>.counts` [1, matrices] with the rows that were summed.
  */
+import { openFileSource } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
-import type { ModelFile, TensorInfo } from "../gguf/model.ts";
+import type { Model, ModelFile, TensorInfo } from "../gguf/model.ts";
 import type { ImatrixContent } from "./imatrix.ts";
 
 export const SUMS = ".in_sum2";
@@ -13,7 +14,7 @@ export const CHUNK_COUNT_KEY = "imatrix.chunk_count";
 export const CHUNK_SIZE_KEY = "imatrix.chunk_size";
 
 /** Compute the importance of every weight of an open GGUF imatrix. */
-export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> {
+export async function readGgufImatrix(file: ModelFile): Promise<Omit<ImatrixContent, "dataset">> {
   const { metadata, path } = file.model;
   const kind = metadata.get("general.type");
   if (kind !== undefined && kind !== "imatrix") {
@@ -36,7 +37,6 @@ export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> 
       `imatrix: ${CHUNK_COUNT_KEY} is ${String(metadata.get(CHUNK_COUNT_KEY))}, expected an integer`,
     );
   }
-  const datasets = metadata.get(DATASETS_KEY);
   const importance = new Map<string, Float32Array>();
   const unseen = new Map<string, number>();
   for (const [name, pair] of pairs(file)) {
@@ -50,8 +50,26 @@ export async function readGgufImatrix(file: ModelFile): Promise<ImatrixContent> 
     importance,
     unseen,
     chunks: Math.max(0, chunks),
-    datasets: Array.isArray(datasets) ? datasets.filter((text) => typeof text === "string") : [],
   };
+}
+
+/** More than of a dataset's name is ever written. */
+const DATASET_BYTES = 256;
+
+/** The bytes of the first dataset's name, whose text would not tell what a broken character was; empty where there is none. */
+export async function readFirstDataset({ path, metadata, keyValues }: Model): Promise<Uint8Array> {
+  const datasets = metadata.get(DATASETS_KEY);
+  const entry = keyValues.find(({ key }) => key === DATASETS_KEY);
+  if (entry === undefined || !Array.isArray(datasets) || typeof datasets[0] !== "string") return new Uint8Array();
+  const source = await openFileSource(path);
+  try {
+    // the length of the key and the key; the types of the value and of its elements; how many there are
+    const start = entry.start + 8 + DATASETS_KEY.length + 4 + 4 + 8;
+    const length = new DataView((await source.read(start, 8)).slice().buffer).getBigUint64(0, true);
+    return await source.read(start + 8, Math.min(Number(length), DATASET_BYTES));
+  } finally {
+    await source.close();
+  }
 }
 
 interface Pair {

@@ -10,17 +10,18 @@ import { type FileLimit, readHead, readWhole } from "../documents/whole-file.ts"
 import { FormatError } from "../errors.ts";
 import { GGUF_MAGIC } from "../gguf/header-bytes.ts";
 import { openModel } from "../gguf/open.ts";
-import { readGgufImatrix } from "./gguf-form.ts";
+import { overrideText } from "../gguf/raw-text.ts";
+import { readFirstDataset, readGgufImatrix } from "./gguf-form.ts";
 import { readLegacyImatrix } from "./legacy-form.ts";
 
 /** What both forms of the file hold. */
 export interface ImatrixContent {
   /** Per tensor name: the mean square of each of its ne0 inputs, matrix (expert) after matrix. */
   readonly importance: ReadonlyMap<string, Float32Array>;
-  /** Per tensor name: how many of its experts no token was routed to; absent where none. */
+  /** Per tensor name: how many of its experts no token was routed to, of a dense tensor its parts; absent where none. */
   readonly unseen: ReadonlyMap<string, number>;
-  /** The texts it was made from. */
-  readonly datasets: readonly string[];
+  /** The first text it was made from, as the file has it; empty where it names none. */
+  readonly dataset: Uint8Array;
   readonly chunks: number;
 }
 
@@ -28,24 +29,21 @@ export interface Imatrix {
   readonly path: string;
   /** SHA-256 of the file, hex. */
   readonly sha256: string;
-  /** `quantize.imatrix.file`: the path as llama-quantize is given it, cut as it cuts it. */
+  /** `quantize.imatrix.file`: the path as llama-quantize is given it, as far as it takes it (raw-text.ts). */
   readonly file: string;
-  /** `quantize.imatrix.dataset`: the first dataset, "" where there is none (the key is not written then). */
+  /** `quantize.imatrix.dataset`: the first dataset, likewise; "" where there is none (the key is not written then). */
   readonly dataset: string;
   /** `quantize.imatrix.entries_count`. */
   readonly entries: number;
   /** `quantize.imatrix.chunks_count`; 0 where unknown (the key is not written then). */
   readonly chunks: number;
   readonly importance: ReadonlyMap<string, Float32Array>;
-  /** Experts no token was routed to, per tensor name. */
+  /** Experts no token was routed to, or parts of a dense tensor, per tensor name. */
   readonly unseen: ReadonlyMap<string, number>;
 }
 
 /** A vector has 4 bytes an input: all of a model of 44,000 experts are 1 GB. */
 const FILE: FileLimit = { noun: "an imatrix", maxBytes: 2 ** 31, remedy: "give a file of llama-imatrix" };
-
-/** Bytes llama-quantize copies into `llama_model_kv_override.val_str`, without the terminating zero. */
-const OVERRIDE_STRING_BYTES = 127;
 
 /** Read an importance matrix in either form. Throws FileError where it can't be read, FormatError where it is damaged. */
 export async function readImatrix(path: string): Promise<Imatrix> {
@@ -56,8 +54,8 @@ export async function readImatrix(path: string): Promise<Imatrix> {
   return {
     path,
     sha256,
-    file: overrideString(path),
-    dataset: overrideString(content.datasets[0] ?? ""),
+    file: overrideText(new TextEncoder().encode(path)),
+    dataset: overrideText(content.dataset),
     entries: content.importance.size,
     chunks: content.chunks,
     importance: content.importance,
@@ -74,7 +72,7 @@ async function fingerprint(path: string): Promise<{ sha256: string; isGguf: bool
 async function readGguf(path: string): Promise<ImatrixContent> {
   const file = await openModel(path);
   try {
-    return await readGgufImatrix(file);
+    return { ...(await readGgufImatrix(file)), dataset: await readFirstDataset(file.model) };
   } finally {
     await file.close();
   }
@@ -90,13 +88,4 @@ function checkValues(importance: ReadonlyMap<string, Float32Array>, path: string
       );
     }
   }
-}
-
-/** llama-quantize cuts bytes; here a character that would be cut in two is left out whole. */
-function overrideString(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  if (bytes.length <= OVERRIDE_STRING_BYTES) return text;
-  let end = OVERRIDE_STRING_BYTES;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-  return new TextDecoder().decode(bytes.subarray(0, end));
 }

@@ -28,11 +28,10 @@ export function readLegacyImatrix(bytes: Uint8Array, path: string): ImatrixConte
   }
   // the form has one count for a tensor: which experts saw no token is not in it
   const unseen = new Map<string, number>();
-  if (cursor.atEnd) return { importance, unseen, chunks: 0, datasets: [] };
+  if (cursor.atEnd) return { importance, unseen, chunks: 0, dataset: new Uint8Array() };
   const chunks = Math.max(0, cursor.int32("the number of chunks"));
-  if (cursor.atEnd) return { importance, unseen, chunks, datasets: [] };
-  const dataset = cursor.text("the dataset");
-  return { importance, unseen, chunks, datasets: dataset === "" ? [] : [dataset] };
+  if (cursor.atEnd) return { importance, unseen, chunks, dataset: new Uint8Array() };
+  return { importance, unseen, chunks, dataset: cursor.cString("the dataset") };
 }
 
 class LegacyCursor {
@@ -55,13 +54,17 @@ class LegacyCursor {
     return this.#view.getInt32(this.#advance(4, what), true);
   }
 
-  /** A C string: what follows a zero byte is not part of it. */
   text(what: string): string {
+    return new TextDecoder().decode(this.cString(what));
+  }
+
+  /** The bytes of a C string: what follows a zero byte is not part of it. */
+  cString(what: string): Uint8Array {
     const length = this.int32(`the length of ${what}`);
     const start = this.#advance(length, what);
     const bytes = this.#bytes.subarray(start, start + length);
     const zero = bytes.indexOf(0);
-    return new TextDecoder().decode(zero < 0 ? bytes : bytes.subarray(0, zero));
+    return zero < 0 ? bytes : bytes.subarray(0, zero);
   }
 
   floats(what: string): Float32Array {

@@ -1,6 +1,6 @@
 /** Writes sums of squared inputs as llama-imatrix does: the GGUF form, the same keys and tensors in the same order. */
 import type { ImportanceSums } from "../engine/engine.ts";
-import { dimensionCount } from "../ggml/eligibility.ts";
+import { dimensionCount } from "../ggml/convertible.ts";
 import { type NewTensor, writeGguf } from "../gguf/writer.ts";
 import { CHUNK_COUNT_KEY, CHUNK_SIZE_KEY, COUNTS, DATASETS_KEY, SUMS } from "./gguf-form.ts";
 

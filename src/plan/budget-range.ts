@@ -18,7 +18,7 @@ export interface RangeModel {
 /** Throws InfeasibleError where the smallest candidate type of every tensor is already too large. */
 export function checkBudget(budget: BudgetRequest, { facts, headerBytes, tensors, hasImportance }: RangeModel): void {
   const smallest = tensors.map(({ name, shape, type }) => {
-    if (ineligibleReason({ name, shape }) !== undefined) return { shape, type };
+    if (ineligibleReason({ name, shape, type }) !== undefined) return { shape, type };
     const types = candidateTypes({ name, shape }, { importance: hasImportance?.(name) ?? false });
     const bytes = (candidate: TensorType) => tensorBytes(candidate, shape);
     return { shape, type: types.reduce((a, b) => (bytes(b) < bytes(a) ? b : a)) };

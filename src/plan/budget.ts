@@ -1,6 +1,7 @@
 /** What a budget means in bytes of this model's file, exactly. */
 import { parseBpw, parseSize } from "../allocate/budget.ts";
 import { UsageError } from "../errors.ts";
+import { typesToKeep } from "../ggml/eligibility.ts";
 import { fileBytes, paddedBytes } from "../ggml/file-bytes.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
@@ -80,13 +81,13 @@ function countPresetBytes(fileType: FileType, context: SizeContext): number {
   );
 }
 
-/** The type of every tensor under a stock preset. */
+/** The type of every tensor under a stock preset, with those told to keep theirs that llama-quantize would fail on. */
 export function presetTypes(
   fileType: FileType,
   { facts, imatrix, tensors }: Pick<SizeContext, "facts" | "imatrix" | "tensors">,
 ): Map<string, TensorType> {
   const sources = tensors.map(({ name, shape, sourceType }) => ({ name, shape, type: sourceType }));
-  return stockTypes(facts, sources, fileType, { imatrix });
+  return stockTypes(facts, sources, fileType, { imatrix, overrides: typesToKeep(sources) });
 }
 
 /** The most padding any choice of types could add, bytes: mostly 0, types end on the alignment. */

@@ -9,6 +9,7 @@ export interface TypeContext {
   readonly name: string;
   /** ne, innermost dimension first. */
   readonly shape: readonly number[];
+  readonly sourceType: TensorType;
   /** Whether an imatrix has values for this tensor. */
   readonly importance: boolean;
 }
@@ -19,7 +20,7 @@ const ANY_BASE: FileType = "Q4_K_M";
 /** Say why `type` can't be the type of this tensor in a quantized file, or return undefined where it can. */
 export function typeProblem(tensor: TypeContext, type: TensorType): string | undefined {
   const ineligible = ineligibleReason(tensor);
-  if (ineligible !== undefined) return `llama-quantize leaves this tensor alone (${ineligible})`;
+  if (ineligible !== undefined) return `this tensor keeps its type (${ineligible})`;
   if (!TENSOR_TYPES[type].target) return `llama-quantize can't produce ${type}`;
   const row = tensor.shape[0] ?? 1;
   if (!fitsRows(type, row)) {

@@ -123,7 +123,9 @@ export function analyzedChoices(analysis: Analysis, sensitivity: Sensitivity): T
       const message = `sensitivity ${sensitivity.version} has ${value} for ${name}, expected a finite number of at least 0`;
       throw new FormatError(analysis.model.path, message);
     }
-    const legal = new Set(legalTypes({ name, shape, importance: importance === "used" }));
+    const legal = new Set(
+      legalTypes({ name, shape, sourceType: tensor.sourceType, importance: importance === "used" }),
+    );
     const measured = measuredOf(tensor, legal);
     if (Object.keys(measured.options).length === 0) {
       throw new FormatError(analysis.model.path, `the analysis has no distortion for ${name}; analyze the model again`);

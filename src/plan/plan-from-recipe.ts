@@ -4,7 +4,7 @@
  */
 import type { Analysis } from "../analyze/analysis.ts";
 import { UsageError } from "../errors.ts";
-import { ineligibleReason } from "../ggml/eligibility.ts";
+import { leftAloneReason } from "../ggml/eligibility.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { matchPatterns, type Override } from "./patterns.ts";
 import type { Plan } from "./plan.ts";
@@ -57,7 +57,7 @@ export function idleOverrides({ command, tensors }: PublishedRecipe, model: Pick
 }
 
 function deciding(tensors: RecipeModel["tensors"], overrides: readonly Override[]): Set<Override> {
-  const eligible = tensors.filter((tensor) => ineligibleReason(tensor) === undefined);
+  const eligible = tensors.filter((tensor) => leftAloneReason(tensor) === undefined);
   return new Set(
     matchPatterns(
       eligible.map(({ name }) => name),

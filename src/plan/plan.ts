@@ -18,7 +18,7 @@ const MAX_TENSORS = 200_000;
 
 const REASON = t.oneOf(
   ["budget", "pin", "floor", "fallback", "tied", "ineligible", "edited", "recipe"],
-  "budget: the allocator chose; ineligible: llama-quantize leaves it alone; edited: a person changed it.",
+  "budget: the allocator chose; ineligible: it keeps the type it has; edited: a person changed it.",
 );
 export type Reason = t.Content<typeof REASON>;
 

@@ -3,6 +3,7 @@ import { bpw, fileBytes, tensorBytesTotal } from "../ggml/file-bytes.ts";
 import { tensorRole } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { type ImatrixKeys, imatrixKeyBytes } from "../gguf/output-header.ts";
+import { describeUnseen } from "../imatrix/coverage.ts";
 import { distortionOf, lossOf, roundingOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
@@ -101,9 +102,9 @@ function imatrixWarnings(plan: Pick<Plan, "imatrix">, eligible: readonly PlanTen
   if (missing.length > 0) {
     warnings.push(`not in the imatrix and quantized without it: ${classes(missing)}`);
   }
-  for (const { class: name, experts, unseen } of plan.imatrix.unseenExperts ?? []) {
+  for (const hole of plan.imatrix.unseenExperts ?? []) {
     warnings.push(
-      `${name}: ${unseen} of ${experts} experts saw no token of the imatrix's text: all their inputs weigh alike; a longer or more varied text reaches them`,
+      `${hole.class}: ${describeUnseen(hole)} of the imatrix's text: all their inputs weigh alike; a longer or more varied text reaches them`,
     );
   }
   const mismatched = eligible.filter(({ importance }) => importance === "mismatch");

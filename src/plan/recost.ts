@@ -61,7 +61,7 @@ function reprice(tensor: PlanTensor, choice: TensorChoice): PlanTensor {
   if (!choice.eligible) {
     if (type !== sourceType) {
       const why = ineligibleReason(tensor);
-      throw new UsageError(`${name}: ${type} was asked for, but llama-quantize leaves it as ${sourceType} (${why})`);
+      throw new UsageError(`${name}: ${type} was asked for, but it stays ${sourceType} (${why})`);
     }
     return priceTensor(choice, sourceType, "ineligible");
   }

@@ -49,6 +49,10 @@ export const FINDING_CODES = {
     meaning: "weights are in a quantized type",
     effect: "differs",
   },
+  "weights-unconvertible": error(
+    "weights that llama-quantize fails on: of four dimensions, or of a type it can't read",
+    "misbehaves",
+  ),
   "block-count-mismatch": repairable(error("block_count is not the number of layers in the file")),
   "nextn-layers-missing": repairable(error("block_count counts MTP layers that the file does not have")),
   "layer-gap": error("a layer in between has no tensors"),

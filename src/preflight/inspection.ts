@@ -45,7 +45,7 @@ const INSPECTED_CLASS = t.object({
   bytes: t.bytes(),
   types: t.table(t.count(), "Tensors per source type.", TENSOR_TYPE_NAMES),
   eligible: t.flag(),
-  ineligibleReason: t.optional(t.text("Why llama-quantize leaves the class alone.")),
+  ineligibleReason: t.optional(t.text("Why the class keeps its type.")),
 });
 export interface InspectedClass extends t.Content<typeof INSPECTED_CLASS> {}
 

@@ -10,6 +10,7 @@ import { givesHiddenStates, type ModelFacts } from "../ggml/model-facts.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
+import { conversionFindings } from "./conversion-findings.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
 import { poolingFindings } from "./pooling-findings.ts";
@@ -53,6 +54,7 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
   return [
     ...file,
     ...requantizeFindings(model),
+    ...conversionFindings(model, facts),
     ...architectureFindings(model),
     ...layerFindings(model, facts),
     ...tensorFindings(model, facts),

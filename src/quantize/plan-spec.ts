@@ -2,6 +2,7 @@
 
 import type { EngineImatrix } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
+import { typesToKeep } from "../ggml/eligibility.ts";
 import { fallbackType } from "../ggml/fallback.ts";
 import { fileBytes } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
@@ -16,7 +17,7 @@ import { overridesFor } from "../plan/patterns.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planHeaderBytes } from "../plan/predict.ts";
 import { tensorChoices } from "../plan/replan.ts";
-import { planOverrides } from "../plan/tensor-types.ts";
+import { overridesOf, planOverrides } from "../plan/tensor-types.ts";
 import type { QuantizeSpec } from "./quantize.ts";
 
 export function planSpec(plan: Plan, output: string, imatrix?: EngineImatrix): QuantizeSpec {
@@ -36,14 +37,22 @@ export function withNotes(plan: Plan, spec: QuantizeSpec, notes: ReadonlyMap<str
   return { ...spec, notes, expectedBytes: typedFileBytes(plan, spec.expectedTypes, noteBytes(notes)) };
 }
 
-/** The stock preset on the model of a plan, as llama-quantize makes it without any override. */
+/**
+ * The stock preset on the model of a plan, as llama-quantize makes it without any override but those that keep it from
+ * failing.
+ */
 export function presetSpec(plan: Plan, fileType: FileType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
   const tensors = tensorChoices(plan);
+  const kept = typesToKeep(tensors);
+  const others = tensors.map(({ name }) => name).filter((name) => !kept.has(name));
   const types = presetTypes(fileType, { facts: plan.facts, imatrix: imatrix !== undefined, tensors });
   return {
     output,
     fileType,
-    overrides: [],
+    overrides: overridesFor(
+      [...kept].map(([name, type]) => ({ name, type })),
+      others,
+    ),
     expectedTypes: types,
     expectedBytes: typedFileBytes(plan, types),
     headerHash: plan.source.headerHash,
@@ -54,7 +63,6 @@ export function presetSpec(plan: Plan, fileType: FileType, output: string, imatr
 /** Every eligible tensor in one type, or in its fallback where the rows don't fit. */
 export function uniformSpec(plan: Plan, type: TensorType, output: string, imatrix?: EngineImatrix): QuantizeSpec {
   const types = uniformTypes(plan, type);
-  const others = plan.tensors.filter(({ reason }) => reason === "ineligible").map(({ name }) => name);
   const typed = plan.tensors.map((tensor) => {
     const own = types.get(tensor.name) ?? tensor.sourceType;
     return { ...tensor, type: own, bytes: tensorBytes(own, tensor.shape) };
@@ -62,10 +70,7 @@ export function uniformSpec(plan: Plan, type: TensorType, output: string, imatri
   return {
     output,
     fileType: baseFileType(typed),
-    overrides: overridesFor(
-      typed.filter(({ reason }) => reason !== "ineligible"),
-      others,
-    ),
+    overrides: overridesOf(typed),
     expectedTypes: types,
     expectedBytes: typedFileBytes(plan, types),
     headerHash: plan.source.headerHash,

@@ -7,7 +7,7 @@ export const REASON_WORDS: Readonly<Record<Reason, string>> = {
   floor: "a floor keeps it from being smaller",
   fallback: "its rows don't fit the blocks of 256",
   tied: "it is tied to other tensors",
-  ineligible: "llama-quantize leaves it alone",
+  ineligible: "it keeps the type it has: llama-quantize leaves it alone or can't convert it",
   edited: "edited by hand",
   recipe: "the recipe says so",
 };

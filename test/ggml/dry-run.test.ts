@@ -13,7 +13,9 @@ import type { TensorType } from "../../src/ggml/tensor-types.ts";
 import { readFacts } from "../../src/gguf/facts.ts";
 import type { Model } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
+import { writeGguf } from "../../src/gguf/writer.ts";
 import { ARCHITECTURE_NAMES, whyNoHoles, writeArchitecture } from "../fixtures/architectures.ts";
+import { REWRITTEN_LAYERS, rewrittenLayers } from "../fixtures/rewritten-layers.ts";
 import { RUNNABLE_KINDS, writeRunnable } from "../fixtures/runnable.ts";
 
 const COMPARED: readonly FileType[] = [
@@ -124,6 +126,12 @@ describe.skipIf(noEngine !== undefined)("stock types equal the dry run of llama.
     const path = await writeArchitecture(name, dir);
     await expectSameTypes(path, COMPARED);
     await rm(path);
+  });
+
+  it.each(REWRITTEN_LAYERS)(title("%s, whose loader changes the number of layers"), async (arch) => {
+    const path = join(dir, `${arch}.gguf`);
+    await writeGguf(path, rewrittenLayers(arch));
+    await expectSameTypes(path, COMPARED);
   });
 });
 

@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { dimensionCount, ineligibleReason } from "../../src/ggml/eligibility.ts";
+import { dimensionCount } from "../../src/ggml/convertible.ts";
+import { ineligibleReason, leftAloneReason, typesToKeep } from "../../src/ggml/eligibility.ts";
+import type { TensorType } from "../../src/ggml/tensor-types.ts";
 
-const matrix = (name: string) => ({ name, shape: [256, 64] });
+const matrix = (name: string) => ({ name, shape: [256, 64], type: "F16" as const });
+const stored = (type: TensorType, ...shape: number[]) => ({ name: "cls.weight", shape, type });
 
 describe("eligibility", () => {
   it.each([
@@ -78,11 +81,33 @@ describe("eligibility", () => {
   });
 
   it("ignores trailing dimensions of one", () => {
-    expect(ineligibleReason({ name: "cls.weight", shape: [256, 1] })).toBe("one-dimensional");
-    expect(ineligibleReason({ name: "cls.weight", shape: [256, 1, 1, 1] })).toBe("one-dimensional");
-    expect(ineligibleReason({ name: "cls.weight", shape: [1, 256] })).toBeUndefined();
-    expect(ineligibleReason({ name: "cls.weight", shape: [256, 1, 4] })).toBeUndefined();
+    expect(ineligibleReason(stored("F16", 256, 1))).toBe("one-dimensional");
+    expect(ineligibleReason(stored("F16", 256, 1, 1, 1))).toBe("one-dimensional");
+    expect(ineligibleReason(stored("F16", 1, 256))).toBeUndefined();
+    expect(ineligibleReason(stored("F16", 256, 1, 4))).toBeUndefined();
     expect([[1], [1, 1], [5, 1], [5, 2, 1], [5, 1, 2]].map(dimensionCount)).toEqual([1, 1, 1, 2, 3]);
+  });
+
+  it.each([
+    [stored("F16", 256, 16, 8, 4), /four-dimensional/],
+    [stored("F32", 256, 1, 1, 2), /four-dimensional/],
+    [stored("I32", 256, 64), /I32/],
+    [stored("F64", 256, 64), /F64/],
+    [stored("Q8_1", 256, 64), /Q8_1/],
+  ])("%o is tried by llama-quantize, and kept here", (tensor, reason) => {
+    expect(leftAloneReason(tensor)).toBeUndefined();
+    expect(ineligibleReason(tensor)).toMatch(reason);
+    expect(typesToKeep([tensor])).toEqual(new Map([["cls.weight", tensor.type]]));
+  });
+
+  it("keeps a type on purpose only where llama-quantize would change it", () => {
+    const norm = { name: "blk.0.attn_norm.weight", shape: [256, 4, 4, 4], type: "F32" as const };
+    expect(typesToKeep([norm, stored("F16", 256, 64), stored("I32", 256)])).toEqual(new Map());
+  });
+
+  it("goes by the type in the source where another was chosen", () => {
+    const edited = { ...stored("Q4_K", 256, 64), sourceType: "I32" as const };
+    expect(ineligibleReason(edited)).toMatch(/I32/);
   });
 
   it("leaves the output tensor alone on request, and no other", () => {

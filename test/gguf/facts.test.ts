@@ -33,6 +33,19 @@ describe("readFacts", () => {
     });
   });
 
+  test("counts the layers that llama.cpp's loader makes of the blocks", () => {
+    const counted = (arch: string, own: Readonly<Record<string, number>>) => {
+      const keys = Object.entries({ block_count: 8, ...own }).map(([key, value]) => [`${arch}.${key}`, value]);
+      const { layers, loadedLayers } = readFacts(plainModel({ arch, metadata: Object.fromEntries(keys) }));
+      return { layers, loadedLayers };
+    };
+    expect(counted("nanbeige", { num_loops: 2 })).toEqual({ layers: 8, loadedLayers: 16 });
+    expect(counted("nanbeige", { num_loops: 3, nextn_predict_layers: 1 })).toEqual({ layers: 8, loadedLayers: 21 });
+    expect(counted("nanbeige", { num_loops: 1 })).toEqual({ layers: 8 });
+    expect(counted("graniteswitch", {})).toEqual({ layers: 8, loadedLayers: 9 });
+    expect(counted("llama", { num_loops: 2 })).toEqual({ layers: 8 });
+  });
+
   test("takes the first entry of per-layer arrays", () => {
     const metadata = { "x.attention.head_count": [16, 8], "x.attention.head_count_kv": [0, 4] };
     const { heads, kvHeads } = readFacts(plainModel({ arch: "x", metadata }));

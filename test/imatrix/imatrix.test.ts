@@ -1,8 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { FileError, FormatError } from "../../src/errors.ts";
+import { overrideBytes } from "../../src/gguf/raw-text.ts";
 import { type NewGguf, writeGguf } from "../../src/gguf/writer.ts";
 import { readImatrix } from "../../src/imatrix/imatrix.ts";
 
@@ -88,12 +89,27 @@ describe("the GGUF form", () => {
     await expect(readImatrix(path)).rejects.toThrow(/value 2 of blk\.0\.ffn_up\.weight/);
   });
 
-  test("a path of more than 127 bytes is cut between characters", async () => {
+  test("a path of more than 127 bytes is kept to the end of the character that llama-quantize cuts in two", async () => {
     const path = await gguf(`${"é".repeat(70)}.gguf`, {});
     const { file } = await readImatrix(path);
-    expect(Buffer.byteLength(file)).toBeLessThanOrEqual(127);
-    expect(Buffer.byteLength(file)).toBeGreaterThan(124);
+    expect(Buffer.byteLength(file)).toBeOneOf([127, 128]);
     expect(path.startsWith(file)).toBe(true);
+    expect(Buffer.from(overrideBytes(file))).toEqual(Buffer.from(path).subarray(0, 127));
+  });
+
+  test("the bytes of a dataset's name are kept, characters or not", async () => {
+    const name = Buffer.from([0xef, 0xbb, 0xbf, 0x61, 0xff, 0xc3, 0x62, 0xed, 0xa0, 0x80]);
+    const placeholder = "z".repeat(name.length);
+    const datasets = [{ key: "imatrix.datasets", type: { array: "string" as const }, value: [placeholder] }];
+    const path = await gguf("bytes.gguf", {
+      keyValues: [...KEYS.filter(({ key }) => key !== "imatrix.datasets"), ...datasets],
+    });
+    const bytes = await readFile(path);
+    bytes.set(name, bytes.indexOf(placeholder));
+    await writeFile(path, bytes);
+    const { dataset } = await readImatrix(path);
+    expect(Buffer.from(overrideBytes(dataset))).toEqual(name);
+    expect(JSON.parse(JSON.stringify(dataset))).toBe(dataset);
   });
 });
 
@@ -125,6 +141,13 @@ describe("the .dat form", () => {
     expect([...(imatrix.importance.get("blk.0.attn_q.weigh") ?? [])]).toEqual([1.5, 0.25]);
     expect([...(imatrix.importance.get("abc") ?? [])]).toEqual([6, 1]);
     expect(imatrix).toMatchObject({ dataset: "books.txt", entries: 2, chunks: 11 });
+  });
+
+  test("the bytes of the dataset are kept", async () => {
+    const name = Buffer.from([0x61, 0xff, 0x62]);
+    const bytes = Buffer.concat([dat(1, ...ENTRY, 11, name.length), name]);
+    const { dataset } = await readImatrix(await legacy("bytes.dat", bytes));
+    expect(Buffer.from(overrideBytes(dataset))).toEqual(name);
   });
 
   test("the chunks and the dataset may be absent", async () => {

@@ -49,19 +49,26 @@ test("the file has llama-imatrix's keys, and its tensors in the order of their n
 
 test("holes are told per class", () => {
   const importance = new Map([...entries].map(([name, { sums }]) => [name, sums]));
-  const unseen = new Map([["blk.1.ffn_up_exps.weight", 1]]);
+  const unseen = new Map([
+    ["blk.1.ffn_up_exps.weight", 1],
+    ["blk.0.attn_q.weight", 1],
+    ["blk.0.attn_k_b.weight", 4],
+  ]);
+  importance.set("blk.0.attn_k_b.weight", new Float32Array(128));
   const tensors = [
     { name: "token_embd.weight", shape: [32, 100] },
     { name: "blk.0.attn_q.weight", shape: [32, 32] },
+    { name: "blk.0.attn_k_b.weight", shape: [32, 32, 4] },
     { name: "blk.1.attn_q.weight", shape: [32, 32] },
     { name: "blk.1.attn_norm.weight", shape: [32] },
     { name: "blk.1.ffn_up_exps.weight", shape: [32, 64, 2] },
-  ];
+  ].map((tensor) => ({ ...tensor, type: "F16" as const }));
   expect(findHoles({ importance, unseen }, tensors).map(describeHole)).toEqual([
     "token_embd: not in the imatrix",
-    "attn_q: 1 of 2 not in it",
+    "attn_q: 1 of 2 not in it, 1 of 1 tensors saw no token",
+    "attn_k_b: 1 of 1 tensors saw no token",
     "ffn_up_exps: 1 of 2 experts saw no token",
   ]);
   const whole = { importance: new Map([["blk.0.attn_q.weight", Float32Array.of(1)]]), unseen: new Map() };
-  expect(findHoles(whole, [{ name: "blk.0.attn_q.weight", shape: [32, 32] }])).toEqual([]);
+  expect(findHoles(whole, [{ name: "blk.0.attn_q.weight", shape: [32, 32], type: "F16" }])).toEqual([]);
 });

@@ -121,7 +121,7 @@ describe("recostPlan", () => {
         "Q4_K",
         /rows of 288 .*Q5_0/,
       ],
-      [plan(), "output_norm.weight", "Q8_0", /output_norm\.weight: Q8_0 .*leaves it as F32/],
+      [plan(), "output_norm.weight", "Q8_0", /output_norm\.weight: Q8_0 .*it stays F32 \(one-dimensional\)/],
     ] as const;
     for (const [made, name, type, message] of cases) {
       expect(() => recostPlan(edit(made, name, { type }))).toThrow(UsageError);

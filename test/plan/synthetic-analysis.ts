@@ -95,7 +95,7 @@ function factsOf({ layers = 4, nextnLayers = 0, tied = false, alignment = 32 }: 
 }
 
 function tensorOf(name: string, shape: readonly number[], source: TensorType, imatrix: boolean): TensorAnalysis {
-  const reason = ineligibleReason({ name, shape });
+  const reason = ineligibleReason({ name, shape, type: source });
   const importance = imatrix ? (name.startsWith("blk.") ? "used" : "missing") : undefined;
   const common = {
     name,

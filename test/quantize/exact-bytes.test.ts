@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -120,5 +120,17 @@ describe("predicted file bytes equal the engine's", () => {
     const path = await writeRunnable("moe", dir);
     const imatrix = await writeMadeUpImatrix(path, join(dir, "imatrix.gguf"), ["token_embd"]);
     await checkPresets(path, ["Q2_K_S", "Q3_K_M"], imatrix);
+  });
+
+  it("with an imatrix whose dataset llama-quantize cuts inside a character, all 127 bytes of which are written", async () => {
+    const dataset = `d/${"я".repeat(80)}.txt`;
+    const path = await writeRunnable("llama", dir);
+    const imatrix = await writeMadeUpImatrix(path, join(dir, "long.gguf"), [], dataset);
+    await checkPresets(path, ["Q3_K_M"], imatrix);
+    const written = await readFile(join(dir, "out.gguf"));
+    const bytes = Buffer.from(dataset).subarray(0, 127);
+    const value = written.indexOf("quantize.imatrix.dataset") + "quantize.imatrix.dataset".length + 4;
+    expect(written.readBigUInt64LE(value)).toBe(127n);
+    expect(written.subarray(value + 8, value + 8 + 127)).toEqual(bytes);
   });
 });

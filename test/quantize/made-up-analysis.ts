@@ -48,7 +48,7 @@ export async function madeUpAnalysis(path: string, imatrix?: Imatrix): Promise<A
 }
 
 function describe({ name, shape, type, elements }: TensorInfo, imatrix: Imatrix | undefined): TensorAnalysis {
-  const reason = ineligibleReason({ name, shape });
+  const reason = ineligibleReason({ name, shape, type });
   const common = { name, ...tensorClass(name), shape, elements, sourceType: type, eligible: reason === undefined };
   if (reason !== undefined) return { ...common, ineligibleReason: reason };
   const found = imatrix === undefined ? undefined : importanceOf(imatrix, { name, shape });

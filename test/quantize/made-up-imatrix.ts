@@ -12,6 +12,7 @@ export async function writeMadeUpImatrix(
   model: string,
   path: string,
   without: readonly string[] = [],
+  dataset = "made-up.txt",
 ): Promise<string> {
   const file = await openModel(model);
   await file.close();
@@ -31,7 +32,7 @@ export async function writeMadeUpImatrix(
   await writeGguf(path, {
     keyValues: [
       { key: "general.type", type: "string", value: "imatrix" },
-      { key: "imatrix.datasets", type: { array: "string" }, value: ["made-up.txt"] },
+      { key: "imatrix.datasets", type: { array: "string" }, value: [dataset] },
       { key: "imatrix.chunk_count", type: "u32", value: CHUNKS },
       { key: "imatrix.chunk_size", type: "u32", value: CHUNK_SIZE },
     ],

@@ -70,6 +70,8 @@ function followUp(path: string, repairable: boolean, { presets, findings }: Insp
     return nextCommand("prism", "repair", path, "--dry-run");
   }
   const isQuantized = findings.some(({ code, severity }) => code === "already-quantized" && severity === "error");
-  const plannable = presets.length > 0 && !isQuantized && !findings.some(isRefused);
+  // a plan keeps what no preset can convert
+  const isKept = findings.some(({ code }) => code === "weights-unconvertible");
+  const plannable = (presets.length > 0 || isKept) && !isQuantized && !findings.some(isRefused);
   return plannable ? nextCommand("prism", "plan", shownName(path), "--like", "Q3_K_M") : "prism inspect MODEL.gguf";
 }

@@ -4,6 +4,7 @@
  */
 import { FILE_TYPES } from "../../ggml/file-types.ts";
 import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+import { bytesOfText } from "../../gguf/raw-text.ts";
 import type { QuantizeJob } from "../engine.ts";
 import type { LlamaLibrary } from "./llama-library.ts";
 
@@ -82,6 +83,6 @@ function intKey(key: string, number: number) {
 
 function cString(text: string, room: number): Uint8Array {
   const bytes = new Uint8Array(room);
-  bytes.set(new TextEncoder().encode(text).subarray(0, room - 1));
+  bytes.set(bytesOfText(text).subarray(0, room - 1));
   return bytes;
 }

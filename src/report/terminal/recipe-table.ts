@@ -1,5 +1,5 @@
 /** A published recipe as text: whose it is, what was published beside what it gives today, one line per class. */
-import { ineligibleReason } from "../../ggml/eligibility.ts";
+import { leftAloneReason } from "../../ggml/eligibility.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
 import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
@@ -48,5 +48,5 @@ function figures({ published, today }: PublishedRecipe): string {
 }
 
 function classMember({ name, ...tensor }: PublishedRecipe["tensors"][number]): ClassMember {
-  return { ...tensor, class: tensorClass(name).class, isPlanned: ineligibleReason({ ...tensor, name }) === undefined };
+  return { ...tensor, class: tensorClass(name).class, isPlanned: leftAloneReason({ ...tensor, name }) === undefined };
 }
