@@ -39,6 +39,11 @@ export const FINDING_CODES = {
   "no-architecture": error("no general.architecture: not a model"),
   projector: warning("general.architecture is clip: an image or audio projector, which is not quantized", "differs"),
   "unknown-architecture": warning("llama.cpp v0.5.0 does not know the architecture", "refused"),
+  "key-missing": error("a key that the architecture requires is not there"),
+  "key-type": repairable(error("the value of a key has another type than llama.cpp asks for")),
+  "key-length": repairable(error("a list that has a value for each layer has another length than block_count")),
+  "hyperparameter-range": error("a hyperparameter has a value that llama.cpp refuses, or ends at"),
+  "tensor-shape": error("a tensor has another shape than the hyperparameters and the vocabulary ask for"),
   "tensor-missing": error("a tensor that the architecture requires is not there"),
   "tensor-unknown": repairable(
     error("a tensor that the architecture does not know, for which llama.cpp refuses the file"),

@@ -3,10 +3,10 @@
  * file under each stock preset, and findings. Reads no weights.
  */
 
-import { hasTensorTable } from "../ggml/architecture-tensors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
 import { COMMON_FILE_TYPES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
+import { loaderTable } from "../ggml/loaders/loader-table.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
@@ -60,7 +60,7 @@ export function inspect(
     presets,
     ...present({ engine }),
     findings: findings.map((finding) => inspectedFinding(finding, mends)),
-    tensorsChecked: hasTensorTable(model.arch),
+    tensorsChecked: loaderTable(model.arch) !== undefined,
   };
 }
 

@@ -13,12 +13,13 @@ import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
 import { conversionFindings } from "./conversion-findings.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
+import { checkLoading } from "./loading.ts";
 import { poolingFindings } from "./pooling-findings.ts";
 import { promptFindings } from "./prompt-findings.ts";
 import { isCausalReranker, rankFindings } from "./rank-findings.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
 import { rowFindings } from "./row-findings.ts";
-import { tensorFindings } from "./tensor-findings.ts";
+import { loadingFindings } from "./tensor-findings.ts";
 
 /** All that a header shows: preflight, and what its rows cost in a stock preset. */
 export function headerFindings(model: Model): Finding[] {
@@ -51,15 +52,17 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
       },
     ];
   }
+  const rank = rankFindings(model, facts);
+  const headTold = rank.some(({ code }) => code === "rank-labels-mismatch");
   return [
     ...file,
     ...requantizeFindings(model),
     ...conversionFindings(model, facts),
     ...architectureFindings(model),
     ...layerFindings(model, facts),
-    ...tensorFindings(model, facts),
+    ...loadingFindings(model, facts, { headTold }),
     ...poolingFindings(model),
-    ...rankFindings(model, facts),
+    ...rank,
     ...promptFindings(model, { causal: isCausalReranker(model, facts) }),
     ...tokenizerFindings(model, facts),
   ];
@@ -111,7 +114,9 @@ function architectureFindings(model: Model): Finding[] {
 
 function tokenizerFindings(model: Model, facts: ModelFacts): Finding[] {
   const findings: Finding[] = [];
-  if (!model.tensors.some(({ name }) => name === "token_embd.weight")) {
+  // what an architecture requires is missing already
+  const requires = checkLoading(model)?.missing.includes("token_embd.weight") ?? false;
+  if (!requires && !model.tensors.some(({ name }) => name === "token_embd.weight")) {
     findings.push({
       code: "token-embd-missing",
       severity: "warning",

@@ -2,7 +2,8 @@
  * Repairs of the layer count: a block_count that counts MTP layers which the conversion left out, or leaves out layers
  * that are there. Weights are never made up: a count that could mean lost layers is refused.
  */
-import { takesNextn, tensorDifferences } from "../ggml/architecture-tensors.ts";
+import { takesNextn } from "../ggml/loaders/loader-table.ts";
+import { checkLoading, type Loading } from "../preflight/loading.ts";
 import { dropKey, type RepairDraft, setU32 } from "./repair-draft.ts";
 
 /** Make block_count and nextn_predict_layers what the tensors say. */
@@ -22,6 +23,18 @@ export function repairLayers(draft: RepairDraft): void {
     draft.changes.push(`dropped ${model.arch}.nextn_predict_layers: no layer has nextn tensors`);
     draft.facts = { ...facts, nextnLayers: 0 };
   }
+}
+
+/** What llama.cpp would say of a draft, with the layers that it has by then; undefined where that is not known. */
+export function checkDraft({ model, tensors, facts }: RepairDraft): Loading | undefined {
+  const { arch, metadata, keyTypes } = model;
+  return checkLoading({
+    arch,
+    metadata,
+    keyTypes,
+    tensors,
+    layers: { count: Math.max(facts.layers, 1), nextn: facts.nextnLayers },
+  });
 }
 
 function presentLayers({ tensors }: RepairDraft): number[] {
@@ -78,11 +91,10 @@ function cutLayerArrays(draft: RepairDraft, found: number): void {
 }
 
 function extendLayers(draft: RepairDraft, found: number): void {
-  const { model, facts, tensors } = draft;
+  const { model, facts } = draft;
   const { arch } = model;
   const nextn = countNextn(draft);
-  const names = tensors.map(({ name }) => name);
-  const differences = tensorDifferences(arch, names, { count: found, nextn });
+  const differences = checkDraft({ ...draft, facts: { ...facts, layers: found, nextnLayers: nextn } });
   if (differences === undefined || differences.missing.length > 0) {
     const why =
       differences === undefined ? `what ${arch} needs is not known here` : `${differences.missing[0]} is missing`;

@@ -2,7 +2,6 @@
  * Model → RepairPlan → file: corrects what a conversion got wrong about a model, and touches nothing else. Keys that stay
  * are copied as their raw bytes, and tensors' data as it is; a model with nothing to correct has an empty plan.
  */
-import { tensorDifferences } from "../ggml/architecture-tensors.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
@@ -19,7 +18,7 @@ import {
   setStrings,
   setU32,
 } from "./repair-draft.ts";
-import { repairLayers } from "./repair-layers.ts";
+import { checkDraft, repairLayers } from "./repair-layers.ts";
 import { repairRank } from "./repair-rank.ts";
 
 export interface RepairPlan {
@@ -92,7 +91,7 @@ function repairNames(draft: RepairDraft): void {
   const { arch } = draft.model;
   const names = draft.tensors.map(({ name }) => name);
   // the rank head of an architecture without one is repairRank's
-  const extra = new Set(differences(draft)?.extra.filter((name) => !name.startsWith("cls.")));
+  const extra = new Set(checkDraft(draft)?.extra.filter((name) => !name.startsWith("cls.")));
   draft.tensors = draft.tensors.flatMap((tensor) => {
     if (!extra.has(tensor.name)) return [tensor];
     const name = Object.hasOwn(NAMES, tensor.name) ? NAMES[tensor.name] : undefined;
@@ -103,16 +102,11 @@ function repairNames(draft: RepairDraft): void {
     draft.changes.push(`dropped ${tensor.name}: ${arch} has no such tensor`);
     return [];
   });
-  const lacking = differences(draft)?.missing ?? [];
+  const lacking = checkDraft(draft)?.missing ?? [];
   if (lacking.length > 0) {
     const shown = lacking.slice(0, NAMED_TENSORS).join(", ");
     draft.refusals.push({ reason: `${arch} requires ${shown}; convert the model again`, blocking: true });
   }
-}
-
-function differences({ model, tensors, facts }: RepairDraft) {
-  const names = tensors.map(({ name }) => name);
-  return tensorDifferences(model.arch, names, { count: Math.max(facts.layers, 1), nextn: facts.nextnLayers });
 }
 
 /** Say in the file itself what was done to it. */

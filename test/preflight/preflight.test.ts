@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readFacts } from "../../src/gguf/facts.ts";
+import type { Model } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
 import { preflight } from "../../src/preflight/preflight.ts";
 import { type PlainModel, plainModel } from "../gguf/plain-model.ts";
@@ -12,9 +13,20 @@ const COMPLETE = {
 };
 const BASE = [{ name: "token_embd.weight" }, ...layers(0, 1)];
 
+/** What llama.cpp would miss in such models is findings.test.ts's, with files that are whole. */
+const OF_LOADING: ReadonlySet<string> = new Set([
+  "key-missing",
+  "hyperparameter-range",
+  "tensor-missing",
+  "tensor-shape",
+]);
+
 function findings(model: PlainModel) {
-  const read = plainModel({ arch: "stablelm", metadata: COMPLETE, tensors: BASE, ...model });
-  return preflight(read, readFacts(read));
+  return ofModel(plainModel({ arch: "stablelm", metadata: COMPLETE, tensors: BASE, ...model }));
+}
+
+function ofModel(model: Model) {
+  return preflight(model, readFacts(model)).filter(({ code }) => !OF_LOADING.has(code));
 }
 
 const without = (model: PlainModel, key: string): PlainModel => ({
@@ -119,7 +131,7 @@ describe("preflight", () => {
   test("a gap in the data is found", () => {
     const model = plainModel({ arch: "stablelm", metadata: COMPLETE, tensors: BASE });
     const moved = model.tensors.map((tensor, i) => (i === 2 ? { ...tensor, offset: tensor.offset + 32 } : tensor));
-    const found = preflight({ ...model, tensors: moved }, readFacts(model));
+    const found = ofModel({ ...model, tensors: moved });
     expect(found.map(({ code }) => code)).toEqual(["tensor-data-gap"]);
   });
 
