@@ -7,15 +7,16 @@ import type { Hash } from "node:crypto";
 import type { ByteSource } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
-import { type ScannedHeader, scanHeader } from "./header-scan.ts";
+import { type ScannedHeader, type ScannedKeyValue, scanHeader } from "./header-scan.ts";
 import { readValues } from "./header-values.ts";
-import type { KeyValueRange, MetadataValue } from "./model.ts";
+import type { KeyType, KeyValueRange, MetadataValue } from "./model.ts";
 import { checkTensors, type HeaderTensor } from "./tensor-checks.ts";
 import { DEFAULT_ALIGNMENT } from "./value-types.ts";
 
 export interface Header {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
+  readonly keyTypes: ReadonlyMap<string, KeyType>;
   readonly keyValues: readonly KeyValueRange[];
   readonly alignment: number;
   readonly tensors: readonly HeaderTensor[];
@@ -34,8 +35,13 @@ export async function readHeader(source: ByteSource): Promise<Header> {
   const keyValues = scan.keyValues.map(({ key, valueType, start, end, nulTailBytes }) =>
     nulTailBytes === undefined ? { key, valueType, start, end } : { key, valueType, start, end, nulTailBytes },
   );
+  const keyTypes = new Map(scan.keyValues.map((keyValue) => [keyValue.key, keyTypeOf(keyValue)]));
   const tensors = checkTensors(source, scan.tensors, alignment, paddedBytes(scan.end, alignment));
-  return { version: scan.version, metadata, keyValues, alignment, tensors, bytes: scan.end };
+  return { version: scan.version, metadata, keyTypes, keyValues, alignment, tensors, bytes: scan.end };
+}
+
+function keyTypeOf({ type, elements }: ScannedKeyValue): KeyType {
+  return elements === undefined ? { type } : { type: "array", element: type, length: elements };
 }
 
 async function readAlignment(source: ByteSource, scan: ScannedHeader): Promise<number> {

@@ -5,8 +5,17 @@
 import type { FileChange } from "../bytes/file-revision.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import type { KeyValueType } from "./value-types.ts";
 
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
+
+/** How a key's value is stored. llama.cpp asks for types exactly: an i32 is no u32. */
+export interface KeyType {
+  readonly type: KeyValueType | "array";
+  /** Of an array: the type of its elements, and how many there are. */
+  readonly element?: KeyValueType;
+  readonly length?: number;
+}
 
 export interface TensorInfo {
   readonly name: string;
@@ -53,6 +62,8 @@ export interface Model {
   /** `general.name`, if any. */
   readonly name?: string;
   readonly metadata: ReadonlyMap<string, MetadataValue>;
+  /** Of each key of `metadata`. */
+  readonly keyTypes: ReadonlyMap<string, KeyType>;
   /** In file order, first shard only (the others hold only split.*). */
   readonly keyValues: readonly KeyValueRange[];
   readonly alignment: number;

@@ -99,6 +99,7 @@ async function describe(path: string, shards: [OpenShard, ...OpenShard[]]): Prom
     arch: typeof arch === "string" ? arch.slice(0, MAX_NAME) : "",
     ...(typeof name === "string" ? { name: name.slice(0, MAX_NAME) } : {}),
     metadata: header.metadata,
+    keyTypes: header.keyTypes,
     keyValues: header.keyValues,
     alignment: header.alignment,
     tensors: joinTensors(path, shards),

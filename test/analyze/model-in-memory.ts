@@ -59,6 +59,7 @@ export function memoryModel(tensors: readonly MemoryTensor[], reads: number[] = 
       ggufVersion: 3,
       arch: "llama",
       metadata: new Map(),
+      keyTypes: new Map(),
       keyValues: [],
       alignment: 32,
       tensors: infos,

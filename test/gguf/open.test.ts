@@ -54,6 +54,13 @@ describe("writeGguf and openModel", () => {
     const file = await openModel(path);
     const { model } = file;
     for (const { key, value } of KEY_VALUES) expect(model.metadata.get(key), key).toEqual(value);
+    for (const { key, type, value } of KEY_VALUES) {
+      const expected =
+        typeof type === "string"
+          ? { type }
+          : { type: "array", element: type.array, length: (value as MetadataValue[]).length };
+      expect(model.keyTypes.get(key), key).toEqual(expected);
+    }
     expect(model.keyValues.map(({ key }) => key)).toEqual([...KEY_VALUES.map(({ key }) => key), "general.alignment"]);
     expect(model.alignment).toBe(alignment);
     expect([model.arch, model.name, model.ggufVersion]).toEqual(["llama", "Tiny, ütf-8 \u{1f308}", 3]);

@@ -19,6 +19,7 @@ const model: Model = {
   ggufVersion: 3,
   arch: "llama",
   metadata: new Map(),
+  keyTypes: new Map(),
   keyValues: [],
   alignment: 32,
   tensors: [
