@@ -68,6 +68,8 @@ describe("every code", () => {
     const found = headerFindings(file.model);
     await file.close();
     await rm(path);
-    expect(wrong(found).filter((code) => code !== "already-quantized")).toEqual([]);
+    // a small vocabulary stands in for the model's own
+    const expected = ["already-quantized", "vocabulary-rows"];
+    expect(wrong(found).filter((code) => !expected.includes(code))).toEqual([]);
   });
 });
