@@ -6,9 +6,11 @@
 
 import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
+import { present } from "../present.ts";
 import { GGUF_MAGIC } from "./header-bytes.ts";
 import { HeaderCursor } from "./header-cursor.ts";
 import type { KeyValueRange } from "./model.ts";
+import { TokenListScan } from "./token-list.ts";
 import { ARRAY_TYPE_ID, type KeyValueType, VALUE_TYPES, valueTypeFromId } from "./value-types.ts";
 
 export interface ScannedKeyValue extends KeyValueRange {
@@ -52,6 +54,8 @@ const MAX_DIMENSIONS = 4;
 const MIN_KEY_VALUE_BYTES = 8 + 1 + 4 + 1;
 /** Length, one byte of text, dimension count, one dimension, type, offset. */
 const MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8;
+
+const TOKENS_KEY = "tokenizer.ggml.tokens";
 
 /** Keys that would reach the prototype of a parser's plain object. */
 const FORBIDDEN_KEYS = new Set(["__proto__", "constructor", "prototype"]);
@@ -140,8 +144,10 @@ async function scanKeyValue(cursor: HeaderCursor, index: number): Promise<Scanne
   }
   const elements = isArray ? await scanElementCount(cursor, key, type) : undefined;
   let nulTailBytes = 0;
+  const tokens = key === TOKENS_KEY && isArray ? new TokenListScan() : undefined;
   if (type === "string") {
     await cursor.strings(elements ?? 1, `the value of ${key}`, (text) => {
+      tokens?.add(text);
       const nul = text.indexOf(0);
       if (nul >= 0) nulTailBytes += text.length - nul;
     });
@@ -149,7 +155,11 @@ async function scanKeyValue(cursor: HeaderCursor, index: number): Promise<Scanne
     cursor.skip((elements ?? 1) * VALUE_TYPES[type].bytes, `the value of ${key}`);
   }
   const range = { key, valueType, start, end: cursor.position, valueStart, type, elements };
-  return nulTailBytes > 0 ? { ...range, nulTailBytes } : range;
+  return {
+    ...range,
+    ...(nulTailBytes > 0 ? { nulTailBytes } : {}),
+    ...present({ tokenFaults: tokens?.faults }),
+  };
 }
 
 async function scanElementCount(cursor: HeaderCursor, key: string, type: KeyValueType): Promise<number> {

@@ -7,6 +7,7 @@ import type { Hash } from "node:crypto";
 import type { ByteSource } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
+import { present } from "../present.ts";
 import { type ScannedHeader, type ScannedKeyValue, scanHeader } from "./header-scan.ts";
 import { readValues } from "./header-values.ts";
 import type { KeyType, KeyValueRange, MetadataValue } from "./model.ts";
@@ -32,9 +33,13 @@ export async function readHeader(source: ByteSource): Promise<Header> {
   const scan = await scanHeader(source);
   const alignment = await readAlignment(source, scan);
   const metadata = await readValues(source, scan);
-  const keyValues = scan.keyValues.map(({ key, valueType, start, end, nulTailBytes }) =>
-    nulTailBytes === undefined ? { key, valueType, start, end } : { key, valueType, start, end, nulTailBytes },
-  );
+  const keyValues = scan.keyValues.map(({ key, valueType, start, end, nulTailBytes, tokenFaults }) => ({
+    key,
+    valueType,
+    start,
+    end,
+    ...present({ nulTailBytes, tokenFaults }),
+  }));
   const keyTypes = new Map(scan.keyValues.map((keyValue) => [keyValue.key, keyTypeOf(keyValue)]));
   const tensors = checkTensors(source, scan.tensors, alignment, paddedBytes(scan.end, alignment));
   return { version: scan.version, metadata, keyTypes, keyValues, alignment, tensors, bytes: scan.end };

@@ -5,6 +5,7 @@
 import type { FileChange } from "../bytes/file-revision.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import type { TokenFaults } from "./token-list.ts";
 import type { KeyValueType } from "./value-types.ts";
 
 export type MetadataValue = string | number | bigint | boolean | readonly MetadataValue[];
@@ -45,6 +46,8 @@ export interface KeyValueRange {
    * Absent: none.
    */
   readonly nulTailBytes?: number;
+  /** Of the list of tokens. Absent: none. */
+  readonly tokenFaults?: TokenFaults;
 }
 
 export interface Shard {

@@ -20,6 +20,7 @@ import { isCausalReranker, rankFindings } from "./rank-findings.ts";
 import { requantizeFindings } from "./requantize-findings.ts";
 import { rowFindings } from "./row-findings.ts";
 import { loadingFindings } from "./tensor-findings.ts";
+import { vocabularyFindings } from "./vocabulary-findings.ts";
 
 /** All that a header shows: preflight, and what its rows cost in a stock preset. */
 export function headerFindings(model: Model): Finding[] {
@@ -65,6 +66,7 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
     ...rank,
     ...promptFindings(model, { causal: isCausalReranker(model, facts) }),
     ...tokenizerFindings(model, facts),
+    ...vocabularyFindings(model),
   ];
 }
 
@@ -127,8 +129,9 @@ function tokenizerFindings(model: Model, facts: ModelFacts): Finding[] {
   if (!model.metadata.has("tokenizer.ggml.model")) {
     findings.push({
       code: "tokenizer-missing",
-      severity: "warning",
-      message: "the file has no tokenizer (no tokenizer.ggml.model key): it can be quantized but not evaluated on text",
+      severity: ARCHITECTURES.has(model.arch) ? "error" : "warning",
+      message:
+        "the file has no tokenizer (no tokenizer.ggml.model key): it can be quantized, but llama.cpp refuses to load it",
       remedy: "convert the model again with its tokenizer files beside the weights",
     });
   }

@@ -64,7 +64,8 @@ function typeFindings(model: Model): Finding[] {
 
 /** What the tokenizer adds, and a causal reranker must not have, by key. */
 export function wrongAdditions({ metadata }: Pick<Model, "metadata">): string[] {
-  const isOn = (key: string) => metadata.get(key) === true;
+  // a 1 in the place of a true, which repair mends, counts
+  const isOn = (key: string) => metadata.get(key) === true || metadata.get(key) === 1;
   const pre = metadata.get("tokenizer.ggml.pre");
   const [bos, eos] = ["tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token"] as const;
   // Qwen's models were trained without one; whether others were, their files know best

@@ -44,9 +44,24 @@ export function loadingFindings(model: Model, facts: ModelFacts, { headTold = fa
   ];
 }
 
-/** The count of layers and the pooling are looked at for themselves. */
+/** The count of layers, the pooling and what belongs to the vocabulary are looked at for themselves. */
 function hasOwnFinding({ key, problem }: KeyFault, { arch }: Model): boolean {
-  return key === `${arch}.pooling_type` || (key === `${arch}.block_count` && problem === "absent");
+  const elsewhere = ["general.name", `${arch}.vocab_size`, `${arch}.pooling_type`];
+  return (
+    elsewhere.includes(key) || key.startsWith("tokenizer.") || (key === `${arch}.block_count` && problem === "absent")
+  );
+}
+
+const OF_VOCABULARY = /^(token_embd|output|per_layer_token_embd|token_types)\.(weight|bias)$/;
+const VOCABULARY_TERMS: ReadonlySet<string> = new Set(["n_vocab", "n_token_types"]);
+
+/** Whether only the number of tokens is another than the tensor's rows. */
+function isOfTokens({ name, shape, got, terms }: MisshapenTensor): boolean {
+  const axes = terms.split(", ");
+  return (
+    OF_VOCABULARY.test(name) &&
+    axes.every((term, axis) => VOCABULARY_TERMS.has(term) || shape[axis] === (got[axis] ?? 1))
+  );
 }
 
 function keyFinding({ key, problem, expected, got }: KeyFault): Finding {
@@ -132,7 +147,7 @@ function withoutOwnFindings(
   return {
     missing: missing.filter((name) => layerOf(name) === undefined || present.has(layerOf(name))),
     extra: extra.filter((name) => !isHead(name) && !(Number(layerOf(name) ?? -1) >= layers)),
-    misshapen: misshapen.filter(({ name }) => !(headTold && isHead(name))),
+    misshapen: misshapen.filter((tensor) => !(headTold && isHead(tensor.name)) && !isOfTokens(tensor)),
   };
 }
 

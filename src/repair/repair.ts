@@ -20,6 +20,7 @@ import {
 } from "./repair-draft.ts";
 import { checkDraft, repairLayers } from "./repair-layers.ts";
 import { repairRank } from "./repair-rank.ts";
+import { repairTokenizer } from "./repair-tokenizer.ts";
 
 export interface RepairPlan {
   /** What is done, in words; empty: nothing to repair. */
@@ -55,6 +56,8 @@ export function planRepair(model: Model): RepairPlan {
   repairLayers(draft);
   repairNames(draft);
   repairPooling(draft);
+  // before what sets some of these keys to other values
+  repairTokenizer(draft);
   repairRank(draft);
   repairTokens(draft);
   if (draft.changes.length > 0) recordRepair(draft);

@@ -8,7 +8,9 @@ import { type PlainModel, plainModel } from "../gguf/plain-model.ts";
 const layers = (...numbers: number[]) => numbers.map((n) => ({ name: `blk.${n}.attn_q.weight` }));
 const COMPLETE = {
   "stablelm.block_count": 2,
-  "tokenizer.ggml.model": "gpt2",
+  "tokenizer.ggml.model": "t5",
+  "tokenizer.ggml.tokens": ["<pad>", "</s>", "<unk>", "a"],
+  "tokenizer.ggml.scores": [0, 0, 0, -1.5],
   "tokenizer.chat_template": "{{ messages }}",
 };
 const BASE = [{ name: "token_embd.weight" }, ...layers(0, 1)];
@@ -104,7 +106,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "no tokenizer": [
     without({ metadata: COMPLETE }, "tokenizer.ggml.model"),
     "tokenizer-missing",
-    "warning",
+    "error",
     /no tokenizer/,
   ],
   "no token embedding": [{ tensors: layers(0, 1) }, "token-embd-missing", "warning", /no token_embd.weight/],
@@ -140,7 +142,10 @@ describe("preflight", () => {
   });
 
   test("an encoder needs no chat template, and MTP layers that are there are fine", () => {
-    const metadata = { "tokenizer.ggml.model": "bert", "nomic-bert.block_count": 2 };
+    const metadata = {
+      ...without({ metadata: COMPLETE }, "tokenizer.chat_template").metadata,
+      "nomic-bert.block_count": 2,
+    };
     expect(findings({ arch: "nomic-bert", metadata })).toEqual([]);
     expect(
       findings({

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Model, ModelFile } from "../../src/gguf/model.ts";
 import { openModel } from "../../src/gguf/open.ts";
+import type { NewKeyValue } from "../../src/gguf/writer.ts";
 import { examineModel } from "../../src/preflight/examine-model.ts";
 import type { FindingCode } from "../../src/preflight/finding-codes.ts";
 import { RERANK_TEMPLATE_KEY } from "../../src/preflight/rerank-prompt.ts";
@@ -68,6 +69,7 @@ const MENDED: readonly FindingCode[] = [
   "rank-labels-swapped",
   "rank-bos-eos",
   "special-token-normal",
+  "token-kind-rows",
   "rank-head-missing",
   "rank-labels-mismatch",
   "rank-template-missing",
@@ -75,6 +77,40 @@ const MENDED: readonly FindingCode[] = [
   "rank-markers-absent",
   "rank-unsupported",
 ];
+
+describe("a tokenizer's keys that llama.cpp refuses for how they are stored", () => {
+  const flag = (value: number): NewKeyValue => ({ key: "tokenizer.ggml.add_bos_token", type: "u8", value });
+  const eos = (value: number): NewKeyValue => ({ key: "tokenizer.ggml.eos_token_id", type: "i32", value });
+
+  it("keep their values", async () => {
+    const path = await writeEdited("qwen3", await folder("key-types"), { set: [eos(256), flag(1)] });
+    const plan = await repaired(path, async (before, after) => {
+      expect(await wrongWith(before)).toEqual(["tokenizer-key-type"]);
+      expect(await wrongWith(after)).toEqual([]);
+      expect(after.model.metadata.get("tokenizer.ggml.eos_token_id")).toBe(256);
+      expect(after.model.keyTypes.get("tokenizer.ggml.eos_token_id")).toEqual({ type: "u32" });
+      expect(after.model.metadata.get("tokenizer.ggml.add_bos_token")).toBe(true);
+    });
+    expect(plan.refusals).toEqual([]);
+  });
+
+  it("are left where they have no such value", async () => {
+    const path = await writeEdited("qwen3", await folder("key-values"), { set: [eos(-1), flag(2)] });
+    const file = await openModel(path);
+    const plan = planRepair(file.model);
+    await file.close();
+    expect(plan.changes).toEqual([]);
+    expect(plan.refusals.map(({ blocking }) => blocking)).toEqual([true, true]);
+  });
+
+  it("end as the reranker needs them", async () => {
+    const key = "tokenizer.ggml.add_eos_token";
+    const path = await writeEdited("qwen35-reranker", await folder("key-rank"), {
+      set: [{ key, type: "u32", value: 1 }],
+    });
+    await repaired(path, (_, after) => expect(after.model.metadata.get(key)).toBe(false));
+  });
+});
 
 describe("a repair", () => {
   it.each(MENDED)("of %s leaves nothing wrong, and every other key and tensor as it was", async (code) => {
