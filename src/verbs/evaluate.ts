@@ -104,6 +104,8 @@ async function chooseMeasure(
     found.push(...(await engineFindings(open.model, found, bench)));
     // what is judged here is quantized as a rule
     const findings = found.filter(({ code }) => code !== "already-quantized");
+    // --strict says the same in its own way, after the notes
+    if (!forceFindings && !strict) refuseUnloadable(open.model, findings);
     for (const { severity, message, remedy } of findings) {
       const words = `! ${message}; ${remedy}`;
       if (severity === "info" || said.has(words)) continue;
@@ -111,7 +113,6 @@ async function chooseMeasure(
       progress.note(words);
     }
     if (strict) requireClean(path, findings);
-    if (!forceFindings) refuseUnloadable(open.model, findings);
     if (text !== undefined && isEncoder(open.model.arch)) {
       throw new UsageError(`--text: ${path} is an encoder and predicts no next token; leave it out`);
     }

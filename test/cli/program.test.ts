@@ -107,6 +107,8 @@ describe("prism inspect", () => {
     expect(inspection.findings[0]).toEqual({
       code: "chat-template-missing",
       severity: "info",
+      effect: "differs",
+      repairable: false,
       message: expect.any(String),
       remedy: expect.any(String),
     });
@@ -114,5 +116,6 @@ describe("prism inspect", () => {
       inspection.classes.map(({ bytes }: { bytes: number }) => bytes).reduce((a: number, b: number) => a + b),
     ).toBe(inspection.tensorBytes);
     expect(inspection.metadata["llama.block_count"]).toBe(8);
+    expect(inspection.engine).toEqual({ verdict: "loads" });
   });
 });

@@ -42,6 +42,7 @@ it("a run with probes and controls opens the header of its source once", async (
       context: 16,
       imatrix: "none",
       feedback: "off",
+      forceFindings: true,
     },
     paperBench(paperEngine()),
   );

@@ -42,6 +42,8 @@ export function paperPlace(sentences: number, usual: Partial<RunRequest>): Paper
         context: 16,
         imatrix: "none",
         feedback: "off",
+        // a model on paper lacks what llama.cpp wants of one
+        forceFindings: true,
         ...usual,
         ...more,
       };
