@@ -29,7 +29,9 @@ export const IMATRIX_IDENTITY = t.object(
   {
     path: t.name(),
     sha256: t.text(),
-    file: t.name("quantize.imatrix.file, of which llama-quantize writes the first 127 bytes; `dataset`, `entries` and `chunks` likewise."),
+    file: t.name(
+      "quantize.imatrix.file, of which llama-quantize writes the first 127 bytes; `dataset`, `entries` and `chunks` likewise.",
+    ),
     dataset: t.text(),
     entries: t.count(),
     chunks: t.count(),
