@@ -6,23 +6,12 @@
 import { type ByteSource, formatCount } from "../bytes/source.ts";
 import { FormatError } from "../errors.ts";
 import { elementCount, TENSOR_TYPES, tensorBytes, tensorTypeFromId } from "../ggml/tensor-types.ts";
+import { describeForeignType } from "./foreign-types.ts";
 import type { ScannedTensor } from "./header-scan.ts";
 import type { TensorInfo } from "./model.ts";
 
 /** A tensor of one file, before it is known which shard the file is. */
 export type HeaderTensor = Omit<TensorInfo, "shard">;
-
-/** Ids that ggml no longer reads, by the names they had (ggml.h, llama.cpp v0.5.0). */
-const REMOVED_TYPES: Readonly<Record<number, string>> = {
-  4: "Q4_2",
-  5: "Q4_3",
-  31: "Q4_0_4_4",
-  32: "Q4_0_4_8",
-  33: "Q4_0_8_8",
-  36: "IQ4_NL_4_4",
-  37: "IQ4_NL_4_8",
-  38: "IQ4_NL_8_8",
-};
 
 /** Check the tensors of one file and give their data ranges. `dataStart` is the first byte of the data section. */
 export function checkTensors(
@@ -41,14 +30,7 @@ function checkTensor(source: ByteSource, scanned: ScannedTensor, alignment: numb
   const fail = (message: string, where: { offset?: number; finding?: string } = {}) =>
     new FormatError(source.path, `gguf: tensor ${name} ${message}`, where);
   const type = tensorTypeFromId(typeId);
-  if (type === undefined) {
-    const removed = REMOVED_TYPES[typeId];
-    throw fail(
-      removed === undefined
-        ? `has the unknown type id ${typeId}; the file is damaged or made for another program`
-        : `has the type ${removed} (id ${typeId}), which llama.cpp removed; convert the model again`,
-    );
-  }
+  if (type === undefined) throw fail(describeForeignType(typeId));
   const row = shape[0] ?? 0;
   const { blockElements } = TENSOR_TYPES[type];
   if (row % blockElements !== 0) {

@@ -108,7 +108,15 @@ const HOSTILE: Readonly<Record<string, readonly [RawFile, RegExp]>> = {
     /tensor t has more than 2\^53 elements/,
   ],
   "a removed tensor type": [{ tensors: [tensorEntry({ type: 4 })] }, /tensor t has the type Q4_2 \(id 4\).*removed/],
-  "an unknown tensor type": [{ tensors: [tensorEntry({ type: 139 })] }, /tensor t has the unknown type id 139/],
+  "an unknown tensor type": [{ tensors: [tensorEntry({ type: 1390 })] }, /tensor t has the unknown type id 1390/],
+  "a tensor type of BitNet": [
+    { tensors: [tensorEntry({ type: 36 })] },
+    /tensor t has the type id 36: I2_S of BitNet.*bitnet\.cpp, or give the original f16/,
+  ],
+  "a tensor type of ik_llama.cpp": [
+    { tensors: [tensorEntry({ type: 139 })] },
+    /tensor t has the type IQ4_K \(id 139\) of ik_llama\.cpp.*or give the original f16/,
+  ],
   "a row of part of a block": [
     { tensors: [tensorEntry({ dims: [48], type: 8 })] },
     /tensor t has rows of 48 elements, expected a multiple of Q8_0's block of 32/,
