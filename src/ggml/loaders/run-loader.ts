@@ -63,6 +63,8 @@ class LoaderRun implements Scope {
   readonly #variables = new Map<string, Value>();
   readonly #keys: KeyFault[] = [];
   readonly #tensors: AskedTensor[] = [];
+  /** Which layers have a sliding window was asked for. */
+  #readsWindows = false;
 
   constructor(header: LoadedHeader) {
     this.#header = header;
@@ -83,6 +85,7 @@ class LoaderRun implements Scope {
       if (this.#keys.every(({ usable }) => usable)) {
         this.#setLocals();
         this.#block(table.tensors);
+        this.#checkMemory();
         complete = true;
       }
     } catch (error) {
@@ -133,6 +136,18 @@ class LoaderRun implements Scope {
     }
     this.#variables.set("n_embd_gqa", this.#h.call("n_embd_v_gqa"));
     this.#variables.set("n_vocab", tokens).set("n_token_types", tokenTypes);
+  }
+
+  /** What llama.cpp asserts of any architecture when it makes a context. */
+  #checkMemory(): void {
+    const layers = Array.from({ length: this.#h.number("n_layer_all") }, (_, layer) => layer);
+    if (this.#readsWindows && !layers.some((layer) => this.#h.call("is_swa", layer))) {
+      throw new Refusal("attention.sliding_window_pattern leaves no layer a sliding window");
+    }
+    const { arch } = this.#header;
+    if (!RECURRENT.has(arch) && arch !== "wavtokenizer-dec" && !layers.some((layer) => this.#h.call("n_head", layer))) {
+      throw new Refusal("attention.head_count must be over 0");
+    }
   }
 
   #block(statements: readonly Statement[]): Leave {
@@ -200,6 +215,7 @@ class LoaderRun implements Scope {
   #key(statement: Extract<Statement, { key: string }>): void {
     const { into = "", count, found } = statement;
     const list = this.#h.list(into.replace("h.", ""));
+    this.#readsWindows ||= into === "h.is_swa_impl" && !WITHOUT_MEMORY.has(this.#header.arch);
     const wanted = count === undefined ? undefined : Number(count.evaluate(this));
     const { value, fault } = readKey(this.#header, statement, wanted);
     if (fault !== undefined) this.#keys.push(fault);
@@ -215,6 +231,7 @@ class LoaderRun implements Scope {
   }
 
   #pattern({ do: kind, period, denseFirst }: Extract<Statement, { period: unknown }>): void {
+    this.#readsWindows ||= kind === "swa_pattern" && !WITHOUT_MEMORY.has(this.#header.arch);
     let every = Number(period.evaluate(this));
     if (kind === "swa_pattern") {
       const key = { key: "~attention.sliding_window_pattern", type: "u32", optional: true } as const;
@@ -306,6 +323,9 @@ class LoaderRun implements Scope {
 }
 
 const EXPERT_WEIGHTS = /_(ch)?exps\.weight$/;
+
+/** Encoders and diffusion models, which keep no keys and values (llama_model_base::create_memory). */
+const WITHOUT_MEMORY: ReadonlySet<string> = new Set(["modern-bert", "gemma-embedding"]);
 
 /** llm_arch_is_recurrent of src/llama-arch.cpp. */
 const RECURRENT: ReadonlySet<string> = new Set(["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"]);
