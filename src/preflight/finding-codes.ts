@@ -43,6 +43,7 @@ export const FINDING_CODES = {
   "key-type": repairable(error("the value of a key has another type than llama.cpp asks for")),
   "key-length": repairable(error("a list that has a value for each layer has another length than block_count")),
   "hyperparameter-range": error("a hyperparameter has a value that llama.cpp refuses, or ends at"),
+  "file-type-missing": repairable(info("no general.file_type, which says by which preset a file was made")),
   "tensor-shape": error("a tensor has another shape than the hyperparameters and the vocabulary ask for"),
   "tensor-missing": error("a tensor that the architecture requires is not there"),
   "tensor-unknown": repairable(

@@ -11,6 +11,7 @@ import { readFacts } from "../gguf/facts.ts";
 import type { Model } from "../gguf/model.ts";
 import { DEFAULT_ALIGNMENT } from "../gguf/value-types.ts";
 import { conversionFindings } from "./conversion-findings.ts";
+import { fileTypeFindings } from "./file-type-findings.ts";
 import type { Finding } from "./finding-codes.ts";
 import { layerFindings } from "./layer-findings.ts";
 import { checkLoading } from "./loading.ts";
@@ -57,6 +58,7 @@ export function preflight(model: Model, facts: ModelFacts): Finding[] {
   const headTold = rank.some(({ code }) => code === "rank-labels-mismatch");
   return [
     ...file,
+    ...fileTypeFindings(model),
     ...requantizeFindings(model),
     ...conversionFindings(model, facts),
     ...architectureFindings(model),

@@ -116,7 +116,8 @@ function headFindings(model: Model, { labels, head }: RankMarkers): Finding[] {
   }
   const isDense = head.name === "cls.weight";
   if (isDense) return [];
-  if ((labels?.length ?? 1) === rows) return labelFindings(model, head, labels ?? []);
+  // an empty list is as none: there is one output
+  if ((labels?.length || 1) === rows) return labelFindings(model, head, labels ?? []);
   return [
     {
       code: "rank-labels-mismatch",

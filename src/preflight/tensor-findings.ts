@@ -45,7 +45,7 @@ export function loadingFindings(model: Model, facts: ModelFacts, { headTold = fa
 }
 
 /** The count of layers, the pooling and what belongs to the vocabulary are looked at for themselves. */
-function hasOwnFinding({ key, problem }: KeyFault, { arch, tensors }: Model): boolean {
+export function hasOwnFinding({ key, problem }: KeyFault, { arch, tensors }: Model): boolean {
   const elsewhere = ["general.name", `${arch}.vocab_size`, `${arch}.pooling_type`];
   return (
     elsewhere.includes(key) ||

@@ -18,6 +18,7 @@ import {
   setStrings,
   setU32,
 } from "./repair-draft.ts";
+import { repairKeys } from "./repair-keys.ts";
 import { checkDraft, repairLayers } from "./repair-layers.ts";
 import { repairRank } from "./repair-rank.ts";
 import { repairTokenizer } from "./repair-tokenizer.ts";
@@ -54,6 +55,7 @@ export function planRepair(model: Model): RepairPlan {
     draft.changes.push(`general.alignment from ${model.alignment} to ${DEFAULT_ALIGNMENT}, and the data with it`);
   }
   repairLayers(draft);
+  repairKeys(draft);
   repairNames(draft);
   repairPooling(draft);
   // before what sets some of these keys to other values

@@ -94,7 +94,7 @@ describe("the embedded engine", () => {
       const note = () => undefined;
       await expect(plan(path, request, open, note)).rejects.toMatchObject({
         finding: "engine-refuses",
-        message: expect.stringContaining("refuses the file: invalid n_rot: 7, expected 64"),
+        message: expect.stringContaining("refuses the file: Invalid deepstack index"),
       });
       const twins = await writeTwinTokens(dir);
       const forced = await plan(twins, { ...request, forceFindings: true }, open, note);

@@ -21,6 +21,7 @@ const OF_LOADING: ReadonlySet<string> = new Set([
   "hyperparameter-range",
   "tensor-missing",
   "tensor-shape",
+  "file-type-missing",
 ]);
 
 function findings(model: PlainModel) {

@@ -19,8 +19,8 @@ export type TryLoadReply = "done" | "no model" | "no context" | "no decode";
 /** Tokens of the context, which llama.cpp rounds up. */
 const CONTEXT = 32;
 
-/** `llama_pooling_type` of a rank head. */
-const POOLING_RANK = 4;
+/** `llama_pooling_type` of a model whose hidden states are not pooled; below it: unspecified. */
+const POOLING_NONE = 0;
 
 export function tryLoad(library: LlamaLibrary, { model: path, decode, threads }: TryLoadCall): TryLoadReply {
   const params = library.modelDefaults();
@@ -40,7 +40,7 @@ export function tryLoad(library: LlamaLibrary, { model: path, decode, threads }:
 
 type Asked = Pick<TryLoadCall, "decode" | "threads">;
 
-/** As a model that predicts tokens, and as a reranker or an encoder is used. */
+/** As a model that predicts tokens, and as one that pools hidden states or an encoder is used. */
 function tryContexts(library: LlamaLibrary, model: Pointer, asked: Asked): TryLoadReply {
   const params = library.contextDefaults();
   params.n_ctx = CONTEXT;
@@ -50,11 +50,11 @@ function tryContexts(library: LlamaLibrary, model: Pointer, asked: Asked): TryLo
   params.n_threads_batch = asked.threads;
   const context = library.initContext(model, params);
   if (context === null) return "no context";
-  const ranks = library.poolingType(context) === POOLING_RANK;
+  const pools = library.poolingType(context) > POOLING_NONE;
   const isEncoder = library.memory(context) === null;
   const reply = isEncoder ? "done" : decodeToken(library, model, context, asked);
   library.freeContext(context);
-  if (reply !== "done" || !(ranks || isEncoder)) return reply;
+  if (reply !== "done" || !(pools || isEncoder)) return reply;
 
   params.embeddings = true;
   const pooling = library.initContext(model, params);
