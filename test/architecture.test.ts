@@ -11,6 +11,7 @@ const STAGES = [
   "bytes",
   "ggml",
   "gguf",
+  "loaders",
   "preflight",
   "repair",
   "imatrix",

@@ -6,12 +6,12 @@
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
 import { COMMON_FILE_TYPES, FILE_TYPES, type FileType } from "../ggml/file-types.ts";
-import { loaderTable } from "../ggml/loaders/loader-table.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { readFacts } from "../gguf/facts.ts";
 import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
+import { loaderTable } from "../loaders/loader-table.ts";
 import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
 import {

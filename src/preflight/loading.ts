@@ -1,8 +1,9 @@
 /** A model's header against the loader table of its architecture: what llama.cpp would miss, refuse or not know. */
-import type { Value } from "../ggml/loaders/expression.ts";
-import type { KeyFault, StoredType } from "../ggml/loaders/key-faults.ts";
-import { type AskedTensor, type LoadedHeader, runLoader } from "../ggml/loaders/run-loader.ts";
+
 import type { MetadataValue, Model } from "../gguf/model.ts";
+import type { Value } from "../loaders/expression.ts";
+import type { KeyFault, StoredType } from "../loaders/key-faults.ts";
+import { type AskedTensor, type LoadedHeader, runLoader } from "../loaders/run-loader.ts";
 
 /** What of a model is looked at. */
 export interface LoadingSubject extends Pick<Model, "arch" | "metadata" | "keyTypes"> {
@@ -24,6 +25,9 @@ export interface Loading {
   readonly extra: readonly string[];
   readonly misshapen: readonly MisshapenTensor[];
 }
+
+/** Lists of a length of their own, which may happen to be the number of layers. */
+export const NOT_PER_LAYER = /\.rope\.dimension_sections$/;
 
 const DIMENSIONS = [0, 1, 2, 3] as const;
 
@@ -56,15 +60,18 @@ function headerOf(
           [`${arch}.nextn_predict_layers`, layers.nextn],
         ],
   );
-  const perLayer = (type: StoredType) => layers !== undefined && type.length === stored && stored !== layers.count;
+  const perLayer = (key: string, type: StoredType) =>
+    layers !== undefined && type.length === stored && stored !== layers.count && !NOT_PER_LAYER.test(key);
   return {
     arch,
     tokens: tokensOf({ arch, metadata, keyTypes }),
     tokenTypes: Number(metadata.get("tokenizer.ggml.token_type_count") ?? 0),
     keyType(key) {
-      if (overrides.has(key)) return { type: "u32" };
       const type = keyTypes.get(key);
-      return type !== undefined && layers !== undefined && perLayer(type) ? { ...type, length: layers.count } : type;
+      if (overrides.has(key)) return type ?? { type: "u32" };
+      return type !== undefined && layers !== undefined && perLayer(key, type)
+        ? { ...type, length: layers.count }
+        : type;
     },
     keyValue: (key) => overrides.get(key) ?? plainValue(metadata.get(key)),
     shape: (name) => shapes.get(name),

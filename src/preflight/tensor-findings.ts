@@ -1,7 +1,8 @@
 /** Findings about keys and tensors that llama.cpp asks for while it loads: absent ones, others than it expects, unknown ones. */
-import type { KeyFault } from "../ggml/loaders/key-faults.ts";
+
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { Model } from "../gguf/model.ts";
+import type { KeyFault } from "../loaders/key-faults.ts";
 import type { Finding } from "./finding-codes.ts";
 import { checkLoading, type Loading, type MisshapenTensor } from "./loading.ts";
 

@@ -3,10 +3,10 @@
  * made anew where the tensors tell each value; and the file type.
  */
 import { FILE_TYPES } from "../ggml/file-types.ts";
-import type { KeyFault } from "../ggml/loaders/key-faults.ts";
-import type { AskedType } from "../ggml/loaders/loader-table.ts";
 import type { NewKeyValue } from "../gguf/header-bytes.ts";
 import type { MetadataValue } from "../gguf/model.ts";
+import type { KeyFault } from "../loaders/key-faults.ts";
+import type { AskedType } from "../loaders/loader-table.ts";
 import { guessFileType, lacksFileType } from "../preflight/file-type-findings.ts";
 import { hasOwnFinding } from "../preflight/tensor-findings.ts";
 import type { RepairDraft } from "./repair-draft.ts";

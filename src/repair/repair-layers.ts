@@ -2,8 +2,8 @@
  * Repairs of the layer count: a block_count that counts MTP layers which the conversion left out, or leaves out layers
  * that are there. Weights are never made up: a count that could mean lost layers is refused.
  */
-import { takesNextn } from "../ggml/loaders/loader-table.ts";
-import { checkLoading, type Loading } from "../preflight/loading.ts";
+import { takesNextn } from "../loaders/loader-table.ts";
+import { checkLoading, type Loading, NOT_PER_LAYER } from "../preflight/loading.ts";
 import { dropKey, type RepairDraft, setU32 } from "./repair-draft.ts";
 
 /** Make block_count and nextn_predict_layers what the tensors say. */
@@ -84,7 +84,7 @@ function cutLayerArrays(draft: RepairDraft, found: number): void {
   const { model, facts } = draft;
   for (const [key, value] of model.metadata) {
     if (!key.startsWith(`${model.arch}.`) || !Array.isArray(value) || value.length !== facts.layers) continue;
-    if (value.some((element) => typeof element === "string")) continue;
+    if (NOT_PER_LAYER.test(key) || value.some((element) => typeof element === "string")) continue;
     draft.keys.set(key, { kind: "cut", elements: found });
     draft.changes.push(`${key} cut to ${found} layers`);
   }
@@ -95,9 +95,10 @@ function extendLayers(draft: RepairDraft, found: number): void {
   const { arch } = model;
   const nextn = countNextn(draft);
   const differences = checkDraft({ ...draft, facts: { ...facts, layers: found, nextnLayers: nextn } });
-  if (differences === undefined || differences.missing.length > 0) {
-    const why =
-      differences === undefined ? `what ${arch} needs is not known here` : `${differences.missing[0]} is missing`;
+  const lacking = differences?.keys.find(({ usable }) => !usable)?.key ?? differences?.missing[0];
+  if (differences === undefined || differences.refusal !== undefined || lacking !== undefined) {
+    const known = lacking === undefined ? differences?.refusal : `${lacking} is missing`;
+    const why = known ?? `what ${arch} needs is not known here`;
     refuse(
       draft,
       `the file has ${found} layers, ${arch}.block_count ${facts.layers}, but whether all are whole can't be said (${why})`,

@@ -95,8 +95,9 @@ function repairTokens(draft: RepairDraft): void {
 function repairNames(draft: RepairDraft): void {
   const { arch } = draft.model;
   const names = draft.tensors.map(({ name }) => name);
-  // the rank head of an architecture without one is repairRank's
-  const extra = new Set(checkDraft(draft)?.extra.filter((name) => !name.startsWith("cls.")));
+  // the rank head of an architecture without one is repairRank's, and layers too many are repairLayers'
+  const isBeyond = (name: string) => Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= draft.facts.layers;
+  const extra = new Set(checkDraft(draft)?.extra.filter((name) => !name.startsWith("cls.") && !isBeyond(name)));
   draft.tensors = draft.tensors.flatMap((tensor) => {
     if (!extra.has(tensor.name)) return [tensor];
     const name = Object.hasOwn(NAMES, tensor.name) ? NAMES[tensor.name] : undefined;

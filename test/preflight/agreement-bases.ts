@@ -1,6 +1,7 @@
 /** The models whose headers are mutated: every fixture, and a tiny model of every architecture that llama.cpp loads. */
-import { loadableArchitectures } from "../../src/ggml/loaders/loader-table.ts";
+
 import type { NewGguf } from "../../src/gguf/writer.ts";
+import { loadableArchitectures } from "../../src/loaders/loader-table.ts";
 import { RUNNABLE_KINDS, type RunnableKind, runnableGguf } from "../fixtures/runnable.ts";
 import { TINY_ARCHITECTURES, tinyGguf } from "../fixtures/tiny-models.ts";
 

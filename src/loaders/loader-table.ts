@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { ARCHITECTURES } from "../architectures.ts";
+import { ARCHITECTURES } from "../ggml/architectures.ts";
 import { type Expression, parseExpression, parseExpressions, parseTemplate } from "./expression.ts";
 
 /** Types of values as llama.cpp asks for them. */
@@ -69,7 +69,7 @@ export interface LoaderTable {
   readonly tensors: readonly Statement[];
 }
 
-const FOLDER = fileURLToPath(new URL("../../../data/loaders", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../data/loaders", import.meta.url));
 const tables = new Map<string, LoaderTable>();
 
 /** What llama.cpp reads of every model, before its architecture's own keys. */
