@@ -81,7 +81,9 @@ async function attackOnce(room: Room, draw: Draw, isRun: boolean, tally: Tally, 
     await prism("report", "out/run", "--csv", "out/csv", "--svg", "out/svg");
     await runRecipe(room, join(room.out, "run/plans"), path, fail);
   } else {
-    if (!(await prism("plan", path, "--like", "Q4_K_M", "-o", "out/plan.json", "--threads", "1"))) return;
+    // llama.cpp refuses a tensor of such a name
+    const asked = ["--like", "Q4_K_M", "-o", "out/plan.json", "--threads", "1", "--force-findings"];
+    if (!(await prism("plan", path, ...asked))) return;
     await prism("show", "out/plan.json");
     await prism("report", "out/plan.json", "-o", "out/r.html");
     await prism("report", "out/plan.json", "--csv", "out/csv", "--svg", "out/svg");
