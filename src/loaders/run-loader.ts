@@ -148,6 +148,9 @@ class LoaderRun implements Scope {
     if (!RECURRENT.has(arch) && arch !== "wavtokenizer-dec" && !layers.some((layer) => this.#h.call("n_head", layer))) {
       throw new Refusal("attention.head_count must be over 0");
     }
+    if (!WITHOUT_ROPE.has(arch) && layers.some((layer) => this.#h.call("n_rot", layer) % 2 !== 0)) {
+      throw new Refusal("rope.dimension_count must be even");
+    }
   }
 
   #block(statements: readonly Statement[]): Leave {
@@ -324,8 +327,32 @@ class LoaderRun implements Scope {
 
 const EXPERT_WEIGHTS = /_(ch)?exps\.weight$/;
 
-/** Encoders and diffusion models, which keep no keys and values (llama_model_base::create_memory). */
-const WITHOUT_MEMORY: ReadonlySet<string> = new Set(["modern-bert", "gemma-embedding"]);
+/** Encoders, which keep no keys and values, and a draft that uses those of its model (llama_model_base::create_memory). */
+const WITHOUT_MEMORY: ReadonlySet<string> = new Set(["modern-bert", "gemma-embedding", "gemma4-assistant"]);
+
+/** LLAMA_ROPE_TYPE_NONE of src/llama-model.cpp. */
+const WITHOUT_ROPE: ReadonlySet<string> = new Set([
+  "gpt2",
+  "mpt",
+  "refact",
+  "bloom",
+  "mamba",
+  "mamba2",
+  "jamba",
+  "jina-bert-v2",
+  "t5",
+  "t5encoder",
+  "jais",
+  "rwkv6",
+  "rwkv6qwen2",
+  "rwkv7",
+  "arwkv7",
+  "wavtokenizer-dec",
+  "nemotron_h",
+  "nemotron_h_moe",
+  "kimi-linear",
+  "kimi-k3",
+]);
 
 /** llm_arch_is_recurrent of src/llama-arch.cpp. */
 const RECURRENT: ReadonlySet<string> = new Set(["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"]);

@@ -16,8 +16,9 @@ export function layerFindings(model: Model, facts: ModelFacts): Finding[] {
     const layer = /^blk\.(\d+)\./.exec(name)?.[1];
     if (layer !== undefined) present.add(Number(layer));
   }
-  // Encoder-decoders number enc.blk.N and dec.blk.N instead.
-  if (present.size === 0 && model.tensors.some(({ name }) => /^(enc|dec)\.blk\./.test(name))) return [];
+  // Encoder-decoders number enc.blk.N and dec.blk.N instead, and a decoder of audio posnet.N and convnext.N.
+  if (present.size === 0 && model.tensors.some(({ name }) => /^((enc|dec)\.blk|posnet|convnext)\./.test(name)))
+    return [];
 
   const last = [...present].reduce((highest, layer) => Math.max(highest, layer), -1);
   const count = facts.layers;
