@@ -22,8 +22,8 @@ export interface Result {
   readonly document: unknown;
   /** What a person reads, without the last line; `width` is what pictures may take. */
   readonly text: (paint: Paint, width: number) => string;
-  /** The next command to type. */
-  readonly next: string;
+  /** The next command to type; undefined where none leads on. */
+  readonly next: string | undefined;
 }
 
 export interface Output {
@@ -48,7 +48,10 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
     result({ document, text, next }) {
       bar?.end();
       if (json) stdout.write(`${asciiJson(JSON.stringify(document, null, 2))}\n`);
-      else stdout.write(shown(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n\nnext: ${next}\n`));
+      else {
+        const after = next === undefined ? "" : `\nnext: ${next}\n`;
+        stdout.write(shown(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n${after}`));
+      }
     },
     note(text) {
       if (quiet) return;

@@ -78,7 +78,7 @@ export async function checkedModel(path: string, request: CheckRequest, bench: B
     // what is quantized already, a plan says itself
     const said =
       request.quantize === undefined ? findings : findings.filter(({ code }) => code !== "already-quantized");
-    const forced = forcedNote(findings);
+    const forced = request.forceFindings === true ? forcedNote(findings) : undefined;
     const warnings = [
       ...describeFindings(said),
       ...(forced === undefined ? [] : [forced]),
@@ -123,7 +123,7 @@ async function checkFindings(
   found.push(...(await engineFindings(model, found, bench)));
   const findings = found.filter(({ code }) => !ignored.includes(code));
   if (strict) requireClean(model.path, findings);
-  if (!forceFindings) refuseUnloadable(model, findings);
+  if (!forceFindings) refuseUnloadable(model, findings, bench.engine);
   if (model.tensors.every((tensor) => ineligibleReason(tensor) !== undefined)) {
     throw new FormatError(model.path, "has no tensor that llama-quantize would quantize; see prism inspect");
   }

@@ -2,6 +2,7 @@
 import type { Bench } from "../bench.ts";
 import { isRemote } from "../bytes/remote-name.ts";
 import type { Library } from "../engine/engine.ts";
+import { EngineError } from "../errors.ts";
 import { ARCHITECTURES } from "../ggml/architectures.ts";
 import type { Model } from "../gguf/model.ts";
 import { type Finding, isRefused } from "../preflight/finding-codes.ts";
@@ -13,11 +14,23 @@ import { type Finding, isRefused } from "../preflight/finding-codes.ts";
 export async function engineFindings(
   model: Model,
   found: readonly Finding[],
-  { engine, threads, signal }: Pick<Bench, "engine" | "threads" | "signal">,
+  { engine, threads, signal, progress }: Pick<Bench, "engine" | "threads" | "signal" | "progress">,
 ): Promise<Finding[]> {
   const { library, programs, info } = engine;
   if (library === undefined || programs !== undefined || whyNotAsked(model, found) !== undefined) return [];
-  return refusalOf(model, library, { version: info.version, threads, signal });
+  try {
+    return await refusalOf(model, library, { version: info.version, threads, signal });
+  } catch (error) {
+    // the work itself may need less
+    progress.note(`! whether llama.cpp loads the model was not asked: ${whyNotAnswered(error, signal)}`);
+    return [];
+  }
+}
+
+/** Why there was no answer: no room for it, say. Throws what is not the engine's. */
+export function whyNotAnswered(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted || !(error instanceof EngineError)) throw error;
+  return error.message.split("\n")[0] as string;
 }
 
 /** Why it is not for the engine to say; undefined where it is. */

@@ -4,7 +4,7 @@
  */
 import type { Value } from "./expression.ts";
 
-/** LLAMA_MAX_LAYERS. */
+/** LLAMA_MAX_LAYERS (src/llama-hparams.h) bounds what a header's block_count can make this program do. */
 export const MAX_LAYERS = 512;
 
 const PER_LAYER = [

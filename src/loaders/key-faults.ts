@@ -27,7 +27,7 @@ export interface KeyFault {
   /** What llama.cpp expects, and what is there. */
   readonly expected: string;
   readonly got: string;
-  /** The value is known, so that the rest of the header can be checked all the same. */
+  /** The rest of the header can be checked all the same: the value is known, or nothing depends on it. */
   readonly usable: boolean;
 }
 

@@ -2,14 +2,15 @@
  * A model's header → what llama.cpp would say of it while it loads: the table of its architecture, run over the keys and
  * the tensors that are there. Nothing is read but the header.
  */
+import { contextRefusal, isRecurrent } from "./context-rules.ts";
 import { isTrue, type Scope, type Value } from "./expression.ts";
 import { Hyperparameters, MAX_LAYERS } from "./hyperparameters.ts";
+import { askJoined, TENSOR_FLAGS } from "./joined-tensors.ts";
 import { type KeyFault, type KeyReader, readKey } from "./key-faults.ts";
 import { everyModel, type LoaderTable, loaderTable, type Statement, type TensorStatement } from "./loader-table.ts";
 
-/** Flags of a tensor, as in the tables. */
-const FLAGS: Readonly<Record<string, number>> = { OPTIONAL: 1, AGAIN: 2, UNUSED: 4, RESHAPED: 8 };
-const { OPTIONAL = 1, UNUSED = 4, RESHAPED = 8 } = FLAGS;
+/** Rounds of a loop: what a header counts can be made up, and no model has as many. */
+const MAX_ROUNDS = 4096;
 
 /** What the tables ask a header. */
 export interface LoadedHeader extends KeyReader {
@@ -30,8 +31,6 @@ export interface AskedTensor {
   readonly optional: boolean;
   /** Only the number of elements must agree. */
   readonly reshaped: boolean;
-  /** llama.cpp loads it and has no use for it. */
-  readonly unused: boolean;
 }
 
 export interface LoaderReport {
@@ -42,8 +41,6 @@ export interface LoaderReport {
   readonly tensors: readonly AskedTensor[];
   /** All tensors were asked for. */
   readonly complete: boolean;
-  /** Layers that are computed, MTP layers among them: block_count, or what the architecture makes of it. */
-  readonly layers: number;
 }
 
 class Refusal extends Error {}
@@ -69,10 +66,10 @@ class LoaderRun implements Scope {
   constructor(header: LoadedHeader) {
     this.#header = header;
     const { arch } = header;
-    for (const [name, flag] of Object.entries(FLAGS)) this.#variables.set(name, flag);
+    for (const [name, flag] of Object.entries(TENSOR_FLAGS)) this.#variables.set(name, flag);
     this.#variables
       .set("arch", arch)
-      .set("is_recurrent", Number(RECURRENT.has(arch)))
+      .set("is_recurrent", Number(isRecurrent(arch)))
       .set("load_mtp", 0);
   }
 
@@ -85,7 +82,8 @@ class LoaderRun implements Scope {
       if (this.#keys.every(({ usable }) => usable)) {
         this.#setLocals();
         this.#block(table.tensors);
-        this.#checkMemory();
+        const why = contextRefusal(this.#header.arch, this.#h, { readsWindows: this.#readsWindows });
+        if (why !== undefined) throw new Refusal(why);
         complete = true;
       }
     } catch (error) {
@@ -97,7 +95,6 @@ class LoaderRun implements Scope {
       ...(refusal !== undefined && { refusal }),
       tensors: this.#tensors,
       complete,
-      layers: this.#h.number("n_layer_all"),
     };
   }
 
@@ -136,21 +133,6 @@ class LoaderRun implements Scope {
     }
     this.#variables.set("n_embd_gqa", this.#h.call("n_embd_v_gqa"));
     this.#variables.set("n_vocab", tokens).set("n_token_types", tokenTypes);
-  }
-
-  /** What llama.cpp asserts of any architecture when it makes a context. */
-  #checkMemory(): void {
-    const layers = Array.from({ length: this.#h.number("n_layer_all") }, (_, layer) => layer);
-    if (this.#readsWindows && !layers.some((layer) => this.#h.call("is_swa", layer))) {
-      throw new Refusal("attention.sliding_window_pattern leaves no layer a sliding window");
-    }
-    const { arch } = this.#header;
-    if (!RECURRENT.has(arch) && arch !== "wavtokenizer-dec" && !layers.some((layer) => this.#h.call("n_head", layer))) {
-      throw new Refusal("attention.head_count must be over 0");
-    }
-    if (!WITHOUT_ROPE.has(arch) && layers.some((layer) => this.#h.call("n_rot", layer) % 2 !== 0)) {
-      throw new Refusal("rope.dimension_count must be even");
-    }
   }
 
   #block(statements: readonly Statement[]): Leave {
@@ -193,14 +175,15 @@ class LoaderRun implements Scope {
       case "return":
         return statement.do;
       default:
-        this.#joined(statement);
+        askJoined(statement, this, (...asked) => this.#ask(...asked));
         return undefined;
     }
   }
 
   #for({ name, from, to, body }: Extract<Statement, { do: "for" }>): Leave {
-    const last = Number(to.evaluate(this));
-    for (let value = Number(from.evaluate(this)); value < last; value++) {
+    const [first, last] = [Number(from.evaluate(this)), Number(to.evaluate(this))];
+    if (last - first > MAX_ROUNDS) throw new Refusal(`there can't be ${last} of what ${to.text} counts`);
+    for (let value = first; value < last; value++) {
       this.#variables.set(name, value);
       if (this.#block(body) === "return") return "return";
     }
@@ -218,14 +201,15 @@ class LoaderRun implements Scope {
   #key(statement: Extract<Statement, { key: string }>): void {
     const { into = "", count, found } = statement;
     const list = this.#h.list(into.replace("h.", ""));
-    this.#readsWindows ||= into === "h.is_swa_impl" && !WITHOUT_MEMORY.has(this.#header.arch);
+    this.#readsWindows ||= into === "h.is_swa_impl";
     const wanted = count === undefined ? undefined : Number(count.evaluate(this));
     const { value, fault } = readKey(this.#header, statement, wanted);
-    if (fault !== undefined) this.#keys.push(fault);
+    // what nothing else is computed from leaves the rest to be looked at
+    const usable = fault?.usable === true || into === "";
+    if (fault !== undefined) this.#keys.push({ ...fault, usable });
     if (found !== undefined) this.#variables.set(found, Number(value !== undefined));
     if (value === undefined) {
-      // what follows would be of a model without it
-      if (fault !== undefined) throw new Refusal("");
+      if (fault !== undefined && !usable) throw new Refusal("");
       return;
     }
     if (list === undefined) this.#let(into, value, undefined);
@@ -234,7 +218,7 @@ class LoaderRun implements Scope {
   }
 
   #pattern({ do: kind, period, denseFirst }: Extract<Statement, { period: unknown }>): void {
-    this.#readsWindows ||= kind === "swa_pattern" && !WITHOUT_MEMORY.has(this.#header.arch);
+    this.#readsWindows ||= kind === "swa_pattern" && true;
     let every = Number(period.evaluate(this));
     if (kind === "swa_pattern") {
       const key = { key: "~attention.sliding_window_pattern", type: "u32", optional: true } as const;
@@ -271,9 +255,8 @@ class LoaderRun implements Scope {
       name,
       shape,
       terms,
-      optional: (flags & OPTIONAL) !== 0,
-      reshaped: (flags & RESHAPED) !== 0,
-      unused: (flags & UNUSED) !== 0,
+      optional: (flags & TENSOR_FLAGS.OPTIONAL) !== 0,
+      reshaped: (flags & TENSOR_FLAGS.RESHAPED) !== 0,
     });
     const there = this.#header.shape(name) !== undefined;
     // weight_buft_supported tries the product with as many experts as are used
@@ -282,77 +265,6 @@ class LoaderRun implements Scope {
     }
     return there;
   }
-
-  /** create_tensor_qkv and create_tensor_gate_up_exps of src/llama-model.cpp. */
-  #joined({ do: kind, layer, dims, flags }: Extract<Statement, { do: "qkv" | "gate_up_exps" }>): void {
-    const block = String(layer.evaluate(this));
-    const shape = dims.map((dim) => Number(dim.evaluate(this)));
-    const terms = dims.map(({ text }) => text);
-    const flag = Number(flags.evaluate(this));
-    const skipped = (flag & UNUSED) !== 0;
-    const [rows = 0, ...rest] = shape;
-    const [rowTerms = "", ...restTerms] = terms;
-    if (kind === "gate_up_exps") {
-      const [width = 0, experts = 0] = rest;
-      const [widthTerms = "", expertTerms = ""] = restTerms;
-      const one = `${rowTerms}, ${widthTerms}, ${expertTerms}`;
-      const both = `${rowTerms}, 2 * (${widthTerms}), ${expertTerms}`;
-      const optional = skipped ? OPTIONAL | UNUSED : OPTIONAL;
-      const fused = this.#ask(`${block}.ffn_gate_up_exps.weight`, [rows, 2 * width, experts], both, optional);
-      if (fused && !skipped) return;
-      for (const part of ["gate", "up"]) {
-        this.#ask(`${block}.ffn_${part}_exps.weight`, [rows, width, experts], one, skipped ? optional : flag);
-      }
-      return;
-    }
-    const sum = rest.reduce((total, width) => total + width, 0);
-    const optional = skipped ? OPTIONAL | UNUSED : OPTIONAL;
-    const fused = this.#ask(`${block}.attn_qkv.weight`, [rows, sum], `${rowTerms}, ${restTerms.join(" + ")}`, optional);
-    const fusedBias = (fused || skipped) && this.#ask(`${block}.attn_qkv.bias`, [sum], restTerms.join(" + "), optional);
-    for (const [index, part] of ["q", "k", "v"].entries()) {
-      const width = rest[index] ?? 0;
-      const widthTerms = restTerms[index] ?? "";
-      if (!fused || skipped) {
-        this.#ask(
-          `${block}.attn_${part}.weight`,
-          [rows, width],
-          `${rowTerms}, ${widthTerms}`,
-          skipped ? optional : flag,
-        );
-      }
-      if (!fusedBias || skipped) this.#ask(`${block}.attn_${part}.bias`, [width], widthTerms, optional);
-    }
-  }
 }
 
 const EXPERT_WEIGHTS = /_(ch)?exps\.weight$/;
-
-/** Encoders, which keep no keys and values, and a draft that uses those of its model (llama_model_base::create_memory). */
-const WITHOUT_MEMORY: ReadonlySet<string> = new Set(["modern-bert", "gemma-embedding", "gemma4-assistant"]);
-
-/** LLAMA_ROPE_TYPE_NONE of src/llama-model.cpp. */
-const WITHOUT_ROPE: ReadonlySet<string> = new Set([
-  "gpt2",
-  "mpt",
-  "refact",
-  "bloom",
-  "mamba",
-  "mamba2",
-  "jamba",
-  "jina-bert-v2",
-  "t5",
-  "t5encoder",
-  "jais",
-  "rwkv6",
-  "rwkv6qwen2",
-  "rwkv7",
-  "arwkv7",
-  "wavtokenizer-dec",
-  "nemotron_h",
-  "nemotron_h_moe",
-  "kimi-linear",
-  "kimi-k3",
-]);
-
-/** llm_arch_is_recurrent of src/llama-arch.cpp. */
-const RECURRENT: ReadonlySet<string> = new Set(["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"]);

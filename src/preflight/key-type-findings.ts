@@ -3,11 +3,11 @@ import { type StoredAs, TOKENIZER_KEYS, TOKENIZER_MODELS, VOCAB_SIZE_ARCHITECTUR
 import type { NewKeyValue } from "../gguf/header-bytes.ts";
 import type { KeyType, MetadataValue, Model } from "../gguf/model.ts";
 import type { Finding } from "./finding-codes.ts";
+import { storedAs, storedAsList } from "./stored-as.ts";
 import { TOKENIZER_KEY } from "./vocabulary.ts";
 
 /** Keys in a message. */
 const NAMED = 3;
-const MAX_U32 = 2 ** 32 - 1;
 
 export interface MistypedKey {
   readonly key: string;
@@ -69,19 +69,6 @@ function isStoredAs(stored: KeyType, wanted: StoredAs["type"]): boolean {
 }
 
 function mend(key: string, value: MetadataValue, wanted: StoredAs["type"]): NewKeyValue | undefined {
-  if (wanted === "bool") {
-    const isFlag =
-      (typeof value === "number" || typeof value === "bigint") && (Number(value) === 0 || Number(value) === 1);
-    return isFlag ? { key, type: "bool", value: Number(value) === 1 } : undefined;
-  }
-  if (wanted === "u32") {
-    return isWhole(value) && value >= 0 && value <= MAX_U32 ? { key, type: "u32", value: Number(value) } : undefined;
-  }
-  if (typeof wanted === "string" || !wanted.includes("i32") || !Array.isArray(value)) return undefined;
-  const fits = value.every((element) => isWhole(element) && element >= -(2 ** 31) && element < 2 ** 31);
-  return fits && value.length > 0 ? { key, type: { array: "i32" }, value: value.map(Number) } : undefined;
-}
-
-function isWhole(value: MetadataValue): value is number | bigint {
-  return typeof value === "bigint" || (typeof value === "number" && Number.isInteger(value));
+  if (typeof wanted === "string") return storedAs(key, value, wanted);
+  return wanted.includes("i32") ? storedAsList(key, value, "i32") : undefined;
 }

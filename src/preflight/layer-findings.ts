@@ -1,13 +1,11 @@
 /** Findings about layers: `<arch>.block_count` and the MTP (nextn) layers in it against the `blk.N` that are there. */
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { Model } from "../gguf/model.ts";
+import { MAX_LAYERS } from "../loaders/hyperparameters.ts";
 import type { Finding } from "./finding-codes.ts";
 
 /** Layer numbers named in a message; more are summed up. */
 const NAMED_LAYERS = 8;
-
-/** LLAMA_MAX_LAYERS (src/llama-hparams.h, llama.cpp v0.5.0) bounds what a header's block_count can make this program do. */
-const MAX_LAYERS = 512;
 
 /** Compare the layers a header promises with those that have tensors. */
 export function layerFindings(model: Model, facts: ModelFacts): Finding[] {

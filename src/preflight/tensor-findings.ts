@@ -2,6 +2,7 @@
 
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import type { Model } from "../gguf/model.ts";
+import { MAX_LAYERS } from "../loaders/hyperparameters.ts";
 import type { KeyFault } from "../loaders/key-faults.ts";
 import type { Finding } from "./finding-codes.ts";
 import { checkLoading, type Loading, type MisshapenTensor } from "./loading.ts";
@@ -40,7 +41,7 @@ export function loadingFindings(model: Model, facts: ModelFacts, { headTold = fa
   const keys = loading.keys.filter((fault) => !hasOwnFinding(fault, model));
   return [
     ...keys.map(keyFinding),
-    ...rangeFindings(model.arch, loading),
+    ...rangeFindings(model, facts, loading),
     ...tensorFindings(model, withoutOwnFindings(model, facts, loading, headTold)),
   ];
 }
@@ -93,8 +94,10 @@ function keyFinding({ key, problem, expected, got }: KeyFault): Finding {
   }
 }
 
-function rangeFindings(arch: string, { refusal }: Loading): Finding[] {
-  if (refusal === undefined || refusal.startsWith("block_count must be")) return [];
+function rangeFindings({ arch, tensors }: Model, { layers }: ModelFacts, { refusal }: Loading): Finding[] {
+  // that no count or an absurd one is not that of the layers is said of the layers
+  const isOfLayers = (layers < 1 || layers > MAX_LAYERS) && tensors.some(({ name }) => name.startsWith("blk."));
+  if (refusal === undefined || isOfLayers) return [];
   return [
     {
       code: "hyperparameter-range",

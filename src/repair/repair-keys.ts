@@ -4,16 +4,14 @@
  */
 import { FILE_TYPES } from "../ggml/file-types.ts";
 import type { NewKeyValue } from "../gguf/header-bytes.ts";
-import type { MetadataValue } from "../gguf/model.ts";
 import type { KeyFault } from "../loaders/key-faults.ts";
-import type { AskedType } from "../loaders/loader-table.ts";
 import { guessFileType, lacksFileType } from "../preflight/file-type-findings.ts";
+import { storedAs, storedAsList } from "../preflight/stored-as.ts";
 import { hasOwnFinding } from "../preflight/tensor-findings.ts";
 import type { RepairDraft } from "./repair-draft.ts";
 import { checkDraft } from "./repair-layers.ts";
 
 const FILE_TYPE_KEY = "general.file_type";
-const MAX_U32 = 2 ** 32 - 1;
 
 export function repairKeys(draft: RepairDraft): void {
   for (const fault of checkDraft(draft)?.keys ?? []) {
@@ -43,33 +41,7 @@ function mend(draft: RepairDraft, { key, problem, asked }: KeyFault): NewKeyValu
   if (problem === "length") return listOfLayers(draft, key);
   if (key === FILE_TYPE_KEY && typeof value === "string") return fileTypeNamed(value);
   if (value === undefined) return undefined;
-  return Array.isArray(value) ? mendList(key, value, asked) : mendScalar(key, value, asked);
-}
-
-function mendScalar(key: string, value: MetadataValue, asked: AskedType): NewKeyValue | undefined {
-  const number = typeof value === "number" || typeof value === "bigint" ? Number(value) : undefined;
-  if (number === undefined) return undefined;
-  switch (asked) {
-    case "u32":
-      return Number.isInteger(number) && number >= 0 && number <= MAX_U32
-        ? { key, type: "u32", value: number }
-        : undefined;
-    case "f32":
-      return { key, type: "f32", value: number };
-    case "bool":
-      return number === 0 || number === 1 ? { key, type: "bool", value: number === 1 } : undefined;
-    default:
-      return undefined;
-  }
-}
-
-function mendList(key: string, value: readonly MetadataValue[], asked: AskedType): NewKeyValue | undefined {
-  const numbers = value.map(Number);
-  const isNumbers = value.every((each) => typeof each !== "string" && typeof each !== "object");
-  if (!isNumbers || value.length === 0) return undefined;
-  if (asked === "f32") return { key, type: { array: "f32" }, value: numbers };
-  const fits = numbers.every((each) => Number.isInteger(each) && each >= -(2 ** 31) && each < 2 ** 31);
-  return fits && (asked === "u32" || asked === "i32") ? { key, type: { array: "i32" }, value: numbers } : undefined;
+  return Array.isArray(value) ? storedAsList(key, value, asked === "f32" ? "f32" : "i32") : storedAs(key, value, asked);
 }
 
 /** "Q4_K_M", "MOSTLY_Q4_K_M" and "17" name one file type. */
@@ -85,7 +57,8 @@ function fileTypeNamed(name: string): NewKeyValue | undefined {
 const SIZES: Readonly<
   Record<string, { readonly tensor: string; readonly dimension: number; readonly perHead?: string }>
 > = {
-  feed_forward_length: { tensor: "ffn_up.weight", dimension: 1 },
+  // of ffn_up some architectures have the gate in it
+  feed_forward_length: { tensor: "ffn_down.weight", dimension: 0 },
   "attention.head_count": { tensor: "attn_q.weight", dimension: 1, perHead: "attention.key_length" },
   "attention.head_count_kv": { tensor: "attn_k.weight", dimension: 1, perHead: "attention.key_length" },
 };

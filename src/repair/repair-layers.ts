@@ -95,7 +95,8 @@ function extendLayers(draft: RepairDraft, found: number): void {
   const { arch } = model;
   const nextn = countNextn(draft);
   const differences = checkDraft({ ...draft, facts: { ...facts, layers: found, nextnLayers: nextn } });
-  const lacking = differences?.keys.find(({ usable }) => !usable)?.key ?? differences?.missing[0];
+  const lacking =
+    differences?.keys.find(({ usable, problem }) => !usable || problem === "absent")?.key ?? differences?.missing[0];
   if (differences === undefined || differences.refusal !== undefined || lacking !== undefined) {
     const known = lacking === undefined ? differences?.refusal : `${lacking} is missing`;
     const why = known ?? `what ${arch} needs is not known here`;

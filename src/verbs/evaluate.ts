@@ -105,7 +105,7 @@ async function chooseMeasure(
     // what is judged here is quantized as a rule
     const findings = found.filter(({ code }) => code !== "already-quantized");
     // --strict says the same in its own way, after the notes
-    if (!forceFindings && !strict) refuseUnloadable(open.model, findings);
+    if (!forceFindings && !strict) refuseUnloadable(open.model, findings, bench.engine);
     for (const { severity, message, remedy } of findings) {
       const words = `! ${message}; ${remedy}`;
       if (severity === "info" || said.has(words)) continue;

@@ -1,7 +1,7 @@
 /** A model → what its header says, the exact size of every preset, and what is wrong with it. */
 import type { Library } from "../engine/engine.ts";
 import type { Model } from "../gguf/model.ts";
-import { refusalOf, whyNotAsked } from "../intake/engine-findings.ts";
+import { refusalOf, whyNotAnswered, whyNotAsked } from "../intake/engine-findings.ts";
 import { type Desk, noteTraffic, openNamedModel } from "../intake/open-named-model.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
@@ -56,8 +56,12 @@ async function secondOpinion(
   if (typeof examiner === "string" || why !== undefined) {
     return { opinion: { verdict: "not asked", ...present({ why }) }, findings: [] };
   }
-  const findings = await refusalOf(model, examiner, { version: examiner.version, threads: 1, signal });
-  return { opinion: { verdict: findings.length === 0 ? "loads" : "refuses" }, findings };
+  try {
+    const findings = await refusalOf(model, examiner, { version: examiner.version, threads: 1, signal });
+    return { opinion: { verdict: findings.length === 0 ? "loads" : "refuses" }, findings };
+  } catch (error) {
+    return { opinion: { verdict: "not asked", why: whyNotAnswered(error, signal) }, findings: [] };
+  }
 }
 
 /** Throws GateError where there are errors or warnings among the findings. */

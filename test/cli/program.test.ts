@@ -96,7 +96,7 @@ describe("prism inspect", () => {
     await writeGguf(join(folder.path, "quantized.gguf"), { keyValues, tensors });
     const { stdout } = await run("inspect", "quantized.gguf");
     expect(stdout).toContain("error already-quantized");
-    expect(stdout.trimEnd().split("\n").at(-1)).toBe("next: prism inspect MODEL.gguf");
+    expect(stdout).not.toContain("next:");
   });
 
   it("prints one JSON document with --json", async () => {

@@ -64,6 +64,7 @@ const names = (model: Model) => model.tensors.map(({ name }) => name);
 const MENDED: readonly FindingCode[] = [
   "alignment-not-32",
   "tensor-unknown",
+  "key-type",
   "nextn-layers-missing",
   "pooling-type",
   "rank-labels-swapped",
@@ -77,6 +78,59 @@ const MENDED: readonly FindingCode[] = [
   "rank-markers-absent",
   "rank-unsupported",
 ];
+
+describe("hyperparameters", () => {
+  it("keep their values in the types that llama.cpp reads", async () => {
+    const path = await writeEdited("llama", await folder("hyperparameters"), {
+      set: [
+        { key: "llama.block_count", type: "i32", value: 4 },
+        { key: "llama.context_length", type: "u64", value: 512n },
+        { key: "llama.attention.layer_norm_rms_epsilon", type: "f64", value: 1e-5 },
+        { key: "general.file_type", type: "string", value: "MOSTLY_F16" },
+      ],
+    });
+    await repaired(path, async (before, after) => {
+      expect(await wrongWith(before)).toEqual(["key-type", "key-type", "key-type", "key-type"]);
+      expect(await wrongWith(after)).toEqual([]);
+      const stored = ["llama.block_count", "llama.context_length", "general.file_type"];
+      expect(stored.map((key) => after.model.metadata.get(key))).toEqual([4, 512, 1]);
+      expect(stored.map((key) => after.model.keyTypes.get(key)?.type)).toEqual(["u32", "u32", "u32"]);
+    });
+  });
+
+  it("get a list of another length anew, where the tensors tell its values", async () => {
+    const list = (key: string): NewKeyValue => ({ key, type: { array: "u32" }, value: [1, 2, 3] });
+    const path = await writeEdited("llama", await folder("lists"), { set: [list("llama.feed_forward_length")] });
+    await repaired(path, async (before, after) => {
+      expect(await wrongWith(before)).toEqual(["key-length"]);
+      expect(await wrongWith(after)).toEqual([]);
+      expect(new Set(after.model.metadata.get("llama.feed_forward_length") as number[]).size).toBe(1);
+    });
+    // the size of a head is not in the file, so heads can't be counted
+    const heads = await writeEdited("llama", await folder("heads"), { set: [list("llama.attention.head_count_kv")] });
+    const file = await openModel(heads);
+    const plan = planRepair(file.model);
+    await file.close();
+    expect([plan.changes, plan.refusals.map(({ blocking }) => blocking)]).toEqual([[], [true]]);
+  });
+
+  it("have no other value made of them", async () => {
+    const path = await writeEdited("llama", await folder("no-value"), {
+      set: [{ key: "llama.block_count", type: "f32", value: 4.5 }],
+    });
+    const file = await openModel(path);
+    const plan = planRepair(file.model);
+    await file.close();
+    expect(plan.refusals.some(({ blocking }) => blocking)).toBe(true);
+  });
+
+  it("include the file type, by the weights", async () => {
+    const path = await writeEdited("llama", await folder("file-type"), { drop: ["general.file_type"] });
+    await repaired(path, async (_, after) => {
+      expect(after.model.metadata.get("general.file_type")).toBe(1);
+    });
+  });
+});
 
 describe("a tokenizer's keys that llama.cpp refuses for how they are stored", () => {
   const flag = (value: number): NewKeyValue => ({ key: "tokenizer.ggml.add_bos_token", type: "u8", value });

@@ -65,7 +65,7 @@ function tellDamage(path: string, error: unknown, { json }: Options): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
-function followUp(path: string, repairable: boolean, { presets, findings }: Inspection): string {
+function followUp(path: string, repairable: boolean, { presets, findings }: Inspection): string | undefined {
   if (!isRemote(path) && repairable) {
     return nextCommand("prism", "repair", path, "--dry-run");
   }
@@ -73,5 +73,5 @@ function followUp(path: string, repairable: boolean, { presets, findings }: Insp
   // a plan keeps what no preset can convert
   const isKept = findings.some(({ code }) => code === "weights-unconvertible");
   const plannable = (presets.length > 0 || isKept) && !isQuantized && !findings.some(isRefused);
-  return plannable ? nextCommand("prism", "plan", shownName(path), "--like", "Q3_K_M") : "prism inspect MODEL.gguf";
+  return plannable ? nextCommand("prism", "plan", shownName(path), "--like", "Q3_K_M") : undefined;
 }
