@@ -31,8 +31,11 @@ export interface CandidateItem {
   readonly options: readonly Option[];
 }
 
-/** Builds the option of a type that is not among a tensor's candidates; undefined when the tensor can't take it. */
-export type OptionFor = (name: string, type: TensorType) => Option | undefined;
+/**
+ * Builds the option of a type that is not among a tensor's candidates, for a constraint of this kind; undefined when the
+ * tensor can't take it.
+ */
+export type OptionFor = (name: string, type: TensorType, kind: "pin" | "floor") => Option | undefined;
 
 /**
  * Filter the options of every candidate and group tied ones. `optionFor` supplies a pinned type, or a floor above all
@@ -82,7 +85,7 @@ function constrain(
   const above = allowed.filter(({ type }) => bitsPerWeight(type) >= floorBits);
   if (above.length === allowed.length) return { options: allowed };
   if (above.length > 0) return { options: above, reason };
-  const supplied = bans.some((ban) => ban.type === floor.type) ? undefined : optionFor(name, typeOf(floor));
+  const supplied = bans.some((ban) => ban.type === floor.type) ? undefined : optionFor(name, typeOf(floor), "floor");
   if (supplied === undefined && floor.builtIn === true) {
     return constrain({ name, options }, own.filter(byUser), optionFor);
   }
@@ -106,7 +109,7 @@ function pinTo(
   }
   const ban = bans.find((banned) => banned.type === type);
   if (ban) throw contradiction(name, [pin, ban], "can't both hold");
-  const option = options.find((offered) => offered.type === type) ?? optionFor(name, type);
+  const option = options.find((offered) => offered.type === type) ?? optionFor(name, type, "pin");
   if (option === undefined) {
     throw new UsageError(
       `${describeConstraint(pin)}: ${name} can't be stored as ${type} here; it can be ` +

@@ -12,6 +12,7 @@ import { createCacheBudget } from "../disk/cache-budget.ts";
 import { readSealed, writeSealed } from "../disk/sealed-file.ts";
 import * as t from "../documents/fields.ts";
 import { findViolation } from "../documents/violation.ts";
+import { isQuantizedType, TENSOR_TYPES, type TensorType } from "../ggml/tensor-types.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { withDefaults } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
@@ -62,7 +63,7 @@ async function keep(root: string, path: string, analysis: Analysis): Promise<voi
 
 /** A name for everything the measured values depend on. */
 async function keyOf({ model }: OpenModel, revision: string, request: AnalyzeRequest, bench: Bench): Promise<string> {
-  const { imatrix, targetRelativeSe, exactMetrics, exactDistortion }: CompleteAnalyzeRequest = withDefaults(
+  const { imatrix, targetRelativeSe, exactMetrics, exactDistortion, types }: CompleteAnalyzeRequest = withDefaults(
     ANALYZE_DEFAULTS,
     request,
   );
@@ -70,9 +71,17 @@ async function keyOf({ model }: OpenModel, revision: string, request: AnalyzeReq
   const asked = [METHOD, PRISM_VERSION, model.headerHash, revision, imatrix?.sha256, imatrix?.path];
   const how = [bench.engine.info.version, name, bench.seed, targetRelativeSe, exactMetrics, exactDistortion];
   return createHash("sha256")
-    .update(JSON.stringify([...asked, ...how]))
+    .update(JSON.stringify([...asked, ...how, ...besides(types)]))
     .digest("hex")
     .slice(0, 32);
+}
+
+/** Of the types that are asked for, those that are not measured by themselves in every tensor. */
+function besides(types: readonly TensorType[] = []): readonly TensorType[] {
+  return types.filter((type) => {
+    const { candidate } = TENSOR_TYPES[type];
+    return isQuantizedType(type) && candidate !== 256 && candidate !== "any";
+  });
 }
 
 /** The entry, saying where the model lies now. */

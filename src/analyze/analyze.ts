@@ -7,6 +7,7 @@
 import { setMaxListeners } from "node:events";
 import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { Model, OpenModel, TensorInfo } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
@@ -35,6 +36,8 @@ export interface AnalyzeRequest {
   readonly exactMetrics?: boolean | undefined;
   /** Every weight quantized in each type. */
   readonly exactDistortion?: boolean | undefined;
+  /** Types to measure beside the candidates, where a tensor can take them. */
+  readonly types?: readonly TensorType[] | undefined;
 }
 
 /** What an interrupted analysis left, and where a new one leaves what it measures. */
@@ -55,7 +58,7 @@ export const ANALYZE_DEFAULTS = {
 } as const satisfies AnalyzeRequest;
 
 /** A request with nothing left open. */
-export interface CompleteAnalyzeRequest extends Pick<AnalyzeRequest, "imatrix"> {
+export interface CompleteAnalyzeRequest extends Pick<AnalyzeRequest, "imatrix" | "types"> {
   readonly targetRelativeSe: number;
   readonly exactMetrics: boolean;
   readonly exactDistortion: boolean;
@@ -110,7 +113,7 @@ export async function analyze(
 /** Measure all tensors; the first failure stops the others. The result is in file order. */
 async function measureTensors(
   file: OpenModel,
-  { imatrix, targetRelativeSe, exactMetrics, exactDistortion }: CompleteAnalyzeRequest,
+  { imatrix, targetRelativeSe, exactMetrics, exactDistortion, types }: CompleteAnalyzeRequest,
   { engine, threads, seed, memoryBytes, signal, progress }: Bench,
   backend: Backend,
   { finished, onMeasured }: AnalysisJournal,
@@ -130,6 +133,7 @@ async function measureTensors(
     targetRelativeSe,
     exactMetrics,
     exactDistortion,
+    types,
     queue: createWorkQueue(threads, stopped),
   };
   const described = file.model.tensors.map((tensor) => ({ tensor, analysis: describeTensor(tensor) }));

@@ -28,6 +28,8 @@ export interface MeasurementOptions {
   readonly targetRelativeSe: number;
   readonly exactMetrics: boolean;
   readonly exactDistortion: boolean;
+  /** Types to measure beside the candidates, where a tensor can take them. */
+  readonly types?: readonly TensorType[] | undefined;
   /** Everything that computes goes through it. */
   readonly queue: WorkQueue;
 }
@@ -69,7 +71,7 @@ export async function measureTensor(tensor: TensorInfo, options: MeasurementOpti
     path: file.model.path,
     reader,
     order: orderBands(layout, tensor.name, seed, design),
-    types: candidateTypes(tensor, { importance: importance !== undefined }),
+    types: candidateTypes(tensor, { importance: importance !== undefined, also: options.types }),
     firstBands: design.firstBands,
     exact: options.exactDistortion,
     ...(importance && { importance }),

@@ -3,7 +3,7 @@
  * its cost, and none but the importance types fails without an imatrix.
  */
 import { fitsRows } from "./fallback.ts";
-import { bitsPerWeight, TENSOR_TYPE_NAMES, TENSOR_TYPES, type TensorType } from "./tensor-types.ts";
+import { bitsPerWeight, isQuantizedType, TENSOR_TYPE_NAMES, TENSOR_TYPES, type TensorType } from "./tensor-types.ts";
 
 /** Those for rows of this block: smallest first, of equal ones the smaller block. IQ1_M serves the range of IQ1_S. */
 function candidatesOf(block: 32 | 256): TensorType[] {
@@ -21,9 +21,26 @@ const SMALL_BLOCK = candidatesOf(32);
 /** Those that people know and that need no imatrix, smallest first: for tables, and for models of one type. */
 export const COMMON_TYPES: readonly TensorType[] = ["Q2_K", "Q3_K", "IQ4_XS", "Q4_K", "Q5_K", "Q6_K", "Q8_0"];
 
-/** The candidate types of a tensor, smallest first; `importance`: the tensor has importance values. */
+/**
+ * The candidate types of a tensor, smallest first; `importance`: the tensor has importance values; `also`: types that are
+ * wanted besides, where it can take them.
+ */
 export function candidateTypes(
   tensor: { readonly name: string; readonly shape: readonly number[] },
+  options: { readonly importance: boolean; readonly also?: readonly TensorType[] | undefined },
+): TensorType[] {
+  const own = ownCandidates(tensor, options);
+  const row = tensor.shape[0] ?? 1;
+  const besides = (options.also ?? []).filter((type) => {
+    const { target, importance } = TENSOR_TYPES[type];
+    const isPossible = target && isQuantizedType(type) && fitsRows(type, row);
+    return isPossible && !own.includes(type) && (options.importance || importance !== "required");
+  });
+  return besides.length === 0 ? own : [...own, ...besides].sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b));
+}
+
+function ownCandidates(
+  tensor: { readonly shape: readonly number[] },
   options: { readonly importance: boolean },
 ): TensorType[] {
   const row = tensor.shape[0] ?? 1;

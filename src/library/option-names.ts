@@ -64,6 +64,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--text": "text",
   "--threads": "threads",
   "--tie": "tie",
+  "--types": "types",
   "--yes": "yes",
   "-o": "output",
 };

@@ -7,7 +7,7 @@ import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-type
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import type { TensorChoice } from "./costing.ts";
+import { type TensorChoice, typesOf } from "./costing.ts";
 import type { BudgetAsked } from "./plan.ts";
 
 export type BudgetRequest = { readonly text?: string } & (
@@ -92,8 +92,8 @@ export function presetTypes(
 
 /** The most padding any choice of types could add, bytes: mostly 0, types end on the alignment. */
 function largestPadding(tensors: readonly TensorChoice[]): number {
-  return tensors.reduce((sum, { shape, sourceType, eligible, options }) => {
-    const types = eligible ? (Object.keys(options ?? {}) as TensorType[]) : [sourceType];
+  return tensors.reduce((sum, { shape, sourceType, eligible, options, offered }) => {
+    const types = eligible ? typesOf({ options, offered }) : [sourceType];
     const paddings = types.map((type) => {
       const bytes = tensorBytes(type, shape);
       return paddedBytes(bytes) - bytes;

@@ -25,6 +25,10 @@ export type TensorChoice = Pick<
   readonly eligible: boolean;
   /** The type that it takes, where something knew better than the losses of single tensors. */
   readonly chosen?: TensorType | undefined;
+  /** The only types that it may take by the user's list (offered-types.ts); absent: all that were measured. */
+  readonly offered?: readonly TensorType[] | undefined;
+  /** Why it may take types that are not in the list. */
+  readonly fallbackNote?: string | undefined;
 };
 
 /** A tensor of a plan without what the plan decided. `eligible`: whether llama-quantize would quantize it. */
@@ -50,10 +54,21 @@ export function paddedTensorBytes(tensor: Pick<TensorChoice, "shape">, type: Ten
   return paddedBytes(tensorBytes(type, tensor.shape));
 }
 
-/** The measured types, smallest first; at equal bytes the least distortion first. */
+/** The types that a tensor may take: those that were measured, or the list it is offered. */
+export function typesOf({
+  options = {},
+  offered,
+}: {
+  readonly options?: TensorChoice["options"] | undefined;
+  readonly offered?: TensorChoice["offered"];
+}): readonly TensorType[] {
+  return offered ?? (Object.keys(options) as TensorType[]);
+}
+
+/** The types it may take, smallest first; at equal bytes the least distortion first. */
 export function steps(tensor: TensorChoice): Step[] {
   const sensitivity = tensor.sensitivity ?? 0;
-  return (Object.keys(tensor.options ?? {}) as TensorType[])
+  return typesOf(tensor)
     .map((type) => {
       const distortion = distortionOf(tensor, type) ?? 0;
       return { type, bytes: tensorBytes(type, tensor.shape), loss: sensitivity * distortion, distortion };
@@ -77,14 +92,14 @@ export function frontier(tensor: TensorChoice): Step[] {
 
 /** Put a type on a tensor and price it. `lossShare` is left to the whole plan. */
 export function priceTensor(
-  { eligible: _, chosen: __, ...tensor }: TensorChoice,
+  { eligible: _, chosen: __, offered, fallbackNote: ___, ...tensor }: TensorChoice,
   type: TensorType,
   reason: Reason,
   note?: string,
 ): PlanTensor {
   const bytes = tensorBytes(type, tensor.shape);
   const distortion = reason === "ineligible" ? undefined : distortionOf(tensor, type);
-  const neighbours = reason === "ineligible" ? [] : frontier({ ...tensor, eligible: true });
+  const neighbours = reason === "ineligible" ? [] : frontier({ ...tensor, offered, eligible: true });
   const up = neighbours.find((step) => step.bytes > bytes);
   const down = neighbours.findLast((step) => step.bytes < bytes);
   return {

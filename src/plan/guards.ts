@@ -14,7 +14,7 @@ import type { FileType } from "../ggml/file-types.ts";
 import { isHead, tensorClass, tensorRole } from "../ggml/tensor-class.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import { presetFileBytes, presetTypes, type SizeContext } from "./budget.ts";
-import { distortionOf, type TensorChoice } from "./costing.ts";
+import { distortionOf, type TensorChoice, typesOf } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 
 /** The guards that can be switched off, in the order they are given up. */
@@ -83,8 +83,7 @@ export function builtInConstraints(context: SizeContext, limitBytes: number, swi
 function noiseFloors(tensors: readonly TensorChoice[]): BuiltIn[] {
   const floors = new Map<string, TensorChoice[]>();
   for (const tensor of tensors) {
-    const options = Object.entries(tensor.options ?? {}) as [TensorType, number][];
-    const types = options.map(([type]) => type).sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b));
+    const types = [...typesOf(tensor)].sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b));
     const clean = types.find((type) => (distortionOf(tensor, type) ?? 0) <= NOISE_DISTORTION);
     if (clean === undefined || clean === types[0]) continue;
     const key = `${tensor.class}\n${clean}`;

@@ -15,6 +15,7 @@ import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts
 import { priceTensor, type TensorChoice } from "./costing.ts";
 import { type BuiltIn, builtInConstraints, type GuardSwitches, YIELDING } from "./guards.ts";
 import { legalTypes } from "./legal-type.ts";
+import { floorsWithin, offerTypes } from "./offered-types.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { reasonFor } from "./reason.ts";
@@ -29,6 +30,8 @@ export interface PlanOptions {
   readonly constraints?: readonly Constraint[] | undefined;
   /** Guards to switch off. Default: all are on; a head that the sensitivity knows needs none. */
   readonly guards?: GuardSwitches | undefined;
+  /** The only types that may be chosen; absent: every candidate. */
+  readonly types?: readonly TensorType[] | undefined;
   /** Types that tensors take, by name, where something knew better than the losses of single tensors. */
   readonly chosen?: ReadonlyMap<string, TensorType> | undefined;
   /** ISO 8601. Default: now. */
@@ -57,7 +60,7 @@ export function makePlan(options: PlanOptions): Plan {
 
 /** A planning problem: everything a plan depends on, wherever it is from. */
 export interface PlanProblem
-  extends Pick<PlanOptions, "budget" | "mode" | "constraints" | "guards" | "createdAt">,
+  extends Pick<PlanOptions, "budget" | "mode" | "constraints" | "guards" | "types" | "createdAt">,
     Pick<Plan, "source" | "facts" | "imatrix" | "feedback" | "prismVersion"> {
   readonly tensors: readonly TensorChoice[];
   readonly sensitivity: Pick<Sensitivity, "mode" | "version" | "lossUnit">;
@@ -65,15 +68,16 @@ export interface PlanProblem
 
 /** Plan tensors whose distortion and sensitivity are known. Throws as makePlan does. */
 export function solvePlan(problem: PlanProblem): Plan {
-  const { source, facts, imatrix, feedback, prismVersion, tensors, sensitivity } = problem;
+  const { source, facts, imatrix, feedback, prismVersion, sensitivity, types } = problem;
+  const tensors = offerTypes(problem.tensors, types);
   const { constraints = [], mode = "tensor", guards = {} } = problem;
   const guardsOff = YIELDING.filter((guard) => guards[guard] === false);
   const identity = { facts, ...(imatrix ? { imatrix } : {}) };
   const headerBytes = planHeaderBytes(identity);
   const context: SizeContext = { facts, headerBytes, imatrix: imatrix !== undefined, tensors };
   const budget = resolveBudget(problem.budget, context);
-  const builtIns = builtInConstraints(context, budget.fileBytes, guards);
-  const input = { tensors, headerBytes, budget, mode, constraints };
+  const { builtIns, warnings } = floorsWithin(builtInConstraints(context, budget.fileBytes, guards), types);
+  const input = { tensors, headerBytes, budget, mode, constraints, types };
   const { solution, kept, dropped } = solveWithBuiltIns(input, builtIns);
   const priced = priceSolution(tensors, solution, kept);
   const prediction = predict(identity, priced, solution.assignment.lowerBound);
@@ -87,13 +91,14 @@ export function solvePlan(problem: PlanProblem): Plan {
     ...(imatrix ? { imatrix } : {}),
     budget,
     mode,
+    ...present({ types }),
     constraints: [...constraints, ...kept.map(({ constraint }) => constraint)],
     ...(guardsOff.length === 0 ? {} : { guardsOff }),
     sensitivity: { mode: sensitivity.mode, version: sensitivity.version },
     ...present({ feedback }),
     lossUnit: sensitivity.lossUnit,
     ...prediction,
-    warnings: [...droppedWarnings(dropped), ...planWarnings({ ...identity, ...prediction, budget })],
+    warnings: [...warnings, ...droppedWarnings(dropped), ...planWarnings({ ...identity, ...prediction, budget })],
   };
 }
 
@@ -166,7 +171,7 @@ function priceSolution(
 }
 
 /** Solve with all built-in constraints; while nothing fits, give up one guard after another. */
-function solveWithBuiltIns(input: SolveInput, builtIns: readonly BuiltIn[]) {
+function solveWithBuiltIns(input: SolveInput & Pick<PlanProblem, "types">, builtIns: readonly BuiltIn[]) {
   let kept = builtIns;
   for (const giveUp of [...YIELDING, undefined]) {
     try {
@@ -182,7 +187,7 @@ function solveWithBuiltIns(input: SolveInput, builtIns: readonly BuiltIn[]) {
   throw new Error("unreachable: the last attempt returns or throws");
 }
 
-function infeasible(error: InfeasibleError, input: SolveInput): InfeasibleError {
+function infeasible(error: InfeasibleError, input: SolveInput & Pick<PlanProblem, "types">): InfeasibleError {
   const { possible } = error;
   if (!possible) return error;
   const fixed = fixedBytes(input);
@@ -195,7 +200,9 @@ function infeasible(error: InfeasibleError, input: SolveInput): InfeasibleError 
   return new InfeasibleError(
     `asked for a file of at most ${count(input.budget.fileBytes)} bytes (${bits(input.budget.fileBytes)} bits per weight), ` +
       `possible are ${count(range.minBytes)} to ${count(range.maxBytes)} bytes (${bits(range.minBytes)} to ${bits(range.maxBytes)} bits per weight): ` +
-      "raise the budget, loosen constraints, or give an imatrix, which allows smaller types (where rows fit them)",
+      (input.types === undefined
+        ? "raise the budget, loosen constraints, or give an imatrix, which allows smaller types (where rows fit them)"
+        : "raise the budget, loosen constraints, or allow smaller --types"),
     range,
   );
 }

@@ -96,6 +96,13 @@ export const PLAN = defineDocument({
     imatrix: t.optional(IMATRIX_IDENTITY),
     budget: BUDGET_ASKED,
     mode: t.oneOf(["tensor", "class", "recipe", "edited"]),
+    types: t.optional(
+      t.list(TENSOR_TYPE, {
+        minItems: 1,
+        maxItems: TENSOR_TYPE_NAMES.length,
+        description: "The only types that could be chosen; absent: every candidate.",
+      }),
+    ),
     constraints: t.list(CONSTRAINT, { maxItems: MAX_TENSORS }),
     guardsOff: t.optional(
       t.list(t.oneOf(YIELDING), {

@@ -20,6 +20,7 @@ export function reasonFor(
   const bytes = tensorBytes(type, tensor.shape);
   const smallest = offered.every((option) => tensorBytes(option.type, tensor.shape) >= bytes);
   if (because && (because.kind !== "floor" || smallest)) return { reason: because.kind, note: because.note };
+  if (tensor.fallbackNote !== undefined) return { reason: "fallback", note: tensor.fallbackNote };
   const row = tensor.shape[0] ?? 1;
   if (!fitsRows("Q4_K", row)) {
     return { reason: "fallback", note: `rows of ${row} elements fit only types with blocks of 32 or of one element` };

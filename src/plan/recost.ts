@@ -11,6 +11,7 @@ import { distortionOf, priceTensor, type TensorChoice, tensorChoice } from "./co
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
 import { measuredOf } from "./make-plan.ts";
+import { ALLOWED_ONLY, offerTypes } from "./offered-types.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { solve } from "./solve.ts";
@@ -26,13 +27,16 @@ export function recostPlan(edited: Plan, analysis?: Analysis): Plan {
       `baseFileType ${edited.baseFileType} can't carry overrides; use one whose own type is quantized and needs no imatrix, such as Q4_K_M`,
     );
   }
-  const choices = edited.tensors.map((tensor) => choiceOf(tensor, edited, analysis));
+  const choices = offerTypes(
+    edited.tensors.map((tensor) => choiceOf(tensor, edited, analysis)),
+    edited.types,
+  );
   const priced = edited.tensors.map((tensor, index) => reprice(tensor, choices[index] as TensorChoice));
   const mode = priced.some(({ reason }) => reason === "edited") ? "edited" : edited.mode;
   const first = predict(edited, priced, 0);
   const lowerBound = boundOf({ ...edited, ...first, mode }, choices);
   const prediction = predict(edited, priced, lowerBound);
-  const kept = edited.warnings.filter((warning) => warning.startsWith(GIVEN_UP));
+  const kept = edited.warnings.filter((warning) => [GIVEN_UP, ALLOWED_ONLY].some((begin) => warning.startsWith(begin)));
   return { ...edited, mode, ...prediction, warnings: [...kept, ...planWarnings({ ...edited, ...prediction })] };
 }
 
@@ -94,7 +98,9 @@ function boundOf(plan: Plan, tensors: readonly TensorChoice[]): number {
   };
   const byHand = mode === "edited" || mode === "recipe";
   const constraints = byHand ? pinUnmeasured(plan) : plan.constraints;
-  return solve({ tensors, headerBytes: planHeaderBytes(plan), constraints, budget: limits, mode }).assignment
+  // by hand, any type may have been given
+  const offered = byHand ? tensors.map((tensor) => ({ ...tensor, offered: undefined })) : tensors;
+  return solve({ tensors: offered, headerBytes: planHeaderBytes(plan), constraints, budget: limits, mode }).assignment
     .lowerBound;
 }
 

@@ -27,7 +27,7 @@ const CHOICES = new WeakMap<Plan, readonly TensorChoice[]>();
 
 /** Plan anew; faster again for the same plan. Throws UsageError and InfeasibleError as makePlan does. */
 export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOptions): Plan {
-  const { source, facts, imatrix, feedback, prismVersion, sensitivity, lossUnit } = plan;
+  const { source, facts, imatrix, feedback, prismVersion, sensitivity, lossUnit, types } = plan;
   return solvePlan({
     source,
     facts,
@@ -39,7 +39,7 @@ export function replan(plan: Plan, { budget, constraints, createdAt }: ReplanOpt
     mode: plan.mode === "class" ? "class" : "tensor",
     constraints: constraints ?? plan.constraints.filter(({ builtIn }) => builtIn !== true),
     guards: Object.fromEntries((plan.guardsOff ?? []).map((guard) => [guard, false])),
-    ...present({ createdAt }),
+    ...present({ createdAt, types }),
   });
 }
 

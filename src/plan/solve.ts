@@ -5,7 +5,7 @@ import type { Assignment, Constraint, Option } from "../allocate/problem.ts";
 import { allocateByClass } from "../allocate/refine.ts";
 import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import { distortionOf, paddedTensorBytes, type TensorChoice } from "./costing.ts";
+import { distortionOf, paddedTensorBytes, type TensorChoice, typesOf } from "./costing.ts";
 import { typeProblem } from "./legal-type.ts";
 import type { BudgetAsked, Plan } from "./plan.ts";
 
@@ -38,22 +38,20 @@ export function solve(input: SolveInput): Solution {
   });
   const candidates = eligible.map((tensor) => ({
     name: tensor.name,
-    options: typesOf(tensor).map((type) => price(tensor, type)),
+    options: (tensor.chosen === undefined ? typesOf(tensor) : [tensor.chosen]).map((type) => price(tensor, type)),
   }));
   // a pinned type needs no measurement, only to be possible
-  const constrained = applyConstraints(candidates, input.constraints, (name, type) => {
+  const constrained = applyConstraints(candidates, input.constraints, (name, type, kind) => {
     const tensor = byName.get(name);
-    if (!tensor || typeProblem({ ...tensor, importance: tensor.importance === "used" }, type)) return undefined;
+    if (!tensor || (kind === "floor" && tensor.offered !== undefined && !tensor.offered.includes(type)))
+      return undefined;
+    if (typeProblem({ ...tensor, importance: tensor.importance === "used" }, type)) return undefined;
     return price(tensor, type);
   });
   const problem = { items: constrained.items, budgetBytes: budgetBytes(input) };
   const assignment =
     input.mode === "class" ? allocateByClass(problem, (name) => byName.get(name)?.class ?? name) : allocate(problem);
   return { assignment, constrained };
-}
-
-function typesOf({ chosen, options = {} }: TensorChoice): TensorType[] {
-  return chosen === undefined ? (Object.keys(options) as TensorType[]) : [chosen];
 }
 
 /** What the allocator may spend. */

@@ -76,6 +76,7 @@ const RUN_ASKED = t.object(
     mode: t.text(),
     constraints: t.list(t.text()),
     guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
+    types: t.optional(t.list(t.text(), "The only types that the plan may choose; absent: every candidate.")),
     sensitivity: t.text(),
     refine: t.optional(t.text('Probes asked for: a number, a time, both, or "auto"; absent: none.')),
     swaps: t.optional(t.text("on or off; absent: auto.")),

@@ -25,6 +25,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly mode?: "tensor" | "class" | undefined;
   readonly constraints?: PlanOptions["constraints"] | undefined;
   readonly guards?: PlanOptions["guards"] | undefined;
+  /** The only types that the plan may choose. */
+  readonly types?: PlanOptions["types"] | undefined;
   /** `name` stands for it in state.json: a file's needs a hash of its content. */
   readonly sensitivity?:
     | { readonly name: string; readonly path?: string | undefined; readonly of: (analysis: Analysis) => Sensitivity }

@@ -73,7 +73,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const { request, source, directory, bench } = open;
   const { imatrix, model } = source;
   bench.signal.throwIfAborted();
-  const { budget, mode, constraints, guards } = request;
+  const { budget, mode, constraints, guards, types } = request;
   const unrefined: PlanOptions = {
     analysis: withoutFeedback(analysis),
     sensitivity: request.sensitivity.of(analysis),
@@ -81,6 +81,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     mode,
     constraints,
     guards,
+    types,
     createdAt: begun.createdAt,
   };
   const { planOptions, refined } = await refineOptions(open, analyzed, unrefined);
@@ -180,8 +181,8 @@ async function analysisOf(
     return { analysis: { ...analysis, model: { ...analysis.model, path: model.path, shards } }, analyzed: begun };
   }
   bench.progress.note("analyzing");
-  const { exactMetrics, exactDistortion } = request;
-  const rounded = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion }, bench);
+  const { exactMetrics, exactDistortion, types } = request;
+  const rounded = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion, types }, bench);
   const { context, calibration } = request;
   const sampled = source.feedback
     ? await measureFeedback(model, rounded, { imatrix, context, calibration }, bench)

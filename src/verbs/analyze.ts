@@ -5,12 +5,15 @@ import type { Bench } from "../bench.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
 import { checkCalibration, checkFeedbackChoice } from "../feedback/check-calibration.ts";
 import { measureFeedback } from "../feedback/feedback-gains.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
 import { type CheckRequest, checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { noteTraffic } from "../intake/open-named-model.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
 
 export interface AnalyzeModelRequest extends Pick<CheckRequest, "strict" | "forceFindings" | "imatrix" | "budgets"> {
   readonly exact?: Exact | undefined;
+  /** Types to measure beside the candidates, where a tensor can take them. */
+  readonly types?: readonly TensorType[] | undefined;
   /** Relative standard error of the distortion to sample until. */
   readonly targetRelativeSe?: number | undefined;
   /** Measure what error feedback leaves of each distortion too. */
@@ -31,8 +34,8 @@ export async function analyzeModel(path: string, request: AnalyzeModelRequest, b
     const { progress } = bench;
     const steps = (what: string, done: number, total: number, latest?: string) =>
       progress.steps(what, done, total, [traffic() ?? [], latest ?? []].flat().join(", "));
-    const { targetRelativeSe, feedback, calibration } = request;
-    const asked = { imatrix, targetRelativeSe, ...exactOf(request.exact) };
+    const { targetRelativeSe, feedback, calibration, types } = request;
+    const asked = { imatrix, targetRelativeSe, types, ...exactOf(request.exact) };
     const analysis = await analyzeCached(model, asked, { ...bench, progress: { ...progress, steps } });
     noteTraffic(checked, bench);
     return feedback === true ? await measureFeedback(model, analysis, { imatrix, calibration }, bench) : analysis;

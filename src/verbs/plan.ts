@@ -9,9 +9,16 @@ import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
 import { recostPlan } from "../plan/recost.ts";
-import { analyzeModel } from "./analyze.ts";
+import { type AnalyzeModelRequest, analyzeModel } from "./analyze.ts";
 import { isJson, loadAnalysis, loadPlan, loadRecipe } from "./load-document.ts";
-import { constraintsOf, loadSensitivity, modeOf, type PlanningRequest, requireBudget } from "./planning-request.ts";
+import {
+  constraintsOf,
+  loadSensitivity,
+  modeOf,
+  type PlanningRequest,
+  requireBudget,
+  typesOf,
+} from "./planning-request.ts";
 
 export interface PlanRequest extends PlanningRequest {
   /** Take the types of this plan as they were edited by hand, and price them anew. */
@@ -45,10 +52,11 @@ export async function plan(
   const budget = requireBudget(request);
   const mode = modeOf(request);
   const constraints = constraintsOf(request);
+  const types = typesOf(request);
   const sensitivity = await loadSensitivity(request);
   // a pin may ask for smaller types than a plan would choose
   const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
-  const analysis = await analysisOf(source, { ...request, budgets }, bench);
+  const analysis = await analysisOf(source, { ...request, budgets, types }, bench);
   return makePlan({
     analysis,
     sensitivity: sensitivity.of(analysis),
@@ -56,6 +64,7 @@ export async function plan(
     mode,
     constraints,
     guards: request.guards,
+    types,
   });
 }
 
@@ -71,6 +80,7 @@ export function checkPlanRequest(source: PlanSource | undefined, request: PlanRe
   requireBudget(request);
   modeOf(request);
   constraintsOf(request);
+  typesOf(request);
 }
 
 function noSource(): UsageError {
@@ -92,7 +102,9 @@ async function planFromEdited(
   }
   const edited = await loadPlan(path);
   const feedback = edited.feedback !== undefined;
-  return source === undefined ? edited : recostPlan(edited, await analysisOf(source, { ...request, feedback }, bench));
+  return source === undefined
+    ? edited
+    : recostPlan(edited, await analysisOf(source, { ...request, types: undefined, feedback }, bench));
 }
 
 /** Apply the published recipe at `path` to the model or analysis at `source`. */
@@ -111,7 +123,7 @@ async function planFromPublished(
     await model.close();
     checkFits(recipe, model.model);
   }
-  const analysis = await analysisOf(source, request, bench);
+  const analysis = await analysisOf(source, { ...request, types: undefined }, bench);
   const made = planFromRecipe({ analysis, recipe, sensitivity: sensitivity.of(analysis), text: `--recipe ${path}` });
   for (const { pattern } of idleOverrides(recipe, analysis)) {
     note(`! no tensor of this model matches the recipe's ${pattern}`);
@@ -121,16 +133,18 @@ async function planFromPublished(
 
 /** Refuse what asks for other types than those given. */
 function refuseChoices(request: PlanRequest, because: string): void {
-  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie"] as const).find((option) => request[option]);
+  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie", "types"] as const).find(
+    (option) => request[option],
+  );
   if (unused !== undefined) throw new UsageError(`--${unused}: ${because}; leave --${unused} out`);
 }
 
 async function analysisOf(
   source: PlanSource,
-  request: PlanRequest & { readonly budgets?: readonly ReturnType<typeof requireBudget>[] },
+  request: Omit<PlanRequest, "types"> & Pick<AnalyzeModelRequest, "budgets" | "types">,
   bench: BenchOpener,
 ): Promise<Analysis> {
-  const { imatrix, exact, strict, forceFindings, budgets, feedback, calibration } = request;
+  const { imatrix, exact, strict, forceFindings, budgets, feedback, calibration, types } = request;
   if (typeof source === "string" && !(await isJson(source))) {
     const opened = await bench();
     if (imatrix === undefined) {
@@ -139,7 +153,11 @@ async function analysisOf(
         `no importance matrix: with one the same bytes lose less; prism imatrix MODEL${where} makes one, for --imatrix`,
       );
     }
-    return analyzeModel(source, { imatrix, exact, strict, forceFindings, budgets, feedback, calibration }, opened);
+    return analyzeModel(
+      source,
+      { imatrix, exact, strict, forceFindings, budgets, feedback, calibration, types },
+      opened,
+    );
   }
   if (imatrix !== undefined) {
     throw new UsageError("--imatrix: the analysis says what its imatrix was; give it to prism analyze");

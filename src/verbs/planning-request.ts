@@ -4,8 +4,10 @@ import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { UsageError } from "../errors.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
+import { parseTypes } from "../plan/offered-types.ts";
 import type { SensitivityMode } from "../sensitivity/sensitivity.ts";
 import {
   DEFAULT_SENSITIVITY,
@@ -38,6 +40,8 @@ export interface PlanningRequest extends BudgetChoice {
   readonly ban?: readonly string[] | undefined;
   /** Patterns whose tensors get one common type. */
   readonly tie?: readonly string[] | undefined;
+  /** The only types that may be chosen, like "Q4_K" or "Q4_K,Q6_K". */
+  readonly types?: readonly string[] | string | undefined;
   /** false switches a guard off. */
   readonly guards?: GuardSwitches | undefined;
   /** Path of an importance matrix. */
@@ -85,6 +89,11 @@ export function constraintsOf(request: PlanningRequest): Constraint[] {
   return (["pin", "floor", "ban", "tie"] as const).flatMap((kind) =>
     (request[kind] ?? []).map((text) => parseConstraint(kind, text)),
   );
+}
+
+/** The types that alone may be chosen, smallest first; undefined where all may. Throws UsageError. */
+export function typesOf({ types }: Pick<PlanningRequest, "types">): readonly TensorType[] | undefined {
+  return types === undefined ? undefined : parseTypes(typeof types === "string" ? [types] : types);
 }
 
 export interface NamedSensitivity {

@@ -16,7 +16,15 @@ import { DEFAULT_BUDGET, imatrixFile, type RunRequest } from "../run/run-request
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { defaultRunDirectory } from "./output-names.ts";
-import { budgetOf, constraintsOf, exactOf, loadSensitivity, modeOf, type PlanningRequest } from "./planning-request.ts";
+import {
+  budgetOf,
+  constraintsOf,
+  exactOf,
+  loadSensitivity,
+  modeOf,
+  type PlanningRequest,
+  typesOf,
+} from "./planning-request.ts";
 import { RUN_REPORT, writeRunReport } from "./report-source.ts";
 import { parseQuality, type QualityRequest } from "./sweep-request.ts";
 
@@ -77,6 +85,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     mode: modeOf(request),
     constraints: constraintsOf(request),
     guards: request.guards,
+    types: typesOf(request),
     baselines: baselinesOf(request.baseline),
     gates: (request.require ?? []).map(parseGate),
     sensitivity: await loadSensitivity(request),

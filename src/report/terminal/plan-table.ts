@@ -38,6 +38,7 @@ function planHeading(plan: Plan): string {
     ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
     ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
     ...(plan.feedback ? [["feedback", `counted with; text: ${printable(plan.feedback.text)}`]] : []),
+    ...(plan.types ? [["types", `only ${plan.types.join(", ")}`]] : []),
     ...constraintRows(plan),
   ];
   return formatTable([{ header: "PLAN" }, { header: "" }], rows);
