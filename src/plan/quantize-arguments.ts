@@ -1,6 +1,5 @@
 /** The llama-quantize flags of a plan besides the overrides; recipes and docs must agree on them. */
 
-import { baseName } from "../base-name.ts";
 import { downloadCommand, isRemote, localName } from "../bytes/remote-name.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { FILE_TYPES } from "../ggml/file-types.ts";
@@ -8,6 +7,7 @@ import { isQuantizedType } from "../ggml/tensor-types.ts";
 import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
+import { plannedName } from "./published-name.ts";
 
 /** llama-quantize keeps this many bytes of the strings it writes as quantize.imatrix.* (kv_override, 128 with NUL). */
 const KV_STRING_BYTES = 127;
@@ -52,12 +52,9 @@ export function downloadNote({ source }: Pick<Plan, "source">): string | undefin
   return isRemote(source.path) ? printable(`first: ${downloadCommand(source.path)}`) : undefined;
 }
 
-/** Where a recipe writes by default: beside the source, named after it and the bits per weight. */
+/** Where a recipe writes by default: in the folder it is run in, under the name that the file is published by. */
 export function defaultOutput(plan: Plan): string {
-  const stem = baseName(localName(plan.source.path))
-    .replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "")
-    .replace(/[-_.](f16|bf16|f32)$/i, "");
-  return pathArgument(`${stem || "model"}-prism-${plan.predicted.bpw.toFixed(2)}bpw.gguf`);
+  return plannedName(plan).name;
 }
 
 /** The one known trap of old builds, or undefined where the plan can't hit it. */

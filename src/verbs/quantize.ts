@@ -1,5 +1,5 @@
 /** Plan → the GGUF it describes, verified to the byte, with the projectors that belong to it. */
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Bench } from "../bench.ts";
 import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
@@ -20,7 +20,7 @@ import { type QuantizedFile, quantize } from "../quantize/quantize.ts";
 import { loadPlan } from "./load-document.ts";
 
 export interface QuantizePlanRequest {
-  /** Where the model goes; by default this folder, named after the model and its bits per weight. */
+  /** Where the model goes; by default this folder, under the name it would be published by. */
   readonly output?: string | undefined;
   /** Path of the model, where it no longer lies where the plan says. */
   readonly source?: string | undefined;
@@ -60,7 +60,7 @@ export async function quantizePlan(
   const path = request.source ?? plan.source.path;
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
   if (request.source === undefined) await checkPlannedSource(path);
-  const target = request.output ?? join(".", defaultOutput(plan).replace(/^\.\//, ""));
+  const target = request.output ?? defaultOutput(plan);
   await protectInputs([target], [typeof named === "string" ? named : undefined, ...calibration]);
   const types = new Map(plan.tensors.map(({ name, type }) => [name, type]));
   const checked = await checkedModel(

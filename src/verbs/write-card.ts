@@ -9,7 +9,7 @@ import { EVALUATION } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
 import { describeOutput } from "../quantize/outputs.ts";
-import { type CardFile, type CardModel, cardName, publishedName, publishedRow } from "../report/card/card-model.ts";
+import { type CardFile, type CardModel, cardFileName, cardName, publishedRow } from "../report/card/card-model.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
 import { type HubMetadata, readHubMetadata } from "../report/card/hub-metadata.ts";
 import { type CardPicture, renderCard } from "../report/card/render-card.ts";
@@ -54,7 +54,10 @@ export async function writeCard(
   await checkOutputs([readme, svg, png], checks);
   for (const source of sources) await requireAsMeasured(source);
   const models: CardModel[] = [];
-  for (const source of sources) models.push(await cardModel(source, sources.length > 1));
+  for (const source of sources) {
+    const taken = models.flatMap(({ files }) => files.flatMap(({ tag }) => tag ?? []));
+    models.push(await cardModel(source, sources.length > 1, taken));
+  }
   const chart = cardChart(models);
   const written = [readme];
   let picture: CardPicture | undefined;
@@ -95,7 +98,11 @@ function cardChart(models: readonly CardModel[]): Chart | undefined {
   return familyParetoChart(models.map((model) => ({ name: cardName(model), run: model.run })));
 }
 
-async function cardModel({ path, documents: { run, plan } }: CardSource, family: boolean): Promise<CardModel> {
+async function cardModel(
+  { path, documents: { run, plan } }: CardSource,
+  family: boolean,
+  taken: readonly string[],
+): Promise<CardModel> {
   if (run === undefined || plan === undefined) {
     throw new UsageError(`${path}: a card is made of a run with its plan; prism run MODEL --out DIR makes one`);
   }
@@ -104,13 +111,13 @@ async function cardModel({ path, documents: { run, plan } }: CardSource, family:
   const published = directory.model(slug);
   const metadata = await readMetadata([published, plan.source.path]);
   const engine = await readEngine(directory.evaluation(slug));
-  const name = publishedName(plan);
+  const { name, tag } = cardFileName({ run, plan }, taken);
   const projectors = await projectorNames(directory.models);
   // projectors of several models have one name
   const prefix = family && projectors.length > 0 ? `${name.replace(/\.gguf$/, "")}/` : "";
   const files: CardFile[] = [];
   if (await fileExists(published)) {
-    files.push({ ...(await describeOutput(published)), publishAs: `${prefix}${name}`, kind: "model" });
+    files.push({ ...(await describeOutput(published)), publishAs: `${prefix}${name}`, tag, kind: "model" });
   }
   for (const projector of projectors) {
     const output = await describeOutput(join(directory.models, projector));

@@ -33,7 +33,7 @@ describe("prism report --card", () => {
     const [, head = ""] = card.split(/^---$/m);
     expect(parse(head)).toMatchObject({ license: "cc0-1.0", tags: ["gguf", "quantized", "prism"] });
     expect(card).toContain("![Size against quality](pareto.png)");
-    const name = /tiny-prism-[\d.]+bpw\.gguf/.exec(card)?.[0] ?? "";
+    const name = /Tiny-PRISM-[\d.]+bpw-\w+\.gguf/.exec(card)?.[0] ?? "";
     expect(stdout).toContain(`hf upload me/Tiny-GGUF run/models/plan.gguf ${name}`);
     expect(card).toContain(`hf download me/Tiny-GGUF ${name}`);
     expect(stdout).toContain("next: hf upload me/Tiny-GGUF run/card .");

@@ -50,7 +50,7 @@ describe("recipe.sh", () => {
     expect(words).toEqual([
       ...tokens.flatMap((token) => ["--tensor-type", token]),
       "models/tiny-f16.gguf",
-      expect.stringMatching(/^tiny-prism-[34]\.\d\dbpw\.gguf$/),
+      expect.stringMatching(/^Tiny-PRISM-[34]\.\d\dbpw-\w+\.gguf$/),
       made.baseFileType,
       "0",
     ]);

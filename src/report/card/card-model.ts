@@ -4,7 +4,7 @@ import { baseName } from "../../base-name.ts";
 import { localName } from "../../bytes/remote-name.ts";
 import type { ModelEvaluation } from "../../evaluate/evaluation.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { defaultOutput } from "../../plan/quantize-arguments.ts";
+import { type PublishedName, plannedName } from "../../plan/published-name.ts";
 import type { OutputFile } from "../../quantize/outputs.ts";
 import { distanceOf } from "../../run/row-distance.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
@@ -16,6 +16,8 @@ export interface CardFile extends OutputFile {
   /** Path in the repository of the card. */
   readonly publishAs: string;
   readonly kind: "model" | "projector";
+  /** What `-hf repo:TAG` finds a model by. */
+  readonly tag?: string;
 }
 
 export interface CardModel {
@@ -35,9 +37,11 @@ export function cardName({ run, plan }: Pick<CardModel, "run" | "plan">): string
   return modelName({ run, plan });
 }
 
-/** The name of the planned file in the repository: after its source and bits per weight. */
-export function publishedName(plan: Plan): string {
-  return defaultOutput(plan).replace(/^\.\//, "");
+/** The name of the file that is published, in a repository where other files have these tags. */
+export function cardFileName({ run, plan }: Pick<CardModel, "run" | "plan">, taken?: Iterable<string>): PublishedName {
+  const row = publishedRow(run);
+  const kind = row?.kind === "feedback" ? "feedback" : "plan";
+  return plannedName(plan, { kind, bpw: row?.bpw, fileBytes: row?.fileBytes, taken });
 }
 
 /** A plan without the folders of the machine it was made on. */

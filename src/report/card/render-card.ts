@@ -4,9 +4,10 @@
  */
 
 import { formatInteger, formatPercent, formatSize } from "../../numbers.ts";
+import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
-import { type CardModel, cardName, publishedName, publishedRow, withoutFolders } from "./card-model.ts";
+import { type CardModel, cardName, publishedRow, withoutFolders } from "./card-model.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
 import { renderHowMade, renderLimits } from "./how-made.ts";
 import { code, codeBlock, markdownTable, text } from "./markdown.ts";
@@ -103,7 +104,7 @@ function filesSection(models: readonly CardModel[]): string | undefined {
 
 function recipeSection(models: readonly CardModel[]): string {
   const recipes = models.map((model) => {
-    const script = renderRecipeSh(withoutFolders(model.plan), { output: publishedName(model.plan) });
+    const script = renderRecipeSh(withoutFolders(model.plan), { output: recipeOutput(model) });
     const block = codeBlock(script, "sh");
     return models.length === 1 ? block : details(cardName(model), block);
   });
@@ -111,6 +112,13 @@ function recipeSection(models: readonly CardModel[]): string {
     ? "Stock `llama-quantize` makes the row PRISM from the source; codes with error feedback are made by PRISM alone, from the plan-feedback.json of its run (`prism quantize plan-feedback.json --feedback`):"
     : "Stock `llama-quantize` makes it from the source:";
   return ["## Recipe", made, ...recipes].join("\n\n");
+}
+
+/** The file that is published, where the recipe makes that one. */
+function recipeOutput({ run, plan, files }: CardModel): string {
+  const published = files.find(({ kind }) => kind === "model");
+  const stock = publishedRow(run)?.kind !== "feedback";
+  return stock && published !== undefined ? published.publishAs : defaultOutput(plan);
 }
 
 function howMadeSection(models: readonly CardModel[]): string {
