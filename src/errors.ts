@@ -3,13 +3,47 @@
  * A message says what, expected, got, and what to do.
  */
 
-export const EXIT = { ok: 0, failure: 1, usage: 2, infeasible: 3, missing: 4, interrupted: 130 } as const;
+/** How the command line ends (docs/exit-codes.md). 6: in order, before everything was done. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  gate: 3,
+  missing: 4,
+  infeasible: 5,
+  stopped: 6,
+  interrupted: 130,
+} as const;
+
+/**
+ * Every `code` of an error, with its exit code. `bug` is what nobody threw on purpose, `system` what the operating system
+ * refused; `body` and `busy` answer requests to a server, and end no command.
+ */
+export const ERROR_CODES = {
+  usage: EXIT.usage,
+  format: EXIT.failure,
+  file: EXIT.failure,
+  engine: EXIT.failure,
+  verification: EXIT.failure,
+  "ambiguous-pattern": EXIT.failure,
+  body: EXIT.failure,
+  busy: EXIT.failure,
+  system: EXIT.failure,
+  bug: EXIT.failure,
+  gate: EXIT.gate,
+  "engine-missing": EXIT.missing,
+  backend: EXIT.missing,
+  infeasible: EXIT.infeasible,
+  stopped: EXIT.stopped,
+  interrupted: EXIT.interrupted,
+} as const;
+export type ErrorCode = keyof typeof ERROR_CODES;
 
 export class PrismError extends Error {
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly exitCode: number;
 
-  constructor(code: string, exitCode: number, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, exitCode: number, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
     this.code = code;
@@ -62,10 +96,27 @@ export class InfeasibleError extends PrismError {
   }
 }
 
-/** A quality gate given with --require was missed. */
+/** A gate, and what it was held against. */
+export interface HeldGate {
+  readonly gate: string;
+  readonly value?: number;
+  readonly met: boolean;
+}
+
+/** A quality gate given with --require was missed, or --strict found something in a model. */
 export class GateError extends PrismError {
-  constructor(message: string) {
-    super("gate", EXIT.infeasible, message);
+  /** The gates that were missed. */
+  readonly gates: readonly HeldGate[];
+  /** Codes of the findings (preflight/finding-codes.ts) that --strict does not allow. */
+  readonly findings: readonly string[];
+
+  constructor(
+    message: string,
+    { gates = [], findings = [] }: { gates?: readonly HeldGate[]; findings?: readonly string[] } = {},
+  ) {
+    super("gate", EXIT.gate, message);
+    this.gates = gates;
+    this.findings = findings;
   }
 }
 

@@ -1,33 +1,34 @@
-/** What a person sees of an error, and its exit code. */
+/** What a person and a program see of an error, and its exit code. */
 import { CommanderError } from "commander";
-import { EXIT, PrismError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { printable } from "../plan/printable.ts";
+import { errorFields } from "./error-fields.ts";
+import { printErrorDocument } from "./json-document.ts";
 
-/** Print an error on stderr and return the exit code. The stack of an unexpected one only with PRISM_DEBUG=1. */
+/**
+ * Print an error on stderr, and with --json as the document on stdout; return the exit code. The stack of an unexpected
+ * one is shown only with PRISM_DEBUG=1.
+ */
 export function reportError(error: unknown): number {
+  // help and version are thrown too
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+  const fields = errorFields(error);
+  printErrorDocument(fields);
   // commander has printed its message already
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  if (error instanceof PrismError) {
-    say(error.message);
-    return error.exitCode;
+  if (!(error instanceof CommanderError)) say(inWords(fields));
+  if (fields.code === "bug" && process.env.PRISM_DEBUG === "1") {
+    process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   }
-  if (isSystemError(error)) {
-    say(error.message);
-    return EXIT.failure;
-  }
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  say(`${message}\nthis is a bug in prism; PRISM_DEBUG=1 shows where, please report it with that`);
-  if (process.env.PRISM_DEBUG === "1") process.stderr.write(`${stack}\n`);
-  return EXIT.failure;
+  return fields.exitCode;
+}
+
+function inWords({ code, message }: { readonly code: string; readonly message: string }): string {
+  if (code !== "bug") return message;
+  return `${message}\nthis is a bug in prism; PRISM_DEBUG=1 shows where, please report it with that`;
 }
 
 /** Messages carry names from files, which may hold control characters. */
 function say(message: string): void {
   const lines = message.split("\n").map(printable);
   process.stderr.write(`prism: ${lines.join("\n")}\n`);
-}
-
-/** The operating system's refusals (a disk full in the middle of a read) are no bugs. */
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && "syscall" in error && "code" in error;
 }

@@ -2,9 +2,12 @@
 import { setMaxListeners } from "node:events";
 import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
+import { printErrorDocument } from "./json-document.ts";
 
 /** Milliseconds that a command has to clean up before it is ended. */
 const DEADLINE_MS = 10_000;
+
+const INTERRUPTED = { code: "interrupted", message: "interrupted", exitCode: EXIT.interrupted } as const;
 
 export interface Interruption {
   readonly signal: AbortSignal;
@@ -19,6 +22,7 @@ export function watchSignals(): Interruption {
   setMaxListeners(0, controller.signal);
   const exit = (): never => {
     removeUnderWay();
+    printErrorDocument(INTERRUPTED);
     process.exit(EXIT.interrupted);
   };
   const stop = () => {

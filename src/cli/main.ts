@@ -7,6 +7,7 @@ import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
 import { reportError } from "./failure.ts";
 import { watchSignals } from "./interrupt.ts";
+import { endText, expectDocument } from "./json-document.ts";
 import { createProgram } from "./program.ts";
 
 /** A reader that went away (`prism show plan.json | head -3`) is no error, and nothing is left to say to it. */
@@ -23,6 +24,7 @@ process.on("uncaughtException", (error) => {
   process.exit(reportError(error));
 });
 
+expectDocument(process.argv.slice(2));
 const interruption = watchSignals();
 try {
   const program = await createProgram({ signal: interruption.signal }, process.argv[2]);
@@ -32,4 +34,5 @@ try {
   if (interruption.signal.aborted) interruption.exit();
   process.exitCode = reportError(error);
 }
+endText();
 if (interruption.signal.aborted) interruption.exit();

@@ -3,7 +3,8 @@
  * Colours and bars appear on a terminal only.
  */
 import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
-import { asciiJson, UNPRINTABLE } from "../unprintable.ts";
+import { UNPRINTABLE } from "../unprintable.ts";
+import { printDocument } from "./json-document.ts";
 import { ProgressBar } from "./progress-bar.ts";
 
 export interface OutputOptions {
@@ -47,7 +48,7 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
   return {
     result({ document, text, next }) {
       bar?.end();
-      if (json) stdout.write(`${asciiJson(JSON.stringify(document, null, 2))}\n`);
+      if (json) printDocument(document);
       else {
         const after = next === undefined ? "" : `\nnext: ${next}\n`;
         stdout.write(shown(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n${after}`));

@@ -2,6 +2,7 @@
 import { Command, Help, type Option } from "commander";
 import { PRISM_VERSION } from "../version.ts";
 import type { CommandContext } from "./context.ts";
+import { writeText } from "./json-document.ts";
 
 type CreateCommand = (context: CommandContext) => Command;
 
@@ -37,7 +38,7 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
     .helpCommand(false)
     .exitOverride()
     .configureHelp({ optionDescription: describeOption })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "prism: ")) })
+    .configureOutput({ writeOut: writeText, outputError: (text, write) => write(text.replace(/^error: /, "prism: ")) })
     .showHelpAfterError("type prism --help for the commands")
     .addHelpText(
       "after",

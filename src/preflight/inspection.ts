@@ -1,6 +1,7 @@
 /** The Inspection document (`prism.inspection/1`): what the header of a model alone says. */
 import { Type } from "@sinclair/typebox";
 import { defineDocument } from "../documents/document-kind.ts";
+import { ERROR } from "../documents/error-document.ts";
 import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
@@ -87,6 +88,8 @@ const DAMAGED = t.object({
   schema: t.exactly("prism.inspection/1"),
   path: t.name(),
   findings: t.list(FINDING, { minItems: 1 }),
+  // documents of former releases have none
+  error: t.optional(ERROR),
 });
 
 export const INSPECTION = defineDocument({

@@ -142,12 +142,12 @@ describe("prism plan", () => {
     }
   });
 
-  it("refuses a pattern that matches nothing (2), an impossible budget (3) and a wrong document (1)", async () => {
+  it("refuses a pattern that matches nothing (2), an impossible budget (5) and a wrong document (1)", async () => {
     const idle = await run("plan", "a.json", "--bpw", "4", "-o", "x.json", "--pin", "attn_kv=Q4_K");
     expect(idle.code).toBe(2);
     expect(idle.stderr).toMatch(/^prism: pin attn_kv=Q4_K: the pattern matches none of the 58 tensors/);
     const small = await run("plan", "a.json", "--bpw", "1", "-o", "x.json");
-    expect(small.code).toBe(3);
+    expect(small.code).toBe(5);
     expect(small.stderr).toMatch(/^prism: asked for .* possible are [\d,]+ to [\d,]+ bytes /);
     const wrong = await run("plan", "plan.json", "--bpw", "4", "-o", "x.json");
     expect(wrong.code).toBe(1);

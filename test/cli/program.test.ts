@@ -58,7 +58,7 @@ describe("prism", () => {
       const outcome = await run("inspect", path, "--json");
       expect(outcome.code).toBe(1);
       expect(outcome.stderr).toMatch(message);
-      if (code === undefined) expect(outcome.stdout).toBe("");
+      if (code === undefined) expect(JSON.parse(outcome.stdout)).toMatchObject({ error: { code: "file", path } });
       else expect(JSON.parse(outcome.stdout)).toMatchObject({ findings: [{ code, severity: "error" }] });
     }
   });

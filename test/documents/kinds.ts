@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { readAnalysis } from "../../src/analyze/analysis-document.ts";
 import { DOCTOR } from "../../src/cli/doctor/check.ts";
+import { ERROR_DOCUMENT } from "../../src/documents/error-document.ts";
 import { readDocument } from "../../src/documents/read-document.ts";
 import { readEvaluation } from "../../src/evaluate/read-evaluation.ts";
 import { readRecipe } from "../../src/plan/published-recipe.ts";
@@ -39,4 +40,5 @@ export const KINDS: readonly (readonly [name: string, text: string, read: Read])
   ],
   ["doctor.json", released("doctor.json"), (text, path) => readDocument(text, path, DOCTOR)],
   ["repair.json", released("repair.json"), (text, path) => readDocument(text, path, REPAIR)],
+  ["error.json", released("error.json"), (text, path) => readDocument(text, path, ERROR_DOCUMENT)],
 ];

@@ -10,7 +10,9 @@ import { type Inspection, inspectedFinding } from "../../preflight/inspection.ts
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import { inspectModel, requireCleanInspection } from "../../verbs/inspect.ts";
 import type { CommandContext } from "../context.ts";
+import { errorFields } from "../error-fields.ts";
 import { followProgress } from "../follow-progress.ts";
+import { printDocument } from "../json-document.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -61,8 +63,9 @@ function tellDamage(path: string, error: unknown, { json }: Options): void {
     schema: "prism.inspection/1",
     path: shownName(path),
     findings: [inspectedFinding(finding, false)],
+    error: errorFields(error),
   };
-  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+  printDocument(document);
 }
 
 function followUp(path: string, repairable: boolean, { presets, findings }: Inspection): string | undefined {

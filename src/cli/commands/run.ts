@@ -160,5 +160,7 @@ function checkGates({ gates }: Run): void {
   const words = missed.map(
     ({ gate, value }) => `${gate} (got ${value === undefined ? "no value" : value.toPrecision(4)})`,
   );
-  throw new GateError(`the plan misses ${words.join(", ")}; give a larger budget, or a gate it can meet`);
+  throw new GateError(`the plan misses ${words.join(", ")}; give a larger budget, or a gate it can meet`, {
+    gates: missed,
+  });
 }
