@@ -48,3 +48,10 @@ export function describeForeignType(id: number): string {
   }
   return `has the unknown type id ${id}; the file is damaged or made for another program`;
 }
+
+/** The program that a type's name is of, where llama.cpp has no such type. */
+export function foreignProgram(name: string): string | undefined {
+  const type = name.toUpperCase();
+  if (Object.values(IK).includes(type)) return "ik_llama.cpp";
+  return Object.values(BITNET).includes(type) ? "bitnet.cpp" : undefined;
+}

@@ -15,7 +15,7 @@ const HEAD_BYTES = 64;
 export async function loadPlan(path: string): Promise<Plan> {
   const document = await loadPlanOrRecipe(path);
   if (document.schema === "prism.plan/1") return document;
-  throw new FormatError(path, `is a published recipe, expected a plan; prism plan MODEL --recipe ${path} makes one`);
+  throw new FormatError(path, `is a published recipe, expected a plan; prism plan MODEL --template ${path} makes one`);
 }
 
 /** Read a plan or a published recipe, whichever it is. Throws FileError, FormatError. */
@@ -25,12 +25,6 @@ export async function loadPlanOrRecipe(path: string): Promise<Plan | PublishedRe
   return startsAs(text, RECIPE.id) ? readRecipe(text, path) : readPlan(text, path);
 }
 
-/** Read a published recipe. Throws FileError, FormatError. */
-export async function loadRecipe(path: string): Promise<PublishedRecipe> {
-  await refuseModel(path, "a published recipe", "give one of plans/*-prism-dq.json");
-  return readRecipe(await readDocumentText(path, RECIPE), path);
-}
-
 /** Read an analysis. Throws FileError, FormatError. */
 export async function loadAnalysis(path: string): Promise<Analysis> {
   const text = await readDocumentText(path, ANALYSIS);
@@ -38,7 +32,7 @@ export async function loadAnalysis(path: string): Promise<Analysis> {
     throw new FormatError(path, `is a plan already; show it with prism show, or price it anew with --from ${path}`);
   }
   if (startsAs(text, RECIPE.id)) {
-    throw new FormatError(path, `is a published recipe; apply it to a model with prism plan MODEL --recipe ${path}`);
+    throw new FormatError(path, `is a published recipe; apply it to a model with prism plan MODEL --template ${path}`);
   }
   return readAnalysis(text, path);
 }

@@ -1,16 +1,21 @@
-/** A model or its analysis + what is asked → Plan: solved, of a published recipe, or of types that a person edited. */
+/** A model or its analysis + what is asked → Plan: solved, of the types of another file, or of types that a person edited. */
 import type { Analysis } from "../analyze/analysis.ts";
 import type { BenchOpener } from "../bench.ts";
-import { isRemote } from "../bytes/remote-name.ts";
+import { isRemote, shownName } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { withoutFeedback } from "../feedback/feedback-gains.ts";
+import { type FileType, parseFileType } from "../ggml/file-types.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel } from "../intake/checked-model.ts";
 import { makePlan } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
-import { checkFits, idleOverrides, planFromRecipe } from "../plan/plan-from-recipe.ts";
+import { checkFits } from "../plan/plan-from-recipe.ts";
+import { planFromTemplate } from "../plan/plan-from-template.ts";
 import { recostPlan } from "../plan/recost.ts";
+import { type Template, templateTypes } from "../plan/template.ts";
 import { type AnalyzeModelRequest, analyzeModel } from "./analyze.ts";
-import { isJson, loadAnalysis, loadPlan, loadRecipe } from "./load-document.ts";
+import { isJson, loadAnalysis, loadPlan } from "./load-document.ts";
+import { loadTemplate } from "./load-template.ts";
 import {
   constraintsOf,
   loadSensitivity,
@@ -27,7 +32,11 @@ export interface PlanRequest extends PlanningRequest {
   readonly feedback?: boolean | undefined;
   /** Text it is calibrated on, a file a kind. */
   readonly calibration?: readonly string[] | undefined;
-  /** Take the types of this published recipe. */
+  /** Take the types of this file: a GGUF (of any place), a plan, a recipe, or PATTERN=TYPE lines. */
+  readonly template?: string | undefined;
+  /** The preset that gives the tensors their types which the template doesn't name. */
+  readonly base?: string | undefined;
+  /** The same as `template`. */
   readonly recipe?: string | undefined;
 }
 
@@ -45,10 +54,11 @@ export async function plan(
   note: (text: string) => void,
 ): Promise<Plan> {
   checkPlanRequest(source, request);
-  const { from, recipe } = request;
+  const { from } = request;
+  const template = templateOf(request);
   if (from !== undefined) return planFromEdited(from, source, request, bench);
   if (source === undefined) throw noSource();
-  if (recipe !== undefined) return planFromPublished(recipe, source, request, bench, note);
+  if (template !== undefined) return planFromOther(template, source, request, bench, note);
   const budget = requireBudget(request);
   const mode = modeOf(request);
   const constraints = constraintsOf(request);
@@ -70,13 +80,24 @@ export async function plan(
 
 /** Refuse a request that is wrong in itself. Throws UsageError. */
 export function checkPlanRequest(source: PlanSource | undefined, request: PlanRequest): void {
-  const { from, recipe } = request;
-  if (from !== undefined && recipe !== undefined) {
-    throw new UsageError("--from and --recipe: both say the types; leave one out");
+  const { from } = request;
+  const template = templateOf(request);
+  if (from !== undefined && template !== undefined) {
+    throw new UsageError(`--from and ${template.option}: both say the types; leave one out`);
   }
+  if (request.base !== undefined && template === undefined) {
+    throw new UsageError("--base says what a --template leaves open; give one, or a budget with --like instead");
+  }
+  baseOf(request);
   if (from !== undefined) return;
   if (source === undefined) throw noSource();
-  if (recipe !== undefined) return;
+  if (template !== undefined) {
+    refuseChoices(
+      request,
+      `${template.option} takes the types of ${template.option === "--recipe" ? "the recipe" : "that file"}`,
+    );
+    return;
+  }
   requireBudget(request);
   modeOf(request);
   constraintsOf(request);
@@ -107,28 +128,59 @@ async function planFromEdited(
     : recostPlan(edited, await analysisOf(source, { ...request, types: undefined, feedback }, bench));
 }
 
-/** Apply the published recipe at `path` to the model or analysis at `source`. */
-async function planFromPublished(
-  path: string,
+/** Put the types of the file at `path` on the model or analysis at `source`. */
+async function planFromOther(
+  { option, path }: NamedTemplate,
   source: PlanSource,
   request: PlanRequest,
   bench: BenchOpener,
   note: (text: string) => void,
 ): Promise<Plan> {
-  refuseChoices(request, "--recipe takes the types of the recipe");
-  const recipe = await loadRecipe(path);
+  const template = await loadTemplate(path, bench);
+  const base = baseOf(request);
+  if (base !== undefined && template.kind === "recipe") {
+    throw new UsageError(
+      `--base ${base}: the recipe says its own, ${template.recipe.command.baseFileType}; leave it out`,
+    );
+  }
   const sensitivity = await loadSensitivity(request);
   if (typeof source === "string" && !(await isJson(source))) {
     const { model } = await checkedModel(source, { forceFindings: request.forceFindings }, await bench());
     await model.close();
-    checkFits(recipe, model.model);
+    holdAgainst(template, model, base);
   }
   const analysis = await analysisOf(source, { ...request, types: undefined }, bench);
-  const made = planFromRecipe({ analysis, recipe, sensitivity: sensitivity.of(analysis), text: `--recipe ${path}` });
-  for (const { pattern } of idleOverrides(recipe, analysis)) {
-    note(`! no tensor of this model matches the recipe's ${pattern}`);
+  const text = `${option} ${shownName(path)}`;
+  const made = planFromTemplate({ analysis, template, base, sensitivity: sensitivity.of(analysis), text });
+  for (const remark of made.remarks) note(`! ${remark}`);
+  return made.plan;
+}
+
+/** What doesn't fit is refused by the header: nothing is analysed for it. */
+function holdAgainst(template: Template, { model, facts }: OpenModel, base: FileType | undefined): void {
+  if (template.kind === "recipe") checkFits(template.recipe, model);
+  else templateTypes(template, { facts, tensors: model.tensors }, { base });
+}
+
+interface NamedTemplate {
+  /** As it was asked for. */
+  readonly option: "--template" | "--recipe";
+  readonly path: string;
+}
+
+function templateOf({ template, recipe }: PlanRequest): NamedTemplate | undefined {
+  if (template !== undefined && recipe !== undefined) {
+    throw new UsageError("--recipe is another name of --template; give one of them");
   }
-  return made;
+  if (template !== undefined) return { option: "--template", path: template };
+  return recipe === undefined ? undefined : { option: "--recipe", path: recipe };
+}
+
+function baseOf({ base }: PlanRequest): FileType | undefined {
+  if (base === undefined) return undefined;
+  const preset = parseFileType(base);
+  if (preset !== undefined) return preset;
+  throw new UsageError(`--base ${base}: not a preset of llama-quantize; give one like Q4_K_M`);
 }
 
 /** Refuse what asks for other types than those given. */

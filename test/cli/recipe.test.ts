@@ -15,7 +15,7 @@ test("show prints a recipe as tables and names the next command; --json prints t
   const shown = await prism("show", RECIPE);
   expect(shown).toMatchObject({ code: 0, stderr: "" });
   expect(shown.stdout).toContain("Qwen3.5-0.8B PRISM-DQ");
-  expect(shown.stdout).toMatch(/^next: prism plan MODEL\.gguf --recipe .*qwen3\.5-0\.8b-prism-dq\.json$/m);
+  expect(shown.stdout).toMatch(/^next: prism plan MODEL\.gguf --template .*qwen3\.5-0\.8b-prism-dq\.json$/m);
   expect(JSON.parse((await prism("show", RECIPE, "--json")).stdout)).toEqual(
     JSON.parse(await readFile(RECIPE, "utf8")),
   );
@@ -24,7 +24,7 @@ test("show prints a recipe as tables and names the next command; --json prints t
 test("show refuses --diff and --explain of a recipe, quantize and --from want a plan, plan wants a model", async () => {
   for (const [line, message] of [
     [["show", RECIPE, "--explain", "x"], /is a published recipe, and --diff and --explain need a plan/],
-    [["quantize", RECIPE], /is a published recipe, expected a plan; prism plan MODEL --recipe/],
+    [["quantize", RECIPE], /is a published recipe, expected a plan; prism plan MODEL --template/],
     [["plan", "--from", RECIPE, "-o", "edited.json"], /is a published recipe, expected a plan/],
     [["plan", RECIPE, "--bpw", "4"], /is a published recipe; apply it to a model/],
   ] as const) {

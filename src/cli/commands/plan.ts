@@ -1,5 +1,5 @@
 /** prism plan: a type for every tensor within a budget, with the files that carry it out. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { isRemote, localName } from "../../bytes/remote-name.ts";
 import { protectInputs } from "../../intake/protect-inputs.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -21,6 +21,8 @@ interface Options extends SharedOptions, PlanningOptions {
   readonly output?: string;
   readonly recipeDir?: string;
   readonly from?: string;
+  readonly template?: string;
+  readonly base?: string;
   readonly recipe?: string;
   // of both, and here for sure
   readonly exact?: Exact;
@@ -31,8 +33,10 @@ interface Options extends SharedOptions, PlanningOptions {
 }
 
 const HELP = `
-Exactly one of --bpw, --size and --like is needed, unless --recipe or --from
-says the types. A pattern (RE) is a regular expression that is found anywhere in
+Exactly one of --bpw, --size and --like is needed, unless --template or --from
+says the types. A template is a GGUF (a path, hf: or https:, of which the header
+is read), a plan.json, a tensor-types.txt, or a recipe: of Thireus' GGUF Tool
+Suite, or published (plans/*-prism-dq.json). A pattern (RE) is a regular expression that is found anywhere in
 the name of a tensor.
 
 Beside plan.json go recipe.sh, recipe.ps1, tensor-types.txt, custom-q.txt and
@@ -55,7 +59,12 @@ export function planCommand(context: CommandContext): Command {
     .addOption(feedbackOption())
     .addOption(calibrationOption())
     .option("--from <plan>", "price a plan anew whose types were edited by hand, instead of planning")
-    .option("--recipe <file>", "take the types of a published recipe (plans/*-prism-dq.json) instead of planning");
+    .option(
+      "--template <file>",
+      "take the types of another file instead of planning: a GGUF, a plan, a recipe, a tensor-types.txt",
+    )
+    .option("--base <filetype>", "with --template: the preset of tensors that it doesn't name, like Q4_K_M")
+    .addOption(new Option("--recipe <file>", "the same as --template").hideHelp());
   return addSharedOptions(
     command,
     "threads",
@@ -81,7 +90,7 @@ async function run(source: string | undefined, options: Options, context: Comman
   checkPlanRequest(source, request);
   const inputs = [
     source,
-    options.recipe,
+    options.template ?? options.recipe,
     options.imatrix,
     options.sensitivity,
     options.prior,

@@ -103,7 +103,7 @@ async function showPlan(path: string, { diff, explain }: ShowOptions): Promise<R
 }
 
 function showRecipe(path: string, recipe: PublishedRecipe, option: string | undefined): Result {
-  const next = nextCommand("prism", "plan", "MODEL.gguf", "--recipe", path);
+  const next = nextCommand("prism", "plan", "MODEL.gguf", "--template", path);
   if (option !== undefined) {
     throw new UsageError(`${path} is a published recipe, and --diff and --explain need a plan; make one with ${next}`);
   }
