@@ -29,12 +29,13 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     joints,
     tokenize: (text) => inChild.call("tokenize", { handle, text }),
     detokenize: (ids) => inChild.call("detokenize", { handle, ids }),
-    async sample({ sequences, length, seed, signal, onProgress }) {
+    async sample({ sequences, length, seed, kept, onNote, signal, onProgress }) {
       const ids = await inChild.call<Int32Array>(
         "sample",
-        { handle, sequences, length, seed },
+        { handle, sequences, length, seed, ...present({ kept }) },
         {
           signal,
+          onNote,
           onProgress: (done) => onProgress?.(done, length),
         },
       );

@@ -191,6 +191,16 @@ export interface CodesFolder {
   readonly limitBytes: number;
 }
 
+/** Where sampling is kept on its way, to go on after an interruption. */
+export interface SamplingFolder {
+  /** Of the file; what the model remembers lies beside it. Its name must tell everything the text depends on. */
+  readonly path: string;
+  /** Bytes that it and its neighbours may take. */
+  readonly limitBytes: number;
+  /** Milliseconds between two times; by default as seldom as it costs next to nothing. */
+  readonly everyMs?: number | undefined;
+}
+
 /** A matrix of a quantized file, and where its weights come from. */
 export interface CodedTensor extends StoredMatrix {
   /** First byte in the quantized file. */
@@ -233,11 +243,16 @@ export interface LoadedModel {
   /** Tokenize with the special tokens the model adds by itself, as llama-perplexity does. */
   tokenize(text: string): Promise<Int32Array>;
   detokenize(ids: Int32Array): Promise<string>;
-  /** Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed. */
+  /**
+   * Sample `sequences` × `length` ids at temperature 1 from BOS (or EOS), the same for the same seed, and the same where
+   * it was interrupted and goes on from what is kept.
+   */
   sample(options: {
     sequences: number;
     length: number;
     seed: number;
+    kept?: SamplingFolder | undefined;
+    onNote?: ((text: string) => void) | undefined;
     signal?: AbortSignal | undefined;
     onProgress?: (done: number, total: number) => void;
   }): Promise<Int32Array>;

@@ -10,7 +10,7 @@ import type { Bench } from "../bench.ts";
 import { cacheKey } from "../disk/cache-key.ts";
 import { readSealed, writeSealed } from "../disk/sealed-file.ts";
 import { type FileLimit, readWhole } from "../documents/whole-file.ts";
-import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel, SamplingFolder } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { identityOf, requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -137,6 +137,8 @@ export async function sampleText(
         sequences: SAMPLED_SEQUENCES,
         length: context,
         seed: seedFromName(`batch ${batch}`, seed),
+        kept: keptSampling(key, bench),
+        onNote: bench.progress.note,
         signal: bench.signal,
         onProgress: (done, total) => bench.progress.steps("sampling text", batch * total + done, batches * total),
       });
@@ -146,6 +148,14 @@ export async function sampleText(
     sampled.set(ids, batch * SAMPLED_SEQUENCES * context);
   }
   return { source: "sampled", seed, tokens: { context, chunks, ids: sampled.slice(0, chunks * context) } };
+}
+
+/** Where a batch lies until it is whole, by what else its memory depends on. */
+function keptSampling(key: string, { cache, engine }: Bench): SamplingFolder | undefined {
+  if (cache.dir === undefined) return undefined;
+  const { version, devices } = engine.info;
+  const name = cacheKey(["sampling/1", key, version, devices.join()]);
+  return { path: join(cache.dir, "sampling", name), limitBytes: cache.logitsLimitBytes };
 }
 
 /** SHA-256 (hex) of token ids. */

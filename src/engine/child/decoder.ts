@@ -144,6 +144,36 @@ export class Decoder {
     return new Float32Array(koffi.view(values, width * Float32Array.BYTES_PER_ELEMENT)).slice();
   }
 
+  /**
+   * Whether memory that is written to a file and read again is as it was, down to the order of its cells, in which sums
+   * are made: where a window slides, freed cells are not found again in that order.
+   */
+  keepsOrder(): boolean {
+    return this.#library.slidingWindow(this.#model) === 0;
+  }
+
+  /** Bytes that saveState() would write. */
+  stateBytes(): number {
+    return Number(this.#library.stateBytes(this.#pointer()));
+  }
+
+  /** Write the memory of all sequences to a file. False where that failed. */
+  saveState(path: string): boolean {
+    return this.#library.saveState(this.#pointer(), path, null, 0);
+  }
+
+  /** Fill the memory from such a file, of the same model and shape. False where that failed. */
+  loadState(path: string): boolean {
+    const loaded = this.#library.loadState(this.#pointer(), path, new Int32Array(1), 1, new BigUint64Array(1));
+    if (!loaded && this.#context?.memory !== undefined) this.#library.clearMemory(this.#context.memory, true);
+    return loaded;
+  }
+
+  #pointer(): Pointer {
+    if (this.#context === undefined) throw new Error("no context was started");
+    return this.#context.pointer;
+  }
+
   close(): void {
     if (this.#context !== undefined) this.#library.freeContext(this.#context.pointer);
     this.#context = undefined;

@@ -111,6 +111,18 @@ export function openLlamaLibrary(found: EnginePackage) {
     ) => Pointer | null,
     freeContext: llama.func("void llama_free(void *)") as (context: Pointer) => void,
     vocab: llama.func("void *llama_model_get_vocab(void *)") as (model: Pointer) => Pointer,
+    /** Tokens that layers with a sliding window look back on; 0: none has one. */
+    slidingWindow: llama.func("int32_t llama_model_n_swa(void *)") as (model: Pointer) => number,
+    stateBytes: llama.func("size_t llama_state_get_size(void *)") as (context: Pointer) => number,
+    saveState: llama.func("bool llama_state_save_file(void *, const char *, const int32_t *, size_t)") as (
+      context: Pointer,
+      path: string,
+      tokens: Int32Array | null,
+      count: number,
+    ) => boolean,
+    loadState: llama.func(
+      "bool llama_state_load_file(void *, const char *, _Out_ int32_t *, size_t, _Out_ size_t *)",
+    ) as (context: Pointer, path: string, tokens: Int32Array, room: number, count: BigUint64Array) => boolean,
     vocabSize: llama.func("int32_t llama_vocab_n_tokens(void *)") as (vocab: Pointer) => number,
     vocabBos: llama.func("int32_t llama_vocab_bos(void *)") as (vocab: Pointer) => number,
     vocabEos: llama.func("int32_t llama_vocab_eos(void *)") as (vocab: Pointer) => number,

@@ -10,6 +10,7 @@ import type {
   ModelLoadOptions,
   PromptPart,
   RewriteJob,
+  SamplingFolder,
   SeenPrompt,
   TypedPairs,
 } from "../engine.ts";
@@ -20,6 +21,7 @@ import type { TokenDrawer } from "./draw-tokens.ts";
 import type { FeedbackKernels } from "./feedback.ts";
 import { type CollectorOptions, ImportanceCollector } from "./importance-collector.ts";
 import { KeptInputs } from "./kept-inputs.ts";
+import { KeptSampling } from "./kept-sampling.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import { LOAD_MODE_MMAP, LOAD_MODE_NONE } from "./llama-structs.ts";
 import { LoadedWeights } from "./loaded-weights.ts";
@@ -65,6 +67,14 @@ export interface SeeCall {
   readonly context: number;
   /** Absent: the outputs of the rank head are wanted. */
   readonly ids?: Int32Array | undefined;
+}
+
+export interface SampleOptions {
+  readonly onStep: (done: number) => void;
+  readonly collector?: ImportanceCollector;
+  /** See LoadedModel.sample(). */
+  readonly kept?: SamplingFolder | undefined;
+  readonly note?: (text: string) => void;
 }
 
 export interface InputsCall {
@@ -272,8 +282,8 @@ export class LoadedModelHandle {
     context: number,
     head: boolean,
     onChunks: (done: number) => void,
-  ): Map<string, ImportanceSums> {
-    return this.#watched({ head }, (collector) =>
+  ): Promise<Map<string, ImportanceSums>> {
+    return this.#watched({ head }, async (collector) =>
       this.#decodeAll(collector.callback, ids, context, (done) => {
         collector.check();
         onChunks(done);
@@ -310,12 +320,12 @@ export class LoadedModelHandle {
     draw: TokenDrawer,
     head: boolean,
     onChunks: (done: number) => void,
-  ): Map<string, ImportanceSums> {
-    return this.#watched({ head, minRows: 1 }, (collector) => {
+  ): Promise<Map<string, ImportanceSums>> {
+    return this.#watched({ head, minRows: 1 }, async (collector) => {
       let before = 0;
       for (const random of batches) {
         const share = (position: number) => before + Math.floor((position * random.length) / length);
-        const ids = this.sample(length, random, draw, (done) => onChunks(share(done)), collector);
+        const ids = await this.sample(length, random, draw, { onStep: (done) => onChunks(share(done)), collector });
         if (ids[0] === NOT_DRAWN) return collector.entries.clear();
         before += random.length;
         onChunks(before);
@@ -323,11 +333,14 @@ export class LoadedModelHandle {
     });
   }
 
-  #watched(options: CollectorOptions, work: (collector: ImportanceCollector) => void): Map<string, ImportanceSums> {
+  async #watched(
+    options: CollectorOptions,
+    work: (collector: ImportanceCollector) => Promise<void>,
+  ): Promise<Map<string, ImportanceSums>> {
     const collector = new ImportanceCollector(this.#library, options);
     try {
       this.#decoder.close();
-      work(collector);
+      await work(collector);
       return collector.entries;
     } finally {
       this.#decoder.close();
@@ -411,19 +424,25 @@ export class LoadedModelHandle {
    * Sample one sequence of `length` ids per random generator at temperature 1, all from the start token. Logits that are
    * NaN or infinite make all of them NOT_DRAWN. A collector sees the last position too.
    */
-  sample(
+  async sample(
     length: number,
     random: readonly (() => number)[],
     draw: TokenDrawer,
-    onStep: (done: number) => void,
-    collector?: ImportanceCollector,
-  ): Int32Array {
+    { onStep, collector, kept, note = () => undefined }: SampleOptions,
+  ): Promise<Int32Array> {
     const sequences = random.length;
-    const ids = new Int32Array(sequences * length);
-    const current = new Int32Array(sequences).fill(this.#startToken());
+    let ids: Int32Array = new Int32Array(sequences * length);
+    let current: Int32Array = new Int32Array(sequences).fill(this.#startToken());
+    let first = 0;
     this.#decoder.start({ sequences, length, batchTokens: sequences, ...(collector && { watch: collector.callback }) });
     const batch = { sequences: current.map((_, i) => i), outputs: new Int8Array(sequences).fill(1) };
-    for (let position = 0; position < length; position++) {
+    const keeping = kept && this.#decoder.keepsOrder() ? new KeptSampling(kept, this.#decoder, note) : undefined;
+    const begun = await keeping?.resume(sequences, length);
+    if (begun !== undefined) {
+      ({ ids, current, position: first } = begun);
+      for (const next of random) for (let drawn = 0; drawn < first; drawn++) next();
+    }
+    for (let position = first; position < length; position++) {
       current.forEach((id, s) => {
         ids[s * length + position] = id;
       });
@@ -438,7 +457,9 @@ export class LoadedModelHandle {
       // Nothing can follow; the parent, which knows the model's path, says so.
       if (current.includes(NOT_DRAWN)) return ids.fill(NOT_DRAWN);
       onStep(position + 1);
+      await keeping?.keep({ position: position + 1, ids, current });
     }
+    await keeping?.finish();
     return ids;
   }
 

@@ -7,7 +7,7 @@ import "./load-koffi.ts";
 import { writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
-import type { GpuDevice, RewriteJob, RoundTripJob, RoundTripResult } from "../engine.ts";
+import type { GpuDevice, RewriteJob, RoundTripJob, RoundTripResult, SamplingFolder } from "../engine.ts";
 import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { CodesCall } from "./choose-codes.ts";
@@ -46,6 +46,7 @@ interface SampleRequest {
   readonly sequences: number;
   readonly length: number;
   readonly seed: number;
+  readonly kept?: SamplingFolder;
 }
 
 interface ImportanceRequest {
@@ -190,9 +191,13 @@ const methods = {
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
   },
-  async sample({ handle, sequences, length, seed }: SampleRequest, id: number): Promise<Int32Array> {
+  async sample({ handle, sequences, length, seed, kept }: SampleRequest, id: number): Promise<Int32Array> {
     const draw = await tokenDrawer(handle);
-    return model(handle).sample(length, sequenceRandoms(sequences, seed), draw, (done) => report(id, done));
+    return model(handle).sample(length, sequenceRandoms(sequences, seed), draw, {
+      kept,
+      onStep: (done) => report(id, done),
+      note: (text) => note(id, text),
+    });
   },
   async sampledImportance({ handle, chunks, together, context, seed, head }: SampledImportanceRequest, id: number) {
     const draw = await tokenDrawer(handle);
