@@ -58,6 +58,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--sensitivity": "sensitivity",
   "--server": "server",
   "--size": "size",
+  "--sizes": "sizes",
   "--source": "source",
   "--strict": "strict",
   "--swaps": "swaps",

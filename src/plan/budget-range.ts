@@ -5,7 +5,7 @@ import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { elementCount, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
-import { type BudgetRequest, resolveBudget } from "./budget.ts";
+import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
 
 export interface RangeModel {
   readonly facts: ModelFacts;
@@ -15,28 +15,21 @@ export interface RangeModel {
   readonly hasImportance?: ((name: string) => boolean) | undefined;
 }
 
+/** Bytes of the file that a budget allows at most. */
+export function budgetBytes(budget: BudgetRequest, model: RangeModel): number {
+  return resolveBudget(budget, contextOf(model)).fileBytes;
+}
+
 /** Throws InfeasibleError where the smallest candidate type of every tensor is already too large. */
-export function checkBudget(budget: BudgetRequest, { facts, headerBytes, tensors, hasImportance }: RangeModel): void {
+export function checkBudget(budget: BudgetRequest, model: RangeModel): void {
+  const { headerBytes, tensors, hasImportance } = model;
   const smallest = tensors.map(({ name, shape, type }) => {
     if (ineligibleReason({ name, shape, type }) !== undefined) return { shape, type };
     const types = candidateTypes({ name, shape }, { importance: hasImportance?.(name) ?? false });
     const bytes = (candidate: TensorType) => tensorBytes(candidate, shape);
     return { shape, type: types.reduce((a, b) => (bytes(b) < bytes(a) ? b : a)) };
   });
-  const context = {
-    facts,
-    headerBytes,
-    imatrix: hasImportance !== undefined,
-    tensors: tensors.map(({ name, shape, type }) => ({
-      name,
-      class: name,
-      shape,
-      elements: elementCount(shape),
-      sourceType: type,
-      eligible: false,
-    })),
-  };
-  const asked = resolveBudget(budget, context);
+  const asked = resolveBudget(budget, contextOf(model));
   const least = fileBytes(headerBytes, smallest);
   const leastTensorBytes = smallest.reduce((sum, { type, shape }) => sum + tensorBytes(type, shape), 0);
   const fits = asked.tensorBytes === undefined ? least <= asked.fileBytes : leastTensorBytes <= asked.tensorBytes;
@@ -52,4 +45,20 @@ export function checkBudget(budget: BudgetRequest, { facts, headerBytes, tensors
       `(${bpw(smallest).toFixed(3)} bits per weight); raise the budget${remedy}`,
     { minBytes: least, maxBytes: fileBytes(headerBytes, tensors) },
   );
+}
+
+function contextOf({ facts, headerBytes, tensors, hasImportance }: RangeModel): SizeContext {
+  return {
+    facts,
+    headerBytes,
+    imatrix: hasImportance !== undefined,
+    tensors: tensors.map(({ name, shape, type }) => ({
+      name,
+      class: name,
+      shape,
+      elements: elementCount(shape),
+      sourceType: type,
+      eligible: false,
+    })),
+  };
 }

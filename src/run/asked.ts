@@ -24,12 +24,13 @@ export async function describeAsked(
   bench: Bench,
 ): Promise<RunAsked> {
   const { engine, seed, gpuLayers } = bench;
-  const { sweep, guards, refine, swaps, probeGuard, text, rerankSet, reading, embedding } = request;
+  const { sweep, family, guards, refine, swaps, probeGuard, text, rerankSet, reading, embedding } = request;
   return present({
     model,
     fingerprint,
     budget: describeSize(request),
     sweep: sweep?.map(describeBudget),
+    family: family ? true : undefined,
     mode: request.mode,
     constraints: request.constraints.map(describeConstraint),
     guards: YIELDING.filter((guard) => guards[guard] !== false),
@@ -88,11 +89,10 @@ function describeRefine({ probes, timeMs }: Exclude<CompleteRunRequest["refine"]
 }
 
 /** Where the size comes from: a sweep decides it unless it is given, a quality always. */
-function describeSize({ target, sweep = [], budget, budgetGiven }: CompleteRunRequest): string {
+function describeSize({ target, sweep = [], family, budget, budgetGiven }: CompleteRunRequest): string {
   if (target !== undefined) return textOf(target);
-  return sweep.length > 0 && !budgetGiven
-    ? `the knee of the sweep, or ${describeBudget(budget)}`
-    : describeBudget(budget);
+  if (sweep.length === 0 || budgetGiven) return describeBudget(budget);
+  return `the knee of the ${family ? "family" : "sweep"}, or ${describeBudget(budget)}`;
 }
 
 function describeBudget(budget: BudgetRequest): string {
@@ -159,9 +159,11 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "chunks",
   ...OF_DECODING,
 ];
+/** What the files of a family depend on besides. */
+const OF_FAMILY: readonly (keyof RunAsked)[] = ["family", "sweep"];
 /** What the plan and its controls depend on besides. */
 const OF_ROWS: readonly (keyof RunAsked)[] = [
-  ...(["budget", "sweep", ...OF_POINTS, "swaps", "baselines", "rerankSet", "reading", "retrieval"] as const),
+  ...(["budget", ...OF_FAMILY, ...OF_POINTS, "swaps", "baselines", "rerankSet", "reading", "retrieval"] as const),
 ];
 
 /** How a message speaks of what was asked. */
@@ -174,7 +176,8 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   engine: "the engine",
   prismVersion: "the version of prism",
   budget: "the budget",
-  sweep: "--budgets",
+  sweep: "the list of sizes",
+  family: "a family (--budgets, --sizes)",
   mode: "--mode",
   constraints: "the constraints",
   guards: "the guards",
@@ -209,7 +212,8 @@ export function firstDifference(before: RunAsked, now: RunAsked, finished: Finis
   // what feedback leaves is measured on inputs of texts of this length
   const ofGains: readonly (keyof RunAsked)[] = now.feedback === undefined ? [] : ["context", ...OF_DECODING];
   const ofImatrix = MADE_IMATRICES.some((made) => made === now.imatrix) ? OF_DECODING : [];
-  const key = [...OF_ANALYSIS, ...ofGains, ...ofImatrix, ...BESIDES[finished]].find(
+  const ofFamily = finished === "points" && (before.family ?? now.family) ? OF_FAMILY : [];
+  const key = [...OF_ANALYSIS, ...ofGains, ...ofImatrix, ...BESIDES[finished], ...ofFamily].find(
     (name) => !same(before[name], now[name]),
   );
   if (key === undefined) return undefined;
@@ -224,7 +228,8 @@ function same(a: unknown, b: unknown): boolean {
 const SHOWN_HASH = 12;
 
 function inWords(value: RunAsked[keyof RunAsked]): string {
-  if (value === undefined) return "not given";
+  if (value === true) return "given";
+  if (value === undefined || value === false) return "not given";
   if (Array.isArray(value)) return value.length === 0 ? "not given" : value.join(", ");
   const text = String(value);
   return /^[0-9a-f]{64}$/.test(text) ? `SHA-256 ${text.slice(0, SHOWN_HASH)}…` : text;

@@ -4,6 +4,7 @@ import type { CompleteRunRequest } from "./run-request.ts";
 
 export interface EstimateInput
   extends Pick<CompleteRunRequest, "chunks" | "text" | "baselines" | "sweep" | "target">,
+    Partial<Pick<CompleteRunRequest, "family">>,
     Pick<Bench, "threads"> {
   /** Weights of each tensor that is quantized. */
   readonly weights: readonly number[];
@@ -53,7 +54,7 @@ const FEEDBACK_CHUNKS = 64;
 const SHIPPED_TOKENS = 50_000;
 
 export function estimateRun(input: EstimateInput): RunEstimate {
-  const { weights, threads, context, chunkMs, baselines, sweep = [], target, text } = input;
+  const { weights, threads, context, chunkMs, baselines, sweep = [], family, target, text } = input;
   const all = weights.reduce((sum, count) => sum + count, 0);
   const sampled = weights.reduce((sum, count) => sum + Math.min(count, SAMPLED_WEIGHTS), 0);
   const chunks = input.chunks ?? LIKELY_CHUNKS;
@@ -67,7 +68,7 @@ export function estimateRun(input: EstimateInput): RunEstimate {
       presets +
       plain +
       (input.makesFeedback ? 1 : 0) +
-      2 * sweep.length +
+      (2 + (family && input.makesFeedback ? 1 : 0)) * sweep.length +
       (target === undefined ? 0 : SEARCH_FILES),
     fileMs: (all * QUANTIZE_NS) / 1e6 / threads + chunks * chunkMs,
     textMs: chunks * chunkMs + (text === undefined ? sampledMs * SAMPLING_FACTOR : 0),

@@ -86,7 +86,11 @@ async function measuredRow(
  * Have the file of a row stand there as it was measured, made again where it is gone or another; false where even then it
  * is not the one that was measured.
  */
-async function keepMeasured({ source, bench }: OpenRun, file: FileToScore, { sha256 }: RunRow): Promise<boolean> {
+export async function keepMeasured(
+  { source, bench }: OpenRun,
+  file: FileToScore,
+  { sha256 }: Pick<RunRow, "sha256">,
+): Promise<boolean> {
   const { output } = file.spec;
   if (sha256 !== undefined && (await fileExists(output)) && (await hashFile(output)) !== sha256) {
     bench.progress.note(`! ${output} is not the file that was measured; making it again`);

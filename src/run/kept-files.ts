@@ -71,13 +71,22 @@ export async function isIntact(
 }
 
 /** The files of the directory that are not what the state says of them; those that are gone are not among them. */
-export async function changedFiles({ kept = [], outputs = [], rows }: Run, directory: RunDirectory): Promise<string[]> {
+export async function changedFiles(
+  { kept = [], outputs = [], rows, sweep }: Run,
+  directory: RunDirectory,
+): Promise<string[]> {
   const measured = (["plan", "feedback"] as const).flatMap((which) => {
     const sha256 = rows.find(({ kind }) => kind === which)?.sha256;
     return sha256 === undefined ? [] : [[nameIn(directory, directory.model(KEPT_SLUGS[which])), sha256] as const];
   });
+  const members = (sweep?.points ?? []).flatMap((point) =>
+    [point, point.feedback].flatMap((file) =>
+      file?.path === undefined || file.sha256 === undefined ? [] : [[file.path, file.sha256] as const],
+    ),
+  );
   const known = new Map<string, string>([
     ...measured,
+    ...members,
     ...[...kept, ...outputs].map((file) => [file.path.replaceAll("\\", "/"), file.sha256] as const),
   ]);
   const changed: string[] = [];

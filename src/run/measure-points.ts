@@ -7,7 +7,7 @@ import type { Candidate } from "./candidates.ts";
 import { openRunSession } from "./evaluate-candidates.ts";
 import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Run, SweepPoint } from "./run-document.ts";
+import type { Run, RunRow, SweepPoint } from "./run-document.ts";
 import { addRow, referenceRow, rowOf } from "./run-rows.ts";
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
@@ -20,6 +20,10 @@ export interface PointMeasures {
   measurePlan(candidate: Candidate, plan: Plan): Promise<SweepPoint>;
   /** Measure a preset as a row of the run, unless it is one. `plan` predicts its loss. */
   measurePreset(candidate: Candidate, plan: Plan): Promise<void>;
+  /** Measure a file that is kept, whatever was measured before. */
+  measureFile(candidate: Candidate, plan: Plan): Promise<RunRow>;
+  /** Save a point in the place of the one that has its plan. */
+  savePoint(point: SweepPoint): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -27,13 +31,13 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
   const { request, directory, bench } = run;
   let state = begun;
   let opened: EvaluationSession | undefined;
-  const evaluate = (candidate: Candidate, plan: Plan) => {
+  const evaluate = (candidate: Candidate, plan: Plan, keep: boolean) => {
     const { label, slug, spec } = candidate;
-    const { keepModels, allowRequantize } = request;
+    const { allowRequantize } = request;
     return scoreCandidate(
       run,
       state,
-      { spec, label, keep: keepModels, allowRequantize, prove: proofOf(run.source) },
+      { spec, label, keep, allowRequantize, prove: proofOf(run.source) },
       async (model, made) => {
         opened ??= await openRunSession(run, state, model);
         bench.progress.note(`evaluating ${label}`);
@@ -46,32 +50,42 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       },
     );
   };
+  const savePoint = async (point: SweepPoint) => {
+    const points = state.sweep?.points ?? [];
+    const isKnown = points.some(({ plan }) => plan === point.plan);
+    const measured = isKnown ? points.map((known) => (known.plan === point.plan ? point : known)) : [...points, point];
+    state = { ...state, sweep: { ...state.sweep, points: measured, survivors: [] } };
+    await saveRun(directory, state);
+  };
   return {
     get state() {
       return state;
     },
+    savePoint,
     async measurePlan(candidate, plan) {
-      const points = state.sweep?.points ?? [];
       const path = `plans/${candidate.slug}.json`;
-      const found = points.find((point) => point.plan === path);
+      const found = state.sweep?.points.find((point) => point.plan === path);
       await writeFileAside(directory.planOf(candidate.slug), `${JSON.stringify(plan, null, 1)}\n`);
       const evaluation = directory.evaluation(candidate.slug);
       if (found !== undefined && (await isIntact(state, directory, evaluation, bench))) return found;
-      const { row, session } = await evaluate(candidate, plan);
+      const { row, session } = await evaluate(candidate, plan, request.keepModels);
       const { kind: _, kldPerChunk: __, ...figures } = row;
       const point: SweepPoint = { ...figures, budget: plan.budget.text, plan: path };
-      const measured =
-        found === undefined ? [...points, point] : points.map((known) => (known === found ? point : known));
-      state = { ...state, text: session.text, sweep: { ...state.sweep, points: measured, survivors: [] } };
-      await saveRun(directory, state);
+      state = { ...state, text: session.text };
+      await savePoint(point);
       return point;
     },
     async measurePreset(candidate, plan) {
       const isRow = state.rows.some(({ label }) => label === candidate.label);
       if (isRow && (await isIntact(state, directory, directory.evaluation(candidate.slug), bench))) return;
-      const { row, session } = await evaluate(candidate, plan);
+      const { row, session } = await evaluate(candidate, plan, request.keepModels);
       state = addRow(state, row, referenceRow(plan, session), { session });
       await saveRun(directory, state);
+    },
+    async measureFile(candidate, plan) {
+      const { row, session } = await evaluate(candidate, plan, true);
+      state = { ...state, text: session.text };
+      return row;
     },
     async close() {
       await opened?.close();

@@ -51,6 +51,8 @@ const FIGURES = {
   driftMinusPlan: t.optional(t.measured(t.number(), "Drift of this row minus the plan's, over the same texts.")),
 };
 
+const KLD_PER_CHUNK = t.optional(t.list(t.nats(), "Mean KLD per chunk, for comparisons between any two rows."));
+
 const RUN_ROW = t.object({
   ...FIGURES,
   kind: ROW_KIND,
@@ -63,7 +65,7 @@ const RUN_ROW = t.object({
       "KLD of this row minus the plan's, over the same chunks, with the standard error between chunks.",
     ),
   ),
-  kldPerChunk: t.optional(t.list(t.nats(), "Mean KLD per chunk, for comparisons between any two rows.")),
+  kldPerChunk: KLD_PER_CHUNK,
 });
 export interface RunRow extends t.Content<typeof RUN_ROW> {}
 
@@ -72,7 +74,8 @@ const RUN_ASKED = t.object(
     model: t.name(),
     fingerprint: t.text(),
     budget: t.text(),
-    sweep: t.optional(t.list(t.text(), "Budgets of a sweep.")),
+    sweep: t.optional(t.list(t.text(), "Budgets of a sweep or a family.")),
+    family: t.optional(t.flag("The file of each of these budgets is kept; absent: of none but the plan.")),
     mode: t.text(),
     constraints: t.list(t.text()),
     guards: t.list(t.text(), "The guards that were on (docs/guards.md)."),
@@ -116,13 +119,36 @@ const RUN_ASKED = t.object(
 );
 export interface RunAsked extends t.Content<typeof RUN_ASKED> {}
 
+/** Of a file of a family, which is kept and judged by itself. */
+const MEMBER_FILE = {
+  plan: t.name("Its plan, below the run's directory."),
+  path: t.name("The file, below the run's directory."),
+  kldPerChunk: KLD_PER_CHUNK,
+  preset: t.optional(t.text("Label of the row it is judged against: the preset nearest in size.")),
+  kldMinusPreset: t.optional(
+    t.measured(
+      t.number(),
+      "Its KLD minus that preset's, over the same chunks, with the standard error between chunks.",
+    ),
+  ),
+  verdict: t.optional(t.prose("The file against that preset, in words (family-verdict.ts).")),
+};
+
+const CODED_MEMBER = t.object(
+  { ...FIGURES, ...MEMBER_FILE },
+  "The same budget with codes that PRISM chose with error feedback, in types planned for them.",
+);
+export interface CodedMember extends t.Content<typeof CODED_MEMBER> {}
+
 const SWEEP_POINT = t.object(
   {
     ...FIGURES,
+    ...MEMBER_FILE,
     budget: t.text("The budget as it was asked."),
-    plan: t.name("Its plan, below the run's directory."),
+    path: t.optional(t.name("The file, below the run's directory, where it is kept: of a member of a family.")),
+    feedback: t.optional(CODED_MEMBER),
   },
-  "A plan of a sweep or of the search for a quality, measured like a row.",
+  "A plan of a family, of a sweep or of the search for a quality, measured like a row.",
 );
 export interface SweepPoint extends t.Content<typeof SWEEP_POINT> {}
 
@@ -154,6 +180,22 @@ const SWEEP = t.object(
   "Size against KLD: plans at several budgets beside the presets of the rows.",
 );
 export interface Sweep extends t.Content<typeof SWEEP> {}
+
+const FAMILY = t.object(
+  {
+    plan: t.optional(
+      t.text(
+        "Label of the point that is the run's plan too; absent where the budget of the plan is none of the family's.",
+      ),
+    ),
+    chosen: t.oneOf(
+      ["budget", "target", "knee", "nearest"],
+      "Why the plan, and its controls, are of this size: it was asked for; it meets the quality; it is the knee; there is no knee, and it is nearest to the default budget.",
+    ),
+  },
+  "Of a run that keeps the file of each of its sizes: the points of `sweep` that have a `path`.",
+);
+export interface Family extends t.Content<typeof FAMILY> {}
 
 const TARGET_RESULT = t.object(
   {
@@ -290,6 +332,7 @@ export const RUN = defineDocument({
     text: t.optional(t.given(SCORED_TEXT, "What was scored; absent until the first model was.")),
     rows: t.list(RUN_ROW),
     sweep: t.optional(SWEEP),
+    family: t.optional(FAMILY),
     target: t.optional(TARGET_RESULT),
     verdict: t.optional(t.prose()),
     creditsSensitivity: t.optional(

@@ -42,12 +42,16 @@ export function makesFeedback(
   return false;
 }
 
-export function feedbackCandidate({ request, source, directory, bench }: OpenRun, plan: Plan): Candidate {
-  const slug = KEPT_SLUGS.feedback;
+export function feedbackCandidate(
+  { request, source, directory, bench }: OpenRun,
+  plan: Plan,
+  slug: string = KEPT_SLUGS.feedback,
+  label: string = FEEDBACK_LABEL,
+): Candidate {
   const stock = planSpec(plan, directory.model(slug), source.imatrix);
   const { context, calibration } = request;
   const { spec } = feedbackSpec(source.model, plan, stock, { context, calibration }, bench, (outcome) =>
     bench.progress.note(describeOutcome(outcome)),
   );
-  return { label: FEEDBACK_LABEL, kind: "feedback", slug, spec, plan };
+  return { label, kind: "feedback", slug, spec, plan };
 }

@@ -17,8 +17,10 @@ export function measuredFiles(
   const pathOf = (slug: string) => join("models", `${slug}.gguf`);
   const slugs = new Map(candidates.map(({ label, slug }) => [label, slug]));
   return new Map([
-    ...(sweep?.points ?? []).map(
-      ({ plan, sha256 }) => [pathOf(baseName(plan).replace(/\.json$/, "")), sha256] as const,
+    ...(sweep?.points ?? []).flatMap((point) =>
+      [point, ...(point.feedback === undefined ? [] : [point.feedback])].map(
+        ({ plan, sha256 }) => [pathOf(baseName(plan).replace(/\.json$/, "")), sha256] as const,
+      ),
     ),
     ...rows.flatMap(({ label, sha256 }) => {
       const slug = slugs.get(label);

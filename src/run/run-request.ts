@@ -22,6 +22,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly target?: QualityTarget | undefined;
   /** Measure plans at these budgets too. */
   readonly sweep?: readonly PlanOptions["budget"][] | undefined;
+  /** Keep the file of each of them. */
+  readonly family?: boolean | undefined;
   readonly mode?: "tensor" | "class" | undefined;
   readonly constraints?: PlanOptions["constraints"] | undefined;
   readonly guards?: PlanOptions["guards"] | undefined;
@@ -83,6 +85,7 @@ export const DEFAULT_PROBES = 40;
 export const RUN_DEFAULTS = {
   budget: { kind: "like", fileType: DEFAULT_BUDGET },
   budgetGiven: false,
+  family: false,
   mode: "tensor",
   constraints: [],
   guards: {},

@@ -125,9 +125,12 @@ function finishedOf({ rows, sweep, refinement }: Run): Finished {
   return sweep === undefined ? "analysis" : "points";
 }
 
-/** Names a run gives its models and evaluations (candidates.ts). */
+/** Names a run gives the models of a family (family.ts). */
+export const FAMILY_FILES = /^plan-\d[\d.]*bpw(-feedback)?\.gguf$/;
+
+/** Names a run gives its models, plans and evaluations (candidates.ts, family.ts). */
 export const RUN_FILES =
-  /^(plan|plan-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+  /^(plan|plan-feedback|plan-\d[\d.]*bpw|plan-\d[\d.]*bpw-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is

@@ -19,9 +19,12 @@ import { serializePlan } from "../plan/serialize-plan.ts";
 import { withDefaults } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { sensitivityFromDensities } from "../sensitivity/density-document.ts";
+import { adoptMembers } from "./adopt-member.ts";
 import { requireSameInputs } from "./asked.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import { checkFamilySpace } from "./family-space.ts";
+import { judgeFamily } from "./family-verdict.ts";
 import { isAsKept, writeKept } from "./kept-files.ts";
 import { KEPT_SLUGS } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
@@ -38,7 +41,7 @@ import { judgeRun } from "./run-rows.ts";
 import { openSource } from "./run-source.ts";
 import { openRunState, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
 import { swapPlan } from "./swap-plan.ts";
-import { refreshSweep, settleBudget } from "./sweep.ts";
+import { firstBudget, refreshSweep, settleBudget } from "./sweep.ts";
 
 /** Run the loop. What comes back is what state.json holds; missed gates are in `gates`, not thrown. */
 export async function run(model: string, request: RunRequest, bench: Bench): Promise<Run> {
@@ -54,6 +57,7 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     const { gpuLayers } = source.asked;
     const fitted: Bench = { ...bench, gpuLayers, autoLayers: false, signal };
     const open: OpenRun = { request: asked, source, directory, bench: fitted };
+    await checkFamilySpace(open);
     if (begun.rows.length === 0) await prepareText(open);
     const weighted = await withImatrix(open, begun);
     return await runSteps(weighted.run, weighted.state);
@@ -84,9 +88,10 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     types,
     createdAt: begun.createdAt,
   };
-  const { planOptions, refined } = await refineOptions(open, analyzed, unrefined);
+  const begin: PlanOptions = { ...unrefined, budget: firstBudget(open, unrefined) };
+  const { planOptions, refined } = await refineOptions(open, analyzed, begin);
   await saveRun(directory, refined);
-  const settled = await settleBudget(open, refined, planOptions);
+  const settled = await settleBudget(open, refined, planOptions, analysis);
   const { state: swapped, plan } = await swapPlan(open, settled.state, { ...planOptions, budget: settled.budget });
   if (begun.finishedAt === undefined) bench.progress.note(describePlan(plan));
   await writePlan(directory, plan);
@@ -109,18 +114,19 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     pathOf: directory.model,
     imatrix,
   });
-  const coded = codedPlan === undefined ? [] : [feedbackCandidate({ ...open, source }, codedPlan)];
-  const candidates = [planned, ...coded, ...controls];
+  const coded = codedPlan && { plan: codedPlan, candidate: feedbackCandidate(open, codedPlan) };
+  const candidates = [planned, ...(coded === undefined ? [] : [coded.candidate]), ...controls];
+  const adopted = await adoptMembers(open, swapped, settled.members, { plan, candidate: planned }, coded);
   const warnings = [
-    ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...swapped.warnings]),
+    ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...adopted.warnings]),
   ];
-  const state = await evaluateCandidates(open, { ...swapped, warnings }, candidates, plan);
+  const state = await evaluateCandidates(open, { ...adopted, warnings }, candidates, plan);
   await requireUnchanged(model, bench);
   await requireSameInputs(request, source.asked);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const measured = measuredFiles(state, candidates);
   const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);
-  const finished = refreshSweep(judgeRun({ ...state, finishedAt, outputs }, request.gates, true));
+  const finished = refreshSweep(judgeFamily(judgeRun({ ...state, finishedAt, outputs }, request.gates, true)));
   await saveRun(directory, finished);
   return finished;
 }

@@ -1,33 +1,75 @@
 /**
  * What the budget of a run becomes where it is not given: the smallest that meets a quality (`--kld`, `--ppl-ratio`),
- * or the knee of a sweep over several (`--budgets`, `--sweep`). One analysis and one sensitivity serve all points.
+ * or the knee of a family or a sweep (`--budgets`, `--sizes`, `--sweep`). One analysis and one sensitivity serve all points.
  */
+import type { Analysis } from "../analyze/analysis.ts";
+import { resolveBudget } from "../plan/budget.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
+import { planHeaderBytes } from "../plan/predict.ts";
+import { tensorChoices } from "../plan/replan.ts";
 import { present } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { calibrate, describeParting, type MeasuredLoss } from "./calibration.ts";
 import { type Candidate, nearestPreset, presetCandidate } from "./candidates.ts";
+import { type Member, nearestTo, planMembers } from "./family.ts";
 import { type FrontPoint, knee, survivors } from "./front.ts";
+import { measureMember } from "./measure-family.ts";
 import { openPointMeasures, type PointMeasures } from "./measure-points.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
+import type { Family, Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
 import { searchTarget } from "./search-target.ts";
 
 export interface Settled {
   readonly state: Run;
   readonly budget: PlanOptions["budget"];
+  /** Of a family. */
+  readonly members: readonly Member[];
 }
 
-/** Measure what was asked, and settle the budget. Throws InfeasibleError where no plan meets the quality. */
-export async function settleBudget(run: OpenRun, begun: Run, planOptions: PlanOptions): Promise<Settled> {
+/**
+ * The budget that a run begins with: where only a list of sizes was asked for, that of them whose plan is nearest to the
+ * default's, so that nothing else is planned.
+ */
+export function firstBudget(run: OpenRun, planOptions: PlanOptions): PlanOptions["budget"] {
   const { target, sweep = [], budgetGiven } = run.request;
-  if (target === undefined && sweep.length === 0) return { state: begun, budget: planOptions.budget };
+  if (target !== undefined || sweep.length === 0 || budgetGiven) return planOptions.budget;
+  const plans = sweep.map((budget) => ({ budget, plan: makePlan({ ...planOptions, budget }) }));
+  const [{ plan } = { plan: undefined }] = plans;
+  const wanted = plan === undefined ? 0 : defaultBytes(plan, planOptions);
+  return nearestTo(plans, wanted)?.budget ?? planOptions.budget;
+}
+
+/** Bytes that the default budget allows, whether or not its constraints fit it. */
+function defaultBytes(plan: Plan, { budget }: PlanOptions): number {
+  const { facts, imatrix } = plan;
+  const context = { facts, headerBytes: planHeaderBytes(plan), imatrix: imatrix !== undefined };
+  return resolveBudget(budget, { ...context, tensors: tensorChoices(plan) }).fileBytes;
+}
+
+/**
+ * Measure what was asked, and settle the budget; `analysis` knows what error feedback leaves. Throws InfeasibleError where
+ * no plan meets the quality.
+ */
+export async function settleBudget(
+  run: OpenRun,
+  begun: Run,
+  planOptions: PlanOptions,
+  analysis: Analysis,
+): Promise<Settled> {
+  const { target, sweep = [], family, budgetGiven } = run.request;
+  if (target === undefined && sweep.length === 0) return { state: begun, budget: planOptions.budget, members: [] };
   const points = openPointMeasures(run, begun);
   const measure = (plan: Plan) => points.measurePlan(pointCandidate(plan, run), plan);
+  const members = family ? planMembers(planOptions, sweep, run.source.feedback ? analysis : undefined) : [];
   const beside = new Set<string>();
   try {
-    for (const budget of sweep) {
+    for (const member of members) {
+      await measureMember(run, points, member, nearestPreset(member.plan, run.source.imatrix !== undefined));
+      const preset = await measurePreset(points, member.plan, run);
+      if (preset !== undefined) beside.add(preset);
+    }
+    for (const budget of family ? [] : sweep) {
       const plan = makePlan({ ...planOptions, budget });
       await measure(plan);
       const preset = await measurePreset(points, plan, run);
@@ -38,19 +80,20 @@ export async function settleBudget(run: OpenRun, begun: Run, planOptions: PlanOp
     // a run that was interrupted later holds rows of controls, which had no say when the budget was settled
     const rows = points.state.rows.filter(({ label }) => beside.has(label));
     const described = describeSweep({ ...points.state, rows });
+    const bend = described.sweep.points.find(({ label }) => label === described.sweep.knee);
+    const chosen = found !== undefined ? "target" : budgetGiven ? "budget" : bend === undefined ? "nearest" : "knee";
     const state: Run = {
       ...points.state,
       sweep: described.sweep,
       warnings: [...new Set([...points.state.warnings, ...described.warnings])],
-      ...present({ target: found?.result }),
+      ...present({ target: found?.result, family: family ? ({ chosen } satisfies Family) : undefined }),
     };
-    if (found !== undefined) return { state, budget: found.budget };
-    const bend = state.sweep?.points.find(({ label }) => label === state.sweep?.knee);
-    if (bend === undefined || budgetGiven) return { state, budget: planOptions.budget };
-    return {
-      state,
-      budget: { kind: "fileBytes", value: bend.fileBytes, text: `the knee of the sweep, ${bend.budget}` },
-    };
+    if (found !== undefined) return { state, budget: found.budget, members };
+    if (bend === undefined || budgetGiven) return { state, budget: planOptions.budget, members };
+    const member = members.find(({ label }) => label === bend.label);
+    const budget = member?.budget ?? { kind: "fileBytes", value: bend.fileBytes };
+    const text = `the knee of the ${family ? "family" : "sweep"}, ${bend.budget}`;
+    return { state, budget: { ...budget, text }, members };
   } finally {
     await points.close();
   }
@@ -91,23 +134,30 @@ export function refreshSweep(run: Run): Run {
 /** The front of all points and the files beside them but the reference, its knee, and the calibration of the points. */
 export function describeSweep({ rows, sweep }: Pick<Run, "rows" | "sweep">): { sweep: Sweep; warnings: string[] } {
   const points = sweep?.points ?? [];
+  const coded = points.flatMap(({ feedback }) => feedback ?? []);
   const files = rows.filter(({ kind }) => kind !== "reference");
-  const front = survivors([...points, ...files].flatMap(frontPoint));
+  const front = survivors([...points, ...coded, ...files].flatMap(frontPoint));
   const measured = points.flatMap(measuredOf);
   const calibration = calibrate(measured);
-  const planned = new Set(points.map(({ label }) => label));
+  const planned = new Set([...points, ...coded].map(({ label }) => label));
   const bend = knee(front.filter(({ label }) => planned.has(label)));
+  // error feedback may have beaten the plan's own codes: the size is what is chosen
+  const bent = bend && points.find((point) => [point.label, point.feedback?.label].includes(bend.label));
   return {
     sweep: {
       points,
       survivors: front.map(({ label }) => label),
-      ...present({ knee: bend?.label, calibration }),
+      ...present({ knee: bent?.label, calibration }),
     },
     warnings: calibration === undefined ? [] : describeParting(measured, calibration),
   };
 }
 
-function frontPoint({ label, fileBytes, kld }: SweepPoint | RunRow): (FrontPoint & { readonly label: string })[] {
+function frontPoint({
+  label,
+  fileBytes,
+  kld,
+}: Pick<RunRow, "label" | "fileBytes" | "kld">): (FrontPoint & { readonly label: string })[] {
   return kld === undefined ? [] : [{ label, fileBytes, value: kld.mean }];
 }
 

@@ -54,6 +54,9 @@ Probes measure what degrading a part of the model does to it. With --sensitivity
 this size usually allows in ${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity
 elsewhere, from the first probe on.
 The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
+A family (--budgets, --sizes) keeps a file of each size, models/plan-4.25bpw.gguf, with plan and recipes,
+and judges it against the preset nearest to it. Its knee is the plan; where there is none, the
+member nearest to ${DEFAULT_BUDGET} is: models/plan.gguf is that file.
 The same command goes on where an interrupted one stopped.
 Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes, in
 types planned for them (plans/plan-feedback.json), at the same bytes.
@@ -95,8 +98,12 @@ export function runCommand(context: CommandContext): Command {
       "--ppl-ratio <ratio>",
       "find the smallest file whose perplexity is at most this times the reference's, like 1.02",
     )
-    .option("--budgets <list>", "measure plans at these bits per weight too, like 3,3.5,4,5; the knee is the plan")
-    .option("--sweep", `the same at the sizes of ${SWEEP_PRESETS.join(", ")}`)
+    .option("--budgets <list>", "make a family: a file at each of these bits per weight, like 3,3.5,4,5")
+    .option("--sizes <list>", "the same at sizes or presets, like 3GB,Q4_K_M,6GB")
+    .option(
+      "--sweep",
+      `measure plans at the sizes of ${SWEEP_PRESETS.join(", ")}, and keep the file of the knee of their front`,
+    )
     .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
     .option(
       "--rerank <file>",
