@@ -182,6 +182,7 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
       [number("kld minus plan se"), ({ kldMinusPlan }) => kldMinusPlan?.se],
       [number("predicted loss"), ({ predictedLoss }) => predictedLoss],
       [{ header: "plan against it" }, ({ verdict, kind }) => (kind === "plan" ? undefined : verdict)],
+      [{ header: "verdict code" }, ({ verdictCode }) => verdictCode],
     ],
   },
 ];

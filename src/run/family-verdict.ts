@@ -3,16 +3,17 @@ import { present } from "../present.ts";
 import { membersOf } from "./family.ts";
 import { kldDifference } from "./row-distance.ts";
 import type { CodedMember, Run, RunRow, SweepPoint } from "./run-document.ts";
-import { type Outcome, outcome } from "./verdict.ts";
+import { outcome } from "./verdict.ts";
+import type { RowVerdict } from "./verdict-codes.ts";
 
-const WORDS: Readonly<Record<Outcome, (preset: string) => string>> = {
+const WORDS: Readonly<Record<RowVerdict, (preset: string) => string>> = {
   wins: (preset) => `beats ${preset}`,
   matches: (preset) => `is as good as the larger ${preset}`,
-  tie: (preset) => `ties with ${preset}`,
+  ties: (preset) => `ties with ${preset}`,
   loses: (preset) => `loses to ${preset}`,
-  larger: (preset) => `${preset} is larger and better`,
-  smaller: (preset) => `${preset} is smaller and worse`,
-  none: () => "no verdict",
+  "larger-file": (preset) => `${preset} is larger and better`,
+  "smaller-file": (preset) => `${preset} is smaller and worse`,
+  "no-verdict": () => "no verdict",
 };
 
 /** The state with every member judged by the rows that are there. */
@@ -39,10 +40,11 @@ function against(
   file: SweepPoint | CodedMember,
   preset: RunRow | undefined,
   chunks: number,
-): Pick<CodedMember, "verdict" | "kldMinusPreset"> {
+): Pick<CodedMember, "verdict" | "verdictCode" | "kldMinusPreset"> {
   if (preset === undefined) return {};
   const own: RunRow = { ...file, kind: "plan" };
   const difference = kldDifference(own, preset);
   const kldMinusPreset = difference && { value: -difference.value, se: difference.se };
-  return { verdict: WORDS[outcome(own, preset, chunks)](preset.label), ...present({ kldMinusPreset }) };
+  const verdictCode = outcome(own, preset, chunks);
+  return { verdict: WORDS[verdictCode](preset.label), verdictCode, ...present({ kldMinusPreset }) };
 }

@@ -70,7 +70,17 @@ export function rowOfPoint(
   point: Omit<SweepPoint, "budget"> & { readonly budget?: string },
   kind: "plan" | "feedback",
 ): RunRow {
-  const { budget: _b, feedback: _f, plan: _p, path: _n, preset: _s, kldMinusPreset: _d, verdict: _v, ...row } = point;
+  const {
+    budget: _b,
+    feedback: _f,
+    plan: _p,
+    path: _n,
+    preset: _s,
+    kldMinusPreset: _d,
+    verdict: _v,
+    verdictCode: _c,
+    ...row
+  } = point;
   return { ...row, kind };
 }
 

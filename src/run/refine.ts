@@ -20,7 +20,8 @@ import { decideProbeBudget, probeTimeMs } from "./probe-budget.ts";
 import type { ProbeBudget, Refinement, Run, Trial } from "./run-document.ts";
 import { openRunSite, probeBudgetInput } from "./run-site.ts";
 import { saveRun } from "./run-state.ts";
-import { isKept, lackInWords, trialInWords, tryInRun } from "./trial.ts";
+import { isKept, lackInWords, trialInWords, trialOutcome, tryInRun } from "./trial.ts";
+import type { PlanOutcome } from "./verdict-codes.ts";
 
 /**
  * Probes of a plan that is kept without a trial: the head and three classes gave four fifths of what all tensors do on
@@ -70,6 +71,7 @@ export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOpti
       ...(typeof tried === "string" ? {} : { trial: tried }),
       accepted,
       outcome: outcomeOf(tried, accepted, guarded),
+      outcomeCode: codeOf(tried, accepted),
     };
     return { state, sensitivity: probed.sensitivity, refinement };
   } finally {
@@ -123,6 +125,12 @@ function describe(
     decoded,
     densities: [...densities],
   };
+}
+
+function codeOf(tried: Trial | "same types" | "no trial", accepted: boolean): PlanOutcome {
+  if (tried === "same types") return "no-change";
+  if (tried === "no trial") return accepted ? "kept-untried" : "untried";
+  return trialOutcome(tried);
 }
 
 function outcomeOf(tried: Trial | "same types" | "no trial", accepted: boolean, guarded: boolean): string {

@@ -10,6 +10,7 @@ import { FIDELITY } from "../evaluate/rerank-result.ts";
 import { PROBE_GUARDS } from "../probes/try-plans.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
+import { OUTCOMES, ROW_VERDICTS, RUN_VERDICTS } from "./verdict-codes.ts";
 
 const ROW_KIND = t.oneOf(
   ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "unguarded", "shuffle", "reference"],
@@ -58,6 +59,12 @@ const RUN_ROW = t.object({
   kind: ROW_KIND,
   verdict: t.optional(
     t.prose("The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run."),
+  ),
+  verdictCode: t.optional(
+    t.oneOf(
+      ROW_VERDICTS,
+      "The plan against this row, for programs. wins, ties, loses: by more or less than 2 SE, against a file of its size or one that is larger (wins) or smaller (loses); matches: as good as a larger file; larger-file, smaller-file: this one is larger and better, or smaller and worse.",
+    ),
   ),
   kldMinusPlan: t.optional(
     t.measured(
@@ -132,6 +139,7 @@ const MEMBER_FILE = {
     ),
   ),
   verdict: t.optional(t.prose("The file against that preset, in words (family-verdict.ts).")),
+  verdictCode: t.optional(t.oneOf(ROW_VERDICTS, "The same for programs, as of a row.")),
 };
 
 const CODED_MEMBER = t.object(
@@ -258,6 +266,11 @@ const TRIAL = t.object(
 );
 export interface Trial extends t.Content<typeof TRIAL> {}
 
+const OUTCOME_CODE = t.oneOf(
+  OUTCOMES,
+  "For programs: kept; kept-untried: without a trial; not-better, worse-tail: the trial was lost; no-change: it would be the same plan; untried: not kept without a trial; no-time.",
+);
+
 const SWAPS = t.object(
   {
     chunks: t.count("Chunks of the probes' text that each move is measured on; 0: there is no time for it."),
@@ -278,6 +291,7 @@ const SWAPS = t.object(
       t.flag("Whether the plan takes the steps that the moves are in favour of; absent until tried."),
     ),
     outcome: t.optional(t.prose("In words.")),
+    outcomeCode: t.optional(OUTCOME_CODE),
   },
   "What moves of a plan below 3 bits per weight did to it, and whether the plan that follows from that is kept.",
 );
@@ -305,6 +319,7 @@ const REFINEMENT = t.object(
     trial: t.optional(TRIAL),
     accepted: t.flag(),
     outcome: t.prose("In words."),
+    outcomeCode: t.optional(OUTCOME_CODE),
   },
   "What probes changed, and whether the plan keeps it.",
 );
@@ -335,6 +350,12 @@ export const RUN = defineDocument({
     family: t.optional(FAMILY),
     target: t.optional(TARGET_RESULT),
     verdict: t.optional(t.prose()),
+    verdictCode: t.optional(
+      t.oneOf(
+        RUN_VERDICTS,
+        "For programs. wins: it beats some controls and loses to none; mixed: it beats some and loses to some; ties: neither; no-control: nothing to compare with; no-verdict: too little was scored.",
+      ),
+    ),
     creditsSensitivity: t.optional(
       t.flag(
         "Whether the plan beats s = elements and every shuffle by more than 2 SE; absent until all of them were judged.",

@@ -11,7 +11,7 @@ import type { RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
 import { checkGates, type Gate } from "./gates.ts";
 import type { Run, RunRow } from "./run-document.ts";
-import { creditsSensitivity, judgeRows } from "./verdict.ts";
+import { creditsSensitivity, judgeRows, verdictOf } from "./verdict.ts";
 
 /** What a run's models are measured in, as far as they are. */
 export interface Sessions {
@@ -86,7 +86,7 @@ export function addRow(state: Run, row: RunRow, reference: RunRow, { session, ra
 
 /** Judge the rows, and the plan by the gates. `complete`: all controls are there to credit the sensitivity by. */
 export function judgeRun(state: Run, gates: readonly Gate[], complete: boolean): Run {
-  const { verdict: _, creditsSensitivity: __, ...rest } = state;
+  const { verdict: _, verdictCode: __, creditsSensitivity: ___, ...rest } = state;
   const chunks = state.text?.chunks ?? 0;
   const credited = complete ? creditsSensitivity(state.rows, chunks) : undefined;
   const rows = judgeRows(state.rows, chunks, credited);
@@ -95,6 +95,6 @@ export function judgeRun(state: Run, gates: readonly Gate[], complete: boolean):
     ...rest,
     rows,
     gates: plan === undefined ? [] : checkGates(gates, plan),
-    ...present({ verdict: plan?.verdict, creditsSensitivity: credited }),
+    ...present({ verdict: plan?.verdict, verdictCode: verdictOf(rows, chunks), creditsSensitivity: credited }),
   };
 }

@@ -14,7 +14,7 @@ import { decideSwaps, swapTimeMs } from "./probe-budget.ts";
 import type { ProbeBudget, Run, Swaps } from "./run-document.ts";
 import { openRunSite, probeBudgetInput } from "./run-site.ts";
 import { saveRun } from "./run-state.ts";
-import { isKept, lackInWords, trialInWords, tryInRun } from "./trial.ts";
+import { isKept, lackInWords, trialInWords, trialOutcome, tryInRun } from "./trial.ts";
 
 /** Bits per weight of the tensors that are planned below which a plan is swapped unasked. */
 export const FEW_BITS = 3;
@@ -62,7 +62,8 @@ async function swap(run: OpenRun, begun: Run, plan: Plan, planOptions: PlanOptio
     return state;
   };
   if (swaps.chunks === 0) {
-    return end({ moves: [], accepted: false, outcome: "no swaps: there is no time for them and their trial" });
+    const outcome = "no swaps: there is no time for them and their trial";
+    return end({ moves: [], accepted: false, outcome, outcomeCode: "no-time" });
   }
   const site = await openRunSite(run, planOptions.analysis, budget);
   try {
@@ -71,13 +72,14 @@ async function swap(run: OpenRun, begun: Run, plan: Plan, planOptions: PlanOptio
     const refined = movedPlan(planOptions, plan, moves);
     const tried = await tryInRun(run, site, "the swapped plan against the one before", { unrefined: plan, refined });
     if (typeof tried === "string") {
-      return await end({ moves, accepted: false, outcome: "the moves of the plan ask for no swap" });
+      const outcome = "the moves of the plan ask for no swap";
+      return await end({ moves, accepted: false, outcome, outcomeCode: "no-change" });
     }
     const accepted = isKept(tried);
     const outcome = accepted
       ? `swapped plan kept: ${trialInWords(tried)}`
       : `plan kept without swaps: the swapped one ${lackInWords(tried)} (${trialInWords(tried)})`;
-    return await end({ moves, trial: tried, accepted, outcome });
+    return await end({ moves, trial: tried, accepted, outcome, outcomeCode: trialOutcome(tried) });
   } finally {
     await site.close();
   }

@@ -9,6 +9,7 @@ import { tryPlans } from "../probes/try-plans.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Trial } from "./run-document.ts";
 import { TIE_STANDARD_ERRORS } from "./verdict.ts";
+import type { PlanOutcome } from "./verdict-codes.ts";
 
 /** A plan is not held to a tail that is no worse than chance makes it: so many standard errors. */
 const TAIL_STANDARD_ERRORS = 1;
@@ -71,6 +72,12 @@ export function trialInWords(trial: Trial): string {
   const measured = `${unit ?? "KLD"} ${percent} % on ${chunks} other chunks${errors}`;
   if (p99 === undefined || trial.guard === undefined) return measured;
   return `${measured}; its 99th percentile ${inDigits(p99.refined)} against ${inDigits(p99.unrefined)}, a difference of ${inDigits(p99.difference.value)} ± ${inDigits(p99.difference.se)}`;
+}
+
+/** What the trial decided, for programs. */
+export function trialOutcome(trial: Trial): PlanOutcome {
+  if (isKept(trial)) return "kept";
+  return isTailWorse(trial) ? "worse-tail" : "not-better";
 }
 
 /** What keeps a plan from being kept. */

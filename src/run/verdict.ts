@@ -18,11 +18,10 @@ import {
 } from "./row-distance.ts";
 import type { RowKind, RunRow } from "./run-document.ts";
 import { SAME_SIZE } from "./same-size.ts";
+import { type RowVerdict, type RunVerdict, runVerdict } from "./verdict-codes.ts";
 
 /** Design decision 9. */
 export const TIE_STANDARD_ERRORS = 2;
-
-export type Outcome = "wins" | "matches" | "tie" | "loses" | "larger" | "smaller" | "none";
 
 /** Queries under which a ranking gives no verdict. */
 export const MIN_QUERIES = 10;
@@ -42,29 +41,29 @@ function tooFew({ rerank, embedding }: RunRow, chunks: number): string | undefin
 }
 
 /** The plan against one row. `chunks` is how many were scored: too few give no outcome. */
-export function outcome(plan: RunRow, row: RunRow, chunks: number): Outcome {
+export function outcome(plan: RunRow, row: RunRow, chunks: number): RowVerdict {
   const difference = differenceTo(plan, row);
-  if (difference === undefined || tooFew(plan, chunks) !== undefined) return "none";
+  if (difference === undefined || tooFew(plan, chunks) !== undefined) return "no-verdict";
   const decided = Math.abs(difference.value) > TIE_STANDARD_ERRORS * difference.se;
   const size = row.fileBytes / plan.fileBytes - 1;
-  if (size > SAME_SIZE) return decided ? (difference.value < 0 ? "larger" : "wins") : "matches";
-  if (size < -SAME_SIZE) return decided && difference.value > 0 ? "smaller" : "loses";
-  if (!decided) return "tie";
+  if (size > SAME_SIZE) return decided ? (difference.value < 0 ? "larger-file" : "wins") : "matches";
+  if (size < -SAME_SIZE) return decided && difference.value > 0 ? "smaller-file" : "loses";
+  if (!decided) return "ties";
   return difference.value > 0 ? "wins" : "loses";
 }
 
-const WORDS: Readonly<Record<Outcome, string>> = {
+const WORDS: Readonly<Record<RowVerdict, string>> = {
   wins: "plan wins",
   matches: "plan as good",
-  tie: "tie",
+  ties: "tie",
   loses: "plan loses",
-  larger: "larger file",
-  smaller: "smaller file",
-  none: "no verdict",
+  "larger-file": "larger file",
+  "smaller-file": "smaller file",
+  "no-verdict": "no verdict",
 };
 
 /** Of the plan's own file with other codes, of the same size. */
-const FEEDBACK_WORDS: Readonly<Record<Outcome, string>> = {
+const FEEDBACK_WORDS: Readonly<Record<RowVerdict, string>> = {
   ...WORDS,
   wins: "codes are worse",
   loses: "codes are better",
@@ -81,9 +80,11 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
     const difference = kldDifference(plan, row);
     const ranking = rerankDifference(plan, row);
     const drift = driftDifference(plan, row);
+    const verdictCode = outcome(plan, row, chunks);
     return {
       ...row,
-      verdict: words[outcome(plan, row, chunks)],
+      verdict: words[verdictCode],
+      verdictCode,
       ...present({ kldMinusPlan: difference, rerankMinusPlan: ranking, driftMinusPlan: drift }),
     };
   });
@@ -101,13 +102,13 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
   }
   const little = tooFew(plan, chunks);
   if (little !== undefined) return little;
-  const controls = rows.filter(({ kind }) => kind !== "plan" && kind !== "feedback" && kind !== "reference");
-  const named = (wanted: Outcome) =>
+  const controls = controlsAmong(rows);
+  const named = (wanted: RowVerdict) =>
     controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
   const parts = [
     sentence("beats", named("wins")),
     sentence("is as good as the larger", named("matches")),
-    sentence("ties with", named("tie")),
+    sentence("ties with", named("ties")),
     sentence("loses to", named("loses")),
   ].filter((part) => part !== "");
   const lines = (rerank === undefined ? (["preset", "uniform"] as const) : [])
@@ -121,6 +122,19 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
   const by = rerank !== undefined ? "by the scores of documents " : embedding !== undefined ? "by its embeddings " : "";
   const subject = `${by}the plan`;
   return [`${subject} ${head}`, ...lines, ...feedback, ...gains, ...credit].join("; ");
+}
+
+/** What the plan is judged against. */
+function controlsAmong(rows: readonly RunRow[]): RunRow[] {
+  return rows.filter(({ kind }) => kind !== "plan" && kind !== "feedback" && kind !== "reference");
+}
+
+/** The verdict of the run for programs; undefined until the plan was measured. */
+export function verdictOf(rows: readonly RunRow[], chunks: number): RunVerdict | undefined {
+  const plan = rows.find(({ kind }) => kind === "plan");
+  if (plan === undefined) return undefined;
+  if (distanceOf(plan) === undefined || tooFew(plan, chunks) !== undefined) return "no-verdict";
+  return runVerdict(controlsAmong(rows).map((row) => outcome(plan, row, chunks)));
 }
 
 function sentence(verb: string, labels: readonly string[]): string {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { interpolateAt, kldDifference } from "../../src/run/row-distance.ts";
 import type { RowKind, RunRow } from "../../src/run/run-document.ts";
-import { creditsSensitivity, judgeRows, outcome } from "../../src/run/verdict.ts";
+import { creditsSensitivity, judgeRows, outcome, verdictOf } from "../../src/run/verdict.ts";
+import { runVerdict } from "../../src/run/verdict-codes.ts";
 
 const CHUNKS = 24;
 
@@ -20,20 +21,20 @@ describe("the plan against a row", () => {
   it.each([
     ["a worse file of its size", row("x", "preset", 1004, 0.6), "wins"],
     ["a worse larger file", row("x", "preset", 1100, 0.6), "wins"],
-    ["a better larger file", row("x", "preset", 1100, 0.4), "larger"],
-    ["a worse smaller file", row("x", "preset", 900, 0.6), "smaller"],
+    ["a better larger file", row("x", "preset", 1100, 0.4), "larger-file"],
+    ["a worse smaller file", row("x", "preset", 900, 0.6), "smaller-file"],
     ["a better smaller file", row("x", "preset", 900, 0.4), "loses"],
     ["a better file of its size", row("x", "preset", 996, 0.4), "loses"],
-    ["a file of its size within 2 standard errors", row("x", "preset", 1000, 0.51, 0.1, true), "tie"],
+    ["a file of its size within 2 standard errors", row("x", "preset", 1000, 0.51, 0.1, true), "ties"],
     ["a larger file within 2 standard errors", row("x", "preset", 1100, 0.49, 0.1, true), "matches"],
     ["a smaller file within 2 standard errors", row("x", "preset", 900, 0.51, 0.1, true), "loses"],
-    ["a file without KLD", { label: "x", kind: "preset", fileBytes: 1000, bpw: 4 }, "none"],
+    ["a file without KLD", { label: "x", kind: "preset", fileBytes: 1000, bpw: 4 }, "no-verdict"],
   ] as const)("%s: %s", (_, other, expected) => {
     expect(outcome(plan, other, CHUNKS)).toBe(expected);
   });
 
   it("is undecided under 20 chunks, however large the difference", () => {
-    expect(outcome(plan, row("x", "preset", 1000, 5), 19)).toBe("none");
+    expect(outcome(plan, row("x", "preset", 1000, 5), 19)).toBe("no-verdict");
     expect(outcome(plan, row("x", "preset", 1000, 5), 20)).toBe("wins");
   });
 
@@ -48,8 +49,39 @@ describe("the plan against a row", () => {
     const other = without(row("x", "preset", 1000, 0.54));
     const se = Math.hypot(plan.kld?.se ?? 0, other.kld?.se ?? 0);
     expect(kldDifference(without(plan), other)).toEqual({ value: other.kld ? other.kld.mean - 0.5 : 0, se });
-    expect(outcome(without(plan), other, CHUNKS)).toBe("tie");
+    expect(outcome(without(plan), other, CHUNKS)).toBe("ties");
     expect(outcome(without(plan), without(row("x", "preset", 1000, 0.6)), CHUNKS)).toBe("wins");
+  });
+});
+
+describe("the verdict for programs", () => {
+  it.each([
+    ["wins", ["wins", "ties", "larger-file"]],
+    ["mixed", ["wins", "loses"]],
+    ["loses", ["loses", "ties"]],
+    ["ties", ["matches", "smaller-file"]],
+    ["no-control", ["larger-file", "smaller-file"]],
+    ["no-control", []],
+  ] as const)("is %s of %j", (expected, against) => {
+    expect(runVerdict(against)).toBe(expected);
+  });
+
+  it("stands beside the words of every row but the plan and the reference", () => {
+    const rows = [
+      row("F16", "reference", 9000, 0),
+      plan,
+      row("x", "preset", 1004, 0.6),
+      row("f", "feedback", 1000, 0.4),
+    ];
+    expect(judgeRows(rows, CHUNKS).map(({ verdictCode }) => verdictCode)).toEqual([
+      undefined,
+      undefined,
+      "wins",
+      "loses",
+    ]);
+    expect(verdictOf(rows, CHUNKS)).toBe("wins");
+    expect(verdictOf(rows, 19)).toBe("no-verdict");
+    expect(verdictOf([row("x", "preset", 1004, 0.6)], CHUNKS)).toBeUndefined();
   });
 });
 
