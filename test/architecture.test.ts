@@ -12,6 +12,7 @@ const STAGES = [
   "ggml",
   "gguf",
   "loaders",
+  "footprint",
   "preflight",
   "repair",
   "imatrix",

@@ -20,6 +20,7 @@ import type {
   RoundTripResult,
 } from "./engine.ts";
 import { changeOf, noteModel } from "./files-read.ts";
+import { measureMemory } from "./measure-memory.ts";
 import { openBestChild } from "./open-child.ts";
 import { describePackage, type EnginePackage, findEnginePackage, LLAMA_VERSION } from "./package.ts";
 import { parseQuantizeLog } from "./quantize-log.ts";
@@ -70,6 +71,15 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
       },
       load: (load) => loadEmbedded(model, load),
       tryLoad: (asked) => tryLoad(new EngineChild(found), asked),
+      async measureMemory(asked) {
+        // a failed assert ends the process, and nothing that is loaded elsewhere
+        const child = new EngineChild(origin);
+        try {
+          return await measureMemory(child, asked);
+        } finally {
+          await child.close();
+        }
+      },
       seesImages: vision !== undefined,
       ...(vision !== undefined && { tryVision: () => model.call<string>("tryVision", vision) }),
       loadRanker: (load) => loadRanker(model, { ...load, vision }),

@@ -445,6 +445,34 @@ export type LoadVerdict =
   | { readonly loads: true }
   | { readonly loads: false; readonly why: string; readonly aborted: boolean };
 
+/** A context that a model's memory is asked for. */
+export interface MemoryContext {
+  /** Tokens of all sequences together. */
+  readonly context: number;
+  /** Sequences that share it out. */
+  readonly parallel: number;
+  /** Types of the caches of keys and values. */
+  readonly kv: { readonly k: TensorType; readonly v: TensorType };
+  /** Tokens that are computed at a time. */
+  readonly ubatch: number;
+}
+
+export interface MeasureMemoryOptions extends Pick<JobResources, "signal"> {
+  readonly model: string;
+  readonly contexts: readonly MemoryContext[];
+  readonly gpuLayers: number;
+}
+
+/** Bytes of a context as llama.cpp logs them, in hundredths of a MiB. */
+export interface ContextMemory {
+  readonly kvBytes: number;
+  /** Of recurrent layers. */
+  readonly stateBytes: number;
+  readonly outputBytes: number;
+  /** Of the buffers for computing, by their names ("CPU", "CUDA0", "CUDA_Host"). */
+  readonly computeBytes: ReadonlyMap<string, number>;
+}
+
 /** What llama-perplexity is asked: `reference` writes `logits`, `model` reads it. */
 export interface PerplexityJob extends JobResources {
   readonly model: string;
@@ -488,6 +516,11 @@ export interface Library {
   load(options: ModelLoadOptions): Promise<LoadedModel>;
   /** Whether llama.cpp takes the model at `model`; an assert that ends its process is an answer too. */
   tryLoad(options: TryLoadOptions): Promise<LoadVerdict>;
+  /**
+   * What contexts of a model take of memory, which is not allocated for it; undefined for those that llama.cpp refuses.
+   * Throws EngineError where it does not load the model.
+   */
+  measureMemory?(options: MeasureMemoryOptions): Promise<(ContextMemory | undefined)[]>;
   /** Whether rankers read images: libmtmd was built. */
   readonly seesImages?: boolean | undefined;
   /** Load that library; returns its path. Throws EngineError where it can't be loaded. */

@@ -16,12 +16,14 @@ const PER_LAYER = [
   "is_swa_impl",
   "is_recr_impl",
   "is_indexer_full_impl",
+  "is_ple_impl",
   "dsv4_compress_ratios",
 ] as const;
 
 /** Those that don't begin at 0. */
 const BEGINNINGS: Readonly<Record<string, number>> = {
   n_layer_kv_from_start: -1,
+  router_layer: -1,
   n_cls_out: 1,
   n_no_rope_layer_step: 4,
   n_altup: 4,

@@ -31,6 +31,8 @@ export interface AskedTensor {
   readonly optional: boolean;
   /** Only the number of elements must agree. */
   readonly reshaped: boolean;
+  /** Of an MTP layer, which is not loaded unless it is asked for. */
+  readonly unused: boolean;
 }
 
 export interface LoaderReport {
@@ -41,6 +43,8 @@ export interface LoaderReport {
   readonly tensors: readonly AskedTensor[];
   /** All tensors were asked for. */
   readonly complete: boolean;
+  /** As llama.cpp holds them once the model is loaded, where `complete`. */
+  readonly hyperparameters: Hyperparameters;
 }
 
 class Refusal extends Error {}
@@ -70,7 +74,8 @@ class LoaderRun implements Scope {
     this.#variables
       .set("arch", arch)
       .set("is_recurrent", Number(isRecurrent(arch)))
-      .set("load_mtp", 0);
+      .set("load_mtp", 0)
+      .set("true", 1);
   }
 
   run(table: LoaderTable): LoaderReport {
@@ -95,6 +100,7 @@ class LoaderRun implements Scope {
       ...(refusal !== undefined && { refusal }),
       tensors: this.#tensors,
       complete,
+      hyperparameters: this.#h,
     };
   }
 
@@ -218,7 +224,7 @@ class LoaderRun implements Scope {
   }
 
   #pattern({ do: kind, period, denseFirst }: Extract<Statement, { period: unknown }>): void {
-    this.#readsWindows ||= kind === "swa_pattern" && true;
+    this.#readsWindows ||= kind === "swa_pattern";
     let every = Number(period.evaluate(this));
     if (kind === "swa_pattern") {
       const key = { key: "~attention.sliding_window_pattern", type: "u32", optional: true } as const;
@@ -257,6 +263,7 @@ class LoaderRun implements Scope {
       terms,
       optional: (flags & TENSOR_FLAGS.OPTIONAL) !== 0,
       reshaped: (flags & TENSOR_FLAGS.RESHAPED) !== 0,
+      unused: (flags & TENSOR_FLAGS.UNUSED) !== 0,
     });
     const there = this.#header.shape(name) !== undefined;
     // weight_buft_supported tries the product with as many experts as are used

@@ -2,8 +2,10 @@
  * Repairs of the layer count: a block_count that counts MTP layers which the conversion left out, or leaves out layers
  * that are there. Weights are never made up: a count that could mean lost layers is refused.
  */
+
+import { NOT_PER_LAYER } from "../loaders/header-of.ts";
 import { takesNextn } from "../loaders/loader-table.ts";
-import { checkLoading, type Loading, NOT_PER_LAYER } from "../preflight/loading.ts";
+import { checkLoading, type Loading } from "../preflight/loading.ts";
 import { dropKey, type RepairDraft, setU32 } from "./repair-draft.ts";
 
 /** Make block_count and nextn_predict_layers what the tensors say. */

@@ -30,6 +30,8 @@ export interface ContextParams {
   pooling_type: number;
   /** All sequences share one memory of n_ctx tokens, so that one's beginning can be another's. */
   kv_unified: boolean;
+  /** Keep all tokens of layers with a sliding window. */
+  swa_full: boolean;
   [field: string]: unknown;
 }
 

@@ -17,6 +17,7 @@ import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
 import { type InputsCall, type LoadCall, LoadedModelHandle, type PoolCall, type SeeCall } from "./loaded-model.ts";
 import type { GainsCall } from "./measure-gains.ts";
+import { type MeasureMemoryCall, type MeasureMemoryReply, measureMemory } from "./measure-memory.ts";
 import { openMtmdLibrary } from "./mtmd-library.ts";
 import { nativeFeedback } from "./native-feedback.ts";
 import { nativeRoundTrip } from "./native-round-trip.ts";
@@ -140,6 +141,11 @@ const methods = {
     watchParent();
     loadBackends();
     return tryLoad(library, request);
+  },
+  measureMemory(request: MeasureMemoryCall): MeasureMemoryReply {
+    watchParent();
+    loadBackends();
+    return measureMemory(library, request);
   },
   unload(handle: number): void {
     model(handle).close();

@@ -1,0 +1,50 @@
+/** How llama.cpp v0.5.0 lays out a context: the constructor of src/llama-context.cpp. */
+import type { TensorType } from "../ggml/tensor-types.ts";
+import type { HeaderMemory } from "./header-memory.ts";
+
+/** Types of the cache of keys and of that of values. */
+export interface KvTypes {
+  readonly k: TensorType;
+  readonly v: TensorType;
+}
+
+export interface ContextRequest {
+  /** Tokens of all sequences together, as `-c` counts them. */
+  readonly context: number;
+  /** Sequences at a time, among which the context is shared out (`-np`). Default 1. */
+  readonly parallel?: number | undefined;
+  /** Default F16. */
+  readonly kv?: KvTypes | undefined;
+  /** Tokens that are computed at a time (`-ub`). Default 512. */
+  readonly ubatch?: number | undefined;
+}
+
+export interface ContextSize {
+  /** Tokens of one sequence. */
+  readonly cells: number;
+  /** Of a layer with a sliding window. */
+  readonly windowCells: number;
+  readonly sequences: number;
+  /** Tokens that are computed at a time. */
+  readonly ubatch: number;
+  readonly kv: KvTypes;
+}
+
+export const F16_CACHE: KvTypes = { k: "F16", v: "F16" };
+export const DEFAULT_UBATCH = 512;
+
+/** Cells are allocated in steps of this. */
+const CELL_STEP = 256;
+
+export function contextSize({ h }: HeaderMemory, request: ContextRequest): ContextSize {
+  const { context, parallel = 1, kv = F16_CACHE, ubatch = DEFAULT_UBATCH } = request;
+  const batch = Math.min(context, ubatch);
+  const cells = padded(Math.floor(padded(context) / parallel));
+  const window = h.number("n_swa") + batch;
+  return { cells, windowCells: padded(Math.min(cells, window)), sequences: parallel, ubatch: batch, kv };
+}
+
+/** The next multiple of CELL_STEP. */
+export function padded(cells: number): number {
+  return Math.ceil(cells / CELL_STEP) * CELL_STEP;
+}

@@ -1,0 +1,47 @@
+/** Where llama.cpp v0.5.0 puts weights when all layers are on a GPU (load_tensors and create_tensor of src/). */
+import type { HeaderMemory } from "./header-memory.ts";
+
+export interface WeightTensor {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface WeightBytes {
+  readonly gpu: number;
+  /** In the memory of the machine. */
+  readonly host: number;
+}
+
+/** The input layer, from which rows are taken on the processor (LLM_TENSOR_LAYER_INPUT of src/llama-arch.cpp). */
+const INPUT = /^(?:token_embd|position_embd|token_types|per_layer_token_embd)\.weight$/;
+
+/** Experts that a router chooses from: what is left on the processor where a GPU has no room (-ncmoe of llama.cpp). */
+export const ROUTED_EXPERTS = /^blk\.\d+\.ffn_(?:up|down|gate|gate_up)_(?:ch|)exps\./;
+
+/** Models without a head. */
+const HEADLESS: ReadonlySet<string> = new Set([
+  ...["bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert", "eurobert", "modern-bert"],
+  ...["gemma-embedding", "t5encoder", "wavtokenizer-dec"],
+]);
+
+/** Buffers align each tensor to this at most (CUDA's 128 and Vulkan's 256). */
+const ALIGNMENT = 256;
+
+/** Split the tensors of a file. `onHost`: those that are left on the processor beside the input layer. */
+export function weightBytes(
+  { arch, unused }: Pick<HeaderMemory, "arch" | "unused">,
+  tensors: readonly WeightTensor[],
+  onHost: (name: string) => boolean = () => false,
+): WeightBytes {
+  const isTied = !HEADLESS.has(arch) && !tensors.some(({ name }) => name === "output.weight");
+  let gpu = 0;
+  let host = 0;
+  for (const { name, bytes } of tensors) {
+    if (unused.has(name)) continue;
+    const aligned = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    if (INPUT.test(name) || onHost(name)) host += aligned;
+    // a tied head is a second copy of the embeddings
+    if (INPUT.test(name) ? isTied && name === "token_embd.weight" : !onHost(name)) gpu += aligned;
+  }
+  return { gpu, host };
+}
