@@ -30,6 +30,7 @@ const STAGES = [
   "server",
   "run",
   "report",
+  "publish",
   "verbs",
   "library",
   "cli",

@@ -1,5 +1,5 @@
-/** The card of runs as a folder to upload: README.md and its picture; the models stay where they are. */
-import { readdir, writeFile } from "node:fs/promises";
+/** The card of runs as a folder to upload: README.md, its picture and the small files; the models stay where they are. */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isRemote } from "../bytes/remote-name.ts";
 import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
@@ -8,6 +8,13 @@ import { BackendError, FormatError, UsageError } from "../errors.ts";
 import { EVALUATION } from "../evaluate/evaluation.ts";
 import { readEvaluation } from "../evaluate/read-evaluation.ts";
 import { openModel } from "../gguf/open.ts";
+import { checksums } from "../publish/published-documents.ts";
+import {
+  type PublishedDocument,
+  type PublishedFiles,
+  publishedFiles,
+  publishedModel,
+} from "../publish/published-files.ts";
 import { describeOutput } from "../quantize/outputs.ts";
 import { type CardFile, type CardModel, cardFileName, cardName, publishedRow } from "../report/card/card-model.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
@@ -38,6 +45,9 @@ export interface CardResult {
 /** File in which a card's picture stands. */
 const PICTURE = "pareto";
 
+/** The hashes of all that is published but the page itself. */
+export const CHECKSUMS = "SHA256SUMS";
+
 /** Write the card of runs to a folder. Throws UsageError for what is no run with a plan, and as checkOutputs does. */
 export async function writeCard(
   sources: readonly CardSource[],
@@ -46,20 +56,29 @@ export async function writeCard(
   checks: OutputChecks,
   note: (text: string) => void,
 ): Promise<CardResult> {
-  const [readme, svg, png] = ["README.md", `${PICTURE}.svg`, `${PICTURE}.png`].map((name) => join(folder, name)) as [
+  const inFolder = (name: string) => join(folder, name);
+  const [readme, svg, png] = ["README.md", `${PICTURE}.svg`, `${PICTURE}.png`].map(inFolder) as [
     string,
     string,
     string,
   ];
-  await checkOutputs([readme, svg, png], checks);
   for (const source of sources) await requireAsMeasured(source);
-  const models: CardModel[] = [];
+  const drafts: DraftModel[] = [];
   for (const source of sources) {
-    const taken = models.flatMap(({ files }) => files.flatMap(({ tag }) => tag ?? []));
-    models.push(await cardModel(source, sources.length > 1, taken));
+    const taken = drafts.flatMap(({ model }) => model.files.flatMap(({ tag }) => tag ?? []));
+    drafts.push(await draftModel(source, sources.length > 1, taken));
   }
+  const documents = drafts.flatMap(({ published }) => published.documents);
+  const small = [...documents.map(({ publishAs }) => publishAs), CHECKSUMS].map(inFolder);
+  await checkOutputs([readme, svg, png, ...small], checks);
+  const models: CardModel[] = [];
+  for (const { model, published } of drafts) {
+    models.push({ ...model, files: [...model.files, ...(await writeDocuments(published.documents, folder))] });
+  }
+  const files = models.flatMap((model) => model.files);
+  await writeFileAside(inFolder(CHECKSUMS), checksums(files));
   const chart = cardChart(models);
-  const written = [readme];
+  const written = [readme, ...small];
   let picture: CardPicture | undefined;
   if (chart !== undefined) {
     await writeFileAside(svg, renderSvg(chart));
@@ -75,7 +94,8 @@ export async function writeCard(
     const { title, description } = chart;
     picture = { file: `${PICTURE}.${raster === undefined ? "svg" : "png"}`, title, description };
   }
-  for (const text of missing(models, options)) note(`! ${text}`);
+  const notes = [...missing(models, options), ...drafts.flatMap(({ published }) => published.notes)];
+  for (const text of new Set(notes)) note(`! ${text}`);
   await writeFileAside(readme, renderCard(models, picture, options));
   return { written, models };
 }
@@ -98,32 +118,40 @@ function cardChart(models: readonly CardModel[]): Chart | undefined {
   return familyParetoChart(models.map((model) => ({ name: cardName(model), run: model.run })));
 }
 
-async function cardModel(
+/** A run as the card has it, and the small files that go with it. */
+interface DraftModel {
+  readonly model: CardModel;
+  readonly published: PublishedFiles;
+}
+
+async function draftModel(
   { path, documents: { run, plan } }: CardSource,
   family: boolean,
   taken: readonly string[],
-): Promise<CardModel> {
+): Promise<DraftModel> {
   if (run === undefined || plan === undefined) {
     throw new UsageError(`${path}: a card is made of a run with its plan; prism run MODEL --out DIR makes one`);
   }
   const directory = runDirectory(path);
+  // documents and projectors of several models have the same names
+  const folder = family ? `${cardFileName({ run, plan }, taken).name.replace(/\.gguf$/, "")}/` : "";
+  const published = await publishedFiles({ run, plan, directory, folder, taken });
+  const metadata = await readMetadata([publishedModel(run, directory), plan.source.path]);
   const slug = publishedRow(run)?.kind === "feedback" ? KEPT_SLUGS.feedback : KEPT_SLUGS.plan;
-  const published = directory.model(slug);
-  const metadata = await readMetadata([published, plan.source.path]);
   const engine = await readEngine(directory.evaluation(slug));
-  const { name, tag } = cardFileName({ run, plan }, taken);
-  const projectors = await projectorNames(directory.models);
-  // projectors of several models have one name
-  const prefix = family && projectors.length > 0 ? `${name.replace(/\.gguf$/, "")}/` : "";
+  const model = { run, plan, files: published.files, ...(metadata && { metadata }), ...(engine && { engine }) };
+  return { model, published };
+}
+
+/** The small files of a card, as they are written into its folder. */
+async function writeDocuments(documents: readonly PublishedDocument[], folder: string): Promise<CardFile[]> {
   const files: CardFile[] = [];
-  if (await fileExists(published)) {
-    files.push({ ...(await describeOutput(published)), publishAs: `${prefix}${name}`, tag, kind: "model" });
+  for (const { publishAs, kind, content } of documents) {
+    const path = join(folder, publishAs);
+    await writeFileAside(path, content);
+    files.push({ ...(await describeOutput(path)), publishAs, kind });
   }
-  for (const projector of projectors) {
-    const output = await describeOutput(join(directory.models, projector));
-    files.push({ ...output, publishAs: `${prefix}${projector}`, kind: "projector" });
-  }
-  return { run, plan, files, ...(metadata && { metadata }), ...(engine && { engine }) };
+  return files;
 }
 
 /** Of the first of these files that is here: the planned file carries what its source said. */
@@ -140,11 +168,6 @@ async function readMetadata(paths: readonly string[]): Promise<HubMetadata | und
 async function readEngine(path: string): Promise<CardModel["engine"]> {
   if (!(await fileExists(path))) return undefined;
   return readEvaluation(await readDocumentText(path, EVALUATION), path).engine;
-}
-
-async function projectorNames(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => /mmproj.*\.gguf$|\.mmproj$/i.test(name)).sort();
 }
 
 /** What the Hub asks for and nobody said, and what was guessed. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseGGUFQuantLabel } from "@huggingface/gguf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { serializePlan } from "../../src/plan/serialize-plan.ts";
@@ -28,7 +29,15 @@ describe("prism report --card", () => {
   it("writes a folder to upload, and says what goes where", async () => {
     const { code, stdout, stderr } = await prism(["report", "run", "--card", "--repo", "me/Tiny-GGUF"], folder.path);
     expect(code).toBe(0);
-    expect(readdirSync(at("run", "card")).sort()).toEqual(["README.md", "pareto.png", "pareto.svg"]);
+    expect(readdirSync(at("run", "card")).sort()).toEqual([
+      "README.md",
+      "SHA256SUMS",
+      "evaluation.json",
+      "pareto.png",
+      "pareto.svg",
+      "plan.json",
+      "tensor-types.txt",
+    ]);
     const card = readFileSync(at("run", "card", "README.md"), "utf8");
     const [, head = ""] = card.split(/^---$/m);
     expect(parse(head)).toMatchObject({ license: "cc0-1.0", tags: ["gguf", "quantized", "prism"] });
@@ -36,6 +45,13 @@ describe("prism report --card", () => {
     const name = /Tiny-PRISM-[\d.]+bpw-\w+\.gguf/.exec(card)?.[0] ?? "";
     expect(stdout).toContain(`hf upload me/Tiny-GGUF run/models/plan.gguf ${name}`);
     expect(card).toContain(`hf download me/Tiny-GGUF ${name}`);
+    const tag = parseGGUFQuantLabel(name);
+    for (const program of ["llama-cli -hf ", "llama-server -hf ", "ollama run hf.co/"]) {
+      expect(card).toContain(`${program}me/Tiny-GGUF:${tag}`);
+    }
+    const sums = readFileSync(at("run", "card", "SHA256SUMS"), "utf8");
+    expect(sums).toContain(`${sha256(readFileSync(MODEL))}  ${name}\n`);
+    expect(sums).toContain(`${sha256(readFileSync(at("run", "card", "plan.json")))}  plan.json\n`);
     expect(stdout).toContain("next: hf upload me/Tiny-GGUF run/card .");
     expect(stderr).toContain("--base-model");
   });
@@ -45,10 +61,12 @@ describe("prism report --card", () => {
     const made = await prism(["report", "run", "other", "--card", "-o", "family", "--json"], folder.path);
     expect(made.code).toBe(0);
     expect(JSON.parse(made.stdout)).toMatchObject({
-      written: ["family/README.md", "family/pareto.svg", "family/pareto.png"],
+      written: expect.arrayContaining(["family/README.md", "family/SHA256SUMS", "family/pareto.png"]),
     });
     // the second has no planned file any more
-    expect(JSON.parse(made.stdout).files).toHaveLength(1);
+    const { files } = JSON.parse(made.stdout);
+    expect(files.filter(({ kind }: { kind: string }) => kind === "model")).toHaveLength(1);
+    expect(new Set(files.map(({ publishAs }: { publishAs: string }) => publishAs)).size).toBe(files.length);
     expect(made.stderr).toContain("is not in its run any more");
     expect((await prism(["report", "run", "other", "--card", "-o", "family"], folder.path)).code).toBe(2);
   });

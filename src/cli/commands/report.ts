@@ -1,4 +1,5 @@
 /** prism report: a run, a plan or an analysis as one HTML file; as a model card; its pictures and tables as files. */
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../../errors.ts";
 import { formatSize } from "../../numbers.ts";
@@ -28,8 +29,10 @@ The HTML file holds everything: it opens from a disk, asks nothing of any networ
 plans anew in the browser. prism run writes the report of a run by itself, as
 report.html in its directory; naming the directory here writes it again.
 
---card writes README.md for the page of the model on the Hub, with its picture, and says
-which files to upload under which names; several runs make one card of a family.
+--card writes README.md for the page of the model on the Hub, with its picture and what
+others need to make the files again (plan.json, tensor-types.txt, probes.json,
+evaluation.json, SHA256SUMS), and says which models to upload under which names; several
+runs make one card of a family.
 --svg, --png and --csv write every picture and every table into a folder.`;
 
 export function reportCommand(_context: CommandContext): Command {
@@ -102,7 +105,9 @@ async function reportCard(paths: readonly string[], options: ReportOptions): Pro
   const { written, models, folder } = await card(paths, request, note);
   const files = models.flatMap((model) => model.files);
   const owner = repository ?? "OWNER/NAME";
-  const uploads = files.map(({ path, publishAs }) => nextCommand("hf", "upload", owner, path, publishAs));
+  // what is in the folder goes with it
+  const elsewhere = files.filter(({ path, publishAs }) => path !== join(folder, publishAs));
+  const uploads = elsewhere.map(({ path, publishAs }) => nextCommand("hf", "upload", owner, path, publishAs));
   return {
     document: { written, files },
     text: () => [...written.map((file) => `wrote ${file}`), "", "to publish it:", ...uploads].join("\n"),

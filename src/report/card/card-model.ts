@@ -15,7 +15,7 @@ import type { HubMetadata } from "./hub-metadata.ts";
 export interface CardFile extends OutputFile {
   /** Path in the repository of the card. */
   readonly publishAs: string;
-  readonly kind: "model" | "projector";
+  readonly kind: "model" | "projector" | "imatrix" | "plan" | "recipe" | "probes" | "evaluation";
   /** What `-hf repo:TAG` finds a model by. */
   readonly tag?: string;
 }
@@ -44,13 +44,15 @@ export function cardFileName({ run, plan }: Pick<CardModel, "run" | "plan">, tak
   return plannedName(plan, { kind, bpw: row?.bpw, fileBytes: row?.fileBytes, taken });
 }
 
-/** A plan without the folders of the machine it was made on. */
+/** A plan without the folders of the machine it was made on; its bytes may be predicted with them. */
 export function withoutFolders(plan: Plan): Plan {
   const { source, imatrix } = plan;
   return {
     ...plan,
     source: { ...source, path: publicPath(source.path), shards: source.shards.map(publicPath) },
-    ...(imatrix === undefined ? {} : { imatrix: { ...imatrix, path: baseName(imatrix.path) } }),
+    ...(imatrix === undefined
+      ? {}
+      : { imatrix: { ...imatrix, path: baseName(imatrix.path), file: baseName(imatrix.file) } }),
   };
 }
 

@@ -41,12 +41,14 @@ function codeFacts({ run }: CardModel): string[] {
 
 function measurementFacts({ run, engine }: CardModel): string[] {
   const { asked, text: scored, refinement, swaps } = run;
+  // which processor it was is nobody's business; a GPU computes otherwise
+  const devices = (engine?.devices ?? []).filter((device) => !/^CPU\b/i.test(device));
   const local = scored?.path === undefined ? scored : { ...scored, path: baseName(scored.path) };
   return [
     ...(local === undefined ? [] : [`Measured on ${text(textLine(local))}; SHA-256 of the text ${code(local.sha256)}`]),
     ...(refinement === undefined ? [] : [`Probes: ${refinement.probes.length}; ${text(refinement.outcome)}`]),
     ...(swaps?.outcome === undefined ? [] : [`Swaps: ${swaps.moves.length} moves; ${text(swaps.outcome)}`]),
-    `Engine: llama.cpp ${text(engine?.version ?? asked.engine)}${engine === undefined || engine.devices.length === 0 ? "" : ` on ${text(engine.devices.join(", "))}`}; seed ${asked.seed}`,
+    `Engine: llama.cpp ${text(engine?.version ?? asked.engine)}${devices.length === 0 ? "" : ` on ${text(devices.join(", "))}`}; seed ${asked.seed}`,
     `Run of PRISM ${text(run.prismVersion)}, ${run.finishedAt === undefined ? "not finished" : `finished ${run.finishedAt.slice(0, 16).replace("T", " ")} UTC`}`,
   ];
 }

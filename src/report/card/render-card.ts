@@ -7,7 +7,8 @@ import { formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
-import { type CardModel, cardName, publishedRow, withoutFolders } from "./card-model.ts";
+import { quoteWord } from "../../shell-quote.ts";
+import { type CardFile, type CardModel, cardName, publishedRow, withoutFolders } from "./card-model.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
 import { renderHowMade, renderLimits } from "./how-made.ts";
 import { code, codeBlock, markdownTable, text } from "./markdown.ts";
@@ -93,13 +94,32 @@ function legend(models: readonly CardModel[]): string {
 function filesSection(models: readonly CardModel[]): string | undefined {
   const files = models.flatMap((model) => model.files);
   if (files.length === 0) return undefined;
-  const rows = files.map(({ publishAs, fileBytes, sha256 }) => [
-    code(publishAs),
-    `${formatSize(fileBytes)} (${formatInteger(fileBytes)} bytes)`,
-    code(sha256),
-  ]);
+  const rows = files
+    .filter(isLarge)
+    .map(({ publishAs, fileBytes, sha256 }) => [
+      code(publishAs),
+      `${formatSize(fileBytes)} (${formatInteger(fileBytes)} bytes)`,
+      code(sha256),
+    ]);
   const table = markdownTable([{ header: "File" }, { header: "Size", right: true }, { header: "SHA-256" }], rows);
-  return `## Files\n\n${table}`;
+  const small = files.filter((file) => !isLarge(file)).map(describeSmall);
+  return ["## Files", table, ...(small.length === 0 ? [] : [small.join("\n")])].join("\n\n");
+}
+
+function isLarge({ kind }: CardFile): boolean {
+  return kind === "model" || kind === "projector" || kind === "imatrix";
+}
+
+/** A small file, and what it is for. */
+function describeSmall({ publishAs, kind }: CardFile): string {
+  const name = quoteWord(publishAs);
+  const purposes: Readonly<Record<string, string>> = {
+    plan: `the type of every tensor with its reason; ${code(`prism quantize ${name} --source MODEL`)} makes the file`,
+    recipe: `the same for ${code(`llama-quantize --tensor-type-file ${name}`)}`,
+    probes: `what probes of the model showed; ${code(`prism plan MODEL --sensitivity ${name}`)} plans other sizes by it, and its siblings`,
+    evaluation: "the figures above in full",
+  };
+  return `- ${code(publishAs)}: ${purposes[kind] ?? ""}`;
 }
 
 function recipeSection(models: readonly CardModel[]): string {

@@ -1,42 +1,105 @@
-/** How to get and run the files of a card with llama.cpp. */
-import { quoteSh } from "../../shell-quote.ts";
+/** How to get and run the files of a card: llama.cpp and Ollama by tag from the Hub, or the downloaded file. */
+import { quoteWord } from "../../shell-quote.ts";
 import type { CardFile, CardModel } from "./card-model.ts";
-import { codeBlock } from "./markdown.ts";
+import { code, codeBlock, markdownTable } from "./markdown.ts";
 
-/** Render the section for the first file of the card; undefined where there is none. */
-export function renderUsage(models: readonly CardModel[], repository: string | undefined): string | undefined {
-  const [first] = models.filter(({ files }) => files.some(({ kind }) => kind === "model"));
-  const file = first?.files.find(({ kind }) => kind === "model");
-  if (first === undefined || file === undefined) return undefined;
-  const projector = first.files.find(({ kind }) => kind === "projector");
-  const commands = [
-    ...(repository === undefined ? [] : [download(repository, [file, ...(projector ? [projector] : [])])]),
-    ...commandsOf(first, file, projector),
-  ];
-  return ["## Usage", codeBlock(commands.join("\n\n"), "sh")].join("\n\n");
+/** A model file, with what its commands depend on. */
+interface Usable {
+  readonly model: CardModel;
+  readonly file: CardFile;
+  readonly projector: CardFile | undefined;
+  /** OWNER/NAME:TAG. */
+  readonly hub: string | undefined;
 }
 
-function commandsOf(model: CardModel, file: CardFile, projector: CardFile | undefined): string[] {
+/** Render the section: commands for the first model file, tags of the others; undefined where there is none. */
+export function renderUsage(models: readonly CardModel[], repository: string | undefined): string | undefined {
+  const usable = models.flatMap((model) => usableFiles(model, repository));
+  const [first] = usable;
+  if (first === undefined) return undefined;
+  const commands = [
+    ...hubCommands(first),
+    ...(repository === undefined ? [] : [download(repository, first)]),
+    ...commandsOf(first),
+  ];
+  const others = usable.length > 1 && repository !== undefined ? [tagTable(usable)] : [];
+  return ["## Usage", codeBlock(commands.join("\n\n"), "sh"), ...others].join("\n\n");
+}
+
+function usableFiles(model: CardModel, repository: string | undefined): Usable[] {
+  const projector = model.files.find(({ kind }) => kind === "projector");
+  const files = model.files.filter(({ kind, publishAs }) => kind === "model" && shardOf(publishAs) <= 1);
+  return files.map((file) => {
+    const hub = repository === undefined || file.tag === undefined ? undefined : `${repository}:${file.tag}`;
+    return { model, file, projector, hub };
+  });
+}
+
+/** Which part of a split file it is; 0 for a whole one. */
+function shardOf(name: string): number {
+  return Number(/-(\d{5})-of-\d{5}\.gguf$/.exec(name)?.[1] ?? 0);
+}
+
+/** What downloads by itself; Ollama takes no split files. */
+function hubCommands({ model, file, projector, hub }: Usable): string[] {
+  if (hub === undefined) return [];
+  const llama = (program: string, flags = "") => `${program} -hf ${quoteWord(hub)}${flags}`;
+  const ollama = (verb: string) =>
+    shardOf(file.publishAs) > 0 ? [] : [`# Ollama\nollama ${verb} hf.co/${quoteWord(hub)}`];
+  if (isReranker(model)) {
+    return model.plan.facts.rankPooling === true
+      ? [`# /v1/rerank of llama.cpp, straight from the Hub\n${llama("llama-server", " --reranking")}`]
+      : [];
+  }
+  if (embeds(model)) {
+    return [
+      `# /v1/embeddings of llama.cpp, straight from the Hub\n${llama("llama-server", " --embedding")}`,
+      ...ollama("pull"),
+    ];
+  }
+  return [
+    `# straight from the Hub: in the terminal, or as a server with the API of OpenAI\n${llama("llama-cli")}\n${llama("llama-server")}`,
+    ...(projector === undefined ? [] : [`# with the projector, which comes along\n${llama("llama-mtmd-cli")}`]),
+    ...ollama("run"),
+  ];
+}
+
+function commandsOf({ model, file, projector }: Usable): string[] {
   if (isReranker(model)) return rankingCommands(model, file);
-  const embeds = model.run.rows.some(({ embedding }) => embedding !== undefined);
-  return embeds ? embeddingCommands(file) : textCommands(file, projector);
+  return embeds(model) ? embeddingCommands(file) : textCommands(file, projector);
 }
 
 function isReranker({ plan, run }: CardModel): boolean {
   return plan.facts.rankPooling === true || run.rows.some(({ rerank }) => rerank !== undefined);
 }
 
-function download(repository: string, files: readonly CardFile[]): string {
-  const names = files.map(({ publishAs }) => word(publishAs));
-  return `# download\nhf download ${word(repository)} ${names.join(" ")} --local-dir .`;
+function embeds({ run }: CardModel): boolean {
+  return run.rows.some(({ embedding }) => embedding !== undefined);
+}
+
+function download(repository: string, { model, file, projector }: Usable): string {
+  const files =
+    shardOf(file.publishAs) === 0
+      ? [file]
+      : model.files.filter(({ kind, tag }) => kind === "model" && tag === file.tag);
+  const names = [...files, ...(projector === undefined ? [] : [projector])].map(({ publishAs }) =>
+    quoteWord(publishAs),
+  );
+  return `# download\nhf download ${quoteWord(repository)} ${names.join(" ")} --local-dir .`;
+}
+
+/** By which name each file of a family is had. */
+function tagTable(usable: readonly Usable[]): string {
+  const rows = usable.map(({ file, hub }) => [code(file.publishAs), hub === undefined ? "–" : code(hub)]);
+  return markdownTable([{ header: "File" }, { header: "`-hf`, `hf.co/`" }], rows);
 }
 
 function textCommands({ publishAs }: CardFile, projector: CardFile | undefined): string[] {
-  const model = `-m ${word(publishAs)}`;
+  const model = `-m ${quoteWord(publishAs)}`;
   const vision =
     projector === undefined
       ? []
-      : [`# with the projector\nllama-mtmd-cli ${model} --mmproj ${word(projector.publishAs)}`];
+      : [`# with the projector\nllama-mtmd-cli ${model} --mmproj ${quoteWord(projector.publishAs)}`];
   return [
     `# in the terminal\nllama-cli ${model}`,
     `# as a server with the API of OpenAI, on http://127.0.0.1:8080\nllama-server ${model}`,
@@ -48,19 +111,15 @@ function textCommands({ publishAs }: CardFile, projector: CardFile | undefined):
 function rankingCommands({ plan }: CardModel, { publishAs }: CardFile): string[] {
   return [
     ...(plan.facts.rankPooling === true
-      ? [`# /v1/rerank of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${word(publishAs)} --reranking`]
+      ? [`# /v1/rerank of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${quoteWord(publishAs)} --reranking`]
       : []),
-    `# /v1/rerank of PRISM\nprism serve ${word(publishAs)}`,
+    `# /v1/rerank of PRISM\nprism serve ${quoteWord(publishAs)}`,
   ];
 }
 
 function embeddingCommands({ publishAs }: CardFile): string[] {
   return [
-    `# /v1/embeddings of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${word(publishAs)} --embedding`,
-    `# /v1/embeddings of PRISM\nprism serve ${word(publishAs)}`,
+    `# /v1/embeddings of llama.cpp, on http://127.0.0.1:8080\nllama-server -m ${quoteWord(publishAs)} --embedding`,
+    `# /v1/embeddings of PRISM\nprism serve ${quoteWord(publishAs)}`,
   ];
-}
-
-function word(text: string): string {
-  return /^[\w./-]+$/.test(text) && !text.startsWith("-") ? text : quoteSh(text);
 }
