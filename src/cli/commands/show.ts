@@ -12,6 +12,7 @@ import { mapTensors } from "../../report/charts/model-map.ts";
 import type { ReportDocuments } from "../../report/html/report-data.ts";
 import { renderDiffTable } from "../../report/terminal/diff-table.ts";
 import { renderExplanation } from "../../report/terminal/explain-text.ts";
+import { renderFamily } from "../../report/terminal/family-table.ts";
 import { renderMapText } from "../../report/terminal/map-text.ts";
 import type { Paint } from "../../report/terminal/paint.ts";
 import { renderParetoText } from "../../report/terminal/pareto-text.ts";
@@ -57,7 +58,13 @@ function showRun(path: string, { run, plan }: ReportDocuments): Result {
   const text = (paint: Paint, width: number) => {
     const blocks = [
       ...(plan === undefined ? [] : [renderPlanTable(plan), renderMapText(mapTensors(plan), { paint, width })]),
-      ...(run === undefined ? [] : [renderParetoText(run, { paint, width }) ?? "", verdictText(run.verdict)]),
+      ...(run === undefined
+        ? []
+        : [
+            renderFamily(run).join("\n").trimStart(),
+            renderParetoText(run, { paint, width }) ?? "",
+            verdictText(run.verdict),
+          ]),
     ];
     return blocks
       .filter((block) => block !== "")

@@ -6,6 +6,7 @@ import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import {
   hasMetric,
+  isPlanRow,
   METRIC_NAMES,
   type MeasuredRun,
   measuredRows,
@@ -96,7 +97,7 @@ function pointsOf({ name, run }: FamilyMember, member: number, metric: ParetoMet
   return rows.flatMap((row) => {
     const quality = SHOWN_KINDS.includes(row.kind) ? qualityOf(row, metric) : undefined;
     if (quality === undefined) return [];
-    const label = run.rows.includes(row) && row.kind === "plan" ? showName(name, MEMBER_CHARACTERS) : row.label;
+    const label = isPlanRow(run, row) && row.kind === "plan" ? showName(name, MEMBER_CHARACTERS) : row.label;
     const lines = [`${METRIC_NAMES[metric].short} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`];
     const survives = front.has(row);
     return [{ member, label, kind: row.kind, x: row.fileBytes, y: quality.value, se: quality.se, survives, lines }];

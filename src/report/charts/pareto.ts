@@ -1,7 +1,9 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
 import { formatAmount, formatInteger, formatSize } from "../../numbers.ts";
+import { rowOfPoint } from "../../run/family.ts";
 import { survivors } from "../../run/front.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
+import { namedRows } from "../family-choices.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
 import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
@@ -51,13 +53,22 @@ export function qualityOf(row: RunRow, metric: ParetoMetric): { value: number; s
   return row.kld === undefined ? undefined : { value: row.kld.mean, se: row.kld.se };
 }
 
-export type MeasuredRun = Pick<Run, "rows" | "sweep">;
+export type MeasuredRun = Pick<Run, "rows" | "sweep" | "family">;
 
 /** The rows of a run and the points of its sweep; a point of the plan's own size is the plan. */
-export function measuredRows({ rows, sweep }: MeasuredRun): RunRow[] {
-  const plans = rows.filter(({ kind }) => kind === "plan").map(({ fileBytes }) => fileBytes);
-  const points = sweep?.points.filter(({ fileBytes }) => !plans.includes(fileBytes)) ?? [];
-  return [...rows, ...points.map(({ budget: _, plan: __, ...point }): RunRow => ({ ...point, kind: "plan" }))];
+export function measuredRows(run: MeasuredRun): RunRow[] {
+  const rows = namedRows(run);
+  const points = run.sweep?.points ?? [];
+  const planned = points.map((point) => rowOfPoint(point, "plan"));
+  const coded = points.flatMap(({ feedback }) => (feedback === undefined ? [] : [rowOfPoint(feedback, "feedback")]));
+  return [...rows, ...[...planned, ...coded].filter((point) => !isPlanRow(run, point))];
+}
+
+/** Whether a row is the plan of the run, or its codes with error feedback, and not of another size. */
+export function isPlanRow({ rows }: Pick<Run, "rows">, { kind, fileBytes }: RunRow): boolean {
+  return (
+    (kind === "plan" || kind === "feedback") && rows.some((row) => row.kind === kind && row.fileBytes === fileBytes)
+  );
 }
 
 /** Whether any row but the reference was measured in this way. */

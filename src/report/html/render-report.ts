@@ -11,6 +11,8 @@ import type { Chart } from "../charts/chart.ts";
 import { hasMetric, METRIC_NAMES, PARETO_METRICS } from "../charts/pareto.ts";
 import { CHARTS, chartEntry } from "../charts/registry.ts";
 import { renderSvg } from "../charts/render-svg.ts";
+import { choicesOf } from "../family-choices.ts";
+import { renderChoices } from "./choices.ts";
 import { modelName, renderHeading } from "./heading.ts";
 import { embedJson, html, type Markup } from "./markup.ts";
 import { renderProvenance } from "./provenance.ts";
@@ -62,7 +64,7 @@ function renderBody(documents: ReportDocuments, data: ReportData): Markup {
     return chart === undefined ? [] : [{ ...entry, chart }];
   });
   const planned = plan !== undefined;
-  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run ? link("results", "Results") : undefined}${ranking ? link("scores", "Scores") : undefined}${planned || analysis ? link("map", "Map") : undefined}${own.flatMap(({ id, section }) => (section?.link === undefined ? [] : [link(id, section.link)]))}${planned ? link("recipe", "Recipe") : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
+  return html`<header class="bar"><span class="brand">PRISM</span><nav aria-label="Sections">${run && choicesOf(run).length > 0 ? link("choose", "Which one") : undefined}${run ? link("results", "Results") : undefined}${ranking ? link("scores", "Scores") : undefined}${planned || analysis ? link("map", "Map") : undefined}${own.flatMap(({ id, section }) => (section?.link === undefined ? [] : [link(id, section.link)]))}${planned ? link("recipe", "Recipe") : undefined}${link("provenance", "Provenance")}</nav><button type="button" id="theme" aria-label="Dark theme" aria-pressed="false"><span aria-hidden="true">◐</span></button></header>
 <main>
 ${renderHeading(documents)}
 ${run ? renderResults(run) : undefined}
@@ -91,7 +93,7 @@ function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
     const got = value === undefined ? "not measured" : `got ${Number(value.toPrecision(6))}`;
     return html`<li>${met ? "met" : "missed"}: <code>${gate}</code>, ${got}</li>`;
   });
-  return html`<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
+  return html`${renderChoices(run)}<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
 ${renderRunTable(run)}
 ${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}
 ${chart ? html`${metrics.length > 1 ? choice : undefined}${renderFigure(id, chart)}` : undefined}</section>`;

@@ -55,11 +55,28 @@ export function reportData({ run, plan, analysis }: ReportDocuments, review?: Re
   };
 }
 
-function withoutChunks({ refinement, ...run }: Run): Run {
-  const rows = run.rows.map(({ kldPerChunk: _, ...row }) => row);
-  if (refinement === undefined) return { ...run, rows };
-  const probes = refinement.probes.map(({ perChunk: _, ...probe }) => probe);
-  return { ...run, rows, refinement: { ...refinement, probes } };
+function withoutChunks({ refinement, sweep, ...run }: Run): Run {
+  const rows = run.rows.map(withoutKldPerChunk);
+  const points = sweep?.points.map(({ feedback, ...point }) => ({
+    ...withoutKldPerChunk(point),
+    ...present({ feedback: feedback && withoutKldPerChunk(feedback) }),
+  }));
+  const probes = refinement?.probes.map(({ perChunk: _, ...probe }) => probe);
+  return {
+    ...run,
+    rows,
+    ...present({
+      sweep: sweep && { ...sweep, points: points ?? [] },
+      refinement: refinement && { ...refinement, probes: probes ?? [] },
+    }),
+  };
+}
+
+function withoutKldPerChunk<Row extends { readonly kldPerChunk?: readonly number[] }>({
+  kldPerChunk: _,
+  ...row
+}: Row): Omit<Row, "kldPerChunk"> {
+  return row;
 }
 
 function describeAnalysis({ createdAt, engine, backend, sampling }: Analysis): NonNullable<ReportData["analysis"]> {

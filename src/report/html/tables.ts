@@ -46,7 +46,7 @@ export function renderRunTable(run: MeasuredRun): Markup {
     ...(embedded ? ["texts to embed"] : []),
   ].join(" and ");
   return html`<div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
-<caption>Every model of the run on the same ${judged}, ± one standard error.</caption>
+<caption>Every model of the run on the same ${judged}, ± one standard error.${run.family?.plan === undefined ? "" : ` The controls, and the last column, are of ${showName(run.family.plan)}.`}</caption>
 <thead><tr><th scope="col">model</th>${columns.map(({ headers, isText }) => html`<th scope="col"${numeric(isText)}>${headers.page}</th>`)}</tr></thead>
 <tbody>${sortRows(rows).map((row) => renderRunRow(row, columns, shown))}</tbody>
 </table></div>`;

@@ -5,6 +5,7 @@ import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
+import { renderFamily } from "./family-table.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { renderSweep } from "./sweep-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
@@ -84,7 +85,7 @@ export function renderRun(run: Run): string {
   ];
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
-  lines.push(...renderSweep(run));
+  lines.push(...renderFamily(run), ...renderSweep(run));
   for (const { gate, value, met } of run.gates) {
     lines.push(
       `${met ? "met" : "MISSED"}: --require "${gate}"${value === undefined ? " (not measured)" : `, got ${Number(value.toPrecision(6))}`}`,

@@ -4,6 +4,7 @@ import { formatSize } from "../../numbers.ts";
 import type { RunRow } from "../../run/run-document.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
 import {
+  isPlanRow,
   METRIC_NAMES,
   type MeasuredRun,
   measuredRows,
@@ -78,7 +79,7 @@ function markRows(run: MeasuredRun, metric: ParetoMetric): Mark[] {
     .sort((a, b) => a.row.fileBytes - b.row.fileBytes || a.value - b.value)
     .map((entry) => ({
       ...entry,
-      mark: entry.row.kind === "plan" && run.rows.includes(entry.row) ? "P" : (letters.shift() ?? "+"),
+      mark: entry.row.kind === "plan" && isPlanRow(run, entry.row) ? "P" : (letters.shift() ?? "+"),
     }));
 }
 
@@ -123,7 +124,7 @@ function markTable(marks: readonly Mark[], header: string): string {
     ],
     marks.map(({ mark, row, value, se, survives }) => [
       mark,
-      mark === "P" ? "the plan" : showName(row.label, LABEL_WIDTH),
+      mark === "P" && row.label === "plan" ? "the plan" : showName(row.label, LABEL_WIDTH),
       formatSize(row.fileBytes),
       row.bpw.toFixed(3),
       formatMeanSe({ value, se }),

@@ -2,7 +2,7 @@
 
 import { formatInteger, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import type { Run, RunRow, Sweep, SweepPoint, TargetResult } from "../../run/run-document.ts";
+import type { CodedMember, Run, RunRow, Sweep, SweepPoint, TargetResult } from "../../run/run-document.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { formatTable } from "./table.ts";
 
@@ -15,7 +15,8 @@ export function renderSweep({ rows, sweep, target }: Pick<Run, "rows" | "sweep" 
 }
 
 function renderFront(sweep: Sweep, rows: readonly RunRow[]): string[] {
-  const measured: readonly (SweepPoint | RunRow)[] = [...sweep.points, ...rows];
+  const coded = sweep.points.flatMap(({ feedback }) => feedback ?? []);
+  const measured: readonly (SweepPoint | CodedMember | RunRow)[] = [...sweep.points, ...coded, ...rows];
   const front = sweep.survivors.flatMap((label) => measured.find((point) => point.label === label) ?? []);
   const ratios = new Map(sweep.calibration?.ratios.map(({ label, ratio }) => [label, ratio]));
   const table = formatTable(

@@ -1,0 +1,48 @@
+/** The files of a family as text: which one to choose. */
+import { formatSize } from "../../numbers.ts";
+import { printable } from "../../plan/printable.ts";
+import type { Run } from "../../run/run-document.ts";
+import { choicesOf } from "../family-choices.ts";
+import { formatMeanSe } from "./mean-se.ts";
+import { formatTable, wrapWords } from "./table.ts";
+
+const WIDTH = 80;
+/** Characters of a verdict in a line: the table has 80 columns. */
+const VERDICT_WIDTH = 17;
+
+/** Render the table; empty for a run that keeps one plan. */
+export function renderFamily(run: Pick<Run, "rows" | "sweep" | "family">): string[] {
+  const choices = choicesOf(run);
+  if (choices.length === 0) return [];
+  const table = formatTable(
+    [
+      { header: "which one to choose" },
+      { header: "size", align: "right" },
+      { header: "KLD (nats)", align: "right" },
+      { header: "same top", align: "right" },
+      { header: "nearest preset" },
+    ],
+    choices.map(({ file, row, verdict }) => [
+      printable(file.replace(/\.gguf$/, "")),
+      formatSize(row.fileBytes),
+      row.kld === undefined ? "-" : formatMeanSe({ value: row.kld.mean, se: row.kld.se }),
+      row.sameTop === undefined ? "-" : `${row.sameTop.toFixed(1)} %`,
+      wrapWords(printable(verdict ?? "-"), VERDICT_WIDTH),
+    ]),
+  );
+  return ["", table, ...planLine(run)];
+}
+
+const WHY = {
+  budget: "the budget that was asked for",
+  target: "the quality that was asked for",
+  knee: "the knee of the family",
+  nearest: "no knee: the member nearest to the default budget",
+} as const;
+
+function planLine({ family }: Pick<Run, "family">): string[] {
+  if (family === undefined) return [];
+  const { plan, chosen } = family;
+  const which = plan === undefined ? "plan.gguf" : `plan.gguf and the controls are of ${printable(plan)}`;
+  return [wrapWords(`${which} (${WHY[chosen]})`, WIDTH)];
+}
