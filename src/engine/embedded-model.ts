@@ -68,6 +68,7 @@ export async function loadEmbedded(child: EngineChild, options: ModelLoadOptions
     },
     rewrite: ({ signal, ...job }) =>
       inChild.call("rewriteLoaded", { handle, ...job }, { signal, reads: [...inChild.reads, ...noteModel(job.from)] }),
+    time: ({ signal, ...call }) => inChild.call("time", { handle, ...call }, { signal }),
     pool: (prompts, { pooling, signal }) => inChild.call("pool", { handle, prompts, pooling, shared: 0 }, { signal }),
     score: (score) => scoreChunks(inChild, reply.vocabSize, path, score),
     close: () => inChild.close(),

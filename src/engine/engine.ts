@@ -315,6 +315,18 @@ export interface LoadedModel {
    * were loaded `rewritable`. Throws EngineError where the loaded model does not have one of them as its file has it.
    */
   rewrite(job: Omit<RewriteJob, "to"> & { readonly signal?: AbortSignal | undefined }): Promise<void>;
+  /**
+   * Time a prompt of so many random tokens decoded in one batch, and so many decoded one by one, each in an empty memory;
+   * the latter end after `mostMs`, and at least one is decoded. What was made ready for a prompt of this size is ready for
+   * the next.
+   */
+  time(options: {
+    readonly prompt: number;
+    readonly generated: number;
+    readonly mostMs: number;
+    readonly seed: number;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<{ readonly promptMs: number; readonly generated: number; readonly generationMs: number }>;
   /** Per prompt its hidden states, pooled. */
   pool(
     prompts: readonly Int32Array[],

@@ -21,9 +21,11 @@ export interface TextRequest {
 export interface EvaluateRequest extends TextRequest {
   /** Path of the model that others are compared with; without one, perplexity only. */
   readonly reference?: string | undefined;
+  /** Measure tokens per second too. */
+  readonly speed?: boolean | undefined;
 }
 
-export const EVALUATE_DEFAULTS = { spread: false } as const satisfies EvaluateRequest;
+export const EVALUATE_DEFAULTS = { spread: false, speed: false } as const satisfies EvaluateRequest;
 
 /** The context to evaluate with: asked for, or 512, or the model's own if that is smaller. */
 export function chooseContext(asked: number | undefined, contextTrain: number): number {

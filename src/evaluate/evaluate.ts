@@ -13,10 +13,16 @@ import type { Evaluation, ModelEvaluation } from "./evaluation.ts";
 import { evaluationHead } from "./evaluation-head.ts";
 import { fitLayers } from "./gpu-layers.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
+import { measureSpeeds } from "./speed.ts";
 
 /** Evaluate. Throws UsageError for a text that is too short, FormatError for a model of another vocabulary. */
 export async function evaluate(models: readonly string[], request: EvaluateRequest, bench: Bench): Promise<Evaluation> {
   if (models.length === 0) throw new UsageError("nothing to evaluate; name at least one model");
+  if (request.speed === true && bench.engine.programs !== undefined) {
+    throw new UsageError(
+      "--speed: tokens are timed by the embedded engine; leave --llama-dir out, or use its llama-bench",
+    );
+  }
   const opened: OpenModel[] = [];
   const open = async (path: string) => {
     const model = opened.find((known) => known.path === path) ?? (await openLocalModel(path));
@@ -32,11 +38,28 @@ export async function evaluate(models: readonly string[], request: EvaluateReque
     session = await openSession({ pilot, others, reference }, asked, fitted);
     const evaluations: ModelEvaluation[] = [];
     for (const path of models) evaluations.push(await session.evaluateModel(await open(path)));
-    return assembleEvaluation(session, evaluations, fitted);
+    const evaluation = assembleEvaluation(session, evaluations, fitted);
+    if (!asked.speed) return evaluation;
+    await session.close();
+    session = undefined;
+    return await withSpeeds(evaluation, fitted);
   } finally {
     await session?.close();
     await Promise.all(opened.map((model) => model.close()));
   }
+}
+
+/** The reference takes its turn with the models. */
+async function withSpeeds(evaluation: Evaluation, bench: Bench): Promise<Evaluation> {
+  const { reference, models } = evaluation;
+  const paths = [...(reference === undefined ? [] : [reference]), ...models].map(({ path }) => path);
+  const speeds = await measureSpeeds([...new Set(paths)], bench);
+  const speedOf = (path: string) => present({ speed: speeds[[...new Set(paths)].indexOf(path)] });
+  return {
+    ...evaluation,
+    ...present({ reference: reference && { ...reference, ...speedOf(reference.path) } }),
+    models: models.map((model) => ({ ...model, ...speedOf(model.path) })),
+  };
 }
 
 async function openAll(

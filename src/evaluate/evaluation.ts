@@ -7,6 +7,7 @@ import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { EMBEDDING_RESULT, RETRIEVAL_SET_SUMMARY } from "./embedding-result.ts";
 import { RERANK_RESULT, RERANK_SET_SUMMARY } from "./rerank-result.ts";
+import { SPEED } from "./speed.ts";
 
 export const MEAN_SE = t.measured();
 export interface MeanSe extends t.Content<typeof MEAN_SE> {}
@@ -47,6 +48,7 @@ export const MODEL_EVALUATION = t.object({
     ),
   ),
   rerank: t.optional(RERANK_RESULT),
+  speed: t.optional(SPEED),
   elapsedMs: t.amount(),
 });
 export interface ModelEvaluation extends t.Content<typeof MODEL_EVALUATION> {}
@@ -79,7 +81,13 @@ const COMMON = {
 const TEXT_EVALUATION = t.object({
   ...COMMON,
   reference: t.optional(
-    t.object({ path: t.name(), headerHash: t.text(), ppl: PPL, rerank: t.optional(RERANK_RESULT) }),
+    t.object({
+      path: t.name(),
+      headerHash: t.text(),
+      ppl: PPL,
+      rerank: t.optional(RERANK_RESULT),
+      speed: t.optional(SPEED),
+    }),
   ),
   rerankSet: t.optional(RERANK_SET_SUMMARY),
   text: SCORED_TEXT,

@@ -11,6 +11,8 @@ export interface FileToScore {
   readonly label?: string | undefined;
   /** Whether it stays when it was scored. */
   readonly keep: boolean;
+  /** Who makes it deletes it, later than that. */
+  readonly later?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   /** See QuantizeRequest; of files that stay. */
   readonly prove?: QuantizeRequest["prove"];
@@ -43,6 +45,6 @@ export async function scoreFile<Scores>(
   if (file.isMade !== true) await quantizeFile(source, file, bench);
   const model = await openLocalModel(file.spec.output);
   const scores = await score(model).finally(() => model.close());
-  if (!file.keep) await rm(file.spec.output, { force: true });
+  if (!file.keep && file.later !== true) await rm(file.spec.output, { force: true });
   return scores;
 }

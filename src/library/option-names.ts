@@ -60,6 +60,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--size": "size",
   "--sizes": "sizes",
   "--source": "source",
+  "--speed": "speed",
   "--strict": "strict",
   "--swaps": "swaps",
   "--sweep": "sweep",

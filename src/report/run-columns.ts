@@ -7,7 +7,7 @@ import { formatInteger, formatSize } from "../numbers.ts";
 import { distanceName, distanceOf } from "../run/row-distance.ts";
 import type { RunRow } from "../run/run-document.ts";
 import type { TableColumn } from "./charts/table.ts";
-import { formatMeanSe } from "./terminal/mean-se.ts";
+import { formatMeanSe, formatRate } from "./terminal/mean-se.ts";
 
 /** Where a table stands: a line of the terminal has little room, a page has more. */
 export type RunTable = "terminal" | "page" | "card";
@@ -17,7 +17,7 @@ export type CsvField<Row> = readonly [column: TableColumn, value: (row: Row) => 
 
 export interface RunColumn {
   /** What the column judges by; those of what was not measured are left out of a table. */
-  readonly group: "row" | "text" | "documents" | "embeddings";
+  readonly group: "row" | "text" | "documents" | "embeddings" | "speed";
   /** Of each table that has the column. */
   readonly headers: Readonly<Partial<Record<RunTable, string>>>;
   /** Words, not figures. */
@@ -35,6 +35,8 @@ export interface RunShown {
   readonly ranked: boolean;
   /** By vectors. */
   readonly embedded: boolean;
+  /** Tokens per second were measured. */
+  readonly timed?: boolean;
 }
 
 const number = (header: string): TableColumn => ({ header, kind: "number" });
@@ -170,6 +172,24 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
     ],
   },
   {
+    group: "speed",
+    headers: { page: "prompt, tokens/s", card: "Prompt, t/s" },
+    text: ({ speed }) => speed && formatRate(speed.prompt),
+    csv: [
+      [number("prompt tokens/s"), ({ speed }) => speed?.prompt.value],
+      [number("prompt tokens/s se"), ({ speed }) => speed?.prompt.se],
+    ],
+  },
+  {
+    group: "speed",
+    headers: { page: "generation, tokens/s", card: "Generation, t/s" },
+    text: ({ speed }) => speed && formatRate(speed.generation),
+    csv: [
+      [number("generation tokens/s"), ({ speed }) => speed?.generation.value],
+      [number("generation tokens/s se"), ({ speed }) => speed?.generation.se],
+    ],
+  },
+  {
     group: "row",
     headers: { terminal: "plan against it", page: "the plan against it", card: "PRISM against it" },
     isText: true,
@@ -196,12 +216,13 @@ function zeroOf(kind: RunRow["kind"]): string | undefined {
 export function shownOf(rows: readonly RunRow[]): RunShown {
   const ranked = rows.some(({ rerank }) => rerank !== undefined);
   const embedded = rows.some(({ embedding }) => embedding !== undefined);
-  return { ranked, embedded, scored: !(ranked || embedded) || rows.some(({ kld }) => kld !== undefined) };
+  const timed = rows.some(({ speed }) => speed !== undefined);
+  return { ranked, embedded, timed, scored: !(ranked || embedded) || rows.some(({ kld }) => kld !== undefined) };
 }
 
 /** The columns of a table, by what its rows were measured by. */
-export function runColumns(table: RunTable, { scored, ranked, embedded }: RunShown): RunColumn[] {
-  const groups = { row: true, text: scored, documents: ranked, embeddings: embedded };
+export function runColumns(table: RunTable, { scored, ranked, embedded, timed = false }: RunShown): RunColumn[] {
+  const groups = { row: true, text: scored, documents: ranked, embeddings: embedded, speed: timed };
   return RUN_COLUMNS.filter(({ headers, group }) => headers[table] !== undefined && groups[group]);
 }
 

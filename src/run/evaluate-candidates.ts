@@ -20,6 +20,7 @@ import { addRow, judgeRun, type Measurements, referenceRow, rowOf, type Sessions
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
+import { isTimed, timeFiles } from "./time-files.ts";
 
 /** Finish the rows that `begun` lacks; the plan comes first. The state is saved after each. */
 export async function evaluateCandidates(
@@ -29,18 +30,27 @@ export async function evaluateCandidates(
   plan: Plan,
 ): Promise<Run> {
   const { request, source, directory, bench } = run;
+  const isKept = (kind: RunRow["kind"]) => isAlwaysKept(kind) || request.keepModels;
+  const timed = candidates.filter(({ kind }) => isTimed(run, kind));
+  const untimed = candidates.filter((candidate) => !timed.includes(candidate));
   let state = begun;
   let session: EvaluationSession | undefined;
   let ranking: RerankSession | undefined;
   let embedding: EmbeddingSession | undefined;
   try {
-    for (const candidate of candidates) {
+    for (const candidate of [...timed, undefined, ...untimed]) {
+      if (candidate === undefined) {
+        state = await timeFiles(run, state, timed);
+        for (const { kind, spec } of timed) if (!isKept(kind)) await rm(spec.output, { force: true });
+        continue;
+      }
       const { label, slug, spec } = candidate;
-      const keep = isAlwaysKept(candidate.kind) || request.keepModels;
-      const file = { spec, label, keep, allowRequantize: request.allowRequantize, prove: proofOf(source) };
+      const keep = isKept(candidate.kind);
+      const later = timed.includes(candidate);
+      const file = { spec, label, keep, later, allowRequantize: request.allowRequantize, prove: proofOf(source) };
       const row = await measuredRow(run, state, label, slug);
       if (row !== undefined && !keep) {
-        await rm(spec.output, { force: true });
+        if (!later) await rm(spec.output, { force: true });
         continue;
       }
       if (row !== undefined && (await keepMeasured(run, file, row))) continue;

@@ -7,6 +7,7 @@ import * as t from "../documents/fields.ts";
 import { EMBEDDING_FIDELITY } from "../evaluate/embedding-result.ts";
 import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
+import { SPEED } from "../evaluate/speed.ts";
 import { PROBE_GUARDS } from "../probes/try-plans.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
@@ -29,6 +30,7 @@ const FIGURES = {
   kld: t.optional(KLD_SUMMARY),
   sameTop: t.optional(t.percent("Percent.")),
   sameTopSe: t.optional(t.amount()),
+  speed: t.optional(SPEED),
   predictedLoss: t.optional(
     t.amount(
       "Σ s·D of its types under the plan's sensitivity, D of its codes; absent where D of one was not measured.",

@@ -62,6 +62,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly feedback?: "auto" | "on" | "off" | undefined;
   /** Text to choose them by, a file a kind; by default what the model writes and the text that comes with PRISM. */
   readonly calibration?: readonly string[] | undefined;
+  /** Measure tokens per second of the plan and the presets; auto: wherever next tokens are judged. */
+  readonly speed?: "auto" | "on" | "off" | undefined;
   /** Keep the controls' models too; the plan's is always kept. */
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
@@ -97,6 +99,7 @@ export const RUN_DEFAULTS = {
   exactDistortion: false,
   gates: [],
   feedback: "auto",
+  speed: "auto",
   calibration: [],
   keepModels: false,
   allowRequantize: false,

@@ -16,6 +16,7 @@ import { makesFeedback } from "./run-feedback.ts";
 import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { layersBefore, runDirectory } from "./run-state.ts";
+import { checkSpeed } from "./time-files.ts";
 
 /** Of a source's bytes, what a quantized model beside it has at most: Q8_0 of 16 bits, and some more. */
 const BESIDE = 0.6;
@@ -53,6 +54,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     checkBaselines(request.baselines, model, facts, importance);
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(open, bench.engine, request);
+    checkSpeed(request, measures, bench.engine);
     const before = request.force ? undefined : await layersBefore(runDirectory(request.out), devicesAsked(bench));
     const fitted = fitLayers(bench, open, { ...request, beside: BESIDE, before });
     return {

@@ -52,6 +52,9 @@ export async function evaluateModels(
   const { reference, text, context, server, referenceServer, pooling, queryPrefix, documentPrefix } = request;
   const { rerank, embeds } = await chooseMeasure(models, request, bench);
   checkPromptOptions(request, rerank !== undefined);
+  if (request.speed === true && (embeds || (rerank !== undefined && text === undefined))) {
+    throw new UsageError("--speed: these models are judged by documents or vectors, and only next tokens are timed");
+  }
   if (embeds) {
     const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
     const embeddings = await evaluateEmbeddings(models, asked, bench);

@@ -58,6 +58,8 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly feedback?: "auto" | "on" | "off" | undefined;
   /** Text to choose them by, a file a kind. */
   readonly calibration?: readonly string[] | undefined;
+  /** Measure tokens per second of the plan and the presets; auto: wherever next tokens are judged. */
+  readonly speed?: "auto" | "on" | "off" | undefined;
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly force?: boolean | undefined;
@@ -75,7 +77,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
   requireLocal(model);
   const budget = budgetOf(request);
   const quality = parseQuality(request, budget !== undefined);
-  const { text, context, chunks, imatrix, feedback, calibration, keepModels, allowRequantize, force } = request;
+  const { text, context, chunks, imatrix, feedback, calibration, speed, keepModels, allowRequantize, force } = request;
   const { strict, forceFindings } = request;
   return {
     out: request.out ?? defaultRunDirectory(model),
@@ -101,6 +103,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
       imatrix,
       feedback,
       calibration,
+      speed,
       strict,
       forceFindings,
       keepModels,

@@ -31,6 +31,7 @@ export function fakeModel(
     chooseCodes: async () => [],
     measureGains: async () => [],
     rewrite: async () => undefined,
+    time: async ({ generated }) => ({ promptMs: 1, generated, generationMs: 1 }),
     pool: async (prompts) => prompts.map(() => Float32Array.of(1)),
     async score({ tokens, first, count, reference }): Promise<TokenScores> {
       calls.push(`score ${first}+${count}`);

@@ -152,6 +152,10 @@ function loadModel(path: string, fileBytes: number, note: (call: string) => void
     },
     rewrite: async () => undefined,
     joints: {},
+    async time({ generated }) {
+      note(`time ${path}`);
+      return { promptMs: 1, generated, generationMs: 1 };
+    },
     pool: (prompts, { pooling }) => loadRanker(fileBytes, note).pool(prompts, { pooling }),
     async importance({ tokens, head }) {
       note(`importance ${tokens.chunks}`);

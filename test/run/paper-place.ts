@@ -42,6 +42,7 @@ export function paperPlace(sentences: number, usual: Partial<RunRequest>): Paper
         context: 16,
         imatrix: "none",
         feedback: "off",
+        speed: "off",
         // a model on paper lacks what llama.cpp wants of one
         forceFindings: true,
         ...usual,

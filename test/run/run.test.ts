@@ -147,6 +147,29 @@ describe("a finished run", () => {
   });
 });
 
+describe("tokens per second of a run", () => {
+  const timed = ["plan", "preset"];
+
+  it("are of the plan and the presets, whose files stand until all of them were timed", async () => {
+    const engine = paperEngine();
+    const result = await runOn(engine, { speed: "on" });
+    for (const { kind, speed } of result.rows) expect(speed !== undefined).toBe(timed.includes(kind));
+    const quantized = engine.calls.findIndex((call) => call.startsWith("quantize uniform"));
+    expect(engine.calls.slice(0, quantized).filter((call) => call.startsWith("time")).length).toBeGreaterThan(9);
+    expect((await filesOf(join(place.out, "models"))).sort()).toEqual(["plan.gguf"]);
+    const untimed = (run: Run) => shown({ ...run, rows: run.rows.map(({ speed: _, ...row }) => row) });
+    expect(untimed(result)).toEqual(shown(await runOn(paperEngine(), { force: true })));
+  });
+
+  it("are kept by a run that goes on, and measured once", async () => {
+    const first = await runOn(paperEngine(), { speed: "on" });
+    const engine = paperEngine();
+    expect((await runOn(engine, { speed: "off" })).rows).toEqual(first.rows);
+    expect((await runOn(engine, { speed: "on" })).rows).toEqual(first.rows);
+    expect(engine.calls.filter((call) => call.startsWith("time"))).toEqual([]);
+  });
+});
+
 describe("an interrupted run", () => {
   it("goes on from any call without repeating finished work, leaves no half file, and ends the same", async () => {
     const whole = paperEngine();

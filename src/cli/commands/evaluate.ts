@@ -24,6 +24,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   readonly rerank?: string | true;
   readonly server?: string;
   readonly referenceServer?: string;
+  readonly speed?: boolean;
   readonly output?: string;
   readonly csv?: string;
 }
@@ -47,6 +48,7 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("--reference-server <url>", "with --rerank: let the llama-server that runs the reference score")
+    .option("--speed", "measure tokens per second of prompt and generation too, as llama-bench does")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
   addPromptOptions(command);
@@ -101,6 +103,7 @@ function tableOf({ judged, ranking, embeddings }: EvaluatedModels): ChartTable {
 /** What is counted: steps of sampling, queries of a ranking, or chunks of a text. */
 function unitOf(what: string, { text, rerank }: Options): string {
   if (what === "sampling text") return "steps";
+  if (what === "timing") return "turns";
   if (what.startsWith(EMBEDDING_STAGE)) return "texts";
   return rerank !== undefined && text === undefined ? "queries" : "chunks";
 }

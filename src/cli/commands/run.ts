@@ -40,6 +40,7 @@ interface Options
   readonly require?: readonly string[];
   readonly feedback?: "auto" | "on" | "off";
   readonly calibration?: readonly string[];
+  readonly speed?: "auto" | "on" | "off";
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
   // of two, and here for sure
@@ -119,6 +120,14 @@ export function runCommand(context: CommandContext): Command {
         .default("auto"),
     )
     .addOption(calibrationOption())
+    .addOption(
+      new Option(
+        "--speed <when>",
+        "measure tokens per second of the plan and the presets: on, off, or auto, wherever it says something",
+      )
+        .choices(["auto", "on", "off"])
+        .default("auto"),
+    )
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   addReadingOptions(command);

@@ -3,6 +3,8 @@
  * (tools/perplexity/perplexity.cpp: memory cleared per batch of chunks, first token replaced by BOS where the model adds
  * it, positions ⌊n/2⌋ … n−2 scored).
  */
+
+import { createRandom } from "../../random.ts";
 import type {
   ChosenCodes,
   FeedbackGain,
@@ -83,6 +85,16 @@ export interface InputsCall {
   readonly weights: readonly string[];
   /** See LoadedModel.collectInputs(). */
   readonly kept?: string | undefined;
+}
+
+/** Tokens of the context in which models are timed, so that a warm-up makes the one that is timed. */
+const TIMED_CONTEXT = 512;
+
+export interface TimeCall {
+  readonly prompt: number;
+  readonly generated: number;
+  readonly mostMs: number;
+  readonly seed: number;
 }
 
 /** Decoded to see the weights: of more a device would take copies of what lies in memory. */
@@ -413,6 +425,38 @@ export class LoadedModelHandle {
       this.#decoder.close();
     });
     await this.#weights.rewrite(job, this.threads);
+  }
+
+  /** Milliseconds for random tokens in one batch, and one by one: test_prompt and test_gen of llama-bench. */
+  time({ prompt, generated, mostMs, seed }: TimeCall): { promptMs: number; generated: number; generationMs: number } {
+    const random = createRandom(seed);
+    const drawn = (count: number) =>
+      Int32Array.from({ length: count }, (_, index) =>
+        index === 0 && this.addBos ? this.bos : Math.floor(random() * this.vocabSize),
+      );
+    const tokens = drawn(prompt);
+    const length = Math.max(TIMED_CONTEXT, prompt, generated);
+    const shape = { sequences: 1, length, batchTokens: prompt };
+    const outputs = new Int8Array(prompt);
+    outputs[prompt - 1] = 1;
+    this.#decoder.start(shape);
+    let started = performance.now();
+    // logits are waited for
+    this.#decoder.decode({ tokens, positions: tokens.map((_, at) => at), sequences: new Int32Array(prompt), outputs });
+    const promptMs = performance.now() - started;
+
+    const one = { sequences: new Int32Array(1), outputs: new Int8Array(1).fill(1) };
+    let generationMs = 0;
+    let done = 0;
+    this.#decoder.start(shape);
+    started = performance.now();
+    for (const token of drawn(generated)) {
+      this.#decoder.decode({ ...one, tokens: Int32Array.of(token), positions: Int32Array.of(done) });
+      done++;
+      generationMs = performance.now() - started;
+      if (generationMs >= mostMs) break;
+    }
+    return { promptMs, generated: done, generationMs };
   }
 
   #collected(): MomentsCollector {

@@ -15,7 +15,14 @@ import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.t
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
-import { type InputsCall, type LoadCall, LoadedModelHandle, type PoolCall, type SeeCall } from "./loaded-model.ts";
+import {
+  type InputsCall,
+  type LoadCall,
+  LoadedModelHandle,
+  type PoolCall,
+  type SeeCall,
+  type TimeCall,
+} from "./loaded-model.ts";
 import type { GainsCall } from "./measure-gains.ts";
 import { type MeasureMemoryCall, type MeasureMemoryReply, measureMemory } from "./measure-memory.ts";
 import { openMtmdLibrary } from "./mtmd-library.ts";
@@ -194,6 +201,7 @@ const methods = {
   async measureGains({ handle, ...call }: GainsCall & { handle: number }, id: number) {
     return model(handle).measureGains(await feedbackKernels(handle), call, (done) => report(id, done));
   },
+  time: ({ handle, ...call }: TimeCall & { handle: number }) => model(handle).time(call),
   importance({ handle, ids, context, head }: ImportanceRequest, id: number) {
     return model(handle).collectImportance(ids, context, head, (done) => report(id, done));
   },

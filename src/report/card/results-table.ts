@@ -24,7 +24,7 @@ export function renderResults(models: readonly CardModel[]): string {
   const blocks = models.map((model) => ({ model, rows: rowsOf(model, family) }));
   const all = resultRows(models);
   const shown = shownOf(all);
-  const columns = runColumns("card", { scored: true, ranked: true, embedded: true }).filter((column) =>
+  const columns = runColumns("card", { scored: true, ranked: true, embedded: true, timed: true }).filter((column) =>
     all.some((row) => row.kind !== "reference" && column.text(row, "card", shown)),
   );
   const lines = blocks.flatMap(({ model, rows }) =>

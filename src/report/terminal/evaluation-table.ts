@@ -7,6 +7,7 @@ import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { renderFamily } from "./family-table.ts";
 import { formatMeanSe } from "./mean-se.ts";
+import { speedLines } from "./speed-table.ts";
 import { renderSweep } from "./sweep-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
@@ -39,7 +40,10 @@ export function renderEvaluation(evaluation: Evaluation): string {
     ],
     evaluation.models.map((model) => evaluationCells(model, compared)),
   );
-  const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table];
+  const { reference, models } = evaluation;
+  const timed = [...(reference === undefined ? [] : [reference]), ...models];
+  const speeds = speedLines(timed.map(({ path, speed }) => ({ name: shownFile(path), speed })));
+  const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table, ...speeds];
   return `${[...blocks, ...warningLines(evaluation.warnings)].join("\n")}\n`;
 }
 
@@ -83,6 +87,7 @@ export function renderRun(run: Run): string {
     table,
     ...(both ? ["", runTable("scores of documents", ranking, rows, shown)] : []),
   ];
+  lines.push(...speedLines(rows.map((row) => ({ name: rowName(row), speed: row.speed }))));
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   lines.push(...renderFamily(run), ...renderSweep(run));
