@@ -5,12 +5,36 @@
 import type { Engine } from "./engine/engine.ts";
 import type { Backend } from "./kernels/backend.ts";
 
+/** Work that counts its steps: `what` is how steps() calls it, or the words that name begins with. */
+export interface Phase {
+  readonly what: string;
+  /** Expected; what is known of this machine corrects it. */
+  readonly seconds: number;
+}
+
+/** A stage of work that is known beforehand. */
+export interface Stage {
+  readonly name: string;
+  /** The phases of each of its parts, in order: a file of several, a pass. Most stages have one part. */
+  readonly parts: readonly (readonly Phase[])[];
+}
+
+/** Which of the parts of a stage begins, and its name. */
+export interface StagePart {
+  readonly index: number;
+  readonly name: string;
+}
+
 /** What is told while a stage works. */
 export interface Progress {
-  /** A stage begins, an estimate, something that a person should know: in words. */
+  /** An estimate, a decision, something that a person should know: in words. */
   note(text: string): void;
   /** Of `what`, `done` steps of `total` are done; `latest` names the last of them. */
   steps(what: string, done: number, total: number, latest?: string): void;
+  /** All that lies ahead, in order. Told again where more is known: a stage takes the place of its namesake. */
+  stages?(ahead: readonly Stage[]): void;
+  /** A stage that was told begins, or another part of it; those before it are over. */
+  begin?(stage: string, part?: StagePart): void;
 }
 
 /** Tells nobody. */

@@ -1,41 +1,60 @@
-/** Shows the progress of a command: a line for each note, and a bar for what counts its steps. */
-import type { Progress } from "../bench.ts";
+/**
+ * Shows the progress of a command: notes as they come, and how far it is as a bar on a terminal, or in lines elsewhere,
+ * one at least every half minute.
+ */
+import type { Progress, Stage, StagePart } from "../bench.ts";
 import { printable } from "../plan/printable.ts";
-import type { Bar, Output } from "./output.ts";
+import type { Output } from "./output.ts";
+import { ProgressModel } from "./progress-model.ts";
+import type { ProgressView } from "./progress-view.ts";
 
-/** The name and unit of steps that get a line of their own where there is no terminal; undefined for the others. */
-export type Announce = (what: string) => { readonly stage: string; readonly unit: string } | undefined;
+/** Between two looks at the clock: what works may tell nothing for minutes. */
+const TICK_MS = 1000;
 
-export interface FollowedProgress extends Progress {
+export interface FollowedProgress extends Required<Progress> {
   /** Take the bar away. */
   end(): void;
 }
 
 /** Follow a command's progress on `output`. */
-export function followProgress(
-  output: Pick<Output, "note" | "progress" | "bar">,
-  announce: Announce = () => undefined,
-): FollowedProgress {
-  let shown: { what: string; bar: Bar } | undefined;
-  const end = () => {
-    shown?.bar.end();
-    shown = undefined;
+export function followProgress(output: Pick<Output, "note" | "view">): FollowedProgress {
+  const model = new ProgressModel();
+  const view: ProgressView = output.view();
+  const show = () => {
+    const event = model.event();
+    if (event !== undefined) view.show(event);
+  };
+  const timer = setInterval(show, TICK_MS);
+  timer.unref();
+  let stage = "";
+  const endStage = () => {
+    const event = model.event();
+    if (stage !== "" && event !== undefined) view.endStage(event, model.stageSeconds);
   };
   return {
     // names from files may hold control characters
     note(text) {
-      end();
       output.note(text.split("\n").map(printable).join("\n"));
     },
     steps(what, done, total, latest) {
-      if (shown?.what !== what) {
-        end();
-        const announced = announce(what);
-        const bar = announced ? output.progress(announced.stage, total, announced.unit) : output.bar(what, total);
-        shown = { what, bar };
-      }
-      shown.bar.update(done, latest);
+      model.steps(printable(what), done, total, latest === undefined ? undefined : printable(latest));
+      show();
     },
-    end,
+    stages(ahead: readonly Stage[]) {
+      model.expect(ahead);
+    },
+    begin(name: string, part?: StagePart) {
+      if (name !== stage) endStage();
+      stage = name;
+      model.begin(name, part);
+      // what is done to a part follows at once
+      if (part === undefined) show();
+    },
+    end() {
+      clearInterval(timer);
+      endStage();
+      stage = "";
+      view.end();
+    },
   };
 }

@@ -5,17 +5,12 @@
 import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
 import { UNPRINTABLE } from "../unprintable.ts";
 import { printDocument } from "./json-document.ts";
-import { ProgressBar } from "./progress-bar.ts";
+import { barView } from "./progress-bar.ts";
+import { lineView, NO_VIEW, type ProgressView } from "./progress-view.ts";
 
 export interface OutputOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
-}
-
-export interface Bar {
-  /** `done` of the total are ready; `label` says which was the last. */
-  update(done: number, label?: string): void;
-  end(): void;
 }
 
 export interface Result {
@@ -32,22 +27,18 @@ export interface Output {
   result(result: Result): void;
   /** Say something on stderr that is not the result. */
   note(text: string): void;
-  /** Start a stage of `total` steps: a bar on a terminal, one line elsewhere. */
-  progress(stage: string, total: number, unit: string): Bar;
-  /** The bar of a stage that was announced with note(): nothing where there is no terminal. */
-  bar(stage: string, total: number): Bar;
+  /** How progress is shown: a bar on a terminal, lines elsewhere. */
+  view(): ProgressView;
 }
-
-const SILENT: Bar = { update: () => undefined, end: () => undefined };
 
 /** Open the output of a command. */
 export function openOutput({ json = false, quiet = false }: OutputOptions): Output {
   const { stdout, stderr, env } = process;
   const isTerminal = stderr.isTTY === true && env.TERM !== "dumb";
-  let bar: ProgressBar | undefined;
+  let view = NO_VIEW;
   return {
     result({ document, text, next }) {
-      bar?.end();
+      view.end();
       if (json) printDocument(document);
       else {
         const after = next === undefined ? "" : `\nnext: ${next}\n`;
@@ -56,17 +47,13 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
     },
     note(text) {
       if (quiet) return;
-      bar?.clear();
+      view.clear();
       stderr.write(shown(`${text}\n`));
     },
-    progress(stage, total, unit) {
-      if (!quiet && !isTerminal) stderr.write(shown(`${stage}: ${total} ${unit}\n`));
-      return this.bar(stage, total);
-    },
-    bar(stage, total) {
-      if (quiet || !isTerminal) return SILENT;
-      bar = new ProgressBar(stderr, stage, total);
-      return bar;
+    view() {
+      if (quiet) return NO_VIEW;
+      view = isTerminal ? barView(stderr) : lineView((line) => stderr.write(shown(`${line}\n`)));
+      return view;
     },
   };
 }

@@ -1,11 +1,8 @@
 /** The options of everything that plans: budget, mode, sensitivity, constraints. */
 import type { Command } from "commander";
-import { shownName } from "../bytes/remote-name.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
-import { printable } from "../plan/printable.ts";
 import { DEFAULT_SENSITIVITY, SENSITIVITY_CHOICES } from "../sensitivity/sensitivity-modes.ts";
 import type { PlanningRequest } from "../verbs/planning-request.ts";
-import type { Announce } from "./follow-progress.ts";
 import { collect } from "./options.ts";
 
 /** Add them to a command. `imatrix`: what --imatrix is there. */
@@ -54,10 +51,4 @@ export function planningRequest<Options extends PlanningOptions>({ guards, ...op
     mtp: guards && mtpGuard,
   };
   return { ...rest, guards: switches };
-}
-
-/** The line that an analysis of the model at `path` gets off a terminal. */
-export function announceAnalysis(path: string | undefined): Announce {
-  const unit = `tensors of ${printable(shownName(path ?? ""))}`;
-  return (what) => (what === "analyzing" ? { stage: "analyze", unit } : undefined);
 }

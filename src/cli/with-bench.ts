@@ -2,7 +2,7 @@
 import type { Bench } from "../bench.ts";
 import { type OpenedBench, openBench } from "../open-bench.ts";
 import type { CommandContext } from "./context.ts";
-import { type Announce, followProgress } from "./follow-progress.ts";
+import { followProgress } from "./follow-progress.ts";
 import type { SharedOptions } from "./options.ts";
 import type { Output } from "./output.ts";
 
@@ -12,15 +12,14 @@ export interface Workplace {
   readonly progress: Bench["progress"];
 }
 
-/** Do the work, with its progress on `output`; `announce` says which steps get a line of their own off a terminal. */
+/** Do the work, with its progress on `output`. */
 export async function withWorkplace<Result>(
   options: SharedOptions,
   { signal }: CommandContext,
   output: Output,
   work: (place: Workplace) => Promise<Result>,
-  announce?: Announce,
 ): Promise<Result> {
-  const progress = followProgress(output, announce);
+  const progress = followProgress(output);
   let opening: Promise<OpenedBench> | undefined;
   const bench = () => {
     // commands without the option decode nothing
@@ -44,7 +43,6 @@ export function withBench<Result>(
   context: CommandContext,
   output: Output,
   work: (bench: Bench) => Promise<Result>,
-  announce?: Announce,
 ): Promise<Result> {
-  return withWorkplace(options, context, output, async ({ bench }) => work(await bench()), announce);
+  return withWorkplace(options, context, output, async ({ bench }) => work(await bench()));
 }

@@ -2,6 +2,7 @@
  * Models that embed + reference + texts → how far their vectors, and what is found by them, are from the reference's. All
  * models of one session embed the same texts, so that they can be compared pairwise, text by text.
  */
+import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
 import { FormatError, UsageError } from "../errors.ts";
@@ -100,7 +101,7 @@ interface EmbeddedSet {
 }
 
 /** How progress speaks of it, before the name of the model. */
-export const EMBEDDING_STAGE = "embedding texts with ";
+const EMBEDDING_STAGE = "embedding texts with ";
 
 /** Queries and documents are embedded a few at a time, so that it is seen how far it is. */
 const TEXTS_AT_ONCE = 8;
@@ -122,7 +123,7 @@ async function embedSet(
     const made = [];
     for (let next = 0; next < texts.length; next += TEXTS_AT_ONCE) {
       made.push(...(await embedder.embed(texts.slice(next, next + TEXTS_AT_ONCE), bench.signal)));
-      bench.progress.steps(`${EMBEDDING_STAGE}${open.path}`, made.length, texts.length);
+      bench.progress.steps(`${EMBEDDING_STAGE}${basename(open.path)}`, made.length, texts.length);
     }
     await requireUnchanged(open, bench);
     const vectors = made.map(({ vector }) => vector);

@@ -31,8 +31,8 @@ async function quantizeFile(
   { spec, label, keep, allowRequantize, prove }: FileToScore,
   bench: Bench,
 ): Promise<void> {
-  if (label !== undefined) bench.progress.note(`quantizing ${label}`);
-  await quantize(source, spec, { force: true, allowRequantize, prove: keep ? prove : undefined }, bench);
+  if (label !== undefined) bench.progress.steps(`quantizing ${label}`, 0, 1);
+  await quantize(source, spec, { force: true, allowRequantize, prove: keep ? prove : undefined, label }, bench);
 }
 
 /** Make a file, whatever else stands there, let `score` have it, and delete it again unless it is to be kept. */

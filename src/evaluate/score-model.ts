@@ -1,4 +1,5 @@
 /** One loaded model over the chunks of a text → its row of the Evaluation. */
+import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel, ScoreOptions, TokenScores } from "../engine/engine.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -21,7 +22,7 @@ export async function scoreModel(
   bench: Bench,
 ): Promise<ScoredModel> {
   const start = performance.now();
-  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, path, bench);
+  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, `evaluating ${basename(path)}`, bench);
   const { nll, referenceNll, kld, sameTop } = scores;
   const compared = kld !== undefined && referenceNll !== undefined && sameTop !== undefined;
   const evaluation: ModelEvaluation = {

@@ -1,6 +1,6 @@
 /** The verbs as a program calls them: what the command line can do, with messages that name options instead of flags. */
 import type { Analysis } from "../analyze/analysis.ts";
-import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../bench.ts";
+import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, type Progress, SILENT } from "../bench.ts";
 import { defaultCacheDir } from "../disk/cache-dir.ts";
 import { PrismError, UsageError } from "../errors.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
@@ -45,7 +45,13 @@ async function speaking<Result>(work: () => Promise<Result>): Promise<Result> {
 export function openBench(options: BenchOptions = {}): Promise<OpenedBench> {
   const { progress = SILENT } = options;
   const note = (text: string) => progress.note(inOptionNames(text));
-  return speaking(() => open({ ...options, progress: { note, steps: (...step) => progress.steps(...step) } }));
+  const told: Progress = {
+    note,
+    steps: (...step) => progress.steps(...step),
+    stages: (ahead) => progress.stages?.(ahead),
+    begin: (...stage) => progress.begin?.(...stage),
+  };
+  return speaking(() => open({ ...options, progress: told }));
 }
 
 /** What a model's header says, the exact size of every preset, and what is wrong with it; llama.cpp is asked too, where it is installed. */

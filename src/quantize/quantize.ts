@@ -49,6 +49,8 @@ export interface QuantizeRequest {
    * where its source was refused too. By default not: most files are loaded to be scored.
    */
   readonly prove?: "required" | "noted" | undefined;
+  /** How progress names the file; by default as it is called. */
+  readonly label?: string | undefined;
 }
 
 export const QUANTIZE_DEFAULTS = { allowRequantize: false, force: false } as const satisfies QuantizeRequest;
@@ -83,7 +85,8 @@ export async function quantize(
   await checkOutput(spec, model, force);
   const start = performance.now();
   const proof = await writeAside(spec.output, async (aside) => {
-    await runEngine(source, spec, aside, allowRequantize, bench);
+    const what = `quantizing ${request.label ?? basename(spec.output)}`;
+    await runEngine(source, spec, { output: aside, allowRequantize, what }, bench);
     await spec.finish?.(aside);
     await requireUnchanged(source, bench);
     await verify(aside, spec);
@@ -118,8 +121,7 @@ async function checkOutput(spec: QuantizeSpec, { shards }: Model, force: boolean
 async function runEngine(
   { path, model }: Pick<OpenModel, "path" | "model">,
   spec: QuantizeSpec,
-  output: string,
-  allowRequantize: boolean,
+  { output, allowRequantize, what }: { output: string; allowRequantize: boolean; what: string },
   { engine, threads, signal, progress }: Bench,
 ): Promise<void> {
   try {
@@ -134,7 +136,7 @@ async function runEngine(
       imatrix: spec.imatrix,
       notes: spec.notes,
       signal,
-      onProgress: (done, total) => progress.steps(`quantizing ${basename(spec.output)}`, done, total),
+      onProgress: (done, total) => progress.steps(what, done, total),
     });
   } catch (error) {
     throw error instanceof EngineError ? ((await diskFullError(spec.output, output, error)) ?? error) : error;

@@ -1,4 +1,5 @@
 /** One reranker over a set: its header, its scores, and what they are worth beside the reference's. */
+import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import type { RankedModel } from "../evaluate/evaluation.ts";
 import type { RerankResult } from "../evaluate/rerank-result.ts";
@@ -63,7 +64,7 @@ async function scoreSet(
   const scored: ScoredDocument[][] = [];
   for (const { query, documents, instruct } of queries) {
     scored.push(await scorer.score({ query, documents, instruct, signal }));
-    progress.steps(path, scored.length, queries.length);
+    progress.steps(`ranking with ${basename(path)}`, scored.length, queries.length);
   }
   return scored;
 }

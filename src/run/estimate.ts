@@ -1,9 +1,24 @@
-/** How long a run will take, from one timed batch and the speed of ggml's quantizers. Rough: said to be so. Pure. */
-import type { Bench } from "../bench.ts";
+/**
+ * The stages of a run and how long they will take, from one timed batch and the speed of ggml's quantizers. Rough: said
+ * to be so, and corrected while the run goes on. Pure.
+ */
+import type { Bench, Phase, Stage } from "../bench.ts";
+import { decideProbeBudget, probeTimeMs } from "./probe-budget.ts";
 import type { CompleteRunRequest } from "./run-request.ts";
 
+/** What the stages are called. */
+export const RUN_STAGES = {
+  imatrix: "importance matrix",
+  analysis: "analysis",
+  probes: "probes",
+  sizes: "sizes",
+  plan: "plan",
+  files: "files",
+  report: "report",
+} as const;
+
 export interface EstimateInput
-  extends Pick<CompleteRunRequest, "chunks" | "text" | "baselines" | "sweep" | "target">,
+  extends Pick<CompleteRunRequest, "chunks" | "text" | "baselines" | "sweep" | "target" | "refine">,
     Partial<Pick<CompleteRunRequest, "family">>,
     Pick<Bench, "threads"> {
   /** Weights of each tensor that is quantized. */
@@ -11,23 +26,16 @@ export interface EstimateInput
   readonly context: number;
   /** Milliseconds to score a chunk. */
   readonly chunkMs: number;
+  /** Every layer is on a GPU. */
+  readonly onGpu: boolean;
   /** An importance matrix is made. */
-  readonly makesImatrix?: boolean;
+  readonly makesImatrix: boolean;
   /** The plan's file is made with error feedback too. */
-  readonly makesFeedback?: boolean;
+  readonly makesFeedback: boolean;
   /** Presets are made without the importance matrix too. */
-  readonly weighted?: boolean;
-}
-
-export interface RunEstimate {
-  readonly analysisMs: number;
-  readonly files: number;
-  readonly fileMs: number;
-  readonly textMs: number;
-  readonly imatrixMs: number;
-  readonly feedbackMs: number;
-  readonly chunks: number;
-  readonly context: number;
+  readonly weighted: boolean;
+  /** What files are judged by. */
+  readonly measures: { readonly text: boolean; readonly rerank: boolean; readonly embeddings: boolean };
 }
 
 /** Nanoseconds a thread takes to quantize a weight to Q4_K (13 million a second on a server core, AVX-512). */
@@ -48,54 +56,144 @@ const SAMPLED_CHUNKS = 32;
 const SAMPLING_FACTOR = 3;
 /** How much slower a chunk is while its importance is summed. */
 const IMPORTANCE_FACTOR = 2;
-
 /** Chunks that the model writes for error feedback, and tokens of the text that comes with PRISM, as most vocabularies cut it. */
 const FEEDBACK_CHUNKS = 64;
 const SHIPPED_TOKENS = 50_000;
+/** Nanoseconds of a thread for a weight: measuring what feedback mends, and choosing codes (books-llama-8m, AVX-512). */
+const GAINS_NS = 1000;
+const CODES_NS = 1500;
+/** Chunks that a ranking or an embedding of the set that comes with PRISM is worth. */
+const SET_CHUNKS = 40;
+/** Seconds that timing a file takes. */
+const TIMING_SECONDS = 8;
+/** Seconds to solve the plans, and to write the report. */
+const SHORT_SECONDS = 1;
 
-export function estimateRun(input: EstimateInput): RunEstimate {
-  const { weights, threads, context, chunkMs, baselines, sweep = [], family, target, text } = input;
-  const all = weights.reduce((sum, count) => sum + count, 0);
-  const sampled = weights.reduce((sum, count) => sum + Math.min(count, SAMPLED_WEIGHTS), 0);
-  const chunks = input.chunks ?? LIKELY_CHUNKS;
-  const presets = Math.max(0, baselines.length - 2);
-  const plain = input.weighted && baselines.length === 0 ? PLAIN_FILES : 0;
-  const sampledMs = SAMPLED_CHUNKS * chunkMs;
-  return {
-    analysisMs: (sampled * ROUND_TRIPS_NS) / 1e6 / threads,
-    files:
-      FILES +
-      presets +
-      plain +
-      (input.makesFeedback ? 1 : 0) +
-      (2 + (family && input.makesFeedback ? 1 : 0)) * sweep.length +
-      (target === undefined ? 0 : SEARCH_FILES),
-    fileMs: (all * QUANTIZE_NS) / 1e6 / threads + chunks * chunkMs,
-    textMs: chunks * chunkMs + (text === undefined ? sampledMs * SAMPLING_FACTOR : 0),
-    imatrixMs: input.makesImatrix ? sampledMs * (SAMPLING_FACTOR + IMPORTANCE_FACTOR) : 0,
-    feedbackMs: input.makesFeedback
-      ? (FEEDBACK_CHUNKS * SAMPLING_FACTOR + (FEEDBACK_CHUNKS + SHIPPED_TOKENS / context) * IMPORTANCE_FACTOR) * chunkMs
-      : 0,
-    chunks,
-    context,
-  };
+/** All stages, in order. */
+export function runStages(input: EstimateInput): Stage[] {
+  const { makesImatrix, refine, sweep = [], family, target, measures } = input;
+  const probed = refine !== "none" && (measures.text || measures.embeddings);
+  const files = 2 + (family && input.makesFeedback ? 1 : 0);
+  const points = files * sweep.length + (target === undefined ? 0 : SEARCH_FILES);
+  const imatrix = [
+    { what: "imatrix", seconds: chunkSeconds(input, SAMPLED_CHUNKS * (SAMPLING_FACTOR + IMPORTANCE_FACTOR)) },
+  ];
+  return [
+    ...(makesImatrix ? [{ name: RUN_STAGES.imatrix, parts: [imatrix] }] : []),
+    { name: RUN_STAGES.analysis, parts: [analysisPhases(input)] },
+    ...(probed ? [{ name: RUN_STAGES.probes, parts: [probePhases(input)] }] : []),
+    ...(points > 0 ? [{ name: RUN_STAGES.sizes, parts: partsOf(points, input) }] : []),
+    { name: RUN_STAGES.plan, parts: [[{ what: "planning", seconds: SHORT_SECONDS }]] },
+    { name: RUN_STAGES.files, parts: partsOf(filesOf(input), input) },
+    { name: RUN_STAGES.report, parts: [[{ what: "writing", seconds: SHORT_SECONDS }]] },
+  ];
 }
 
-/** "estimated time: about 7 min: analysis 20 s, ...". */
-export function describeEstimate(estimate: RunEstimate): string {
-  const { analysisMs, files, fileMs, textMs, imatrixMs, feedbackMs, chunks, context } = estimate;
-  const total = imatrixMs + feedbackMs + analysisMs + textMs + files * fileMs;
-  const imatrix = imatrixMs === 0 ? "" : `importance matrix ${roughly(imatrixMs)}, `;
-  const feedback = feedbackMs === 0 ? "" : `, error feedback ${roughly(feedbackMs)}`;
-  return (
-    `estimated time: ${roughly(total)}: ${imatrix}analysis ${roughly(analysisMs)}, the reference's text ${roughly(textMs)}, ` +
-    `${files} files quantized and scored on some ${chunks} chunks of ${context} tokens, ${roughly(fileMs)} each${feedback}`
-  );
+/** Files that are quantized and judged beside those of a sweep. */
+export function filesOf({ baselines, weighted, makesFeedback }: EstimateInput): number {
+  const presets = Math.max(0, baselines.length - 2);
+  const plain = weighted && baselines.length === 0 ? PLAIN_FILES : 0;
+  return FILES + presets + plain + (makesFeedback ? 1 : 0);
+}
+
+/** A file that is quantized and judged; `coded`: its codes are chosen with error feedback. */
+export function filePhases(input: EstimateInput, coded = false): Phase[] {
+  const { weights, threads, measures, chunks = LIKELY_CHUNKS } = input;
+  const all = sum(weights);
+  const judged = [
+    ...(measures.text ? [{ what: "evaluating", seconds: chunkSeconds(input, chunks) }] : []),
+    ...(measures.rerank ? [{ what: "ranking", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
+    ...(measures.embeddings ? [{ what: "embedding", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
+  ];
+  return [
+    { what: "quantizing", seconds: (all * QUANTIZE_NS) / 1e9 / threads },
+    ...(coded ? [{ what: "choosing codes", seconds: (all * CODES_NS) / 1e9 / threads }] : []),
+    ...judged,
+  ];
+}
+
+/** The first file waits for the text: where it is sampled, that; and the reference's logits. */
+function textPhases(input: EstimateInput): Phase[] {
+  const { text, measures, chunks = LIKELY_CHUNKS } = input;
+  if (!measures.text) return [];
+  return [
+    ...(text === undefined
+      ? [{ what: "sampling text", seconds: chunkSeconds(input, SAMPLED_CHUNKS * SAMPLING_FACTOR) }]
+      : []),
+    { what: "reference", seconds: chunkSeconds(input, chunks) },
+  ];
+}
+
+/** So many files; the text is made ready with the first. */
+function partsOf(count: number, input: EstimateInput): Phase[][] {
+  const parts = Array.from({ length: count }, (_, index) => filePhases(input, input.makesFeedback && index === 1));
+  return parts.map((phases, index) => (index === 0 ? withText(phases, input) : phases));
+}
+
+/** The phases of the first file of a run, after it was quantized with those of the text. */
+export function withText([first, ...rest]: readonly Phase[], input: EstimateInput): Phase[] {
+  return [...(first === undefined ? [] : [first]), ...textPhases(input), ...rest];
+}
+
+/** Tokens per second of so many files, in turn. */
+export function timingPhase(files: number): Phase {
+  return { what: "timing", seconds: files * TIMING_SECONDS };
+}
+
+function analysisPhases(input: EstimateInput): Phase[] {
+  const { weights, threads, context, makesFeedback } = input;
+  const sampled = sum(weights.map((count) => Math.min(count, SAMPLED_WEIGHTS)));
+  const analyzing = { what: "analyzing", seconds: (sampled * ROUND_TRIPS_NS) / 1e9 / threads };
+  if (!makesFeedback) return [analyzing];
+  const texts = (FEEDBACK_CHUNKS + SHIPPED_TOKENS / context) * IMPORTANCE_FACTOR;
+  return [
+    analyzing,
+    { what: "sampling text", seconds: chunkSeconds(input, FEEDBACK_CHUNKS * SAMPLING_FACTOR) },
+    { what: "inputs of the weights", seconds: chunkSeconds(input, texts) },
+    { what: "what feedback mends", seconds: (sampled * GAINS_NS) / 1e9 / threads },
+  ];
+}
+
+function probePhases(input: EstimateInput): Phase[] {
+  const { weights, refine, context, threads, onGpu, chunkMs, text, measures } = input;
+  const about = {
+    ...{ tensors: weights.length, elements: sum(weights), context, threads, onGpu, chunkMs },
+    sampled: text === undefined && measures.text,
+  };
+  const budget = refine === "none" ? undefined : decideProbeBudget(refine, about);
+  if (budget === undefined) return [{ what: "probing", seconds: 0 }];
+  const { textChunks, trialChunks, chunks } = budget;
+  const probing = { what: "probing", seconds: chunkSeconds(input, chunks) };
+  const sampling = about.sampled ? chunkSeconds(input, SAMPLING_FACTOR * (textChunks + trialChunks)) : 0;
+  const all = probeTimeMs(budget, about) / 1000;
+  return [
+    { what: "sampling text", seconds: sampling },
+    { what: "reference", seconds: chunkSeconds(input, textChunks) },
+    probing,
+    { what: "trying the plans", seconds: Math.max(0, all - probing.seconds - sampling) },
+  ];
+}
+
+function chunkSeconds({ chunkMs }: Pick<EstimateInput, "chunkMs">, chunks: number): number {
+  return (chunks * chunkMs) / 1000;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** "estimated time: about 7 min in 6 steps: analysis 20 s, ... ". The steps add up to it. */
+export function describeStages(stages: readonly Stage[]): string {
+  const seconds = stages.map(({ parts }) => sum(parts.flat().map((phase) => phase.seconds)));
+  const steps = stages.map(({ name, parts }, index) => {
+    const count = parts.length > 1 ? `${parts.length} ${name}` : name;
+    return `${count} ${roughly(seconds[index] as number)}`;
+  });
+  return `estimated time: about ${roughly(sum(seconds))} in ${stages.length} steps: ${steps.join(", ")}`;
 }
 
 /** "20 s", "7 min", "3 h". */
-function roughly(ms: number): string {
-  const seconds = ms / 1000;
+function roughly(seconds: number): string {
   if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${Math.round(seconds / 3600)} h`;

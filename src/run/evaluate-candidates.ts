@@ -12,6 +12,8 @@ import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
+import { RUN_STAGES } from "./estimate.ts";
+import { tellFiles } from "./expect.ts";
 import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import { isAlwaysKept } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
@@ -38,6 +40,8 @@ export async function evaluateCandidates(
   let ranking: RerankSession | undefined;
   let embedding: EmbeddingSession | undefined;
   try {
+    const ordered = [...timed, ...untimed];
+    tellFiles(run, ordered, timed.length, ({ label }) => state.rows.some((row) => row.label === label));
     for (const candidate of [...timed, undefined, ...untimed]) {
       if (candidate === undefined) {
         state = await timeFiles(run, state, timed);
@@ -54,11 +58,12 @@ export async function evaluateCandidates(
         continue;
       }
       if (row !== undefined && (await keepMeasured(run, file, row))) continue;
+      bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(candidate), name: label });
       state = await scoreCandidate(run, state, file, async (model, { state: made, sha256 }) => {
         if (source.measures.text) session ??= await openRunSession(run, state, model);
         if (source.measures.rerank) ranking ??= await openRanking(run);
         if (source.measures.embeddings) embedding ??= await openEmbedding(run);
-        bench.progress.note(`evaluating ${label}`);
+        bench.progress.steps(`evaluating ${label}`, 0, 1);
         const evaluation = session && { ...(await session.evaluateModel(model)), sha256 };
         const ranked = ranking && { ...(await ranking.rankModel(model)), sha256 };
         const embedded = embedding && { ...(await embedding.embedModel(model)), sha256 };

@@ -4,6 +4,7 @@ import { assembleEvaluation } from "../evaluate/evaluate.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Candidate } from "./candidates.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { openRunSession } from "./evaluate-candidates.ts";
 import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
@@ -30,9 +31,11 @@ export interface PointMeasures {
 export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
   const { request, directory, bench } = run;
   let state = begun;
+  let measured = 0;
   let opened: EvaluationSession | undefined;
   const evaluate = (candidate: Candidate, plan: Plan, keep: boolean) => {
     const { label, slug, spec } = candidate;
+    bench.progress.begin?.(RUN_STAGES.sizes, { index: measured++, name: label });
     const { allowRequantize } = request;
     return scoreCandidate(
       run,
@@ -40,7 +43,7 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       { spec, label, keep, allowRequantize, prove: proofOf(run.source) },
       async (model, made) => {
         opened ??= await openRunSession(run, state, model);
-        bench.progress.note(`evaluating ${label}`);
+        bench.progress.steps(`evaluating ${label}`, 0, 1);
         const evaluation = { ...(await opened.evaluateModel(model)), sha256: made.sha256 };
         const document = assembleEvaluation(opened, [evaluation], bench);
         const path = directory.evaluation(slug);

@@ -14,38 +14,31 @@ import { openRerankScorer } from "../rerank/rerank-scorer.ts";
 import { readRerankSet } from "../rerank/rerank-set.ts";
 import { describeReranker } from "../rerank/reranker.ts";
 import { refusePictures } from "../rerank/sight.ts";
-import { describeEstimate, estimateRun } from "./estimate.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { RunSource } from "./run-source.ts";
 
 /**
- * Tokenize the text with the run's model, time one batch, and say how long the run will take. Throws UsageError for a
+ * Tokenize the text with the run's model, and time one batch: milliseconds of a chunk, where they can be had. Throws UsageError for a
  * text of fewer than two contexts, or one to calibrate on that leaves nothing to judge by, FormatError for one that is
  * not UTF-8. The programs engine can't be asked; its llama-perplexity refuses a short text by itself. Throws FormatError
  * for a causal reranker without a token "yes" or "no".
  */
-export async function prepareText({ request, source, bench }: OpenRun): Promise<void> {
+export async function prepareText({
+  request,
+  source,
+  bench,
+}: Pick<OpenRun, "request" | "source" | "bench">): Promise<number | undefined> {
   const { model, measures } = source;
   if (measures.rerank) await checkScorer(request, source, bench);
   if (measures.embeddings) await checkEmbedder(request, source, bench);
   const { calibration, context: asked } = request;
   if (source.feedback) await checkCalibration(model, { calibration, context: asked }, bench);
-  if (bench.engine.programs !== undefined || !measures.text) return;
+  if (bench.engine.programs !== undefined || !measures.text) return undefined;
   const context = chooseContext(request.context, model.facts.contextTrain);
   const loaded = await loadModel(model.path, { context }, bench);
   try {
     if (request.text !== undefined) await readText(loaded, request.text, context, request.chunks);
-    const chunkMs = await timeChunk(loaded, plainTokens(loaded, context));
-    const { threads } = bench;
-    const besides = request.refine === "none" ? "" : "; probes besides";
-    const { weights, imatrix, imatrixToMake } = source;
-    const makesImatrix = imatrixToMake !== undefined;
-    const weighted = makesImatrix || imatrix !== undefined;
-    const estimate = estimateRun({
-      ...{ ...request, weights, makesImatrix, weighted, threads, context, chunkMs },
-      makesFeedback: source.feedback,
-    });
-    bench.progress.note(`${describeEstimate(estimate)}${besides}`);
+    return await timeChunk(loaded, plainTokens(loaded, context));
   } finally {
     await loaded.close();
   }

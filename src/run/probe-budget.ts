@@ -73,7 +73,12 @@ export function decideProbeBudget(asked: RefineRequest, input: ProbeBudgetInput)
 }
 
 /** Milliseconds of a chunk at the usual speed. */
-function nominalChunkMs({ elements, context, threads, onGpu }: ProbeBudgetInput): number {
+export function nominalChunkMs({
+  elements,
+  context,
+  threads,
+  onGpu,
+}: Pick<ProbeBudgetInput, "elements" | "context" | "threads" | "onGpu">): number {
   const speed = onGpu ? NOMINAL_SPEED.gpu : NOMINAL_SPEED.thread * threads;
   return (1000 * elements * context) / speed;
 }

@@ -14,6 +14,7 @@ import { openProbeStore, probeKey } from "../probes/probe-store.ts";
 import type { Probed } from "../probes/probed.ts";
 import { probesDocument } from "../probes/probes-document.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import { decideProbeBudget, probeTimeMs } from "./probe-budget.ts";
@@ -40,6 +41,7 @@ export interface Refined {
 /** Refine a plan. Undefined, with a note, where the time there is allows no probe. */
 export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOptions): Promise<Refined | undefined> {
   const { request, source, directory, bench } = run;
+  bench.progress.begin?.(RUN_STAGES.probes);
   const decided = await decideProbes(run, begun, planOptions);
   if (decided === undefined) return undefined;
   const { budget } = decided;

@@ -9,6 +9,7 @@ import { writesText } from "../evaluate/shipped-text.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import { checkBaselines, importanceFrom } from "./baselines.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { isAsKept, keepModel, modelAsKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run } from "./run-document.ts";
@@ -41,6 +42,7 @@ export async function withImatrix(run: OpenRun, begun: Run): Promise<{ run: Open
   let state = begun;
   if (isKept !== true) {
     if (isKept === false) bench.progress.note(`! ${path} was changed after it was written: made again`);
+    bench.progress.begin?.(RUN_STAGES.imatrix);
     await makeImatrix(source.model, { output: path, head: true }, bench);
     const made = await keepModel(begun, directory, path);
     const before = modelAsKept(begun, directory, path);

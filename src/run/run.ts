@@ -22,7 +22,9 @@ import { sensitivityFromDensities } from "../sensitivity/density-document.ts";
 import { adoptMembers } from "./adopt-member.ts";
 import { requireSameInputs } from "./asked.ts";
 import { type Candidate, chooseControls } from "./candidates.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { evaluateCandidates } from "./evaluate-candidates.ts";
+import { expectedOf, tellStages } from "./expect.ts";
 import { checkFamilySpace } from "./family-space.ts";
 import { judgeFamily } from "./family-verdict.ts";
 import { isAsKept, writeKept } from "./kept-files.ts";
@@ -56,9 +58,11 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     const signal = AbortSignal.any([bench.signal, lock.lost]);
     const { gpuLayers } = source.asked;
     const fitted: Bench = { ...bench, gpuLayers, autoLayers: false, signal };
-    const open: OpenRun = { request: asked, source, directory, bench: fitted };
+    const place = { request: asked, source, directory, bench: fitted };
+    const chunkMs = begun.rows.length === 0 ? await prepareText(place) : undefined;
+    const open: OpenRun = { ...place, expected: expectedOf(place, chunkMs) };
     await checkFamilySpace(open);
-    if (begun.rows.length === 0) await prepareText(open);
+    tellStages(open, begun, chunkMs !== undefined);
     const weighted = await withImatrix(open, begun);
     return await runSteps(weighted.run, weighted.state);
   } finally {
@@ -92,6 +96,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const { planOptions, refined } = await refineOptions(open, analyzed, begin);
   await saveRun(directory, refined);
   const settled = await settleBudget(open, refined, planOptions, analysis);
+  bench.progress.begin?.(RUN_STAGES.plan);
   const { state: swapped, plan } = await swapPlan(open, settled.state, { ...planOptions, budget: settled.budget });
   if (begun.finishedAt === undefined) bench.progress.note(describePlan(plan));
   await writePlan(directory, plan);
@@ -186,7 +191,7 @@ async function analysisOf(
     const shards = model.model.shards.map((shard) => shard.path);
     return { analysis: { ...analysis, model: { ...analysis.model, path: model.path, shards } }, analyzed: begun };
   }
-  bench.progress.note("analyzing");
+  bench.progress.begin?.(RUN_STAGES.analysis);
   const { exactMetrics, exactDistortion, types } = request;
   const rounded = await analyzeCached(model, { imatrix, exactMetrics, exactDistortion, types }, bench);
   const { context, calibration } = request;

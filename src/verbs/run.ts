@@ -8,6 +8,7 @@ import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import { present } from "../present.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
+import { RUN_STAGES } from "../run/estimate.ts";
 import { parseGate } from "../run/gates.ts";
 import { parseTime } from "../run/parse-time.ts";
 import { run } from "../run/run.ts";
@@ -129,6 +130,7 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   const sets = [rerankSet, embedding?.set];
   await protectInputs(outputs, [model, text, imatrixFile(request), ...sets, sensitivity?.path, ...calibration]);
   const finished = await run(model, request, bench);
+  bench.progress.begin?.(RUN_STAGES.report);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
 }
 

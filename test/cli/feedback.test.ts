@@ -51,9 +51,7 @@ describe("prism quantize --feedback", () => {
   it("goes on after kill -9, with the same bytes, and takes no damaged codes", async () => {
     const whole = await prism([...QUANTIZE, "-o", "whole.gguf", "--no-cache"], dir);
     expect(whole.code).toBe(0);
-    expect(whole.stderr).toMatch(
-      /quantizing whole\.gguf: 75 tensors\ninputs of .*: \d+ chunks\nchoosing codes: 58 tensors\n$/,
-    );
+    expect(whole.stderr).toMatch(/quantizing whole\.gguf\ninputs of the weights\nchoosing codes\n$/);
     expect([await kept("inputs"), await kept("codes")]).toEqual([[], []]);
 
     expect(await killAt("inputs", 1)).not.toContain("sums of inputs");

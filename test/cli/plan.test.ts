@@ -26,7 +26,7 @@ afterAll(folder.remove);
 
 describe("prism analyze", () => {
   it("writes the analysis, prints tables within 100 columns, and says what to type next", () => {
-    expect(analyzed).toMatchObject({ code: 0, stderr: `analyze: 58 tensors of ${MODEL}\n` });
+    expect(analyzed).toMatchObject({ code: 0, stderr: "analyzing\n" });
     const analysis = JSON.parse(readFileSync(at("a.json"), "utf8")) as Analysis;
     const backend = nativeBackendProblem() === undefined ? "native" : "reference";
     expect(analysis).toMatchObject({ schema: "prism.analysis/1", backend, sampling: { seed: 0 } });

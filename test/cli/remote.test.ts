@@ -37,7 +37,7 @@ describe("a model on a server", () => {
     const remote = await run("analyze", url, "-o", "remote.json");
     expect([local.code, remote.code]).toEqual([0, 0]);
     expect(remote.stderr).toMatch(
-      /^reading http:\S+model\.gguf over the network\nanalyze: \d+ tensors of \S+\n[\d.]+ MB fetched, [\d.]+ [kM]B from the cache, of [\d.]+ MB\n$/,
+      /^reading http:\S+model\.gguf over the network\nanalyzing\n[\d.]+ MB fetched, [\d.]+ [kM]B from the cache, of [\d.]+ MB\n$/,
     );
     const [here, there] = [readAnalysis("local.json"), readAnalysis("remote.json")];
     expect(there.model).toMatchObject({ path: url, shards: [url] });

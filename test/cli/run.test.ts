@@ -57,12 +57,12 @@ const halfFiles = async () =>
 
 describe("prism run", () => {
   it("goes on after Ctrl-C, after kill -9 and after its engine was killed, and leaves no half file", async () => {
-    const first = await stopAt("analyzing", "SIGINT");
+    const first = await stopAt(", analysis:", "SIGINT");
     expect(first.code).toBe(130);
     expect(first.stdout).toBe("");
     expect(await halfFiles()).toEqual([]);
 
-    const second = await stopAt("quantizing plan", "SIGINT");
+    const second = await stopAt("plan: quantizing", "SIGINT");
     expect(second.code).toBe(130);
     expect(await halfFiles()).toEqual([]);
 
@@ -73,15 +73,15 @@ describe("prism run", () => {
     );
     expect(await halfFiles()).toEqual([]);
 
-    const third = await stopAt("evaluating plan", "SIGKILL");
+    const third = await stopAt("plan: evaluating", "SIGKILL");
     expect(third.code).toBeNull();
-    expect(third.stderr).not.toContain("analyzing");
+    expect(third.stderr).not.toContain(", analysis:");
     const abandoned = asideName(join(dir, "out", "models", "plan.gguf")).replace(`.${process.pid}-`, ".4194305-");
     await writeFile(abandoned, "what a killed process left");
 
     const last = await runIt("--json", "--require", "bpw>20", "--require", "bpw<20");
-    expect(last.stderr).not.toMatch(/^(analyzing|quantizing plan)$/m);
-    expect(last.stderr).toContain("evaluating plan");
+    expect(last.stderr).not.toMatch(/, analysis:|, plan: quantizing/);
+    expect(last.stderr).toContain(", plan: evaluating");
     expect(last.stderr).toMatch(/prism: the plan misses bpw>20 \(got \d\.\d+\); give a larger budget/);
     expect(last.code).toBe(3);
     const run = JSON.parse(last.stdout) as Run;
@@ -155,7 +155,7 @@ describe("prism run", () => {
     const args = ["run", "llama.gguf", "--like", "Q4_K_M", "--out", "weighted", "--threads", "1", "--refine", "0"];
     const { child, outcome } = startPrism([...args, "--text", "text.txt", "--context", "16", "--chunks", "4"], dir);
     child.stderr?.on("data", (text: string) => {
-      if (text.includes("analyzing")) child.kill("SIGINT");
+      if (text.includes(", analysis:")) child.kill("SIGINT");
     });
     expect((await outcome).stderr).toMatch(/^importance matrix of 32 × \d+ tokens that the model writes, about/m);
     const { asked, kept } = JSON.parse(await readFile(join(dir, "weighted/state.json"), "utf8")) as Run;

@@ -1,35 +1,47 @@
 import { expect, it } from "vitest";
-import { describeEstimate, estimateRun } from "../../src/run/estimate.ts";
+import type { Stage } from "../../src/bench.ts";
+import { describeStages, type EstimateInput, runStages } from "../../src/run/estimate.ts";
 
-const input = { weights: [1e6, 1e5], threads: 2, context: 512, chunkMs: 100, baselines: [], text: "t.txt", chunks: 30 };
+const input: EstimateInput = {
+  ...{ weights: [1e6, 1e5], threads: 2, context: 512, chunkMs: 100, baselines: [], text: "t.txt", chunks: 30 },
+  ...{ onGpu: false, makesImatrix: false, makesFeedback: false, weighted: false, refine: "none" },
+  measures: { text: true, rerank: false, embeddings: false },
+};
 
-it("a run's time grows with its files, its chunks and a text that must be sampled first", () => {
-  const plain = estimateRun(input);
-  expect(plain.files).toBe(9);
-  expect(estimateRun({ ...input, sweep: [{ kind: "bpw", value: 4 }] }).files).toBe(11);
-  expect(estimateRun({ ...input, target: { measure: "kld", limit: 0.05 } }).files).toBeGreaterThan(9);
-  expect(estimateRun({ ...input, chunks: 60 }).fileMs).toBeGreaterThan(1.9 * plain.fileMs);
-  const made = estimateRun({ ...input, makesImatrix: true, weighted: true });
-  expect([plain.imatrixMs, made.files]).toEqual([0, 11]);
-  expect(made.imatrixMs).toBeGreaterThan(0);
-  const coded = estimateRun({ ...input, makesFeedback: true });
-  expect([plain.feedbackMs, coded.files]).toEqual([0, 10]);
-  expect(coded.feedbackMs).toBeGreaterThan(0);
+const seconds = (stages: readonly Stage[], name?: string) =>
+  stages
+    .filter((stage) => name === undefined || stage.name === name)
+    .flatMap(({ parts }) => parts.flat())
+    .reduce((sum, phase) => sum + phase.seconds, 0);
+const namesOf = (stages: readonly Stage[]) => stages.map(({ name }) => name);
+const partsOf = (stages: readonly Stage[], name: string) => stages.find((stage) => stage.name === name)?.parts.length;
+
+it("a run's stages are those that it will have, and its time grows with its files, its chunks and its texts", () => {
+  const plain = runStages(input);
+  expect(namesOf(plain)).toEqual(["analysis", "plan", "files", "report"]);
+  expect(partsOf(plain, "files")).toBe(9);
+  expect(partsOf(runStages({ ...input, sweep: [{ kind: "bpw", value: 4 }] }), "sizes")).toBe(2);
+  expect(partsOf(runStages({ ...input, target: { measure: "kld", limit: 0.05 } }), "sizes")).toBe(4);
+  expect(seconds(runStages({ ...input, chunks: 60 }), "files")).toBeGreaterThan(1.9 * seconds(plain, "files"));
+  const made = runStages({ ...input, makesImatrix: true, weighted: true });
+  expect([namesOf(made)[0], partsOf(made, "files")]).toEqual(["importance matrix", 11]);
+  expect(seconds(made, "importance matrix")).toBeGreaterThan(0);
+  const coded = runStages({ ...input, makesFeedback: true });
+  expect(partsOf(coded, "files")).toBe(10);
+  expect(seconds(coded, "analysis")).toBeGreaterThan(seconds(plain, "analysis"));
   const { text: _, ...sampled } = input;
-  expect(estimateRun(sampled).textMs).toBeGreaterThan(plain.textMs);
+  expect(seconds(runStages(sampled), "files")).toBeGreaterThan(seconds(plain, "files"));
+  const probed = runStages({ ...input, refine: { probes: 8 } });
+  expect(seconds(probed, "probes")).toBeGreaterThan(8 * 4 * 0.1);
 });
 
-it("is told in seconds, minutes or hours", () => {
-  const times = { analysisMs: 20_000, fileMs: 40_000, textMs: 3000, imatrixMs: 0, feedbackMs: 0 };
-  const parts = { ...times, files: 9, chunks: 40, context: 512 };
-  expect(describeEstimate(parts)).toBe(
-    "estimated time: 6 min: analysis 20 s, the reference's text 3 s, 9 files quantized and scored on some 40 chunks of 512 tokens, 40 s each",
+it("is told in seconds, minutes or hours, in steps that add up", () => {
+  const stage = (name: string, ...parts: number[]): Stage => ({
+    name,
+    parts: parts.map((part) => [{ what: "work", seconds: part }]),
+  });
+  expect(describeStages([stage("analysis", 20), stage("files", 40, 60), stage("report", 1)])).toBe(
+    "estimated time: about 2 min in 3 steps: analysis 20 s, 2 files 2 min, report 1 s",
   );
-  expect(describeEstimate({ ...parts, imatrixMs: 60_000 })).toMatch(
-    /^estimated time: 7 min: importance matrix 1 min, analysis 20 s/,
-  );
-  expect(describeEstimate({ ...parts, feedbackMs: 120_000 })).toMatch(
-    /^estimated time: 8 min: .*, error feedback 2 min$/,
-  );
-  expect(describeEstimate({ ...parts, fileMs: 4e6 })).toMatch(/^estimated time: 10 h/);
+  expect(describeStages([stage("files", 4e4)])).toMatch(/^estimated time: about 11 h in 1 steps?: files 11 h$/);
 });

@@ -20,13 +20,13 @@ describe("a run that is disturbed", () => {
     const source = join(place.dir, "replaced.gguf");
     await copyFile(place.model, source);
     let replaced = false;
-    const note = (text: string) => {
+    const steps = (text: string) => {
       if (replaced || !text.startsWith("evaluating")) return;
       replaced = true;
       swap = copyFile(place.model, `${source}.new`).then(() => rename(`${source}.new`, source));
     };
     let swap: Promise<void> = Promise.resolve();
-    const run = place.runOn(paperEngine(), {}, { source, progress: { note, steps: () => undefined } });
+    const run = place.runOn(paperEngine(), {}, { source, progress: { note: () => undefined, steps } });
     await expect(run).rejects.toThrow("replaced.gguf: was replaced by another file while PRISM worked with it");
     await swap;
     const state = JSON.parse(await readFile(join(place.out, "state.json"), "utf8"));
@@ -38,10 +38,10 @@ describe("a run that is disturbed", () => {
     const text = join(place.dir, "changing.txt");
     await copyFile(place.text, text);
     let done: Promise<void> | undefined;
-    const note = (said: string) => {
+    const steps = (said: string) => {
       if (said.startsWith("evaluating")) done ??= appendFile(text, "And once more.");
     };
-    const run = place.runOn(paperEngine(), { text }, { progress: { note, steps: () => undefined } });
+    const run = place.runOn(paperEngine(), { text }, { progress: { note: () => undefined, steps } });
     await expect(run).rejects.toThrow("changing.txt: was changed while the run read it");
     await done;
   });

@@ -6,11 +6,10 @@ import { analyzeModel } from "../../verbs/analyze.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
 import { defaultAnalysisPath } from "../../verbs/output-names.ts";
 import type { CommandContext } from "../context.ts";
-import { announceFeedback, calibrationOption, feedbackOption } from "../feedback-options.ts";
+import { calibrationOption, feedbackOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, exactOption, MODEL_ARGUMENT, parseFraction, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { announceAnalysis } from "../planning-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions {
@@ -56,13 +55,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   await checkOutputs([target], { inputs: [path, imatrix, ...(calibration ?? [])], force });
   const request = { imatrix, exact, targetRelativeSe, feedback, calibration, forceFindings };
   const work = (bench: Parameters<typeof analyzeModel>[2]) => analyzeModel(path, request, bench);
-  const analysis = await withBench(
-    options,
-    context,
-    output,
-    work,
-    (what) => announceAnalysis(path)(what) ?? announceFeedback(what),
-  );
+  const analysis = await withBench(options, context, output, work);
   await writeFileAside(target, `${JSON.stringify(analysis, null, 1)}\n`);
   output.result({
     document: analysis,

@@ -10,6 +10,7 @@ import { renderChecks } from "../doctor/checks-text.ts";
 import { engineChecks } from "../doctor/engine-checks.ts";
 import { kernelChecks } from "../doctor/kernel-checks.ts";
 import { machineChecks } from "../doctor/machine-checks.ts";
+import { followProgress } from "../follow-progress.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
@@ -35,10 +36,10 @@ async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Pr
     ["engine", () => engineChecks({ threads, signal, llamaDir })],
     ["backends", () => backendChecks(threads)],
   ];
-  const progress = output.progress("doctor", stages.length, "groups of checks");
+  const progress = followProgress(output);
   const checks: Check[] = [];
   for (const [index, [name, run]] of stages.entries()) {
-    progress.update(index, name);
+    progress.steps("checking", index, stages.length, name);
     checks.push(...(await run()));
     signal.throwIfAborted();
   }

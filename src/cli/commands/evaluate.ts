@@ -1,7 +1,6 @@
 /** prism evaluate: perplexity, KL divergence against a reference, how rerankers rank, and how far embeddings drift. */
 import { Command } from "commander";
 import { writeFileAside } from "../../disk/aside-file.ts";
-import { EMBEDDING_STAGE } from "../../embed/embeddings.ts";
 import { type ChartTable, tableCsv } from "../../report/charts/table.ts";
 import { driftTable, figuresTable, scoresTable } from "../../report/evaluation-tables.ts";
 import { renderEmbeddings } from "../../report/terminal/embedding-table.ts";
@@ -76,9 +75,8 @@ async function run(models: string[], options: Options, context: CommandContext):
   const inputs = [...models, reference, rerank === true ? undefined : rerank, retrieval, text];
   const outputs = [options.output, options.csv].filter((path) => path !== undefined);
   if (outputs.length > 0) await checkOutputs(outputs, { inputs, force });
-  const announce = (stage: string) => ({ stage, unit: unitOf(stage, options) });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
-  const evaluated = await withBench(options, context, output, work, announce);
+  const evaluated = await withBench(options, context, output, work);
   const { evaluation, judged, ranking, embeddings } = evaluated;
   if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
   if (options.csv !== undefined) await writeFileAside(options.csv, tableCsv(tableOf(evaluated)));
@@ -98,14 +96,6 @@ async function run(models: string[], options: Options, context: CommandContext):
 function tableOf({ judged, ranking, embeddings }: EvaluatedModels): ChartTable {
   if (ranking !== undefined) return scoresTable(ranking);
   return embeddings === undefined ? figuresTable(judged?.models ?? []) : driftTable(embeddings.models);
-}
-
-/** What is counted: steps of sampling, queries of a ranking, or chunks of a text. */
-function unitOf(what: string, { text, rerank }: Options): string {
-  if (what === "sampling text") return "steps";
-  if (what === "timing") return "turns";
-  if (what.startsWith(EMBEDDING_STAGE)) return "texts";
-  return rerank !== undefined && text === undefined ? "queries" : "chunks";
 }
 
 function nextStep(

@@ -33,7 +33,7 @@ export function inspectCommand(context: CommandContext): Command {
 
 async function run(path: string, options: Options, { signal }: CommandContext): Promise<void> {
   const output = openOutput(options);
-  const progress = followProgress(output, (stage) => ({ stage, unit: "tensors" }));
+  const progress = followProgress(output);
   const dir = options.cache === false ? undefined : defaultCacheDir();
   const desk = {
     cache: { dir, logitsLimitBytes: DEFAULT_LOGITS_LIMIT_BYTES },

@@ -10,11 +10,11 @@ import { checkPlanRequest, plan } from "../../verbs/plan.ts";
 import { planFiles, writePlan } from "../../verbs/plan-files.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import type { CommandContext } from "../context.ts";
-import { announceFeedback, calibrationOption, feedbackOption } from "../feedback-options.ts";
+import { calibrationOption, feedbackOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
-import { addPlanningOptions, announceAnalysis, type PlanningOptions, planningRequest } from "../planning-options.ts";
+import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { withWorkplace } from "../with-bench.ts";
 
 interface Options extends SharedOptions, PlanningOptions {
@@ -99,12 +99,8 @@ async function run(source: string | undefined, options: Options, context: Comman
   // an edited plan may be priced in its place
   await protectInputs(Object.values(files), [from]);
   await checkOutputs([target, ...Object.values(files)], { inputs, force });
-  const made = await withWorkplace(
-    options,
-    context,
-    output,
-    ({ bench, progress }) => plan(source, request, bench, progress.note),
-    (what) => announceAnalysis(source)(what) ?? announceFeedback(what),
+  const made = await withWorkplace(options, context, output, ({ bench, progress }) =>
+    plan(source, request, bench, progress.note),
   );
   context.signal.throwIfAborted();
   await writePlan(made, target, files);

@@ -8,8 +8,7 @@ import type { LoadProof } from "../../quantize/prove-loading.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
 import { quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
-import { announceFeedback, calibrationOption } from "../feedback-options.ts";
-import type { Announce } from "../follow-progress.ts";
+import { calibrationOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -22,11 +21,6 @@ interface Options extends SharedOptions {
   readonly allowRequantize?: boolean;
   readonly feedback?: boolean;
   readonly calibration?: string[];
-}
-
-/** What is counted. */
-function announce(what: string): ReturnType<Announce> {
-  return what.startsWith("quantizing") ? { stage: what, unit: "tensors" } : announceFeedback(what);
 }
 
 export function quantizeCommand(context: CommandContext): Command {
@@ -62,7 +56,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   await protectInputs([target], [path]);
   const request = { ...options, output: target };
   const work = (bench: Parameters<typeof quantizePlan>[2]) => quantizePlan(plan, request, bench);
-  const { source, ...made } = await withBench(options, context, output, work, announce);
+  const { source, ...made } = await withBench(options, context, output, work);
   output.result({
     document: made,
     text: () =>
