@@ -101,7 +101,7 @@ describe("prism plan --feedback", () => {
       ["plan", MODEL, "--like", "Q3_K_M", "--feedback", ...texts, "-o", "counted.json"],
       dir,
     );
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/what feedback mends: \d+ tensors\n$/)]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/what feedback mends\n$/)]);
     expect(stdout).toMatch(/^feedback +counted with; text: 2 files$/m);
     expect(stdout.trimEnd().split("\n").at(-1)).toBe(
       "next: prism quantize counted.json --feedback --calibration prose.txt dialogue.txt",
