@@ -39,7 +39,7 @@ export function tellsFolders(path: string): boolean {
  * chunk. It is a run document: in a folder as state.json it can be shown and reported.
  */
 export function publishedRun(run: Run): string {
-  const { kept: _kept, outputs: _outputs, seal: _seal, asked, text, refinement, rows, ...rest } = run;
+  const { kept: _kept, outputs: _outputs, seal: _seal, asked, text, refinement, rows, sweep, ...rest } = run;
   const { devices: _devices, ...question } = asked;
   const folders = foldersOf([asked.model, ...(text?.path === undefined ? [] : [text.path])]);
   const summary: Run = {
@@ -47,13 +47,29 @@ export function publishedRun(run: Run): string {
     asked: { ...question, model: baseName(asked.model) },
     ...(text && { text: text.path === undefined ? text : { ...text, path: baseName(text.path) } }),
     ...(refinement && { refinement: summaryOf(refinement) }),
-    rows: rows.map(({ kldPerChunk: _, ...row }) => row),
+    rows: rows.map(withoutChunks),
+    ...(sweep && {
+      sweep: {
+        ...sweep,
+        points: sweep.points.map(({ feedback, ...point }) => ({
+          ...withoutChunks(point),
+          ...(feedback && { feedback: withoutChunks(feedback) }),
+        })),
+      },
+    }),
   };
   return `${JSON.stringify(
     mapTexts(summary, (value) => withoutFoldersIn(value, folders)),
     null,
     1,
   )}\n`;
+}
+
+function withoutChunks<Row extends { readonly kldPerChunk?: readonly number[] }>({
+  kldPerChunk: _,
+  ...row
+}: Row): Omit<Row, "kldPerChunk"> {
+  return row;
 }
 
 /** Without the chunks of each probe, which are in probes.json. */

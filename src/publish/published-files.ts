@@ -12,7 +12,7 @@ import { readPlan } from "../plan/read-plan.ts";
 import { renderTensorTypes } from "../plan/tensor-types.ts";
 import { describeOutput } from "../quantize/outputs.ts";
 import { type CardFile, type CardModel, cardFileName, publishedRow } from "../report/card/card-model.ts";
-import { KEPT_SLUGS } from "../run/kept-slugs.ts";
+import { codedSlug, KEPT_SLUGS } from "../run/kept-slugs.ts";
 import type { RunDirectory } from "../run/run-state.ts";
 import { DENSITIES, parseDensities } from "../sensitivity/density-document.ts";
 import { publishedDensities, publishedPlan, publishedRun, tellsFolders } from "./published-documents.ts";
@@ -37,20 +37,29 @@ export interface PublishRequest {
   readonly run: CardModel["run"];
   readonly plan: Plan;
   readonly directory: RunDirectory;
-  /** Folder in the repository, where it holds several models; "" for its root. */
+  /** Folder of the model in the repository, where it holds several; "" for its root. */
   readonly folder: string;
+  /** Folder of what the run has once, where the repository has several runs; by default that of the model. */
+  readonly shared?: string;
+  /** Folder of the plans, where it has several; by default that of the model. */
+  readonly own?: string;
+  /** Of a member of a family: its plan and models. Default: the plan of the run. */
+  readonly slug?: string | undefined;
+  /** What evaluation.json says, where `run` is only a member's part of it. */
+  readonly whole?: CardModel["run"];
   /** Tags that other models of the repository have. */
   readonly taken: readonly string[];
 }
 
 /** All that is published of a run. Throws FileError, FormatError. */
 export async function publishedFiles(request: PublishRequest): Promise<PublishedFiles> {
-  const { run, plan, directory, folder } = request;
-  const at = (name: string) => `${folder}${name}`;
+  const { run, plan, directory, folder, shared = folder, own = folder, slug, whole = run } = request;
+  const at = (name: string) => `${own}${name}`;
+  const beside = (name: string) => `${shared}${name}`;
   const model = await modelFile(request);
-  const projectors = await projectorFiles(directory.models, at);
-  const imatrix = await imatrixFile(plan, at);
-  const coded = await codedPlan(run, directory);
+  const projectors = await projectorFiles(directory.models, (name) => `${folder}${name}`);
+  const imatrix = await imatrixFile(plan, beside);
+  const coded = await codedPlan(run, directory, slug);
   const written = [plan, ...(coded === undefined ? [] : [coded])];
   const documents: PublishedDocument[] = [
     { publishAs: at("plan.json"), kind: "plan", content: publishedPlan(plan, imatrix.name) },
@@ -58,8 +67,8 @@ export async function publishedFiles(request: PublishRequest): Promise<Published
       ? []
       : [{ publishAs: at("plan-feedback.json"), kind: "plan" as const, content: publishedPlan(coded, imatrix.name) }]),
     { publishAs: at("tensor-types.txt"), kind: "recipe", content: renderTensorTypes(plan) },
-    ...(await densities(directory, at)),
-    { publishAs: at("evaluation.json"), kind: "evaluation", content: publishedRun(run) },
+    ...(await densities(directory, beside)),
+    { publishAs: beside("evaluation.json"), kind: "evaluation", content: publishedRun(whole) },
   ];
   return {
     files: [...model, ...projectors, ...imatrix.files],
@@ -68,16 +77,21 @@ export async function publishedFiles(request: PublishRequest): Promise<Published
   };
 }
 
-async function modelFile({ run, plan, directory, folder, taken }: PublishRequest): Promise<CardFile[]> {
-  const path = publishedModel(run, directory);
+async function modelFile({ run, plan, directory, folder, taken, slug }: PublishRequest): Promise<CardFile[]> {
+  const path = publishedModel(run, directory, slug);
   if (!(await fileExists(path))) return [];
   const { name, tag } = cardFileName({ run, plan }, taken);
   return [{ ...(await describeOutput(path)), publishAs: `${folder}${name}`, tag, kind: "model" }];
 }
 
 /** The file of a run that is published: the one with other codes where it is no worse. */
-export function publishedModel(run: CardModel["run"], directory: RunDirectory): string {
-  return directory.model(publishedRow(run)?.kind === "feedback" ? KEPT_SLUGS.feedback : KEPT_SLUGS.plan);
+export function publishedModel(run: CardModel["run"], directory: RunDirectory, slug?: string): string {
+  return directory.model(publishedSlug(run, slug));
+}
+
+/** What the file that is published is called in its run. `slug`: of a member of a family. */
+export function publishedSlug(run: CardModel["run"], slug: string = KEPT_SLUGS.plan): string {
+  return publishedRow(run)?.kind === "feedback" ? codedSlug(slug) : slug;
 }
 
 async function projectorFiles(models: string, at: (name: string) => string): Promise<CardFile[]> {
@@ -115,8 +129,12 @@ function lost(why: string): FoundImatrix {
 }
 
 /** The plan of the file with error feedback, where that is published. */
-async function codedPlan(run: CardModel["run"], directory: RunDirectory): Promise<Plan | undefined> {
-  const path = directory.planOf(KEPT_SLUGS.feedback);
+async function codedPlan(
+  run: CardModel["run"],
+  directory: RunDirectory,
+  slug: string | undefined,
+): Promise<Plan | undefined> {
+  const path = directory.planOf(publishedSlug(run, slug));
   if (publishedRow(run)?.kind !== "feedback" || !(await fileExists(path))) return undefined;
   return readPlan(await readDocumentText(path, PLAN), path);
 }

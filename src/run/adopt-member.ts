@@ -11,6 +11,7 @@ import { present } from "../present.ts";
 import type { Candidate } from "./candidates.ts";
 import { isSameFile, type Member, rowOfPoint } from "./family.ts";
 import { writeKept } from "./kept-files.ts";
+import { codedSlug } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { CodedMember, Run, SweepPoint } from "./run-document.ts";
 import { judgeRun, referenceRow } from "./run-rows.ts";
@@ -39,7 +40,7 @@ export async function adoptMembers(
   const same = members.find((member) => member.coded && coded && isSameFile(member.coded, coded.plan));
   const codedPoint = same && pointOf(state, same.slug)?.feedback;
   if (coded !== undefined && same !== undefined && codedPoint !== undefined) {
-    state = await adopt(run, state, { ...coded, slug: `${same.slug}-feedback`, file: codedPoint });
+    state = await adopt(run, state, { ...coded, slug: codedSlug(same.slug), file: codedPoint });
   }
   return state;
 }

@@ -36,13 +36,14 @@ export function judgeFamily(state: Run): Run {
   return { ...state, sweep: { ...state.sweep, points } };
 }
 
-function against(
-  file: SweepPoint | CodedMember,
-  preset: RunRow | undefined,
-  chunks: number,
-): Pick<CodedMember, "verdict" | "verdictCode" | "kldMinusPreset"> {
-  if (preset === undefined) return {};
-  const own: RunRow = { ...file, kind: "plan" };
+type Judged = Pick<CodedMember, "verdict" | "verdictCode" | "kldMinusPreset">;
+
+function against(file: SweepPoint | CodedMember, preset: RunRow | undefined, chunks: number): Judged {
+  return preset === undefined ? {} : againstPreset({ ...file, kind: "plan" }, preset, chunks);
+}
+
+/** A file against one preset. */
+export function againstPreset(own: RunRow, preset: RunRow, chunks: number): Judged {
   const difference = kldDifference(own, preset);
   const kldMinusPreset = difference && { value: -difference.value, se: difference.se };
   const verdictCode = outcome(own, preset, chunks);

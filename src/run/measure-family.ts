@@ -10,6 +10,7 @@ import type { Candidate } from "./candidates.ts";
 import { keepMeasured } from "./evaluate-candidates.ts";
 import { codedLabel, type Member } from "./family.ts";
 import { isIntact } from "./kept-files.ts";
+import { codedSlug } from "./kept-slugs.ts";
 import type { PointMeasures } from "./measure-points.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { CodedMember, SweepPoint } from "./run-document.ts";
@@ -36,9 +37,9 @@ export async function measureMember(
   };
   await points.savePoint(point);
   if (coded === undefined) return;
-  const codedSlug = `${slug}-feedback`;
-  await writeFileAside(directory.planOf(codedSlug), serializePlan(coded));
-  const candidate = feedbackCandidate(run, coded, codedSlug, codedLabel(label));
+  const own = codedSlug(slug);
+  await writeFileAside(directory.planOf(own), serializePlan(coded));
+  const candidate = feedbackCandidate(run, coded, own, codedLabel(label));
   const feedback = await measuredFile(run, points, candidate, plan, known?.feedback);
   await points.savePoint({ ...point, feedback: { ...feedback, ...present({ preset }) } });
 }

@@ -6,10 +6,11 @@ import type { CardOptions } from "../report/card/front-matter.ts";
 import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { changedFiles } from "../run/kept-files.ts";
+import type { CardSource } from "./card-drafts.ts";
 import { checkOutputs } from "./check-outputs.ts";
 import { type ExportFolders, exportReport, type ThemeName } from "./export-report.ts";
 import { loadReportSource, type ReportSource } from "./report-source.ts";
-import { type CardResult, type CardSource, writeCard } from "./write-card.ts";
+import { type CardResult, writeCard } from "./write-card.ts";
 
 export interface ReportRequest {
   /** Where the HTML file goes; by default report.html in the run's directory, or beside the document. */

@@ -1,41 +1,25 @@
 /** The card of runs as a folder to upload: README.md, its picture and the small files; the models stay where they are. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isRemote } from "../bytes/remote-name.ts";
-import { fileExists, writeAside, writeFileAside } from "../disk/aside-file.ts";
-import { readDocumentText } from "../documents/document-file.ts";
-import { BackendError, FormatError, UsageError } from "../errors.ts";
-import { EVALUATION } from "../evaluate/evaluation.ts";
-import { readEvaluation } from "../evaluate/read-evaluation.ts";
-import { openModel } from "../gguf/open.ts";
+import { writeAside, writeFileAside } from "../disk/aside-file.ts";
+import { BackendError, FormatError } from "../errors.ts";
 import { checksums } from "../publish/published-documents.ts";
-import {
-  type PublishedDocument,
-  type PublishedFiles,
-  publishedFiles,
-  publishedModel,
-} from "../publish/published-files.ts";
+import type { PublishedDocument } from "../publish/published-files.ts";
 import { describeOutput } from "../quantize/outputs.ts";
-import { type CardFile, type CardModel, cardFileName, cardName, publishedRow } from "../report/card/card-model.ts";
+import { groupModels, pictureRows, sizeName } from "../report/card/card-groups.ts";
+import { type CardFile, type CardModel, cardName } from "../report/card/card-model.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
-import { type HubMetadata, readHubMetadata } from "../report/card/hub-metadata.ts";
 import { type CardPicture, renderCard } from "../report/card/render-card.ts";
 import type { Chart } from "../report/charts/chart.ts";
 import { familyParetoChart } from "../report/charts/family-pareto.ts";
+import { paretoChart } from "../report/charts/pareto.ts";
 import { chartEntry } from "../report/charts/registry.ts";
 import { renderSvg } from "../report/charts/render-svg.ts";
-import type { ReportDocuments } from "../report/html/report-data.ts";
 import { renderPng } from "../report/png.ts";
 import { changedFiles } from "../run/kept-files.ts";
-import { KEPT_SLUGS } from "../run/kept-slugs.ts";
 import { runDirectory } from "../run/run-state.ts";
+import { type CardSource, draftModels } from "./card-drafts.ts";
 import { checkOutputs, type OutputChecks } from "./check-outputs.ts";
-
-export interface CardSource {
-  /** The directory of a run. */
-  readonly path: string;
-  readonly documents: ReportDocuments;
-}
 
 export interface CardResult {
   readonly written: readonly string[];
@@ -63,11 +47,7 @@ export async function writeCard(
     string,
   ];
   for (const source of sources) await requireAsMeasured(source);
-  const drafts: DraftModel[] = [];
-  for (const source of sources) {
-    const taken = drafts.flatMap(({ model }) => model.files.flatMap(({ tag }) => tag ?? []));
-    drafts.push(await draftModel(source, sources.length > 1, taken));
-  }
+  const drafts = await draftModels(sources);
   const documents = drafts.flatMap(({ published }) => published.documents);
   const small = [...documents.map(({ publishAs }) => publishAs), CHECKSUMS].map(inFolder);
   await checkOutputs([readme, svg, png, ...small], checks);
@@ -112,35 +92,14 @@ async function requireAsMeasured({ path, documents: { run } }: CardSource): Prom
   );
 }
 
+/** One front for each model, whatever its files are of. */
 function cardChart(models: readonly CardModel[]): Chart | undefined {
+  const groups = groupModels(models);
+  const [group, ...others] = groups;
   const [only] = models;
   if (models.length === 1 && only !== undefined) return chartEntry("pareto").draw({ run: only.run }, {});
-  return familyParetoChart(models.map((model) => ({ name: cardName(model), run: model.run })));
-}
-
-/** A run as the card has it, and the small files that go with it. */
-interface DraftModel {
-  readonly model: CardModel;
-  readonly published: PublishedFiles;
-}
-
-async function draftModel(
-  { path, documents: { run, plan } }: CardSource,
-  family: boolean,
-  taken: readonly string[],
-): Promise<DraftModel> {
-  if (run === undefined || plan === undefined) {
-    throw new UsageError(`${path}: a card is made of a run with its plan; prism run MODEL --out DIR makes one`);
-  }
-  const directory = runDirectory(path);
-  // documents and projectors of several models have the same names
-  const folder = family ? `${cardFileName({ run, plan }, taken).name.replace(/\.gguf$/, "")}/` : "";
-  const published = await publishedFiles({ run, plan, directory, folder, taken });
-  const metadata = await readMetadata([publishedModel(run, directory), plan.source.path]);
-  const slug = publishedRow(run)?.kind === "feedback" ? KEPT_SLUGS.feedback : KEPT_SLUGS.plan;
-  const engine = await readEngine(directory.evaluation(slug));
-  const model = { run, plan, files: published.files, ...(metadata && { metadata }), ...(engine && { engine }) };
-  return { model, published };
+  if (group !== undefined && others.length === 0) return paretoChart({ rows: pictureRows(group) });
+  return familyParetoChart(groups.map((one) => ({ name: one.name, run: { rows: pictureRows(one) } })));
 }
 
 /** The small files of a card, as they are written into its folder. */
@@ -152,22 +111,6 @@ async function writeDocuments(documents: readonly PublishedDocument[], folder: s
     files.push({ ...(await describeOutput(path)), publishAs, kind });
   }
   return files;
-}
-
-/** Of the first of these files that is here: the planned file carries what its source said. */
-async function readMetadata(paths: readonly string[]): Promise<HubMetadata | undefined> {
-  for (const path of paths) {
-    if (isRemote(path) || !(await fileExists(path))) continue;
-    const file = await openModel(path);
-    await file.close();
-    return readHubMetadata(file.model.metadata);
-  }
-  return undefined;
-}
-
-async function readEngine(path: string): Promise<CardModel["engine"]> {
-  if (!(await fileExists(path))) return undefined;
-  return readEvaluation(await readDocumentText(path, EVALUATION), path).engine;
 }
 
 /** What the Hub asks for and nobody said, and what was guessed. */
@@ -189,7 +132,8 @@ function missing(models: readonly CardModel[], { baseModel, license }: CardOptio
         ]
       : []),
     ...lost.map(
-      (model) => `the planned file of ${cardName(model)} is not in its run any more: the card lists no file of it`,
+      (model) =>
+        `the planned file of ${cardName(model)} (${sizeName(model)}) is not in its run any more: the card lists no file of it`,
     ),
   ];
 }

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseGGUFQuantLabel } from "@huggingface/gguf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { serializePlan } from "../../src/plan/serialize-plan.ts";
+import { familyInMemory } from "../report/charts/family-in-memory.ts";
 import { runInMemory } from "../report/charts/run-in-memory.ts";
 import { MODEL, prism, scratchFolder } from "./prism.ts";
 
@@ -68,7 +70,41 @@ describe("prism report --card", () => {
     expect(files.filter(({ kind }: { kind: string }) => kind === "model")).toHaveLength(1);
     expect(new Set(files.map(({ publishAs }: { publishAs: string }) => publishAs)).size).toBe(files.length);
     expect(made.stderr).toContain("is not in its run any more");
+    // both are of one model
+    const card = readFileSync(at("family", "README.md"), "utf8");
+    expect(card.match(/^# Tiny: PRISM/gm)).toHaveLength(1);
+    expect(card.match(/^\| source /gm)).toHaveLength(1);
     expect((await prism(["report", "run", "other", "--card", "-o", "family"], folder.path)).code).toBe(2);
+  });
+
+  it("says which memory the files of a family fit, and lists each by its tag", async () => {
+    const { run: members } = familyInMemory();
+    for (const part of ["plans", "models"]) mkdirSync(at("members", part), { recursive: true });
+    // trained on 32k, as its header says
+    const long = readFileSync(MODEL);
+    const key = Buffer.from("llama.context_length");
+    long.writeUInt32LE(32768, long.indexOf(key) + key.length + 4);
+    const points = members.sweep?.points.map(({ feedback, ...point }) => {
+      writeFileSync(at("members", point.path ?? ""), long);
+      writeFileSync(at("members", point.plan), serializePlan(plan));
+      return { ...point, sha256: sha256(long), feedback: undefined };
+    });
+    const named = { ...members, sweep: { ...members.sweep, points } };
+    writeFileSync(at("members", "state.json"), JSON.stringify(named));
+    writeFileSync(at("members", "plans", "plan.json"), serializePlan(plan));
+    const made = await prism(["report", "members", "--card", "--repo", "me/Tiny"], folder.path);
+    expect(made.stderr).not.toContain("error");
+    expect(made.code).toBe(0);
+    const card = readFileSync(at("members", "card", "README.md"), "utf8");
+    expect(card).toContain("| GPU memory at 8k | GPU memory at 32k |");
+    const lines = card.split("\n").filter((line) => /^\| `Tiny-PRISM-.*GiB/.test(line));
+    expect(lines).toHaveLength(3);
+    const tags = [...card.matchAll(/`llama-server -hf me\/Tiny:(\w+)`/g)].map(([, tag]) => tag);
+    expect(new Set(tags).size).toBe(3);
+    for (const tag of tags)
+      expect(made.stdout).toMatch(new RegExp(`hf upload me/Tiny members/models/plan-.*-${tag}\\.gguf`));
+    expect(existsSync(at("members", "card", "evaluation.json"))).toBe(true);
+    await rm(at("members"), { recursive: true });
   });
 
   it.each([

@@ -28,6 +28,8 @@ export interface CardModel {
   readonly metadata?: HubMetadata;
   /** What evaluated; absent in runs that kept no evaluation. */
   readonly engine?: { readonly version: string; readonly devices: readonly string[] };
+  /** What the published file takes of a GPU's memory at contexts that the model was trained on; absent where nobody can tell. */
+  readonly memory?: readonly { readonly context: number; readonly totalBytes: number }[];
   /** Of the plan's own evaluation. */
   readonly elapsedMs?: ModelEvaluation["elapsedMs"];
 }

@@ -10,9 +10,9 @@ import { code, text } from "./markdown.ts";
 /** Two standard errors of a difference decide; a run with fewer chunks judges nothing (run/verdict.ts). */
 const TIE_RULE = "A difference under two standard errors is called a tie.";
 
-/** A list of facts about one model. */
-export function renderHowMade(model: CardModel): string {
-  return [...planFacts(model), ...codeFacts(model), ...measurementFacts(model)].map((line) => `- ${line}`).join("\n");
+/** Facts about one file. */
+export function howMade(model: CardModel): string[] {
+  return [...planFacts(model), ...codeFacts(model), ...measurementFacts(model)];
 }
 
 function planFacts({ plan }: CardModel): string[] {

@@ -8,11 +8,13 @@ import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
 import { quoteWord } from "../../shell-quote.ts";
-import { type CardFile, type CardModel, cardName, publishedRow, withoutFolders } from "./card-model.ts";
+import { type CardGroup, groupModels, memberName, sizeName } from "./card-groups.ts";
+import { type CardFile, type CardModel, publishedRow, withoutFolders } from "./card-model.ts";
+import { renderChoose } from "./choose-table.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
-import { renderHowMade, renderLimits } from "./how-made.ts";
+import { howMade, renderLimits } from "./how-made.ts";
 import { code, codeBlock, markdownTable, text } from "./markdown.ts";
-import { renderResults, resultRows } from "./results-table.ts";
+import { type RowsShown, renderResults, resultRows } from "./results-table.ts";
 import { renderUsage } from "./usage.ts";
 
 /** The picture that goes with a card, as files beside it. */
@@ -22,39 +24,58 @@ export interface CardPicture {
   readonly description: string;
 }
 
-/** Render the card of one run, or of a family's, in the order given. */
+/** Render the card of files, of one run or of a family's, of one model or of several, in the order given. */
 export function renderCard(models: readonly CardModel[], picture?: CardPicture, options: CardOptions = {}): string {
+  const groups = groupModels(models);
+  const ordered = groups.flatMap((group) => group.models);
+  const front =
+    picture === undefined ? [] : [`![${text(picture.title)}](${picture.file})\n\n*${text(picture.description)}*`];
   const sections = [
-    `# ${title(models)}`,
-    intro(models),
-    [
-      "## Results",
-      ...models.map((model) => verdict(model, models.length > 1)),
-      renderResults(models),
-      legend(models),
-    ].join("\n\n"),
-    ...(picture === undefined ? [] : [`![${text(picture.title)}](${picture.file})\n\n*${text(picture.description)}*`]),
-    filesSection(models),
-    renderUsage(models, options.repository),
-    recipeSection(models),
-    howMadeSection(models),
+    `# ${title(groups)}`,
+    intro(groups),
+    ...(models.length === 1 ? [oneResult(groups), ...front] : severalResults(groups, front)),
+    filesSection(ordered),
+    renderUsage(ordered, options.repository),
+    recipeSection(groups),
+    howMadeSection(groups),
     `## Limits\n\n${renderLimits(models)}`,
   ].filter((section) => section !== undefined);
   return `${renderFrontMatter(frontMatter(models, options))}\n${sections.join("\n\n")}\n`;
 }
 
-function title(models: readonly CardModel[]): string {
-  const names = models.map(cardName);
+function oneResult(groups: readonly CardGroup[]): string {
+  const verdicts = groups.flatMap(({ models }) => models.map((model) => verdict(model)));
+  return ["## Results", ...verdicts, renderResults(groups, "all"), legend(groups, "all")].join("\n\n");
+}
+
+/** What a reader chooses by first, the controls folded away. */
+function severalResults(groups: readonly CardGroup[], front: readonly string[]): string[] {
+  const verdicts = groups.flatMap((group) => group.models.map((model) => verdict(model, memberName(model, group))));
+  const hasInner = groups.some((group) => resultRows(group, "inner").some(({ row }) => row.kind !== "plan"));
+  const inner = hasInner ? [renderResults(groups, "inner"), legend(groups, "inner")] : [];
+  return [
+    ["## Which one to choose", renderChoose(groups)].join("\n\n"),
+    ...front,
+    ["## Results", renderResults(groups, "outer"), legend(groups, "outer")].join("\n\n"),
+    details("Verdicts in full, and the controls", [...verdicts, ...inner].join("\n\n")),
+  ];
+}
+
+function title(groups: readonly CardGroup[]): string {
+  const names = [...new Set(groups.map(({ name }) => name))];
   return `${text(names.join(", "))}: PRISM dynamic quantization (GGUF)`;
 }
 
-function intro(models: readonly CardModel[]): string {
-  const [only] = models;
+function intro(groups: readonly CardGroup[]): string {
+  const [only] = groups;
+  const files = groups.flatMap(({ models }) => models);
   const what =
-    models.length === 1 && only !== undefined
-      ? `A quantization of ${text(cardName(only))}`
-      : `Quantizations of ${models.length} models`;
-  const sizes = models.map(({ run, plan }) => {
+    groups.length > 1 || only === undefined
+      ? `Quantizations of ${groups.length} models`
+      : files.length === 1
+        ? `A quantization of ${text(only.name)}`
+        : `${files.length} quantizations of ${text(only.name)}`;
+  const sizes = files.map(({ run, plan }) => {
     const { fileBytes, bpw } = publishedRow(run) ?? plan.predicted;
     const share = formatPercent(fileBytes / Math.max(1, plan.source.fileBytes), 0);
     return `${formatSize(fileBytes)}, ${bpw.toFixed(2)} bits per weight, ${share} of the source`;
@@ -63,16 +84,15 @@ function intro(models: readonly CardModel[]): string {
 }
 
 /** The verdict of the run in its own words, and its gates. */
-function verdict(model: CardModel, named: boolean): string {
-  const { run } = model;
-  const name = named ? `**${text(cardName(model))}:** ` : "";
+function verdict({ run }: CardModel, name?: string): string {
+  const whose = name === undefined ? "" : `**${text(name)}:** `;
   const gates = run.gates.map(({ gate, met }) => ` Required ${code(gate)}: ${met ? "met" : "missed"}.`).join("");
-  if (run.verdict === undefined) return `${name}No verdict: the run was not finished.${gates}`;
-  return `${name}${text(`${run.verdict.slice(0, 1).toUpperCase()}${run.verdict.slice(1)}`)}.${gates}`;
+  if (run.verdict === undefined) return `${whose}No verdict: the run was not finished.${gates}`;
+  return `${whose}${text(`${run.verdict.slice(0, 1).toUpperCase()}${run.verdict.slice(1)}`)}.${gates}`;
 }
 
 const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
-  ["plan", "PRISM is the plan of this card"],
+  ["plan", "PRISM is what this card is of"],
   ["feedback", "`PRISM, error feedback` has codes that PRISM chose, in types planned for them"],
   ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
   ["plain", "those `without imatrix` were made without the importance matrix that all others have"],
@@ -84,10 +104,12 @@ const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
 ];
 
 /** What the rows of the table are, those that are there. */
-function legend(models: readonly CardModel[]): string {
-  const shown = resultRows(models);
-  const meanings = KIND_LEGEND.filter(([kind]) => shown.some((row) => row.kind === kind)).map(([, meaning]) => meaning);
-  const swept = models.some(({ run }) => run.sweep !== undefined);
+function legend(groups: readonly CardGroup[], shown: RowsShown): string {
+  const rows = groups.flatMap((group) => resultRows(group, shown));
+  const meanings = KIND_LEGEND.filter(([kind]) => rows.some(({ row }) => row.kind === kind)).map(
+    ([, meaning]) => meaning,
+  );
+  const swept = groups.some(({ models }) => models.some(({ run }) => run.sweep !== undefined));
   return `${[...meanings, ...(swept ? ["`plan BITS` are plans at other sizes, measured and not among the files"] : [])].join("; ")}.`;
 }
 
@@ -103,7 +125,8 @@ function filesSection(models: readonly CardModel[]): string | undefined {
     ]);
   const table = markdownTable([{ header: "File" }, { header: "Size", right: true }, { header: "SHA-256" }], rows);
   const small = files.filter((file) => !isLarge(file)).map(describeSmall);
-  return ["## Files", table, ...(small.length === 0 ? [] : [small.join("\n")])].join("\n\n");
+  const again = models.length === 1 ? small.join("\n") : details("To make them again", small.join("\n"));
+  return ["## Files", table, ...(small.length === 0 ? [] : [again])].join("\n\n");
 }
 
 function isLarge({ kind }: CardFile): boolean {
@@ -122,15 +145,16 @@ function describeSmall({ publishAs, kind }: CardFile): string {
   return `- ${code(publishAs)}: ${purposes[kind] ?? ""}`;
 }
 
-function recipeSection(models: readonly CardModel[]): string {
-  const recipes = models.map((model) => {
+function recipeSection(groups: readonly CardGroup[]): string {
+  const models = groups.flatMap((group) => group.models.map((model) => ({ model, name: memberName(model, group) })));
+  const recipes = models.map(({ model, name }) => {
     const script = renderRecipeSh(withoutFolders(model.plan), { output: recipeOutput(model) });
     const block = codeBlock(script, "sh");
-    return models.length === 1 ? block : details(cardName(model), block);
+    return models.length === 1 ? block : details(name, block);
   });
-  const made = models.some(({ run }) => publishedRow(run)?.kind === "feedback")
+  const made = models.some(({ model }) => publishedRow(model.run)?.kind === "feedback")
     ? "Stock `llama-quantize` makes the row PRISM from the source; codes with error feedback are made by PRISM alone, from the plan-feedback.json of its run (`prism quantize plan-feedback.json --feedback`):"
-    : "Stock `llama-quantize` makes it from the source:";
+    : `Stock ${code("llama-quantize")} makes ${models.length === 1 ? "it" : "each"} from the source:`;
   return ["## Recipe", made, ...recipes].join("\n\n");
 }
 
@@ -141,11 +165,23 @@ function recipeOutput({ run, plan, files }: CardModel): string {
   return stock && published !== undefined ? published.publishAs : defaultOutput(plan);
 }
 
-function howMadeSection(models: readonly CardModel[]): string {
-  const facts = models.map((model) =>
-    models.length === 1 ? renderHowMade(model) : `### ${text(cardName(model))}\n\n${renderHowMade(model)}`,
-  );
+/** What all files of a model share once, and the rest by file. */
+function howMadeSection(groups: readonly CardGroup[]): string {
+  const facts = groups.map((group) => {
+    const heading = groups.length === 1 ? [] : [`### ${text(group.name)}`];
+    const [first, ...others] = group.models.map(howMade);
+    const shared = first?.filter((fact) => others.every((facts) => facts.includes(fact))) ?? [];
+    const own = group.models.flatMap((model) => {
+      const left = howMade(model).filter((fact) => !shared.includes(fact));
+      return left.length === 0 ? [] : [`**${text(sizeName(model))}**`, list(left)];
+    });
+    return [...heading, list(shared), ...own].filter((part) => part !== "").join("\n\n");
+  });
   return ["## How it was made and measured", ...facts].join("\n\n");
+}
+
+function list(lines: readonly string[]): string {
+  return lines.map((line) => `- ${line}`).join("\n");
 }
 
 function details(summary: string, content: string): string {

@@ -12,17 +12,18 @@ interface Usable {
   readonly hub: string | undefined;
 }
 
-/** Render the section: commands for the first model file, tags of the others; undefined where there is none. */
+/** Render the section: commands for one model file, a line for each of several; undefined where there is none. */
 export function renderUsage(models: readonly CardModel[], repository: string | undefined): string | undefined {
   const usable = models.flatMap((model) => usableFiles(model, repository));
-  const [first] = usable;
+  // of several the middle one: the smallest, or the largest, is not what most people want
+  const first = usable[Math.floor((usable.length - 1) / 2)];
   if (first === undefined) return undefined;
   const commands = [
     ...hubCommands(first),
     ...(repository === undefined ? [] : [download(repository, first)]),
     ...commandsOf(first),
   ];
-  const others = usable.length > 1 && repository !== undefined ? [tagTable(usable)] : [];
+  const others = usable.length > 1 ? [fileTable(usable)] : [];
   return ["## Usage", codeBlock(commands.join("\n\n"), "sh"), ...others].join("\n\n");
 }
 
@@ -88,10 +89,18 @@ function download(repository: string, { model, file, projector }: Usable): strin
   return `# download\nhf download ${quoteWord(repository)} ${names.join(" ")} --local-dir .`;
 }
 
-/** By which name each file of a family is had. */
-function tagTable(usable: readonly Usable[]): string {
-  const rows = usable.map(({ file, hub }) => [code(file.publishAs), hub === undefined ? "–" : code(hub)]);
-  return markdownTable([{ header: "File" }, { header: "`-hf`, `hf.co/`" }], rows);
+/** How each file of a family is run: by its tag, where it has one. */
+function fileTable(usable: readonly Usable[]): string {
+  const rows = usable.map(({ model, file, hub }) => {
+    const from = hub === undefined ? `-m ${quoteWord(file.publishAs)}` : `-hf ${quoteWord(hub)}`;
+    return [code(file.publishAs), code(`llama-server ${from}${serverFlags(model)}`)];
+  });
+  return markdownTable([{ header: "File" }, { header: "Serve it with llama.cpp" }], rows);
+}
+
+function serverFlags(model: CardModel): string {
+  if (isReranker(model)) return " --reranking";
+  return embeds(model) ? " --embedding" : "";
 }
 
 function textCommands({ publishAs }: CardFile, projector: CardFile | undefined): string[] {

@@ -28,7 +28,7 @@ interface FamilyPoint extends ScatterPoint {
 }
 
 /** Rows of the picture: the controls of a plan's inner workings are of no use to who chooses a file. */
-const SHOWN_KINDS: readonly RunRow["kind"][] = ["plan", "preset", "published", "uniform"];
+const SHOWN_KINDS: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "published", "uniform"];
 /** Sizes further apart than this go on a logarithmic axis. */
 const LOG_RATIO = 3;
 /** Characters of a model's name beside its plan. */
@@ -94,10 +94,14 @@ export function familyParetoChart(members: readonly FamilyMember[], settings: Ch
 function pointsOf({ name, run }: FamilyMember, member: number, metric: ParetoMetric): FamilyPoint[] {
   const rows = measuredRows(run);
   const front = new Set(paretoFront(rows, metric));
+  const several = run.rows.filter(({ kind }) => kind === "plan").length > 1;
   return rows.flatMap((row) => {
     const quality = SHOWN_KINDS.includes(row.kind) ? qualityOf(row, metric) : undefined;
     if (quality === undefined) return [];
-    const label = isPlanRow(run, row) && row.kind === "plan" ? showName(name, MEMBER_CHARACTERS) : row.label;
+    const isPlan = isPlanRow(run, row) && row.kind === "plan";
+    const label = isPlan
+      ? `${showName(name, MEMBER_CHARACTERS)}${several ? ` ${row.bpw.toFixed(2)}bpw` : ""}`
+      : row.label;
     const lines = [`${METRIC_NAMES[metric].short} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`];
     const survives = front.has(row);
     return [{ member, label, kind: row.kind, x: row.fileBytes, y: quality.value, se: quality.se, survives, lines }];

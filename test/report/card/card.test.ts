@@ -1,15 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { MetadataValue } from "../../../src/gguf/model.ts";
-import type { CardModel } from "../../../src/report/card/card-model.ts";
+import { type CardModel, cardName, publishedRow } from "../../../src/report/card/card-model.ts";
 import { readHubMetadata } from "../../../src/report/card/hub-metadata.ts";
 import { code, text } from "../../../src/report/card/markdown.ts";
+import { publishedSizes } from "../../../src/report/card/member-run.ts";
 import { renderCard } from "../../../src/report/card/render-card.ts";
 import { familyParetoChart } from "../../../src/report/charts/family-pareto.ts";
 import { renderSvg } from "../../../src/report/charts/render-svg.ts";
 import { formatMeanSe } from "../../../src/report/terminal/mean-se.ts";
 import type { RunRow } from "../../../src/run/run-document.ts";
 import { judgeRun } from "../../../src/run/run-rows.ts";
+import { familyInMemory } from "../charts/family-in-memory.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
 
 const { plan, run } = runInMemory();
@@ -198,11 +200,54 @@ describe("a card", () => {
   it("of a family is one table with the rows of each model, and one picture", () => {
     const other = { ...model, plan: { ...plan, source: { ...plan.source, name: "Other" } } };
     const card = renderCard([model, other], { file: "pareto.png", title: "t", description: "d" });
-    expect(card.match(/^\| Model \| Method \|/gm)).toHaveLength(1);
-    expect(card.match(/\*\*PRISM\*\*/g)).toHaveLength(2);
+    const [open = "", folded = ""] = card.split("Verdicts in full, and the controls");
+    expect(open.match(/^\| Model \| Method \|/gm)).toHaveLength(1);
+    expect(open.match(/^\| Model \| File \|/gm)).toHaveLength(1);
+    expect(open.match(/\*\*PRISM\*\*/g)).toHaveLength(2);
     expect(card.match(/!\[/g)).toHaveLength(1);
-    expect(card).not.toContain("| shuffle 1 |");
-    expect(card.match(/<details>/g)).toHaveLength(2);
+    expect(open).not.toContain("| shuffle 1 |");
+    expect(folded).toContain("| shuffle 1 |");
+    expect(card.match(/<details>/g)).toHaveLength(3);
+    expect(card).toContain("Quantizations of 2 models");
+  });
+
+  it("of several files of one model has its name, source, presets and facts once, and each file's line of usage", () => {
+    const family = familyInMemory();
+    const models = publishedSizes(family.run).map(({ run, slug }, index): CardModel => {
+      const bpw = publishedRow(run)?.bpw.toFixed(2);
+      const [file] = model.files;
+      const publishAs = `tiny-${bpw}bpw-Q${index + 2}_K.gguf`;
+      return { ...model, run, files: file ? [{ ...file, path: `${slug}`, publishAs, tag: `Q${index + 2}_K` }] : [] };
+    });
+    const card = renderCard(models, undefined, { repository: "me/Tiny" });
+    const name = cardName(model);
+    expect(card).toContain(`# ${name}: PRISM`);
+    expect(card).toContain(`3 quantizations of ${name}`);
+    const [open = "", folded = ""] = card.split("Verdicts in full, and the controls");
+    const [choose = "", results = ""] = open.split("## Results");
+    expect(choose).toMatch(
+      /^\| `tiny-\d\.\d+bpw-Q2_K\.gguf` \| .*Q3\\?_K\\?_M is larger and better \(KLD \+25 %\) \|$/m,
+    );
+    expect(results.match(/^\| source /gm)).toHaveLength(1);
+    for (const label of ["Q3_K_M", "Q3_K_L", "all Q3_K"]) {
+      expect(results.match(new RegExp(`^\\| ${label} \\|`, "gm")), label).toHaveLength(1);
+    }
+    expect(results.match(/^\| \*\*PRISM \d\.\d\dbpw(, error feedback)?\*\* \|/gm)).toHaveLength(3);
+    expect(results).not.toContain("shuffle");
+    expect(folded).toContain("| shuffle 1 of ");
+    expect(card.match(/^- Source: /gm)).toHaveLength(1);
+    for (const tag of ["Q2_K", "Q3_K", "Q4_K"]) expect(card).toContain(`\`llama-server -hf me/Tiny:${tag}\``);
+    expect(card).not.toMatch(/undefined|NaN/);
+  });
+
+  it("says what each file takes of a GPU's memory where that is known", () => {
+    const memory = [{ context: 8192, totalBytes: 3.25 * 2 ** 30 }];
+    const card = renderCard([
+      { ...model, memory },
+      { ...model, plan: { ...plan, source: { ...plan.source, name: "Other" } } },
+    ]);
+    expect(card).toContain("| GPU memory at 8k |");
+    expect(card.match(/\| 3\.3 GiB \|/g)).toHaveLength(1);
   });
 });
 
