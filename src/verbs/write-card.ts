@@ -46,11 +46,12 @@ export async function writeCard(
     string,
     string,
   ];
+  await checkOutputs([readme, svg, png, inFolder(CHECKSUMS)], checks);
   for (const source of sources) await requireAsMeasured(source);
   const drafts = await draftModels(sources);
   const documents = drafts.flatMap(({ published }) => published.documents);
-  const small = [...documents.map(({ publishAs }) => publishAs), CHECKSUMS].map(inFolder);
-  await checkOutputs([readme, svg, png, ...small], checks);
+  const small = documents.map(({ publishAs }) => inFolder(publishAs));
+  await checkOutputs(small, checks);
   const models: CardModel[] = [];
   for (const { model, published } of drafts) {
     models.push({ ...model, files: [...model.files, ...(await writeDocuments(published.documents, folder))] });
@@ -58,7 +59,7 @@ export async function writeCard(
   const files = models.flatMap((model) => model.files);
   await writeFileAside(inFolder(CHECKSUMS), checksums(files));
   const chart = cardChart(models);
-  const written = [readme, ...small];
+  const written = [readme, ...small, inFolder(CHECKSUMS)];
   let picture: CardPicture | undefined;
   if (chart !== undefined) {
     await writeFileAside(svg, renderSvg(chart));

@@ -81,6 +81,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "plan --from": (x) => `plan --from ${x} -o new.json`,
   "plan model, with --from": (x) => `plan ${x} --from p.json -o new.json`,
   "plan --recipe": (x) => `plan a.json --recipe ${x} -o new.json`,
+  "plan --template": (x) => `plan a.json --template ${x} -o new.json`,
   "plan model, with --recipe": (x) => `plan ${x} --recipe ${RECIPE} -o new.json`,
   "show source": (x) => `show ${x}`,
   "show --diff": (x) => `show p.json --diff ${x}`,

@@ -74,7 +74,12 @@ test("--base gives the tensors that a template leaves out their types", async ()
   );
   expect(code).toBe(0);
   expect(stderr).toMatch(/are not in part\.txt: what Q4_K_M gives them/);
-  expect(JSON.parse(stdout).tensors.find(({ name }: { name: string }) => name === "blk.0.ffn_down.weight").type).toBe(
-    "Q6_K",
-  );
+  const given = Object.fromEntries(typesOf(stdout).map((line: string) => line.split(" ")));
+  expect(given).toMatchObject({
+    "blk.0.ffn_down.weight": "Q8_0",
+    "blk.0.attn_v.weight": "Q4_K",
+    "blk.3.attn_v.weight": "Q6_K",
+    "blk.3.attn_q.weight": "Q4_K",
+    "output.weight": "Q6_K",
+  });
 });
