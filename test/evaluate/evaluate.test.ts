@@ -100,10 +100,10 @@ describe("an evaluation", () => {
     const progress = new Set<string>();
     const cached = options({ cacheDir, bench: watching((what) => progress.add(what)) });
     const first = await evaluate(cached);
-    expect(progress).toEqual(new Set(["reference", quantized]));
+    expect(progress).toEqual(new Set(["reference", "evaluating q3.gguf"]));
     progress.clear();
     const second = await evaluate(cached);
-    expect(progress).toEqual(new Set([quantized]));
+    expect(progress).toEqual(new Set(["evaluating q3.gguf"]));
     for (const evaluation of [first, second]) {
       expect(evaluation.models[0]?.kld).toEqual(beside.models[0]?.kld);
       expect(evaluation.reference).toEqual(beside.reference);
