@@ -100,7 +100,9 @@ export class InfeasibleError extends PrismError {
 export interface HeldGate {
   readonly gate: string;
   readonly value?: number;
+  readonly verdictCode?: string;
   readonly met: boolean;
+  readonly of?: readonly Omit<HeldGate, "of">[];
 }
 
 /** A quality gate given with --require was missed, or --strict found something in a model. */

@@ -2,6 +2,7 @@
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import { defineDocument } from "./document-kind.ts";
 import * as t from "./fields.ts";
+import { gateResult } from "./gate-result.ts";
 
 export const ERROR = t.object({
   code: t.oneOf(Object.keys(ERROR_CODES) as ErrorCode[], "What kind of error; docs/exit-codes.md lists them."),
@@ -11,9 +12,7 @@ export const ERROR = t.object({
   finding: t.optional(t.text("Its code among the findings of prism inspect, where it has one.")),
   findings: t.optional(t.list(t.text(), "Codes of the findings that --strict does not allow.")),
   possible: t.optional(t.object({ minBytes: t.bytes(), maxBytes: t.bytes() }, "File sizes that can be reached.")),
-  gates: t.optional(
-    t.list(t.object({ gate: t.text(), value: t.optional(t.number()), met: t.flag() }), "Gates that were missed."),
-  ),
+  gates: t.optional(t.list(gateResult({ verdictCode: t.optional(t.text()) }), "Gates that were missed.")),
   logTail: t.optional(t.list(t.prose(), "Last lines of llama.cpp.")),
 });
 export interface ErrorFields extends t.Content<typeof ERROR> {}

@@ -5,6 +5,7 @@
 import { type TUnsafe, Type } from "@sinclair/typebox";
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
+import { GATE_RESULT } from "../documents/gate-result.ts";
 import { EMBEDDING_RESULT, RETRIEVAL_SET_SUMMARY } from "./embedding-result.ts";
 import { RERANK_RESULT, RERANK_SET_SUMMARY } from "./rerank-result.ts";
 import { SPEED } from "./speed.ts";
@@ -30,7 +31,13 @@ export const KLD_SUMMARY = t.object(
 );
 export interface KldSummary extends t.Content<typeof KLD_SUMMARY> {}
 
-const MODEL_FILE = { path: t.name(), fileBytes: t.bytes(), bpw: t.amount(), sha256: t.optional(MEASURED_SHA256) };
+const MODEL_FILE = {
+  path: t.name(),
+  fileBytes: t.bytes(),
+  bpw: t.amount(),
+  sha256: t.optional(MEASURED_SHA256),
+  gates: t.optional(t.list(GATE_RESULT, "Of --require; absent where nothing was required.")),
+};
 
 export const MODEL_EVALUATION = t.object({
   ...MODEL_FILE,

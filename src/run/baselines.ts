@@ -26,6 +26,7 @@ export function checkBaselines(
   { tensors }: Pick<Model, "tensors">,
   facts: ModelFacts,
   importance: KnownImportance | undefined,
+  asked = "--baseline",
 ): void {
   for (const preset of presets) {
     const types = stockTypes(facts, tensors, preset, { imatrix: importance !== undefined });
@@ -38,7 +39,7 @@ export function checkBaselines(
     const remedy =
       importance === undefined ? "give --imatrix FILE" : `${importance.path} has none for it; give a fuller one`;
     throw new UsageError(
-      `--baseline ${preset} needs importance values (for ${needing.name}, say): ${remedy}, or another baseline`,
+      `${asked} ${preset} needs importance values (for ${needing.name}, say): ${remedy}, or another baseline`,
     );
   }
 }

@@ -43,6 +43,8 @@ export interface CandidateOptions {
   /** What the plan was made from: the shuffles are solved with the same. */
   readonly planOptions: PlanOptions;
   readonly baselines: readonly FileType[];
+  /** Presets that are compared with besides. */
+  readonly required?: readonly FileType[];
   /** Published recipes that were made for this model's shapes. */
   readonly recipes?: readonly PublishedRecipe[];
   readonly imatrix?: EngineImatrix | undefined;
@@ -54,8 +56,9 @@ export interface CandidateOptions {
 export function chooseControls(options: CandidateOptions): Candidate[] {
   const { plan, imatrix, pathOf } = options;
   const presets = options.baselines.length > 0 ? options.baselines : neighbourPresets(plan, imatrix !== undefined);
+  const { required = [] } = options;
   return [
-    ...presets.map((preset) => presetCandidate(plan, preset, pathOf, imatrix)),
+    ...[...new Set([...presets, ...required])].map((preset) => presetCandidate(plan, preset, pathOf, imatrix)),
     ...(imatrix === undefined || options.baselines.length > 0
       ? []
       : presets.map((preset) => plainCandidate(plan, preset, pathOf))),

@@ -10,14 +10,18 @@ const RECIPES = new URL("../../plans/", import.meta.url);
 
 /** Read the recipes of this model. Throws FormatError for a damaged one. */
 export async function matchingRecipes(analysis: Pick<Analysis, "facts" | "tensors">): Promise<PublishedRecipe[]> {
+  return (await publishedRecipes()).filter((recipe) => matches(recipe, analysis));
+}
+
+/** All of them. */
+export async function publishedRecipes(): Promise<PublishedRecipe[]> {
   const names = (await readdir(RECIPES)).filter((name) => name.endsWith("-prism-dq.json")).sort();
-  const recipes = await Promise.all(
+  return Promise.all(
     names.map(async (name) => {
       const path = fileURLToPath(new URL(name, RECIPES));
       return readRecipe(await readDocumentText(path, RECIPE), path);
     }),
   );
-  return recipes.filter((recipe) => matches(recipe, analysis));
 }
 
 /** Whether every tensor that is quantized has the name and the shape of one of the recipe's own model. */

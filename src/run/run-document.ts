@@ -4,6 +4,7 @@
  */
 import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
+import { gateResult } from "../documents/gate-result.ts";
 import { EMBEDDING_FIDELITY } from "../evaluate/embedding-result.ts";
 import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
@@ -327,7 +328,9 @@ const REFINEMENT = t.object(
 );
 export interface Refinement extends t.Content<typeof REFINEMENT> {}
 
-const GATE_RESULT = t.object({ gate: t.text(), value: t.optional(t.number()), met: t.flag() });
+const GATE_RESULT = gateResult({
+  verdictCode: t.optional(t.oneOf(ROW_VERDICTS, "Of beats() and ties(): the plan against that row.")),
+});
 export interface GateResult extends t.Content<typeof GATE_RESULT> {}
 
 export const RUN = defineDocument({

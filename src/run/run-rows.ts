@@ -48,13 +48,13 @@ export function rowOf(
   };
 }
 
-function rankingOf(ranked: RankedModel | undefined): Pick<RunRow, "rerank"> {
+export function rankingOf(ranked: Pick<RankedModel, "rerank"> | undefined): Pick<RunRow, "rerank"> {
   const { fidelity, ndcg10 } = ranked?.rerank ?? {};
   if (fidelity === undefined) return {};
   return { rerank: { ...fidelity, ...present({ ndcg10 }) } };
 }
 
-function embeddingOf(embedded: EmbeddedModel | undefined): Pick<RunRow, "embedding"> {
+export function embeddingOf(embedded: Pick<EmbeddedModel, "embedding"> | undefined): Pick<RunRow, "embedding"> {
   const { fidelity, ndcg10 } = embedded?.embedding ?? {};
   if (fidelity === undefined) return {};
   return { embedding: { ...fidelity, ...present({ ndcg10 }) } };
@@ -94,7 +94,7 @@ export function judgeRun(state: Run, gates: readonly Gate[], complete: boolean):
   return {
     ...rest,
     rows,
-    gates: plan === undefined ? [] : checkGates(gates, plan),
+    gates: plan === undefined ? [] : checkGates(gates, plan, rows),
     ...present({ verdict: plan?.verdict, verdictCode: verdictOf(rows, chunks), creditsSensitivity: credited }),
   };
 }

@@ -10,6 +10,7 @@ import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
 import type { QuantizeRequest } from "../quantize/quantize.ts";
 import { describeAsked, devicesAsked } from "./asked.ts";
 import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
+import { presetsOf, requireMeasured } from "./gates.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
 import type { RunAsked } from "./run-document.ts";
 import { makesFeedback } from "./run-feedback.ts";
@@ -52,9 +53,11 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     const toMake = imatrixToMake(open, request, bench);
     const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
     checkBaselines(request.baselines, model, facts, importance);
+    checkBaselines(presetsOf(request.gates), model, facts, importance, "--require:");
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(open, bench.engine, request);
     checkSpeed(request, measures, bench.engine);
+    requireMeasured(request.gates, measures);
     const before = request.force ? undefined : await layersBefore(runDirectory(request.out), devicesAsked(bench));
     const fitted = fitLayers(bench, open, { ...request, beside: BESIDE, before });
     return {

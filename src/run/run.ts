@@ -27,6 +27,7 @@ import { evaluateCandidates } from "./evaluate-candidates.ts";
 import { expectedOf, tellStages } from "./expect.ts";
 import { checkFamilySpace } from "./family-space.ts";
 import { judgeFamily } from "./family-verdict.ts";
+import { presetsOf, requireRows } from "./gates.ts";
 import { isAsKept, writeKept } from "./kept-files.ts";
 import { KEPT_SLUGS } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
@@ -115,10 +116,15 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     plan,
     planOptions: { ...planOptions, budget: settled.budget },
     baselines: request.baselines,
+    required: presetsOf(request.gates),
     recipes: await matchingRecipes(analysis),
     pathOf: directory.model,
     imatrix,
   });
+  requireRows(
+    request.gates,
+    controls.map(({ label }) => label),
+  );
   const coded = codedPlan && { plan: codedPlan, candidate: feedbackCandidate(open, codedPlan) };
   const candidates = [planned, ...(coded === undefined ? [] : [coded.candidate]), ...controls];
   const adopted = await adoptMembers(open, swapped, settled.members, { plan, candidate: planned }, coded);

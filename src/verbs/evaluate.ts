@@ -15,7 +15,9 @@ import { examineModel } from "../preflight/examine-model.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { evaluateRerank, joinRerank } from "../rerank/rerank.ts";
 import type { PromptOptions } from "../rerank/rerank-scorer.ts";
+import { requireMeasured } from "../run/gates.ts";
 import { refuseOptions } from "./given-option.ts";
+import { held, modelGates } from "./model-gates.ts";
 
 export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   /** Rank documents: a file of JSON Lines, or true for the set that comes with PRISM. */
@@ -30,6 +32,8 @@ export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
   readonly pooling?: EmbeddingPooling | undefined;
   readonly queryPrefix?: string | undefined;
   readonly documentPrefix?: string | undefined;
+  /** Conditions like "kld<=0.05" that every model has to meet: `gates` of each answers them. */
+  readonly require?: readonly string[] | undefined;
   readonly strict?: boolean | undefined;
   /** Go on with a model that llama.cpp does not load. */
   readonly forceFindings?: boolean | undefined;
@@ -43,31 +47,40 @@ export interface EvaluatedModels {
   readonly embeddings?: EmbeddingEvaluation;
 }
 
-/** Evaluate. Models that rank with a head of their own, or embed, are judged by that, asked or not. */
+/** Evaluate. Models that rank with a head of their own, or embed, are judged by that, asked or not. Missed gates are in the result. */
 export async function evaluateModels(
   models: readonly string[],
   request: EvaluateModelsRequest,
   bench: Bench,
 ): Promise<EvaluatedModels> {
   const { reference, text, context, server, referenceServer, pooling, queryPrefix, documentPrefix } = request;
+  const gates = modelGates(request);
   const { rerank, embeds } = await chooseMeasure(models, request, bench);
+  const measures = { text: !embeds && (rerank === undefined || text !== undefined), rerank: rerank !== undefined };
+  requireMeasured(gates, { ...measures, embeddings: embeds }, { reference: reference !== undefined });
   checkPromptOptions(request, rerank !== undefined);
   if (request.speed === true && (embeds || (rerank !== undefined && text === undefined))) {
     throw new UsageError("--speed: these models are judged by documents or vectors, and only next tokens are timed");
   }
   if (embeds) {
     const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
-    const embeddings = await evaluateEmbeddings(models, asked, bench);
+    const embeddings = held(gates, await evaluateEmbeddings(models, asked, bench));
     return { evaluation: embeddings, embeddings };
   }
   const set = typeof rerank === "string" ? rerank : undefined;
   const { yes, no, parseSpecial, pairs, mmproj } = request;
   const asked = { reference, server, referenceServer, context, set, yes, no, parseSpecial, pairs, mmproj };
-  const ranking = rerank === undefined ? undefined : await evaluateRerank(models, asked, bench);
-  if (ranking !== undefined && text === undefined) return { evaluation: ranking, ranking };
+  const ranked = rerank === undefined ? undefined : await evaluateRerank(models, asked, bench);
+  if (ranked !== undefined && text === undefined) {
+    const ranking = held(gates, ranked);
+    return { evaluation: ranking, ranking };
+  }
   const judged = await evaluate(models, request, bench);
-  if (ranking === undefined) return { evaluation: judged, judged };
-  return { evaluation: joinRerank(judged, ranking), judged, ranking };
+  if (ranked === undefined) {
+    const evaluation = held(gates, judged);
+    return { evaluation, judged: evaluation };
+  }
+  return { evaluation: held(gates, joinRerank(judged, ranked)), judged, ranking: ranked };
 }
 
 /** Options of prompts where none is read, or a llama-server reads them. */

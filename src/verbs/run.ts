@@ -9,8 +9,9 @@ import { protectInputs } from "../intake/protect-inputs.ts";
 import { present } from "../present.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import { RUN_STAGES } from "../run/estimate.ts";
-import { parseGate } from "../run/gates.ts";
+import { type Gate, labelsOf, parseGates, requirePossibleRows } from "../run/gates.ts";
 import { parseTime } from "../run/parse-time.ts";
+import { publishedRecipes } from "../run/published-recipes.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
 import { DEFAULT_BUDGET, imatrixFile, type RunRequest } from "../run/run-request.ts";
@@ -42,7 +43,7 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly probeGuard?: "p99" | undefined;
   /** Presets to compare with; by default the nearest smaller and larger. */
   readonly baseline?: readonly string[] | string | undefined;
-  /** Conditions like "kld<=0.05" that `gates` of the result answers. */
+  /** Conditions like "kld<=0.05 && beats(Q4_K_M)" that `gates` of the result answers. */
   readonly require?: readonly string[] | undefined;
   /** Documents a reranker is judged by (JSON Lines). */
   readonly rerank?: string | undefined;
@@ -90,7 +91,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     guards: request.guards,
     types: typesOf(request),
     baselines: baselinesOf(request.baseline),
-    gates: (request.require ?? []).map(parseGate),
+    gates: await gatesOf(request),
     sensitivity: await loadSensitivity(request),
     ...refinementOf(request),
     rerankSet: request.rerank,
@@ -132,6 +133,17 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   const finished = await run(model, request, bench);
   bench.progress.begin?.(RUN_STAGES.report);
   return { run: finished, out: request.out, report: await writeRunReport(request.out) };
+}
+
+/** The gates, which name rows that a run may have. */
+async function gatesOf({ require = [] }: RunModelRequest): Promise<Gate[]> {
+  const gates = parseGates(require);
+  const published = labelsOf(gates).length === 0 ? [] : await publishedRecipes();
+  requirePossibleRows(
+    gates,
+    published.map(({ name }) => name),
+  );
+  return gates;
 }
 
 /** Undefined where nothing was asked. */

@@ -170,6 +170,9 @@ describe("prism run", () => {
     [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": not a preset'],
     [["--baseline", "IQ1_S", "--imatrix", "none"], "--baseline IQ1_S needs importance values"],
     [["--require", "quality>9"], 'got "quality>9"'],
+    [["--require", "beats(Q4_K_N)"], 'no row "Q4_K_N"'],
+    [["--require", "drift<1"], "drift<1: that is not measured here"],
+    [["--require", "beats(IQ1_S)", "--imatrix", "none"], "--require: IQ1_S needs importance values"],
     [["--text", "nowhere.txt"], "nowhere.txt: no such file"],
   ] as const)("refuses %j before it makes a directory", async (args, words) => {
     const { code, stderr } = await prism("run", "llama.gguf", "--out", "refused", ...args);
@@ -210,6 +213,32 @@ describe("prism evaluate", () => {
     expect(ofRun.map((kld) => Math.min(...ofAll.map((other) => Math.abs(other - kld))) < 1e-9)).toEqual(
       Array.from({ length: 4 }, () => true),
     );
+  });
+
+  it("holds every model against --require, and ends with 3 after its one document", async () => {
+    const args = ["evaluate", "again.gguf", "llama.gguf", "--reference", "llama.gguf", "--text", "text.txt"];
+    const gates = ["--require", "kld<1e-6 && size<1GB"];
+    const { code, stdout, stderr } = await prism(...args, "--context", "16", ...gates, "--json");
+    expect(code).toBe(3);
+    const { models } = JSON.parse(stdout) as Evaluation;
+    expect(models.map(({ gates = [] }) => gates.map(({ gate, met }) => [gate, met]))).toEqual([
+      [
+        ["kld<1e-6", false],
+        ["size<1GB", true],
+      ],
+      [
+        ["kld<1e-6", true],
+        ["size<1GB", true],
+      ],
+    ]);
+    expect(stderr).toMatch(/prism: again\.gguf misses kld<1e-6 \(got \S+\); give a larger file/);
+    const [rows, figure] = await Promise.all([
+      prism(...args, "--require", "beats(Q4_K_M)"),
+      prism("evaluate", "again.gguf", "--text", "text.txt", "--require", "kld<1"),
+    ]);
+    expect([rows.code, figure.code]).toEqual([2, 2]);
+    expect(rows.stderr).toContain("compare the plan of prism run with its rows");
+    expect(figure.stderr).toContain("not measured here without --reference");
   });
 
   it("asks for a text or a reference", async () => {

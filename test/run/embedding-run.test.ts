@@ -2,6 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readEvaluation } from "../../src/evaluate/read-evaluation.ts";
+import { parseGates } from "../../src/run/gates.ts";
 import type { RunRow } from "../../src/run/run-document.ts";
 import { judgeRows, MIN_TEXTS, outcome } from "../../src/run/verdict.ts";
 import { INTERRUPTED, interruption, paperEngine } from "./paper-engine.ts";
@@ -20,10 +21,7 @@ describe("a run of a model that embeds", () => {
   it("is judged by its vectors, with its controls", async () => {
     const engine = paperEngine();
     const { rows, verdict, gates, text } = await runOn(engine, {
-      gates: [
-        { text: "drift<=0.5", measure: "drift", operator: "<=", limit: 0.5 },
-        { text: "overlap10>=101", measure: "overlap10", operator: ">=", limit: 101 },
-      ],
+      gates: parseGates(["drift<=0.5 && overlap10>=101"]),
     });
     expect(text).toBeUndefined();
     expect(engine.calls.some((call) => /^(score|sample)/.test(call))).toBe(false);

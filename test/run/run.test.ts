@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Bench } from "../../src/bench.ts";
 import { PrismError, UsageError } from "../../src/errors.ts";
-import { parseGate } from "../../src/run/gates.ts";
+import { parseGates } from "../../src/run/gates.ts";
 import type { Run } from "../../src/run/run-document.ts";
 import type { RunRequest } from "../../src/run/run-request.ts";
 import { parseRun } from "../../src/run/run-state.ts";
@@ -115,7 +115,7 @@ describe("a finished run", () => {
     const first = await runOn(paperEngine(), { chunks: 12 });
     const before = await filesOf(place.out);
     const engine = paperEngine();
-    const again = await runOn(engine, { chunks: 12, gates: [parseGate("bpw<2"), parseGate("bpw>2")] });
+    const again = await runOn(engine, { chunks: 12, gates: parseGates(["bpw<2", "bpw>2"]) });
     expect(engine.calls).toEqual([]);
     expect(shown({ ...again, gates: [] })).toEqual(shown(first));
     expect(again.finishedAt).toBe(first.finishedAt);

@@ -5,11 +5,13 @@ import { type ChartTable, tableCsv } from "../../report/charts/table.ts";
 import { driftTable, figuresTable, scoresTable } from "../../report/evaluation-tables.ts";
 import { renderEmbeddings } from "../../report/terminal/embedding-table.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
+import { gateLines } from "../../report/terminal/gate-lines.ts";
 import { renderRanking } from "../../report/terminal/rerank-table.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
 import { type EvaluatedModels, evaluateModels } from "../../verbs/evaluate.ts";
 import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
+import { requireGates, requireOption } from "../gate-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -26,6 +28,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   readonly speed?: boolean;
   readonly output?: string;
   readonly csv?: string;
+  readonly require?: readonly string[];
 }
 
 const HELP = `
@@ -50,6 +53,7 @@ export function evaluateCommand(context: CommandContext): Command {
     .option("--speed", "measure tokens per second of prompt and generation too, as llama-bench does")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
+  command.addOption(requireOption('"kld<=0.05 && sameTop>=95%", for every model'));
   addPromptOptions(command);
   addEmbeddingOptions(command);
   addJudgingTextOptions(command);
@@ -80,6 +84,7 @@ async function run(models: string[], options: Options, context: CommandContext):
   const { evaluation, judged, ranking, embeddings } = evaluated;
   if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
   if (options.csv !== undefined) await writeFileAside(options.csv, tableCsv(tableOf(evaluated)));
+  const held = evaluation.models.map(({ path, gates = [] }) => ({ name: path, gates }));
   output.result({
     document: evaluation,
     text: () =>
@@ -87,9 +92,11 @@ async function run(models: string[], options: Options, context: CommandContext):
         ...(judged === undefined ? [] : [renderEvaluation(judged)]),
         ...(ranking === undefined ? [] : [renderRanking(ranking)]),
         ...(embeddings === undefined ? [] : [renderEmbeddings(embeddings)]),
+        ...held.flatMap(({ name, gates }) => gateLines(gates, held.length > 1 ? name : undefined)),
       ].join("\n"),
     next: nextStep(models, { ...options, rerank: ranking && true }),
   });
+  requireGates(held, "give a larger file, or a gate it can meet");
 }
 
 /** Scores where documents were ranked. */

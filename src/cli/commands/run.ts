@@ -1,11 +1,9 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { Command, Option } from "commander";
-import { GateError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
 import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
-import type { Run } from "../../run/run-document.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES } from "../../run/run-request.ts";
 import { FEW_BITS } from "../../run/swap-plan.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
@@ -14,8 +12,9 @@ import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts
 import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { calibrationOption } from "../feedback-options.ts";
+import { requireGates, requireOption } from "../gate-options.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
+import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { addReadingOptions, type ReadingCliOptions } from "../prompt-options.ts";
@@ -110,7 +109,7 @@ export function runCommand(context: CommandContext): Command {
       "--rerank <file>",
       "judge by these documents: JSON Lines of {query, documents, relevance?}; default: prism's own set, for rerankers",
     )
-    .option("--require <condition>", 'exit with 3 unless it holds, like "kld<=0.05" (repeatable)', collect)
+    .addOption(requireOption('"kld<=0.05 && size<=6GB && beats(Q4_K_M)"'))
     .addOption(
       new Option(
         "--feedback <when>",
@@ -164,19 +163,8 @@ async function run(model: string, options: Options, context: CommandContext): Pr
       text: () => `${renderRun(finished.run)}\nreport: ${finished.report}`,
       next: nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
-    checkGates(finished.run);
+    requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");
   } finally {
     if (context.signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
   }
-}
-
-function checkGates({ gates }: Run): void {
-  const missed = gates.filter(({ met }) => !met);
-  if (missed.length === 0) return;
-  const words = missed.map(
-    ({ gate, value }) => `${gate} (got ${value === undefined ? "no value" : value.toPrecision(4)})`,
-  );
-  throw new GateError(`the plan misses ${words.join(", ")}; give a larger budget, or a gate it can meet`, {
-    gates: missed,
-  });
 }

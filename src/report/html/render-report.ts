@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { cpus, type } from "node:os";
 import { entryPoint } from "../../entry.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
+import { gotInWords } from "../../run/gates.ts";
 import type { Chart } from "../charts/chart.ts";
 import { hasMetric, METRIC_NAMES, PARETO_METRICS } from "../charts/pareto.ts";
 import { CHARTS, chartEntry } from "../charts/registry.ts";
@@ -89,10 +90,9 @@ function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
     return html`<label><input type="radio" name="pareto-metric" value="${metric}"${checked}> ${METRIC_NAMES[metric].choice}</label>`;
   });
   const choice = html`<fieldset class="switch"><legend>Quality as</legend>${inputs}</fieldset>`;
-  const gates = run.gates.map(({ gate, value, met }) => {
-    const got = value === undefined ? "not measured" : `got ${Number(value.toPrecision(6))}`;
-    return html`<li>${met ? "met" : "missed"}: <code>${gate}</code>, ${got}</li>`;
-  });
+  const gates = run.gates.map(
+    (held) => html`<li>${held.met ? "met" : "missed"}: <code>${held.gate}</code>, got ${gotInWords(held)}</li>`,
+  );
   return html`${renderChoices(run)}<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
 ${renderRunTable(run)}
 ${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}

@@ -6,6 +6,7 @@ import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { renderFamily } from "./family-table.ts";
+import { gateLines } from "./gate-lines.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { speedLines } from "./speed-table.ts";
 import { renderSweep } from "./sweep-table.ts";
@@ -91,11 +92,7 @@ export function renderRun(run: Run): string {
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   lines.push(...renderFamily(run), ...renderSweep(run));
-  for (const { gate, value, met } of run.gates) {
-    lines.push(
-      `${met ? "met" : "MISSED"}: --require "${gate}"${value === undefined ? " (not measured)" : `, got ${Number(value.toPrecision(6))}`}`,
-    );
-  }
+  lines.push(...gateLines(run.gates));
   return `${[...lines, ...warningLines(run.warnings)].join("\n")}\n`;
 }
 
