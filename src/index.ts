@@ -63,6 +63,7 @@ export {
   report,
   run,
   serve,
+  upload,
 } from "./library/verbs.ts";
 export { ALL_LAYERS, BENCH_DEFAULTS, type BenchOptions, type OpenedBench } from "./open-bench.ts";
 export { type BudgetRequest, budgetFrom } from "./plan/budget.ts";
@@ -95,4 +96,5 @@ export type { CardRequest, ExportRequest, ReportRequest, WrittenReport } from ".
 export type { FinishedRun, RunModelRequest } from "./verbs/run.ts";
 export { type RunningServer, SERVE_DEFAULTS, type ServeRequest } from "./verbs/serve.ts";
 export type { QualityRequest } from "./verbs/sweep-request.ts";
+export type { UploadRequest, UploadResult } from "./verbs/upload.ts";
 export { PRISM_VERSION } from "./version.ts";

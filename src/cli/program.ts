@@ -19,6 +19,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["imatrix", async () => (await import("./commands/imatrix.ts")).imatrixCommand],
   ["prior", async () => (await import("./commands/prior.ts")).priorCommand],
   ["report", async () => (await import("./commands/report.ts")).reportCommand],
+  ["upload", async () => (await import("./commands/upload.ts")).uploadCommand],
   ["review", async () => (await import("./commands/review.ts")).reviewCommand],
   ["serve", async () => (await import("./commands/serve.ts")).serveCommand],
   ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],

@@ -28,6 +28,7 @@ import {
 } from "../verbs/report.ts";
 import { type FinishedRun, parseRunRequest, type RunModelRequest, runModel } from "../verbs/run.ts";
 import { type RunningServer, type ServeRequest, serve as startServer } from "../verbs/serve.ts";
+import { type UploadRequest, type UploadResult, upload as uploadRuns } from "../verbs/upload.ts";
 import type { CardResult } from "../verbs/write-card.ts";
 import { inOptionNames } from "./option-names.ts";
 
@@ -130,6 +131,17 @@ export function card(
   request: CardRequest = {},
 ): Promise<CardResult & { readonly folder: string }> {
   return speaking(() => writeCard(runs, request));
+}
+
+/** Upload runs with their card to a repository of the Hub; without `yes` only say what it would upload. */
+export function upload(
+  runs: readonly string[],
+  repository: string,
+  request: UploadRequest = {},
+  desk: Partial<Pick<Desk, "signal" | "progress">> = {},
+): Promise<UploadResult> {
+  const { signal = new AbortController().signal, progress = SILENT } = desk;
+  return speaking(() => uploadRuns(runs, repository, request, { signal, progress }));
 }
 
 /** Answer /v1/rerank requests with a reranker, until close(). */

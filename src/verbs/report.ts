@@ -80,6 +80,15 @@ export async function card(
   { output, force, ...options }: CardRequest,
   note: (text: string) => void = () => undefined,
 ): Promise<CardResult & { readonly folder: string }> {
+  const { sources, inputs } = await loadCardSources(runs);
+  const folder = cardFolder(sources, output);
+  return { ...(await writeCard(sources, folder, options, { inputs, force }, note)), folder };
+}
+
+/** The runs a card is of, with the files they were read from. Throws FileError, FormatError. */
+export async function loadCardSources(
+  runs: readonly string[],
+): Promise<{ readonly sources: readonly CardSource[]; readonly inputs: readonly string[] }> {
   const sources: CardSource[] = [];
   const inputs: string[] = [];
   for (const named of runs) {
@@ -88,9 +97,14 @@ export async function card(
     sources.push({ path, documents });
     inputs.push(...files);
   }
+  return { sources, inputs };
+}
+
+/** The folder that is named, or the one in the only run. Throws UsageError. */
+export function cardFolder(sources: readonly CardSource[], output: string | undefined): string {
   const [first] = sources;
   const own = first !== undefined && sources.length === 1 ? join(first.path, "card") : undefined;
   const folder = output ?? own;
   if (folder === undefined) throw new UsageError("-o DIR: a card of several runs needs a folder of its own");
-  return { ...(await writeCard(sources, folder, options, { inputs, force }, note)), folder };
+  return folder;
 }

@@ -29,6 +29,9 @@ export interface CardResult {
 /** File in which a card's picture stands. */
 const PICTURE = "pareto";
 
+/** Its files; without an image library there is no PNG, and without enough rows neither. */
+export const CARD_PICTURES = [`${PICTURE}.svg`, `${PICTURE}.png`] as const;
+
 /** The hashes of all that is published but the page itself. */
 export const CHECKSUMS = "SHA256SUMS";
 
@@ -82,7 +85,7 @@ export async function writeCard(
 }
 
 /** Throws FormatError where the files to publish are not those that were measured. */
-async function requireAsMeasured({ path, documents: { run } }: CardSource): Promise<void> {
+export async function requireAsMeasured({ path, documents: { run } }: CardSource): Promise<void> {
   const directory = runDirectory(path);
   const [first, ...more] = run === undefined ? [] : await changedFiles(run, directory);
   if (first === undefined) return;

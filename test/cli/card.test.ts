@@ -54,7 +54,7 @@ describe("prism report --card", () => {
     const sums = readFileSync(at("run", "card", "SHA256SUMS"), "utf8");
     expect(sums).toContain(`${sha256(readFileSync(MODEL))}  ${name}\n`);
     expect(sums).toContain(`${sha256(readFileSync(at("run", "card", "plan.json")))}  plan.json\n`);
-    expect(stdout).toContain("next: hf upload me/Tiny-GGUF run/card .");
+    expect(stdout).toContain("hf upload me/Tiny-GGUF run/card .\n\nnext: prism upload run me/Tiny-GGUF");
     expect(stderr).toContain("--base-model");
   });
 

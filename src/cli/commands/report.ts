@@ -110,8 +110,15 @@ async function reportCard(paths: readonly string[], options: ReportOptions): Pro
   const uploads = elsewhere.map(({ path, publishAs }) => nextCommand("hf", "upload", owner, path, publishAs));
   return {
     document: { written, files },
-    text: () => [...written.map((file) => `wrote ${file}`), "", "to publish it:", ...uploads].join("\n"),
-    next: nextCommand("hf", "upload", owner, folder, "."),
+    text: () =>
+      [
+        ...written.map((file) => `wrote ${file}`),
+        "",
+        "to publish it with the Hub's own tool:",
+        ...uploads,
+        nextCommand("hf", "upload", owner, folder, "."),
+      ].join("\n"),
+    next: nextCommand("prism", "upload", ...paths, owner, ...(output === undefined ? [] : ["-o", output])),
   };
 }
 
