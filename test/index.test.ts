@@ -85,7 +85,9 @@ describe("the library", () => {
   });
 
   it("names its options in messages, not flags", async () => {
-    await expect(plan(analysis, {})).rejects.toThrow("a budget is needed: `bpw` 3.5, `size` 4.3GB, or `like` Q3_K_M");
+    await expect(plan(analysis, {})).rejects.toThrow(
+      "a budget is needed: `bpw` 3.5, `size` 4.3GB, `like` Q3_K_M, or `vram` 6GB `ctx` 8192",
+    );
     await expect(evaluate([MODEL], {}, bench)).rejects.toThrow(
       "give `text`, or `reference` to compare on sampled text",
     );

@@ -1,5 +1,6 @@
 /** The options of everything that plans: budget, mode, sensitivity, constraints. */
 import type { Command } from "commander";
+import { DEFAULT_CONTEXT } from "../footprint/context-size.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
 import { DEFAULT_SENSITIVITY, SENSITIVITY_CHOICES } from "../sensitivity/sensitivity-modes.ts";
 import type { PlanningRequest } from "../verbs/planning-request.ts";
@@ -11,6 +12,11 @@ export function addPlanningOptions(command: Command, imatrix: string): Command {
     .option("--bpw <bits>", "budget: bits per weight over all tensors, like 3.5")
     .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
     .option("--like <filetype>", "budget: the size this preset would have, like Q3_K_M")
+    .option("--vram <size>", "budget: what fits this memory of a GPU with the context, like 6GB (docs/memory.md)")
+    .option("--ctx <tokens>", `with --vram: tokens of context, of all sequences (default: ${DEFAULT_CONTEXT})`)
+    .option("--kv <type>", "with --vram: type of keys and values, like q8_0, or of each: q8_0,q4_0 (default: f16)")
+    .option("--parallel <n>", "with --vram: sequences at a time, which share the context out (default: 1)")
+    .option("--mmproj <file>", "with --vram: the projector that is loaded beside the model")
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",

@@ -19,6 +19,13 @@ export interface ContextRequest {
   readonly ubatch?: number | undefined;
 }
 
+/** A request with nothing left open that a person has a say in. */
+export interface ContextAsked {
+  readonly context: number;
+  readonly parallel: number;
+  readonly kv: KvTypes;
+}
+
 export interface ContextSize {
   /** Tokens of one sequence. */
   readonly cells: number;
@@ -32,6 +39,8 @@ export interface ContextSize {
 
 export const F16_CACHE: KvTypes = { k: "F16", v: "F16" };
 export const DEFAULT_UBATCH = 512;
+/** What is planned for where nobody says: a conversation, some pages of text. */
+export const DEFAULT_CONTEXT = 8192;
 
 /** Cells are allocated in steps of this. */
 const CELL_STEP = 256;

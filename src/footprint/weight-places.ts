@@ -24,24 +24,51 @@ const HEADLESS: ReadonlySet<string> = new Set([
   ...["gemma-embedding", "t5encoder", "wavtokenizer-dec"],
 ]);
 
+export interface WeightPlace {
+  readonly gpu: boolean;
+  readonly host: boolean;
+}
+
+/** Where each of these tensors goes; `onHost`: those that are left on the processor beside the input layer. */
+export function weightPlaces(
+  { arch, unused }: Pick<HeaderMemory, "arch" | "unused">,
+  names: readonly string[],
+  onHost: (name: string) => boolean = () => false,
+): Map<string, WeightPlace> {
+  const isTied = !HEADLESS.has(arch) && !names.includes("output.weight");
+  return new Map(
+    names.map((name) => {
+      if (unused.has(name)) return [name, { gpu: false, host: false }];
+      // a tied head is a second copy of the embeddings
+      if (INPUT.test(name)) return [name, { gpu: isTied && name === "token_embd.weight", host: true }];
+      const isLeft = onHost(name);
+      return [name, { gpu: !isLeft, host: isLeft }];
+    }),
+  );
+}
+
 /** Buffers align each tensor to this at most (CUDA's 128 and Vulkan's 256). */
 const ALIGNMENT = 256;
 
-/** Split the tensors of a file. `onHost`: those that are left on the processor beside the input layer. */
+/** Bytes of a tensor in a buffer. */
+export function inBuffer(bytes: number): number {
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Split the tensors of a file. `onHost`: as of weightPlaces(). */
 export function weightBytes(
-  { arch, unused }: Pick<HeaderMemory, "arch" | "unused">,
+  header: Pick<HeaderMemory, "arch" | "unused">,
   tensors: readonly WeightTensor[],
-  onHost: (name: string) => boolean = () => false,
+  onHost?: (name: string) => boolean,
 ): WeightBytes {
-  const isTied = !HEADLESS.has(arch) && !tensors.some(({ name }) => name === "output.weight");
+  const names = tensors.map(({ name }) => name);
+  const places = weightPlaces(header, names, onHost);
   let gpu = 0;
   let host = 0;
   for (const { name, bytes } of tensors) {
-    if (unused.has(name)) continue;
-    const aligned = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
-    if (INPUT.test(name) || onHost(name)) host += aligned;
-    // a tied head is a second copy of the embeddings
-    if (INPUT.test(name) ? isTied && name === "token_embd.weight" : !onHost(name)) gpu += aligned;
+    const place = places.get(name);
+    if (place?.gpu) gpu += inBuffer(bytes);
+    if (place?.host) host += inBuffer(bytes);
   }
   return { gpu, host };
 }

@@ -23,12 +23,7 @@ export function budgetBytes(budget: BudgetRequest, model: RangeModel): number {
 /** Throws InfeasibleError where the smallest candidate type of every tensor is already too large. */
 export function checkBudget(budget: BudgetRequest, model: RangeModel): void {
   const { headerBytes, tensors, hasImportance } = model;
-  const smallest = tensors.map(({ name, shape, type }) => {
-    if (ineligibleReason({ name, shape, type }) !== undefined) return { shape, type };
-    const types = candidateTypes({ name, shape }, { importance: hasImportance?.(name) ?? false });
-    const bytes = (candidate: TensorType) => tensorBytes(candidate, shape);
-    return { shape, type: types.reduce((a, b) => (bytes(b) < bytes(a) ? b : a)) };
-  });
+  const smallest = smallestTypes(model);
   const asked = resolveBudget(budget, contextOf(model));
   const least = fileBytes(headerBytes, smallest);
   const leastTensorBytes = smallest.reduce((sum, { type, shape }) => sum + tensorBytes(type, shape), 0);
@@ -47,7 +42,21 @@ export function checkBudget(budget: BudgetRequest, model: RangeModel): void {
   );
 }
 
-function contextOf({ facts, headerBytes, tensors, hasImportance }: RangeModel): SizeContext {
+/** The tensors, each in the smallest type that a plan could give it. */
+export function smallestTypes({
+  tensors,
+  hasImportance,
+}: Pick<RangeModel, "tensors" | "hasImportance">): { name: string; shape: readonly number[]; type: TensorType }[] {
+  return tensors.map(({ name, shape, type }) => {
+    if (ineligibleReason({ name, shape, type }) !== undefined) return { name, shape, type };
+    const types = candidateTypes({ name, shape }, { importance: hasImportance?.(name) ?? false });
+    const bytes = (candidate: TensorType) => tensorBytes(candidate, shape);
+    return { name, shape, type: types.reduce((a, b) => (bytes(b) < bytes(a) ? b : a)) };
+  });
+}
+
+/** What sizes of this model's files depend on. */
+export function contextOf({ facts, headerBytes, tensors, hasImportance }: RangeModel): SizeContext {
   return {
     facts,
     headerBytes,

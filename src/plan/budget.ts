@@ -7,12 +7,14 @@ import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-type
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { stockTypes } from "../ggml/stock-mix.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { present } from "../present.ts";
+import type { BudgetMemory } from "./budget-memory.ts";
 import { type TensorChoice, typesOf } from "./costing.ts";
 import type { BudgetAsked } from "./plan.ts";
 
 export type BudgetRequest = { readonly text?: string } & (
   | { readonly kind: "bpw"; readonly value: number }
-  | { readonly kind: "fileBytes"; readonly value: number }
+  | { readonly kind: "fileBytes"; readonly value: number; readonly memory?: BudgetMemory | undefined }
   | { readonly kind: "like"; readonly fileType: FileType }
 );
 
@@ -48,7 +50,7 @@ export function resolveBudget(request: BudgetRequest, context: SizeContext): Bud
   }
   if (request.kind === "fileBytes") {
     const limit = Math.floor(request.value);
-    return { text: request.text ?? `--size ${limit}`, fileBytes: limit };
+    return { text: request.text ?? `--size ${limit}`, fileBytes: limit, ...present({ memory: request.memory }) };
   }
   const elements = context.tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
   const limit = Math.floor((request.value * elements) / 8);

@@ -9,6 +9,7 @@ import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
 import { FILE_TYPE, TENSOR_TYPE } from "../ggml/type-fields.ts";
+import { BUDGET_MEMORY } from "./budget-memory.ts";
 import { YIELDING } from "./guards.ts";
 
 export type { Constraint };
@@ -67,11 +68,12 @@ export interface PlanTensor extends t.Content<typeof PLAN_TENSOR> {}
 
 const BUDGET_ASKED = t.object(
   {
-    text: t.text('"--bpw 4", "--size 4.3GB", "--like Q3_K_M".'),
+    text: t.text('"--bpw 4", "--size 4.3GB", "--like Q3_K_M", "--vram 6GB --ctx 8192".'),
     fileBytes: t.bytes("The limit on the whole file."),
     tensorBytes: t.optional(
       t.bytes("The limit on the data of all tensors without padding, where bits per weight were asked for."),
     ),
+    memory: t.optional(BUDGET_MEMORY),
   },
   "What was asked: exactly as the user put it, and what it means.",
 );

@@ -4,6 +4,7 @@ import { tensorRole } from "../ggml/tensor-class.ts";
 import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
 import { type ImatrixKeys, imatrixKeyBytes } from "../gguf/output-header.ts";
 import { describeUnseen } from "../imatrix/coverage.ts";
+import { memoryWarnings } from "./budget-memory.ts";
 import { distortionOf, lossOf, roundingOf } from "./costing.ts";
 import type { Plan, PlanTensor } from "./plan.ts";
 
@@ -92,6 +93,7 @@ export function planWarnings(plan: Pick<Plan, "predicted" | "tensors" | "budget"
   if (unmeasured.length > 0) {
     warnings.push(`the predicted loss leaves out ${count(unmeasured)}: distortion in the chosen type was not measured`);
   }
+  if (budget.memory !== undefined) warnings.push(...memoryWarnings(tensors, budget.memory));
   return [...warnings, ...imatrixWarnings(plan, eligible), ...mtpWarnings(plan, eligible)];
 }
 

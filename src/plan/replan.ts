@@ -51,14 +51,14 @@ export function tensorChoices(plan: Plan): readonly TensorChoice[] {
 }
 
 /** What a plan was asked, as a request; where its words mean nothing, its limit on the file. */
-export function askedBudget({ budget: { text, fileBytes } }: Pick<Plan, "budget">): BudgetRequest {
+export function askedBudget({ budget: { text, fileBytes, memory } }: Pick<Plan, "budget">): BudgetRequest {
   const [, option, value = ""] = /^--(bpw|size|like) (.+)$/.exec(text) ?? [];
   try {
     if (option !== undefined) return budgetFrom(option as "bpw" | "size" | "like", value);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
   }
-  return { kind: "fileBytes", value: fileBytes, text };
+  return { kind: "fileBytes", value: fileBytes, text, memory };
 }
 
 /** The smallest and the largest quantized file without constraints: where a budget makes a difference. */

@@ -7,13 +7,15 @@ import { withoutFeedback } from "../feedback/feedback-gains.ts";
 import { type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel } from "../intake/checked-model.ts";
+import type { BudgetRequest } from "../plan/budget.ts";
 import { makePlan } from "../plan/make-plan.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Constraint, Plan } from "../plan/plan.ts";
 import { checkFits } from "../plan/plan-from-recipe.ts";
 import { planFromTemplate } from "../plan/plan-from-template.ts";
 import { recostPlan } from "../plan/recost.ts";
 import { type Template, templateTypes } from "../plan/template.ts";
 import { type AnalyzeModelRequest, analyzeModel } from "./analyze.ts";
+import { fitVram } from "./fit-vram.ts";
 import { isJson, loadAnalysis, loadPlan } from "./load-document.ts";
 import { loadTemplate } from "./load-template.ts";
 import {
@@ -59,10 +61,9 @@ export async function plan(
   if (from !== undefined) return planFromEdited(from, source, request, bench);
   if (source === undefined) throw noSource();
   if (template !== undefined) return planFromOther(template, source, request, bench, note);
-  const budget = requireBudget(request);
   const mode = modeOf(request);
-  const constraints = constraintsOf(request);
   const types = typesOf(request);
+  const { budget, constraints } = await budgetFor(source, request, bench);
   const sensitivity = await loadSensitivity(request);
   // a pin may ask for smaller types than a plan would choose
   const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
@@ -76,6 +77,27 @@ export async function plan(
     guards: request.guards,
     types,
   });
+}
+
+/** The budget, and the constraints that come with it. */
+async function budgetFor(
+  source: PlanSource,
+  request: PlanRequest,
+  bench: BenchOpener,
+): Promise<{ budget: BudgetRequest; constraints: readonly Constraint[] }> {
+  const asked = requireBudget(request);
+  const constraints = constraintsOf(request);
+  if (asked.kind !== "vram") return { budget: asked, constraints };
+  const analysis = typeof source === "string" && !(await isJson(source)) ? undefined : await readAnalysisOf(source);
+  const model = analysis?.model.path ?? (source as string);
+  const weighted = analysis === undefined ? request.imatrix !== undefined : analysis.imatrix !== undefined;
+  const planning = { constraints, types: typesOf(request), hasImportance: weighted ? () => true : undefined };
+  const { budget, floors } = await fitVram(model, asked, planning, bench);
+  return { budget, constraints: [...constraints, ...floors] };
+}
+
+async function readAnalysisOf(source: PlanSource): Promise<Analysis> {
+  return typeof source === "string" ? loadAnalysis(source) : source;
 }
 
 /** Refuse a request that is wrong in itself. Throws UsageError. */
@@ -185,7 +207,7 @@ function baseOf({ base }: PlanRequest): FileType | undefined {
 
 /** Refuse what asks for other types than those given. */
 function refuseChoices(request: PlanRequest, because: string): void {
-  const unused = (["bpw", "size", "like", "pin", "floor", "ban", "tie", "types"] as const).find(
+  const unused = (["bpw", "size", "like", "vram", "pin", "floor", "ban", "tie", "types"] as const).find(
     (option) => request[option],
   );
   if (unused !== undefined) throw new UsageError(`--${unused}: ${because}; leave --${unused} out`);
@@ -220,7 +242,7 @@ async function analysisOf(
   if (calibration !== undefined) {
     throw new UsageError("--calibration: the analysis says what feedback was measured on; give it to prism analyze");
   }
-  const analysis = typeof source === "string" ? await loadAnalysis(source) : source;
+  const analysis = await readAnalysisOf(source);
   // a recipe is carried out by llama-quantize, unless it is said otherwise
   if (feedback !== true) return withoutFeedback(analysis);
   // an edited plan keeps what it knows

@@ -16,6 +16,7 @@ import {
   unusedPrior,
 } from "../sensitivity/sensitivity-modes.ts";
 import { PRIOR, parsePrior } from "../sensitivity/sensitivity-prior.ts";
+import { type VramRequest, type VramWish, vramOf } from "./vram-request.ts";
 
 /** One of them says how large the file may be. */
 export interface BudgetChoice {
@@ -27,7 +28,7 @@ export interface BudgetChoice {
   readonly like?: string | undefined;
 }
 
-export interface PlanningRequest extends BudgetChoice {
+export interface PlanningRequest extends BudgetChoice, VramRequest {
   /** `tensor`: each its own type; `class`: one type per tensor class, then refined. */
   readonly mode?: string | undefined;
   /** What a weight's error costs: the name of a mode, or the path of a JSON file. */
@@ -60,24 +61,25 @@ export function exactOf(exact: Exact | undefined): { exactMetrics: boolean; exac
   return { exactMetrics: exact !== undefined, exactDistortion: exact === "distortion" };
 }
 
-/** The budget that is asked for; undefined where none is. Throws UsageError for more than one. */
-export function budgetOf({ bpw, size, like }: BudgetChoice): BudgetRequest | undefined {
-  const given = Object.entries({ bpw, size, like }).filter(([, value]) => value !== undefined);
+/** The budget that is asked for; undefined where none is, or a GPU's memory. Throws UsageError for more than one. */
+export function budgetOf({ bpw, size, like, vram }: BudgetChoice & VramRequest): BudgetRequest | undefined {
+  const given = Object.entries({ bpw, size, like, vram }).filter(([, value]) => value !== undefined);
   if (given.length > 1) {
     const options = given.map(([name, value]) => `--${name} ${value}`);
     throw new UsageError(`${options.join(" and ")}: expected one budget, got ${given.length}; drop all but one`);
   }
   const [only] = given as ["bpw" | "size" | "like", number | string][];
-  if (only === undefined) return undefined;
+  if (only === undefined || vram !== undefined) return undefined;
   const [option, value] = only;
   return budgetFrom(option, typeof value === "number" && option === "size" ? `${value}` : String(value));
 }
 
 /** The same where one is needed. Throws UsageError without one. */
-export function requireBudget(choice: BudgetChoice): BudgetRequest {
-  const budget = budgetOf(choice);
+export function requireBudget(choice: BudgetChoice & VramRequest): BudgetRequest | VramWish {
+  const memory = vramOf(choice);
+  const budget = budgetOf(choice) ?? memory;
   if (budget !== undefined) return budget;
-  throw new UsageError("a budget is needed: --bpw 3.5, --size 4.3GB, or --like Q3_K_M");
+  throw new UsageError("a budget is needed: --bpw 3.5, --size 4.3GB, --like Q3_K_M, or --vram 6GB --ctx 8192");
 }
 
 export function modeOf({ mode = "tensor" }: Pick<PlanningRequest, "mode">): "tensor" | "class" {

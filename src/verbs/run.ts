@@ -6,6 +6,7 @@ import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
+import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import { RUN_STAGES } from "../run/estimate.ts";
@@ -14,9 +15,11 @@ import { parseTime } from "../run/parse-time.ts";
 import { publishedRecipes } from "../run/published-recipes.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
-import { DEFAULT_BUDGET, imatrixFile, type RunRequest } from "../run/run-request.ts";
+import { DEFAULT_BUDGET, imatrixFile, NO_IMATRIX, type RunRequest } from "../run/run-request.ts";
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import { fitVram } from "./fit-vram.ts";
+import { loadPlan } from "./load-document.ts";
 import { defaultRunDirectory } from "./output-names.ts";
 import {
   budgetOf,
@@ -29,6 +32,7 @@ import {
 } from "./planning-request.ts";
 import { RUN_REPORT, writeRunReport } from "./report-source.ts";
 import { parseQuality, type QualityRequest } from "./sweep-request.ts";
+import { vramOf } from "./vram-request.ts";
 
 export interface RunModelRequest extends PlanningRequest, QualityRequest, ReadingOptions {
   /** The run's directory; by default prism-run-MODEL in this folder. */
@@ -72,24 +76,32 @@ export interface FinishedRun {
   /** Its directory. */
   readonly out: string;
   readonly report: string;
+  /** The plan of models/plan.gguf. */
+  readonly plan: Plan;
 }
 
 /** Check what was asked, before anything is opened. Throws UsageError. */
 export async function parseRunRequest(model: string, request: RunModelRequest): Promise<RunRequest> {
   requireLocal(model);
-  const budget = budgetOf(request);
-  const quality = parseQuality(request, budget !== undefined);
+  const size = budgetOf(request);
+  const memory = vramOf(request);
+  const budgetGiven = size !== undefined || memory !== undefined;
+  const quality = parseQuality(request, budgetGiven);
+  const constraints = constraintsOf(request);
+  const types = typesOf(request);
   const { text, context, chunks, imatrix, feedback, calibration, speed, keepModels, allowRequantize, force } = request;
   const { strict, forceFindings } = request;
+  const hasImportance = imatrix === NO_IMATRIX ? undefined : () => true;
+  const fitted = memory && (await fitVram(model, memory, { constraints, types, hasImportance }));
   return {
     out: request.out ?? defaultRunDirectory(model),
     ...quality,
-    budget,
-    budgetGiven: budget !== undefined,
+    budget: fitted?.budget ?? size,
+    budgetGiven,
     mode: modeOf(request),
-    constraints: constraintsOf(request),
+    constraints: [...constraints, ...(fitted?.floors ?? [])],
     guards: request.guards,
-    types: typesOf(request),
+    types,
     baselines: baselinesOf(request.baseline),
     gates: await gatesOf(request),
     sensitivity: await loadSensitivity(request),
@@ -120,7 +132,7 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   const { budgetGiven, target, sweep, text } = request;
   if (!budgetGiven && target === undefined && sweep === undefined) {
     bench.progress.note(
-      `no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size or --like choose another`,
+      `no budget given: at most the size of ${DEFAULT_BUDGET}; --bpw, --size, --like or --vram choose another`,
     );
   }
   if (bench.engine.programs !== undefined && text === undefined) {
@@ -132,7 +144,8 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   await protectInputs(outputs, [model, text, imatrixFile(request), ...sets, sensitivity?.path, ...calibration]);
   const finished = await run(model, request, bench);
   bench.progress.begin?.(RUN_STAGES.report);
-  return { run: finished, out: request.out, report: await writeRunReport(request.out) };
+  const report = await writeRunReport(request.out);
+  return { run: finished, out: request.out, report, plan: await loadPlan(runDirectory(out).plan) };
 }
 
 /** The gates, which name rows that a run may have. */

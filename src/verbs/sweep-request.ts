@@ -41,7 +41,7 @@ export function parseQuality({ kld, pplRatio, budgets, sizes, sweep }: QualityRe
   }
   const target = parseTarget(kld, pplRatio);
   if (target !== undefined && budgetGiven) {
-    throw new UsageError("--kld and --ppl-ratio find the size; leave --bpw, --size and --like out");
+    throw new UsageError("--kld and --ppl-ratio find the size; leave --bpw, --size, --like and --vram out");
   }
   if (!isFamily) return { target, sweep: sweep ? presetBudgets() : undefined, family: false };
   const points = [...parseSizes("--budgets", budgets), ...parseSizes("--sizes", sizes)];

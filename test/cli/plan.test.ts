@@ -110,7 +110,7 @@ describe("prism plan", () => {
 
   it("wants exactly one budget, in words it knows", async () => {
     const cases = [
-      [[], /^prism: a budget is needed: --bpw 3\.5, --size 4\.3GB, or --like Q3_K_M\n$/],
+      [[], /^prism: a budget is needed: --bpw 3\.5, --size 4\.3GB, --like Q3_K_M, or --vram 6GB --ctx 8192\n$/],
       [["--bpw", "4", "--size", "4MB"], /^prism: --bpw 4 and --size 4MB: expected one budget, got 2; /],
       [
         ["--bpw", "4", "-o", "never.json", "--exact"],

@@ -3,11 +3,12 @@ import { Command, Option } from "commander";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
 import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
+import { memoryTable } from "../../report/terminal/memory-table.ts";
 import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES } from "../../run/run-request.ts";
 import { FEW_BITS } from "../../run/swap-plan.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
-import { parseRunRequest, runModel } from "../../verbs/run.ts";
+import { type FinishedRun, parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
 import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
@@ -160,11 +161,17 @@ async function run(model: string, options: Options, context: CommandContext): Pr
     const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
     output.result({
       document: finished.run,
-      text: () => `${renderRun(finished.run)}\nreport: ${finished.report}`,
+      text: () => `${renderRun(finished.run)}\n${memoryOf(finished)}report: ${finished.report}`,
       next: nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
     requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");
   } finally {
     if (context.signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
   }
+}
+
+/** What the memory goes to that the plan was made for. */
+function memoryOf({ plan }: FinishedRun): string {
+  const table = memoryTable(plan);
+  return table === undefined ? "" : `${table}\n\n`;
 }

@@ -6,6 +6,7 @@ import { formatAmount, formatBytes, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { classTable } from "./class-table.ts";
+import { memoryTable } from "./memory-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
 
 /** Render a plan. Ends with a line break. */
@@ -17,6 +18,8 @@ export function renderPlanTable(plan: Plan): string {
       { loss: true },
     ),
   ];
+  const memory = memoryTable(plan);
+  if (memory !== undefined) blocks.splice(1, 0, memory);
   if (plan.warnings.length > 0) {
     blocks.push(plan.warnings.map((warning) => indent(wrapWords(`! ${printable(warning)}`, 78))).join("\n"));
   }

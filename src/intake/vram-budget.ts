@@ -1,0 +1,130 @@
+/**
+ * A GPU's memory and a context → the budget of a file that fits beside it: what is left after keys and values, states,
+ * buffers, a projector and a margin, plus what of the file takes none of the GPU's memory. Input embeddings are such:
+ * they get at least the type that the nearest preset gives them, which is what the budget counts on.
+ */
+import { openWork } from "../allocate/compile-pattern.ts";
+import { matchNames } from "../allocate/patterns.ts";
+import type { Constraint } from "../allocate/problem.ts";
+import { UsageError } from "../errors.ts";
+import { type ContextAsked, contextSize } from "../footprint/context-size.ts";
+import { type HeaderMemory, readHeaderMemory } from "../footprint/header-memory.ts";
+import { kvTypesRefusal } from "../footprint/kv-cache.ts";
+import { contextNeeded } from "../footprint/memory-needed.ts";
+import { inBuffer, weightPlaces } from "../footprint/weight-places.ts";
+import { ineligibleReason } from "../ggml/eligibility.ts";
+import { OUTPUT_ALIGNMENT_BYTES, paddedBytes } from "../ggml/file-bytes.ts";
+import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import type { Model, OpenModel } from "../gguf/model.ts";
+import { nearestBase } from "../plan/base-file-type.ts";
+import { type BudgetRequest, presetTypes } from "../plan/budget.ts";
+import { type BudgetMemory, bytesForWeights } from "../plan/budget-memory.ts";
+import { contextOf, smallestTypes } from "../plan/budget-range.ts";
+import { exactName } from "../plan/exact-name.ts";
+import { present } from "../present.ts";
+import { whatWouldFit } from "./what-would-fit.ts";
+
+export interface VramAsked {
+  readonly vramBytes: number;
+  readonly context: ContextAsked;
+  /** Weights of the projector. */
+  readonly projectorBytes?: number | undefined;
+  /** As it was typed: "--vram 6GB --ctx 8192". */
+  readonly text: string;
+}
+
+/** What else limits the types of the plan. */
+export interface VramPlanning {
+  readonly constraints: readonly Constraint[];
+  readonly types?: readonly TensorType[] | undefined;
+  /** What an importance matrix has, or will have, values for. */
+  readonly hasImportance?: ((name: string) => boolean) | undefined;
+}
+
+export interface VramBudget {
+  readonly budget: BudgetRequest & { readonly memory: BudgetMemory };
+  /** Floors on what takes none of the GPU's memory. */
+  readonly floors: readonly Constraint[];
+}
+
+/** Throws UsageError where the memory can't be computed, InfeasibleError (with what would fit) where nothing fits. */
+export function vramBudget(open: OpenModel, asked: VramAsked, planning: VramPlanning): VramBudget {
+  const { model } = open;
+  const header = memoryHeader(model);
+  const refusal = kvTypesRefusal(header, contextSize(header, asked.context));
+  if (refusal !== undefined) throw new UsageError(`--kv: ${refusal}; give another type, or leave --kv out for F16`);
+  const memory = memoryOf(open, header, asked);
+  const left = bytesForWeights(memory);
+  const { hasImportance } = planning;
+  const range = { ...open, headerBytes: open.facts.outputHeaderBytes, tensors: model.tensors, hasImportance };
+  const smallest = new Map(smallestTypes(range).map(({ name, type }) => [name, type]));
+  const elsewhere = new Set(memory.notOnGpu);
+  const least = sum(model.tensors, ({ name, shape, type }) =>
+    elsewhere.has(name) ? 0 : inBuffer(tensorBytes(smallest.get(name) ?? type, shape)),
+  );
+  // a pin may ask for smaller types than a plan would choose
+  const pinned = planning.constraints.some(({ kind }) => kind === "pin");
+  if (left < (pinned ? 1 : least)) throw whatWouldFit(header, asked, memory, least);
+  const floors = floorsOf(open, memory, planning);
+  const floorOf = new Map(floors.map(({ name, type }) => [name, type]));
+  let limit = left + paddedBytes(open.facts.outputHeaderBytes);
+  for (const { name, shape, type } of model.tensors) {
+    if (!elsewhere.has(name)) limit -= MOST_PADDING;
+    else limit += paddedBytes(tensorBytes(floorOf.get(name) ?? smallest.get(name) ?? type, shape));
+  }
+  return {
+    budget: { kind: "fileBytes", value: limit, text: asked.text, memory },
+    floors: floors.map(({ name, type }) => ({ kind: "floor", pattern: exactName(name), type, builtIn: true })),
+  };
+}
+
+/** What a buffer aligns more than a file, at most, bytes a tensor. */
+const MOST_PADDING = inBuffer(1) - OUTPUT_ALIGNMENT_BYTES;
+
+function memoryHeader(model: Model): HeaderMemory {
+  const header = readHeaderMemory(model);
+  if (typeof header !== "string") return header;
+  throw new UsageError(`--vram: what ${model.path} takes of memory can't be computed: ${header}; give --size instead`);
+}
+
+function memoryOf({ model }: OpenModel, header: HeaderMemory, asked: VramAsked): BudgetMemory {
+  const { vramBytes, context, projectorBytes } = asked;
+  const names = model.tensors.map(({ name }) => name);
+  const places = weightPlaces(header, names);
+  const trained = header.h.number("n_ctx_train");
+  return {
+    vramBytes,
+    context: context.context,
+    ...present({ trainedContext: trained > 0 ? trained : undefined }),
+    sequences: context.parallel,
+    kvTypes: context.kv,
+    ...contextNeeded(header, context),
+    ...present({ projectorBytes }),
+    notOnGpu: names.filter((name) => !places.get(name)?.gpu),
+  };
+}
+
+interface Floor {
+  readonly name: string;
+  readonly type: TensorType;
+}
+
+/** What takes none of the GPU's memory, in the types of the nearest preset, but for what the user has a say in. */
+function floorsOf(open: OpenModel, memory: BudgetMemory, { constraints, types, hasImportance }: VramPlanning): Floor[] {
+  if (types !== undefined) return [];
+  const { facts, model } = open;
+  const sizes = contextOf({ facts, headerBytes: facts.outputHeaderBytes, tensors: model.tensors, hasImportance });
+  const preset = presetTypes(nearestBase(bytesForWeights(memory), sizes), sizes);
+  const eligible = model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ name }) => name);
+  const work = openWork();
+  const spokenFor = new Set(constraints.flatMap((constraint) => [...matchNames(constraint, eligible, work)]));
+  const possible = new Set(eligible.filter((name) => !spokenFor.has(name)));
+  return memory.notOnGpu.flatMap((name) => {
+    const type = preset.get(name);
+    return type === undefined || !possible.has(name) ? [] : [{ name, type }];
+  });
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}
