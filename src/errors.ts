@@ -122,6 +122,13 @@ export class GateError extends PrismError {
   }
 }
 
+/** The time that a run was given is over. */
+export class StoppedError extends PrismError {
+  constructor(message: string) {
+    super("stopped", EXIT.stopped, message);
+  }
+}
+
 /** The engine (llama.cpp, embedded or as programs) failed; `logTail` holds its last lines. */
 export class EngineError extends PrismError {
   readonly logTail: readonly string[];

@@ -50,6 +50,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--prior": "prior",
   "--private": "private",
   "--probe-guard": "probeGuard",
+  "--max-time": "maxTime",
   "--probe-time": "probeTime",
   "--query-prefix": "queryPrefix",
   "--recipe": "recipe",

@@ -29,6 +29,8 @@ export interface ProbeRequest extends ProbePlace {
   /** Regularises the fit, and stands in where nothing was probed. */
   readonly prior: Sensitivity;
   readonly budget: ProbeBudget;
+  /** Whether what was measured has to do: asked after each probe. */
+  readonly isLate?: (() => boolean) | undefined;
   /** Told what is known so far after each probe. */
   readonly onProbe?: ((probed: Probed) => Promise<void>) | undefined;
 }
@@ -52,7 +54,8 @@ export async function probeModel(
     fit = fitProbes(kernel, observe(taken, eligible), fit);
     // at the optimum the loss of a tensor goes with its elements
     const regret = expectedRegret(elements, fit);
-    const isEnough = decoded >= budget.chunks || regret < (budget.regret ?? 0);
+    const isLate = taken.size > 0 && request.isLate?.() === true;
+    const isEnough = isLate || decoded >= budget.chunks || regret < (budget.regret ?? 0);
     const step = isEnough ? undefined : choose(taken, fit);
     const ahead = step && `${step.group.name}; knowing all would save ${(100 * regret).toPrecision(2)} % of the loss`;
     progress.steps("probing", Math.min(decoded, budget.chunks), budget.chunks, ahead);

@@ -124,6 +124,15 @@ function textPhases(input: EstimateInput): Phase[] {
   ];
 }
 
+/** Forecasts are this much too small, as a rule of caution. */
+const CAUTION = 1.5;
+
+/** Milliseconds that the plan's own file takes with what it is judged by: what is begun before leaves them. */
+export function planFileMs(input: EstimateInput): number {
+  const phases = withText(filePhases(input), input);
+  return 1000 * CAUTION * (sum(phases.map(({ seconds }) => seconds)) + 2 * SHORT_SECONDS);
+}
+
 /** So many files; the text is made ready with the first. */
 function partsOf(count: number, input: EstimateInput): Phase[][] {
   const parts = Array.from({ length: count }, (_, index) => filePhases(input, input.makesFeedback && index === 1));

@@ -4,6 +4,7 @@ import type { Bench } from "../bench.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { assembleEmbeddingEvaluation, type EmbeddingSession, openEmbeddingSession } from "../embed/embeddings.ts";
+import { StoppedError } from "../errors.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import { type FileToScore, makeFile } from "../evaluate/score-file.ts";
@@ -12,6 +13,7 @@ import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
+import { paceWithin } from "./deadline.ts";
 import { RUN_STAGES } from "./estimate.ts";
 import { tellFiles } from "./expect.ts";
 import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
@@ -21,7 +23,7 @@ import type { Run, RunRow } from "./run-document.ts";
 import { addRow, judgeRun, type Measurements, referenceRow, rowOf, type Sessions } from "./run-rows.ts";
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
-import { scoreCandidate } from "./score-candidate.ts";
+import { type Score, scoreCandidate } from "./score-candidate.ts";
 import { isTimed, timeFiles } from "./time-files.ts";
 
 /** Finish the rows that `begun` lacks; the plan comes first. The state is saved after each. */
@@ -35,6 +37,7 @@ export async function evaluateCandidates(
   const isKept = (kind: RunRow["kind"]) => isAlwaysKept(kind) || request.keepModels;
   const timed = candidates.filter(({ kind }) => isTimed(run, kind));
   const untimed = candidates.filter((candidate) => !timed.includes(candidate));
+  const pace = paceWithin(request.deadline);
   let state = begun;
   let session: EvaluationSession | undefined;
   let ranking: RerankSession | undefined;
@@ -58,8 +61,9 @@ export async function evaluateCandidates(
         continue;
       }
       if (row !== undefined && (await keepMeasured(run, file, row))) continue;
+      if (pace.isHopeless()) throw new StoppedError("what is left of --max-time is too short for another file");
       bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(candidate), name: label });
-      state = await scoreCandidate(run, state, file, async (model, { state: made, sha256 }) => {
+      const score: Score<Run> = async (model, { state: made, sha256 }) => {
         if (source.measures.text) session ??= await openRunSession(run, state, model);
         if (source.measures.rerank) ranking ??= await openRanking(run);
         if (source.measures.embeddings) embedding ??= await openEmbedding(run);
@@ -77,7 +81,9 @@ export async function evaluateCandidates(
         const judged = judgeRun(added, request.gates, false);
         await saveRun(directory, judged);
         return judged;
-      });
+      };
+      const before = state;
+      state = await pace.timed(() => scoreCandidate(run, before, file, score));
     }
   } finally {
     await session?.close();

@@ -4,6 +4,7 @@ import type { EstimateInput } from "./estimate.ts";
 import type { CompleteRunRequest } from "./run-request.ts";
 import type { RunSource } from "./run-source.ts";
 import type { RunDirectory } from "./run-state.ts";
+import type { Course } from "./stop-run.ts";
 
 export interface OpenRun {
   readonly request: CompleteRunRequest;
@@ -12,4 +13,5 @@ export interface OpenRun {
   readonly bench: Bench;
   /** What is known of how long its stages take. */
   readonly expected: EstimateInput;
+  readonly course: Course;
 }

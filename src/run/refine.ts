@@ -14,7 +14,8 @@ import { openProbeStore, probeKey } from "../probes/probe-store.ts";
 import type { Probed } from "../probes/probed.ts";
 import { probesDocument } from "../probes/probes-document.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
-import { RUN_STAGES } from "./estimate.ts";
+import { leftMs } from "./deadline.ts";
+import { planFileMs, RUN_STAGES } from "./estimate.ts";
 import { writeKept } from "./kept-files.ts";
 import type { OpenRun } from "./open-run.ts";
 import { decideProbeBudget, probeTimeMs } from "./probe-budget.ts";
@@ -56,7 +57,9 @@ export async function refinePlan(run: OpenRun, begun: Run, planOptions: PlanOpti
       `${JSON.stringify({ ...probesDocument(analysis, probed), ...decodedBy(bench) }, null, 1)}\n`;
     // so far: what --sensitivity takes if the run is not waited for
     const onProbe = (probed: Probed) => writeFileAside(directory.probes, write(probed));
-    const probed = await probeModel({ analysis, prior, site, store, budget, onProbe }, bench);
+    const trialMs = probeTimeMs({ ...budget, chunks: 0, textChunks: 0 }, { ...decided, sampled: false });
+    const isLate = () => leftMs(request.deadline) < trialMs + planFileMs(run.expected);
+    const probed = await probeModel({ analysis, prior, site, store, budget, onProbe, isLate }, bench);
     const state = await writeKept(decided.state, directory, directory.probes, write(probed));
     const plans = {
       unrefined: makePlan(planOptions),
@@ -86,15 +89,19 @@ async function decideProbes(
   run: OpenRun,
   begun: Run,
   { analysis, sensitivity }: PlanOptions,
-): Promise<{ state: Run; budget: ProbeBudget } | undefined> {
+): Promise<{ state: Run; budget: ProbeBudget; chunkMs: number } | undefined> {
   const { request, directory, bench } = run;
   const asked = request.refine === "none" ? {} : request.refine;
   const input = await probeBudgetInput(run, analysis);
-  const budget = begun.probeBudget ?? decideProbeBudget(asked, input);
+  const left = leftMs(request.deadline) - planFileMs(run.expected);
+  const wished = begun.probeBudget ?? decideProbeBudget(asked, input);
+  const isShort = wished !== undefined && probeTimeMs(wished, input) > left;
+  const budget = isShort ? decideProbeBudget({ ...asked, timeMs: Math.max(0, left) }, input) : wished;
   if (budget === undefined) {
-    bench.progress.note(
-      `not probing: one chunk of ${input.context} tokens takes ${aboutSeconds(input.chunkMs)}; sensitivity ${sensitivity.mode} (--probe-time 2h probes all the same, the head first)`,
-    );
+    const why = isShort
+      ? `--max-time ${request.deadline?.text} leaves no time for it; sensitivity ${sensitivity.mode}`
+      : `one chunk of ${input.context} tokens takes ${aboutSeconds(input.chunkMs)}; sensitivity ${sensitivity.mode} (--probe-time 2h probes all the same, the head first)`;
+    bench.progress.note(`not probing: ${why}`);
     return undefined;
   }
   const { probes, chunks } = budget;
@@ -103,7 +110,7 @@ async function decideProbes(
   );
   const state = { ...begun, probeBudget: budget };
   await saveRun(directory, state);
-  return { state, budget };
+  return { state, budget, chunkMs: input.chunkMs };
 }
 
 function isAccepted(tried: Trial | "same types" | "no trial", { measurements }: Probed, guarded: boolean): boolean {

@@ -12,6 +12,7 @@ import { SPEED } from "../evaluate/speed.ts";
 import { PROBE_GUARDS } from "../probes/try-plans.ts";
 import { OUTPUT_FILE } from "../quantize/output-file.ts";
 import { DECODED_BY, PROBE_MEASUREMENT } from "../sensitivity/density-document.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { OUTCOMES, ROW_VERDICTS, RUN_VERDICTS } from "./verdict-codes.ts";
 
 const ROW_KIND = t.oneOf(
@@ -333,6 +334,19 @@ const GATE_RESULT = gateResult({
 });
 export interface GateResult extends t.Content<typeof GATE_RESULT> {}
 
+const STOPPED = t.object(
+  {
+    stage: t.oneOf(Object.values(RUN_STAGES), "The stage that it ended in, or whose search it cut short."),
+    maxTime: t.text("As it was asked for: 2h."),
+    cutShort: t.optional(
+      t.flag("The search for a quality, or the sizes of a sweep or a family, ended early; going on goes on with them."),
+    ),
+    missing: t.list(t.text(), "Labels of rows that were to be made and are not, as far as they were known."),
+  },
+  "--max-time was over before everything was done. The same command with a longer time goes on.",
+);
+export interface Stopped extends t.Content<typeof STOPPED> {}
+
 export const RUN = defineDocument({
   id: "prism.run/1",
   noun: "the state of a run",
@@ -342,7 +356,8 @@ export const RUN = defineDocument({
     schema: t.exactly("prism.run/1"),
     prismVersion: t.text(),
     createdAt: t.text(),
-    finishedAt: t.optional(t.text()),
+    finishedAt: t.optional(t.text("Absent of a run that was interrupted, or stopped.")),
+    stopped: t.optional(STOPPED),
     asked: RUN_ASKED,
     probeBudget: t.optional(t.given(PROBE_BUDGET, "Absent where no probes were asked for, or no time is enough.")),
     refinement: t.optional(

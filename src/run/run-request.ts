@@ -8,6 +8,7 @@ import type { ProbeGuard } from "../probes/try-plans.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
 import { parseSensitivity } from "../sensitivity/sensitivity-modes.ts";
+import type { Deadline } from "./deadline.ts";
 import type { Gate } from "./gates.ts";
 import type { QualityTarget } from "./quality-target.ts";
 
@@ -71,6 +72,8 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly strict?: boolean | undefined;
   /** Go on with a model that llama.cpp does not load. */
   readonly forceFindings?: boolean | undefined;
+  /** When its time is over the run ends with what it has; it decides what is left out, and no more is asked for. */
+  readonly deadline?: Deadline | undefined;
   /** Begin anew in a directory that holds a run. */
   readonly force?: boolean | undefined;
 }

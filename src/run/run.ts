@@ -9,7 +9,7 @@ import { analyzeCached } from "../analyze/analysis-cache.ts";
 import type { Bench } from "../bench.ts";
 import { makeFolder, writeFileAside } from "../disk/aside-file.ts";
 import { type FolderLock, lockFolder } from "../disk/folder-lock.ts";
-import { FormatError } from "../errors.ts";
+import { FormatError, StoppedError } from "../errors.ts";
 import { measureFeedback, withoutFeedback } from "../feedback/feedback-gains.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
@@ -43,6 +43,7 @@ import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-re
 import { judgeRun } from "./run-rows.ts";
 import { openSource } from "./run-source.ts";
 import { openRunState, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
+import { type Course, goOnFrom, noteStages, stopRun } from "./stop-run.ts";
 import { swapPlan } from "./swap-plan.ts";
 import { firstBudget, refreshSweep, settleBudget } from "./sweep.ts";
 
@@ -50,22 +51,32 @@ import { firstBudget, refreshSweep, settleBudget } from "./sweep.ts";
 export async function run(model: string, request: RunRequest, bench: Bench): Promise<Run> {
   const asked: CompleteRunRequest = withDefaults(RUN_DEFAULTS, request);
   const directory = runDirectory(asked.out);
-  const source = await openSource(model, asked, bench);
+  const { deadline } = asked;
+  const course: Course = { stage: RUN_STAGES.analysis, labels: [] };
+  const progress = noteStages(course, bench);
+  const limits = [bench.signal, ...(deadline === undefined ? [] : [deadline.signal])];
+  const source = await openSource(model, asked, { ...bench, signal: AbortSignal.any(limits) });
   let lock: FolderLock | undefined;
+  let isBegun = false;
   try {
     await makeFolder(directory.path);
     lock = await lockFolder(directory.lock);
-    const begun = await openRunState(directory, source.asked, asked.force);
-    const signal = AbortSignal.any([bench.signal, lock.lost]);
+    const begun = goOnFrom(await openRunState(directory, source.asked, asked.force));
+    isBegun = true;
+    const signal = AbortSignal.any([...limits, lock.lost]);
     const { gpuLayers } = source.asked;
-    const fitted: Bench = { ...bench, gpuLayers, autoLayers: false, signal };
+    const fitted: Bench = { ...bench, gpuLayers, autoLayers: false, signal, progress };
     const place = { request: asked, source, directory, bench: fitted };
     const chunkMs = begun.rows.length === 0 ? await prepareText(place) : undefined;
-    const open: OpenRun = { ...place, expected: expectedOf(place, chunkMs) };
+    const open: OpenRun = { ...place, course, expected: expectedOf(place, chunkMs) };
     await checkFamilySpace(open);
     tellStages(open, begun, chunkMs !== undefined);
     const weighted = await withImatrix(open, begun);
     return await runSteps(weighted.run, weighted.state);
+  } catch (error) {
+    const isAborted = deadline?.signal.aborted && !bench.signal.aborted && !lock?.lost.aborted;
+    if (!isBegun || !(error instanceof StoppedError || isAborted)) throw error;
+    return await stopRun({ request: asked, source, directory }, course);
   } finally {
     await source.model.close();
     if (lock !== undefined) {
@@ -127,6 +138,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   );
   const coded = codedPlan && { plan: codedPlan, candidate: feedbackCandidate(open, codedPlan) };
   const candidates = [planned, ...(coded === undefined ? [] : [coded.candidate]), ...controls];
+  open.course.labels = candidates.map(({ label }) => label);
   const adopted = await adoptMembers(open, swapped, settled.members, { plan, candidate: planned }, coded);
   const warnings = [
     ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...adopted.warnings]),
@@ -134,6 +146,8 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   const state = await evaluateCandidates(open, { ...adopted, warnings }, candidates, plan);
   await requireUnchanged(model, bench);
   await requireSameInputs(request, source.asked);
+  // a search that was cut short is to go on
+  if (state.stopped !== undefined) return stopRun(open, open.course);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const measured = measuredFiles(state, candidates);
   const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);

@@ -7,12 +7,15 @@ import type { OpenRun } from "./open-run.ts";
 import type { Run } from "./run-document.ts";
 import { saveRun } from "./run-state.ts";
 
+/** What is done with a file that was made. */
+export type Score<Scores> = (model: OpenModel, kept: KeptModel) => Promise<Scores>;
+
 /** `score` gets the state that knows the file, and the file's SHA-256. */
 export async function scoreCandidate<Scores>(
   { source, directory, bench }: OpenRun,
   state: Run,
   file: Omit<FileToScore, "isMade">,
-  score: (model: OpenModel, kept: KeptModel) => Promise<Scores>,
+  score: Score<Scores>,
 ): Promise<Scores> {
   const { output } = file.spec;
   const stands = (await isAsKept(state, directory, output)) === true && (await isQuantized(file.spec));

@@ -14,20 +14,30 @@ const LOSS_TOLERANCE = 0.005;
 
 export interface Found {
   readonly budget: PlanOptions["budget"];
-  readonly result: TargetResult;
+  /** Absent where the search ended before anything met the target: the budget is that of what is nearest to it. */
+  readonly result?: TargetResult;
+}
+
+export interface Search {
+  readonly measure: (plan: Plan) => Promise<SweepPoint>;
+  /** Whether there is no time for another plan. */
+  readonly isShort: () => boolean;
+  readonly progress: Progress;
 }
 
 /** Search, from the budget of `options`. Throws InfeasibleError where the largest file still misses the target. */
 export async function searchTarget(
   target: QualityTarget,
   options: PlanOptions,
-  measure: (plan: Plan) => Promise<SweepPoint>,
-  progress: Progress,
+  { measure, isShort, progress }: Search,
 ): Promise<Found> {
   const range = bytesRange(options);
   const tried = new Map<number, TargetPoint>();
   let plan: Plan | undefined = firstPlan(options, range.least);
+  let isCut = false;
   while (plan !== undefined && !tried.has(plan.predicted.fileBytes)) {
+    isCut = isShort();
+    if (isCut) break;
     const point = targetPoint(target, await measure(plan));
     if (point === undefined) throw new InfeasibleError(`no ${target.measure} was measured; nothing can be searched`);
     tried.set(plan.predicted.fileBytes, point);
@@ -37,7 +47,12 @@ export async function searchTarget(
   }
   const points = [...tried.values()];
   const best = smallestMet(target, points);
-  if (best === undefined) throw missed(target, points);
+  const text = textOf(target);
+  if (best === undefined) {
+    const near = nearestPoint(points);
+    if (!isCut || near === undefined) throw missed(target, points);
+    return { budget: { kind: "fileBytes", value: near.fileBytes, text: `nearest to ${text} so far` } };
+  }
   const result: TargetResult = {
     ...target,
     fileBytes: best.fileBytes,
@@ -45,7 +60,7 @@ export async function searchTarget(
     se: target.measure === "kld" ? best.se : Math.exp(best.value) * best.se,
     evaluations: points.length,
   };
-  return { budget: { kind: "fileBytes", value: best.fileBytes, text: textOf(target) }, result };
+  return { budget: { kind: "fileBytes", value: best.fileBytes, text }, result };
 }
 
 /** The target as it is typed. */
@@ -105,8 +120,13 @@ function describe(target: QualityTarget, { value, se }: TargetPoint): string {
   return `${name} ${value.toPrecision(4)} ± ${se.toPrecision(2)} (target ${limitOf(target).toPrecision(4)})`;
 }
 
+/** The one with the least that is sure. */
+function nearestPoint(points: readonly TargetPoint[]): TargetPoint | undefined {
+  return [...points].sort((a, b) => a.value + a.se - (b.value + b.se))[0];
+}
+
 function missed(target: QualityTarget, points: readonly TargetPoint[]): InfeasibleError {
-  const best = [...points].sort((a, b) => a.value + a.se - (b.value + b.se))[0];
+  const best = nearestPoint(points);
   const got =
     best === undefined ? "nothing" : `${describe(target, best)} at ${best.fileBytes.toLocaleString("en-US")} bytes`;
   return new InfeasibleError(

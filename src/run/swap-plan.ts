@@ -9,6 +9,8 @@ import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { movedPlan } from "../probes/choose-moves.ts";
 import { measureMoves, planMoves } from "../probes/plan-moves.ts";
+import { leftMs } from "./deadline.ts";
+import { planFileMs } from "./estimate.ts";
 import type { OpenRun } from "./open-run.ts";
 import { decideSwaps, swapTimeMs } from "./probe-budget.ts";
 import type { ProbeBudget, Run, Swaps } from "./run-document.ts";
@@ -96,7 +98,9 @@ async function decide(run: OpenRun, begun: Run, plan: Plan, { analysis }: PlanOp
     timeMs: request.refine === "none" ? undefined : request.refine.timeMs,
     takenMs: begun.refinement?.elapsedMs ?? 0,
   };
-  const chunks = budget.trialChunks === 0 ? 0 : decideSwaps(asked, moves, budget, input);
+  const left = leftMs(request.deadline) - planFileMs(run.expected);
+  const isShort = budget.trialChunks === 0 || swapTimeMs(moves, budget, input) > left;
+  const chunks = isShort ? 0 : decideSwaps(asked, moves, budget, input);
   if (chunks > 0) {
     const time = aboutSeconds(swapTimeMs(moves, { ...budget, textChunks: chunks }, input));
     bench.progress.note(`measuring ${moves} moves of the plan on ${chunks} chunks each, ${time}`);

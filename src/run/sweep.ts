@@ -12,12 +12,14 @@ import { present } from "../present.ts";
 import { planSpec } from "../quantize/plan-spec.ts";
 import { calibrate, describeParting, type MeasuredLoss } from "./calibration.ts";
 import { type Candidate, nearestPreset, presetCandidate } from "./candidates.ts";
+import { paceWithin } from "./deadline.ts";
+import { RUN_STAGES } from "./estimate.ts";
 import { type Member, nearestTo, planMembers } from "./family.ts";
 import { type FrontPoint, knee, survivors } from "./front.ts";
 import { measureMember } from "./measure-family.ts";
 import { openPointMeasures, type PointMeasures } from "./measure-points.ts";
 import type { OpenRun } from "./open-run.ts";
-import type { Family, Run, RunRow, Sweep, SweepPoint } from "./run-document.ts";
+import type { Family, Run, RunRow, Stopped, Sweep, SweepPoint } from "./run-document.ts";
 import { searchTarget } from "./search-target.ts";
 
 export interface Settled {
@@ -35,9 +37,15 @@ export function firstBudget(run: OpenRun, planOptions: PlanOptions): PlanOptions
   const { target, sweep = [], budgetGiven } = run.request;
   if (target !== undefined || sweep.length === 0 || budgetGiven) return planOptions.budget;
   const plans = sweep.map((budget) => ({ budget, plan: makePlan({ ...planOptions, budget }) }));
+  return nearestToDefault(plans, planOptions)?.budget ?? planOptions.budget;
+}
+
+function nearestToDefault<Entry extends { readonly plan: Plan }>(
+  plans: readonly Entry[],
+  planOptions: PlanOptions,
+): Entry | undefined {
   const [{ plan } = { plan: undefined }] = plans;
-  const wanted = plan === undefined ? 0 : defaultBytes(plan, planOptions);
-  return nearestTo(plans, wanted)?.budget ?? planOptions.budget;
+  return plan && nearestTo(plans, defaultBytes(plan, planOptions));
 }
 
 /** Bytes that the default budget allows, whether or not its constraints fit it. */
@@ -61,22 +69,45 @@ export async function settleBudget(
   if (target === undefined && sweep.length === 0) return { state: begun, budget: planOptions.budget, members: [] };
   const points = openPointMeasures(run, begun);
   const measure = (plan: Plan) => points.measurePlan(pointCandidate(plan, run), plan);
-  const members = family ? planMembers(planOptions, sweep, run.source.feedback ? analysis : undefined) : [];
+  const planned = family ? planMembers(planOptions, sweep, run.source.feedback ? analysis : undefined) : [];
+  const members: Member[] = [];
   const beside = new Set<string>();
-  try {
-    for (const member of members) {
-      await measureMember(run, points, member, nearestPreset(member.plan, run.source.imatrix !== undefined));
-      const preset = await measurePreset(points, member.plan, run);
-      if (preset !== undefined) beside.add(preset);
-    }
-    for (const budget of family ? [] : sweep) {
-      const plan = makePlan({ ...planOptions, budget });
-      await measure(plan);
+  const pace = paceWithin(run.request.deadline);
+  let cutShort = false;
+  // each with the preset beside it
+  const measureSize = (plan: Plan, measureIt: () => Promise<unknown>) =>
+    pace.timed(async () => {
+      await measureIt();
       const preset = await measurePreset(points, plan, run);
       if (preset !== undefined) beside.add(preset);
+    });
+  try {
+    for (const member of planned) {
+      cutShort ||= pace.isShort(1);
+      if (cutShort) break;
+      const nearest = nearestPreset(member.plan, run.source.imatrix !== undefined);
+      await measureSize(member.plan, () => measureMember(run, points, member, nearest));
+      members.push(member);
     }
+    for (const budget of family ? [] : sweep) {
+      cutShort ||= pace.isShort(1 + PLAN_FILE);
+      if (cutShort) break;
+      const plan = makePlan({ ...planOptions, budget });
+      await measureSize(plan, () => measure(plan));
+    }
+    const isShort = () => {
+      cutShort ||= pace.isShort(1 + PLAN_FILE);
+      return cutShort;
+    };
     const found =
-      target === undefined ? undefined : await searchTarget(target, planOptions, measure, run.bench.progress);
+      target === undefined
+        ? undefined
+        : await searchTarget(target, planOptions, {
+            measure: (plan) => pace.timed(() => measure(plan)),
+            isShort,
+            progress: run.bench.progress,
+          });
+    if (cutShort) run.bench.progress.note("what is left of --max-time is kept for the plan's own file");
     // a run that was interrupted later holds rows of controls, which had no say when the budget was settled
     const rows = points.state.rows.filter(({ label }) => beside.has(label));
     const described = describeSweep({ ...points.state, rows });
@@ -86,10 +117,17 @@ export async function settleBudget(
       ...points.state,
       sweep: described.sweep,
       warnings: [...new Set([...points.state.warnings, ...described.warnings])],
-      ...present({ target: found?.result, family: family ? ({ chosen } satisfies Family) : undefined }),
+      ...present({
+        target: found?.result,
+        family: family ? ({ chosen } satisfies Family) : undefined,
+        stopped: cutShort ? cutShortBy(run) : undefined,
+      }),
     };
     if (found !== undefined) return { state, budget: found.budget, members };
-    if (bend === undefined || budgetGiven) return { state, budget: planOptions.budget, members };
+    if (bend === undefined || budgetGiven) {
+      const near = cutShort && !budgetGiven ? nearestToDefault(members, planOptions) : undefined;
+      return { state, budget: near?.budget ?? planOptions.budget, members };
+    }
     const member = members.find(({ label }) => label === bend.label);
     const budget = member?.budget ?? { kind: "fileBytes", value: bend.fileBytes };
     const text = `the knee of the ${family ? "family" : "sweep"}, ${bend.budget}`;
@@ -97,6 +135,13 @@ export async function settleBudget(
   } finally {
     await points.close();
   }
+}
+
+/** Of the longest file of a search, what the plan's own file and what is around it may take. */
+const PLAN_FILE = 1.5;
+
+function cutShortBy({ request: { deadline } }: OpenRun): Stopped {
+  return { stage: RUN_STAGES.sizes, maxTime: deadline?.text ?? "", cutShort: true, missing: [] };
 }
 
 function pointCandidate(plan: Plan, { directory, source }: OpenRun): Candidate {

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
+import { fileExists } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
 import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
@@ -9,6 +10,7 @@ import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
+import { deadlineAfter } from "../run/deadline.ts";
 import { RUN_STAGES } from "../run/estimate.ts";
 import { type Gate, labelsOf, parseGates, requirePossibleRows } from "../run/gates.ts";
 import { parseTime } from "../run/parse-time.ts";
@@ -66,6 +68,8 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly calibration?: readonly string[] | undefined;
   /** Measure tokens per second of the plan and the presets; auto: wherever next tokens are judged. */
   readonly speed?: "auto" | "on" | "off" | undefined;
+  /** End in order with what there is when this time is over: seconds, or like "30m" or "2h". It begins with the call. */
+  readonly maxTime?: number | string | undefined;
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly force?: boolean | undefined;
@@ -76,13 +80,16 @@ export interface FinishedRun {
   /** Its directory. */
   readonly out: string;
   readonly report: string;
-  /** The plan of models/plan.gguf. */
-  readonly plan: Plan;
+  /** The plan of models/plan.gguf; absent where --max-time was over before it. */
+  readonly plan?: Plan;
 }
 
 /** Check what was asked, before anything is opened. Throws UsageError. */
 export async function parseRunRequest(model: string, request: RunModelRequest): Promise<RunRequest> {
   requireLocal(model);
+  const { maxTime } = request;
+  const deadline =
+    maxTime === undefined ? undefined : deadlineAfter(parseTime("--max-time", maxTime), String(maxTime).trim());
   const size = budgetOf(request);
   const memory = vramOf(request);
   const budgetGiven = size !== undefined || memory !== undefined;
@@ -122,6 +129,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
       forceFindings,
       keepModels,
       allowRequantize,
+      deadline,
       force,
     },
   };
@@ -143,9 +151,11 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   const sets = [rerankSet, embedding?.set];
   await protectInputs(outputs, [model, text, imatrixFile(request), ...sets, sensitivity?.path, ...calibration]);
   const finished = await run(model, request, bench);
-  bench.progress.begin?.(RUN_STAGES.report);
+  if (finished.stopped === undefined) bench.progress.begin?.(RUN_STAGES.report);
   const report = await writeRunReport(request.out);
-  return { run: finished, out: request.out, report, plan: await loadPlan(runDirectory(out).plan) };
+  const { plan: path } = runDirectory(out);
+  const plan = (await fileExists(path)) ? await loadPlan(path) : undefined;
+  return { run: finished, out: request.out, report, ...present({ plan }) };
 }
 
 /** The gates, which name rows that a run may have. */

@@ -1,7 +1,9 @@
 /** prism run: analyze, plan, quantize and evaluate, with controls, into one directory. */
 import { Command, Option } from "commander";
+import { StoppedError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
 import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
+import { stoppedInWords } from "../../report/stopped-words.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
 import { memoryTable } from "../../report/terminal/memory-table.ts";
 import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
@@ -33,6 +35,7 @@ interface Options
   /** True without a number. */
   readonly refine?: number | true;
   readonly probeTime?: string;
+  readonly maxTime?: string;
   readonly swaps?: "auto" | "on" | "off";
   readonly probeGuard?: ProbeGuard;
   readonly baseline?: string;
@@ -80,6 +83,10 @@ export function runCommand(context: CommandContext): Command {
       ).argParser((text) => parseInteger("--refine", text, 0, 1e5)),
     )
     .option("--probe-time <time>", "probe for about so long, like 30m or 2h; the head first, then what is worth most")
+    .option(
+      "--max-time <time>",
+      "end in order after so long, with what there is (exit code 6); the same command goes on",
+    )
     .addOption(
       new Option(
         "--swaps <when>",
@@ -162,9 +169,11 @@ async function run(model: string, options: Options, context: CommandContext): Pr
     output.result({
       document: finished.run,
       text: () => `${renderRun(finished.run)}\n${memoryOf(finished)}report: ${finished.report}`,
-      next: nextCommand("prism", "show", `${out}/plans/plan.json`),
+      next: finished.plan === undefined ? undefined : nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
     requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");
+    const stopped = stoppedInWords(finished.run);
+    if (stopped !== undefined) throw new StoppedError(stopped);
   } finally {
     if (context.signal.aborted) output.note(`what is finished stays in ${out}: the same command goes on from there`);
   }
@@ -172,6 +181,6 @@ async function run(model: string, options: Options, context: CommandContext): Pr
 
 /** What the memory goes to that the plan was made for. */
 function memoryOf({ plan }: FinishedRun): string {
-  const table = memoryTable(plan);
+  const table = plan && memoryTable(plan);
   return table === undefined ? "" : `${table}\n\n`;
 }

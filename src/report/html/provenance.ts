@@ -3,6 +3,7 @@
 import type { RerankSetSummary } from "../../evaluate/rerank-result.ts";
 import { formatInteger, formatPercent } from "../../numbers.ts";
 import { showName } from "../charts/table.ts";
+import { stoppedInWords } from "../stopped-words.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
 import { setLine } from "../terminal/rerank-table.ts";
 import { html, type Markup } from "./markup.ts";
@@ -42,6 +43,7 @@ function modelRows({ plan, run }: ReportData): Rows {
 function runRows({ run }: ReportData): Rows {
   if (run === undefined) return [];
   const { asked, text, createdAt, finishedAt } = run;
+  const stopped = stoppedInWords(run);
   return [
     ["asked", [asked.budget, `mode ${asked.mode}`, ...asked.constraints].join(", ")],
     ["engine", asked.engine],
@@ -53,6 +55,7 @@ function runRows({ run }: ReportData): Rows {
           ["text SHA-256", text.sha256],
         ] satisfies Rows)),
     ["run", `${createdAt} to ${finishedAt ?? "unfinished"}, PRISM ${run.prismVersion}`],
+    ...(stopped === undefined ? [] : ([["not finished", stopped]] satisfies Rows)),
   ];
 }
 

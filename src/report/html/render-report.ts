@@ -13,6 +13,7 @@ import { hasMetric, METRIC_NAMES, PARETO_METRICS } from "../charts/pareto.ts";
 import { CHARTS, chartEntry } from "../charts/registry.ts";
 import { renderSvg } from "../charts/render-svg.ts";
 import { choicesOf } from "../family-choices.ts";
+import { stoppedInWords } from "../stopped-words.ts";
 import { renderChoices } from "./choices.ts";
 import { modelName, renderHeading } from "./heading.ts";
 import { embedJson, html, type Markup } from "./markup.ts";
@@ -93,9 +94,11 @@ function renderResults(run: NonNullable<ReportDocuments["run"]>): Markup {
   const gates = run.gates.map(
     (held) => html`<li>${held.met ? "met" : "missed"}: <code>${held.gate}</code>, got ${gotInWords(held)}</li>`,
   );
+  const stopped = stoppedInWords(run);
   return html`${renderChoices(run)}<section id="results" aria-labelledby="results-title"><h2 id="results-title">Against the controls</h2>
 ${renderRunTable(run)}
 ${gates.length === 0 ? undefined : html`<ul class="gates">${gates}</ul>`}
+${stopped === undefined ? undefined : html`<p>${stopped}</p>`}
 ${chart ? html`${metrics.length > 1 ? choice : undefined}${renderFigure(id, chart)}` : undefined}</section>`;
 }
 

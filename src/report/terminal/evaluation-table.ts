@@ -5,6 +5,7 @@ import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
+import { stoppedInWords } from "../stopped-words.ts";
 import { renderFamily } from "./family-table.ts";
 import { gateLines } from "./gate-lines.ts";
 import { formatMeanSe } from "./mean-se.ts";
@@ -85,15 +86,20 @@ export function renderRun(run: Run): string {
     ...(run.text === undefined ? [] : [textLine(run.text)]),
     ...refinementLines(run.refinement),
     ...swapLines(run.swaps),
-    table,
+    ...(rows.length === 0 ? [] : [table]),
     ...(both ? ["", runTable("scores of documents", ranking, rows, shown)] : []),
   ];
   lines.push(...speedLines(rows.map((row) => ({ name: rowName(row), speed: row.speed }))));
   // a percent sign stays with its number
   if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
   lines.push(...renderFamily(run), ...renderSweep(run));
-  lines.push(...gateLines(run.gates));
+  lines.push(...gateLines(run.gates), ...stoppedLines(run));
   return `${[...lines, ...warningLines(run.warnings)].join("\n")}\n`;
+}
+
+function stoppedLines(run: Run): string[] {
+  const stopped = stoppedInWords(run);
+  return stopped === undefined ? [] : ["", wrapWords(stopped, WIDTH)];
 }
 
 function refinementLines(refinement: Refinement | undefined): string[] {
