@@ -46,6 +46,44 @@ export async function writeAside<Result>(path: string, write: (aside: string) =>
   }
 }
 
+/**
+ * The same for files that belong together: all are whole before any of them gets its name, and the first gets it last: where
+ * that one is, the others are.
+ */
+export function writeTogether<Result>(
+  paths: readonly string[],
+  write: (asides: readonly string[]) => Promise<Result>,
+): Promise<Result> {
+  const asides: string[] = [];
+  const beside = ([path, ...others]: readonly string[]): Promise<Result> => {
+    if (path === undefined) return write(asides);
+    return writeAside(path, (aside) => {
+      asides.push(aside);
+      return beside(others);
+    });
+  };
+  return beside(paths);
+}
+
+/** Call `work` with a name beside `path` for what is not kept: it is removed afterwards, as on failure. Throws as writeAside. */
+export async function withScratchFile<Result>(
+  path: string,
+  work: (scratch: string) => Promise<Result>,
+): Promise<Result> {
+  const scratch = asideName(path);
+  try {
+    await makeFolder(dirname(path));
+    await removeAbandoned(path);
+    underWay.add(scratch);
+    return await work(scratch);
+  } catch (error) {
+    throw writeError(path, error);
+  } finally {
+    await rm(scratch, { force: true });
+    underWay.delete(scratch);
+  }
+}
+
 /** Write a whole text or JSON file aside and rename it. */
 export async function writeFileAside(path: string, content: string): Promise<void> {
   await writeAside(path, (aside) => writeFile(aside, content));

@@ -14,7 +14,8 @@ const FIXED_BYTES = 4 + 4 + 8 + 8;
 const LENGTH_BYTES = 8;
 const TYPE_BYTES = 4;
 
-const REMOVED_KEYS = ["split.no", "split.count", "split.tensors.count"];
+/** What llama-quantize leaves out of a source in shards. */
+export const REMOVED_KEYS: readonly string[] = ["split.no", "split.count", "split.tensors.count"];
 /** Removed and appended as u32. */
 const SET_KEYS = ["general.quantization_version", "general.file_type"];
 

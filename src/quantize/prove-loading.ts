@@ -13,14 +13,22 @@ export interface LoadProof {
 
 export const NOT_PROVEN: LoadProof = { loaded: "not asked" };
 
-/** Never throws but for an abort: a machine on which llama.cpp can't be asked made a good file all the same. */
-export async function proveLoading(path: string, { engine, threads, signal }: Bench): Promise<LoadProof> {
+/**
+ * Never throws but for an abort: a machine on which llama.cpp can't be asked made a good file all the same. Without `decode`
+ * only the header is asked about.
+ */
+export async function proveLoading(
+  path: string,
+  { engine, threads, signal }: Bench,
+  decode = true,
+): Promise<LoadProof> {
   const { library, programs } = engine;
   if (library === undefined || programs !== undefined) {
     return { loaded: "not asked", why: "another build's programs made it, and the embedded llama.cpp was not asked" };
   }
   const ask = (decode: boolean) => library.tryLoad({ model: path, decode, threads, signal });
   try {
+    if (!decode) return await byHeader(ask, "it was not asked for");
     const { size } = await stat(path);
     if (size > freemem()) return await byHeader(ask, "the file is larger than the free memory");
     return await byDecode(ask);

@@ -3,23 +3,25 @@
  * and the bytes of the file must be the predicted ones, to the byte.
  */
 
+import { rename } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
 import { localName, requireLocal } from "../bytes/remote-name.ts";
-import { checkWritable, fileExists, writeAside } from "../disk/aside-file.ts";
+import { checkWritable, fileExists, withScratchFile, writeAside } from "../disk/aside-file.ts";
 import { checkFreeSpace, diskFullError } from "../disk/free-space.ts";
 import type { EngineImatrix, TypeOverride } from "../engine/engine.ts";
-import { EngineError, PrismError, UsageError } from "../errors.ts";
+import { EngineError, PrismError } from "../errors.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
-import type { Model, OpenModel } from "../gguf/model.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
-import { protectInputs } from "../intake/protect-inputs.ts";
+import type { Split } from "../gguf/split.ts";
 import { checkArchitecture, checkHeader, checkSource } from "../intake/source-checks.ts";
-import { withDefaults } from "../present.ts";
+import { present, withDefaults } from "../present.ts";
 import { type LoadProof, NOT_PROVEN, proveLoading } from "./prove-loading.ts";
+import { checkParts, plannedParts, removeParts, splitFile } from "./split-file.ts";
 
 export interface QuantizeSpec {
   readonly output: string;
@@ -32,6 +34,8 @@ export interface QuantizeSpec {
   /** SHA-256 of the source's header, where the decision was made for one model only. */
   readonly headerHash?: string | undefined;
   readonly imatrix?: EngineImatrix | undefined;
+  /** Put parts in its place, where it makes more than one; the bytes and types above are those of the whole file. */
+  readonly split?: Split | undefined;
   /** Strings the output carries besides, by key. */
   readonly notes?: ReadonlyMap<string, string> | undefined;
   /** Work on what llama.cpp wrote, before it is verified and gets its name; types and places stay. */
@@ -56,7 +60,11 @@ export interface QuantizeRequest {
 export const QUANTIZE_DEFAULTS = { allowRequantize: false, force: false } as const satisfies QuantizeRequest;
 
 export interface QuantizedFile {
+  /** The first of its parts, where it has parts. */
   readonly path: string;
+  /** All parts in order, where it has any. */
+  readonly parts?: readonly string[];
+  /** Of all parts. */
   readonly fileBytes: number;
   readonly elapsedMs: number;
   readonly proof: LoadProof;
@@ -82,19 +90,33 @@ export async function quantize(
   checkHeader(model, spec.headerHash);
   checkArchitecture(model, bench.engine);
   checkSource(model, spec.expectedTypes, allowRequantize);
-  await checkOutput(spec, model, force);
+  const check = (paths: readonly string[]) =>
+    checkParts(paths, [...model.shards.map(({ path }) => path), spec.imatrix?.path], force);
+  await checkOutput(source, spec, check);
   const start = performance.now();
-  const proof = await writeAside(spec.output, async (aside) => {
+  const make = async (aside: string) => {
     const what = `quantizing ${request.label ?? basename(spec.output)}`;
     await runEngine(source, spec, { output: aside, allowRequantize, what }, bench);
     await spec.finish?.(aside);
     await requireUnchanged(source, bench);
     await verify(aside, spec);
     return prove === undefined ? NOT_PROVEN : requireLoading(aside, spec, prove, bench);
-  });
+  };
+  const { split } = spec;
+  const { proof, placed } =
+    split === undefined
+      ? { proof: await writeAside(spec.output, make), placed: undefined }
+      : await withScratchFile(spec.output, async (scratch) => {
+          const whole = await make(scratch);
+          const parts = await splitFile(scratch, spec.output, split, check);
+          if (parts === undefined) await rename(scratch, spec.output);
+          return { proof: whole, placed: parts };
+        });
+  if (placed !== undefined && prove !== undefined) await requireParts(placed.paths, prove, bench);
   await spec.onWhole?.();
   const elapsedMs = Math.round(performance.now() - start);
-  return { path: spec.output, fileBytes: spec.expectedBytes, elapsedMs, proof };
+  const { paths: parts, fileBytes = spec.expectedBytes } = placed ?? {};
+  return { path: parts?.[0] ?? spec.output, ...present({ parts }), fileBytes, elapsedMs, proof };
 }
 
 /** Whether the output stands there already with the types and bytes of the specification. */
@@ -109,13 +131,28 @@ export async function isQuantized(spec: QuantizeSpec): Promise<boolean> {
   );
 }
 
-async function checkOutput(spec: QuantizeSpec, { shards }: Model, force: boolean): Promise<void> {
+async function checkOutput(
+  source: Pick<OpenModel, "model">,
+  spec: QuantizeSpec,
+  check: (paths: readonly string[]) => Promise<void>,
+): Promise<void> {
   const folder = await checkWritable(spec.output);
-  await protectInputs([spec.output], [...shards.map(({ path }) => path), spec.imatrix?.path]);
-  if (!force && (await fileExists(spec.output))) {
-    throw new UsageError(`${spec.output} exists already; give --force to replace it, or another name with -o`);
-  }
-  await checkFreeSpace(spec.output, folder, spec.expectedBytes);
+  await check(plannedParts(source, spec));
+  // the whole file is there until its parts are
+  await checkFreeSpace(spec.output, folder, spec.expectedBytes * (spec.split === undefined ? 1 : 2));
+}
+
+/** Its tensors were proven in the whole file: this is about its parts' names and keys. */
+async function requireParts(paths: readonly string[], prove: "required" | "noted", bench: Bench): Promise<void> {
+  const [first = ""] = paths;
+  const { loaded, why } = await proveLoading(first, bench, false);
+  if (loaded !== "refused" || prove === "noted") return;
+  await removeParts(paths);
+  throw new PrismError(
+    "verification",
+    1,
+    `${first}: llama.cpp does not load the parts of the quantized file: ${why}. They were not kept; please report this with the plan`,
+  );
 }
 
 async function runEngine(

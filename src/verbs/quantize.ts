@@ -17,6 +17,7 @@ import { copyProjectors, describeOutput, type OutputFile } from "../quantize/out
 import { planImatrix, planSpec } from "../quantize/plan-spec.ts";
 import type { LoadProof } from "../quantize/prove-loading.ts";
 import { type QuantizedFile, quantize } from "../quantize/quantize.ts";
+import { parseSplitSize, splitOf } from "../quantize/split-file.ts";
 import { loadPlan } from "./load-document.ts";
 
 export interface QuantizePlanRequest {
@@ -35,10 +36,16 @@ export interface QuantizePlanRequest {
   readonly feedback?: boolean | undefined;
   /** Text to calibrate them on, a file a kind; by default what the model writes and the text that comes with PRISM. */
   readonly calibration?: readonly string[] | undefined;
+  /** Write files no larger than this, like "50GB", named name-00001-of-00003.gguf; one that is no larger stays one. */
+  readonly splitMaxSize?: string | undefined;
+  /** Write as many files as the source has, each with the tensors of the source's. */
+  readonly keepSplit?: boolean | undefined;
 }
 
-export interface QuantizedPlan extends Omit<QuantizedFile, "proof"> {
+export interface QuantizedPlan extends Omit<QuantizedFile, "proof" | "parts"> {
   readonly sha256: string;
+  /** All files of a model in parts, in order; its path is the first of them. */
+  readonly parts?: readonly OutputFile[];
   readonly projectors: readonly OutputFile[];
   readonly bpw: number;
   /** What became of the codes, where they were chosen with error feedback. */
@@ -61,6 +68,7 @@ export async function quantizePlan(
   requireLocal(path, `name it as the source (--source ${localName(path)})`);
   if (request.source === undefined) await checkPlannedSource(path);
   const target = request.output ?? defaultOutput(plan);
+  const splitRequest = { splitMaxBytes: parseSplitSize(request.splitMaxSize), keepSplit: request.keepSplit };
   await protectInputs([target], [typeof named === "string" ? named : undefined, ...calibration]);
   const types = new Map(plan.tensors.map(({ name, type }) => [name, type]));
   const checked = await checkedModel(
@@ -85,16 +93,24 @@ export async function quantizePlan(
       );
     }
     const imatrix = await planImatrix(plan, model, request.imatrix);
-    const stock = planSpec(plan, target, imatrix);
+    const split = splitOf(splitRequest, model);
+    const stock = { ...planSpec(plan, target, imatrix), ...present({ split }) };
     const coded = feedback === true ? feedbackSpec(model, plan, stock, { calibration }, bench) : undefined;
     const prove = checked.forced ? "noted" : "required";
-    const { proof, ...file } = await quantize(model, coded?.spec ?? stock, { force, allowRequantize, prove }, bench);
-    const { sha256 } = await describeOutput(file.path);
+    const { proof, parts, ...file } = await quantize(
+      model,
+      coded?.spec ?? stock,
+      { force, allowRequantize, prove },
+      bench,
+    );
+    const written = await Promise.all((parts ?? [file.path]).map(describeOutput));
+    const [{ sha256 }] = written as [OutputFile];
     const projectors = await copyProjectors({ path, arch: plan.facts.arch }, dirname(target), force ?? false);
     const verified = { tensors: plan.tensors.length, fileBytes: file.fileBytes, ...proof };
     return {
       ...file,
       sha256,
+      ...(parts === undefined ? {} : { parts: written }),
       projectors,
       bpw: plan.predicted.bpw,
       ...present({ feedback: coded?.outcome() }),

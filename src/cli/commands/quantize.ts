@@ -12,6 +12,7 @@ import { calibrationOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
+import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions {
@@ -21,6 +22,8 @@ interface Options extends SharedOptions {
   readonly allowRequantize?: boolean;
   readonly feedback?: boolean;
   readonly calibration?: string[];
+  readonly splitMaxSize?: string;
+  readonly keepSplit?: boolean;
 }
 
 export function quantizeCommand(context: CommandContext): Command {
@@ -34,6 +37,8 @@ export function quantizeCommand(context: CommandContext): Command {
     )
     .addOption(new Option("--feedback", "choose the codes with error feedback: better at the same bytes, takes longer"))
     .addOption(calibrationOption())
+    .addOption(splitMaxSizeOption())
+    .addOption(keepSplitOption())
     .addOption(new Option("--allow-requantize", "accept a source that is already quantized"));
   return addSharedOptions(
     command,
@@ -60,13 +65,19 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   output.result({
     document: made,
     text: () =>
-      `${made.path}: ${formatBytes(made.fileBytes)}, ${made.bpw.toFixed(4)} bits per weight, ${(made.elapsedMs / 1000).toFixed(1)} s\n` +
+      `${describeFile(made)}: ${formatBytes(made.fileBytes)}, ${made.bpw.toFixed(4)} bits per weight, ${(made.elapsedMs / 1000).toFixed(1)} s\n` +
       (made.feedback === undefined ? "" : `${describeOutcome(made.feedback)}\n`) +
       `verified: ${made.verified.tensors} tensors have the plan's types, and the file the plan's bytes\n` +
       `${describeProof(made.verified)}\n` +
-      [made, ...made.projectors].map((written) => `SHA-256 ${written.sha256}  ${written.path}`).join("\n"),
+      [...(made.parts ?? [made]), ...made.projectors]
+        .map((written) => `SHA-256 ${written.sha256}  ${written.path}`)
+        .join("\n"),
     next: nextCommand("prism", "evaluate", made.path, "--reference", source),
   });
+}
+
+function describeFile({ path, parts }: { readonly path: string; readonly parts?: readonly unknown[] }): string {
+  return parts === undefined ? path : `${path} and ${parts.length - 1} more`;
 }
 
 function describeProof({ loaded, why }: LoadProof): string {
