@@ -14,6 +14,7 @@ import type { MetadataValue, Model, TensorInfo } from "../gguf/model.ts";
 import { loaderTable } from "../loaders/loader-table.ts";
 import { present } from "../present.ts";
 import type { Finding } from "./finding-codes.ts";
+import { inspectMemory, type MemoryAnswer, type MemoryQuestion } from "./inspect-memory.ts";
 import {
   type EngineOpinion,
   type InspectedClass,
@@ -27,19 +28,28 @@ import { typesUnderPreset } from "./preset-types.ts";
 /** Characters of a metadata text that is still shown; chat templates and licenses are longer. */
 const MAX_TEXT = 256;
 
+export interface InspectOptions {
+  readonly mends?: boolean;
+  readonly engine?: EngineOpinion;
+  readonly question?: MemoryQuestion;
+}
+
 /**
  * Inspect a model; `findings` default to what its header alone shows. `mends`: prism repair finds something to do in it;
- * `engine`: what llama.cpp says of it. Never throws.
+ * `engine`: what llama.cpp says of it; `question`: what memory and contexts are of interest. Throws UsageError for
+ * a question that llama.cpp would refuse, and nothing else.
  */
 export function inspect(
   model: Model,
   findings: readonly Finding[] = headerFindings(model),
-  { mends = false, engine }: { readonly mends?: boolean; readonly engine?: EngineOpinion } = {},
+  { mends = false, engine, question = {} }: InspectOptions = {},
 ): Inspection {
   const facts = readFacts(model);
   const fileTypeId = model.metadata.get("general.file_type");
   const fileType = Object.entries(FILE_TYPES).find(([, { id }]) => id === fileTypeId)?.[0] as FileType | undefined;
-  const presets = presetSizes(model, facts);
+  const answer = inspectMemory(model, question);
+  const { memory, fits } = typeof answer === "string" ? {} : answer;
+  const presets = presetSizes(model, facts, fits);
   return {
     schema: "prism.inspection/1",
     path: model.path,
@@ -58,7 +68,7 @@ export function inspect(
     metadata: scalars(model.metadata),
     classes: classesOf(model.tensors),
     presets,
-    ...present({ engine }),
+    ...present({ memory, engine }),
     findings: findings.map((finding) => inspectedFinding(finding, mends)),
     tensorsChecked: loaderTable(model.arch) !== undefined,
   };
@@ -104,12 +114,13 @@ function classesOf(tensors: readonly TensorInfo[]): InspectedClass[] {
   });
 }
 
-function presetSizes(model: Model, facts: ModelFacts): InspectedPreset[] {
+function presetSizes(model: Model, facts: ModelFacts, fits: MemoryAnswer["fits"] | undefined): InspectedPreset[] {
   const sizes = COMMON_FILE_TYPES.flatMap((fileType): InspectedPreset[] => {
     const types = typesUnderPreset(model, facts, fileType);
     if (types === undefined) return [];
     const tensors = model.tensors.map(({ name, shape, type }) => ({ shape, type: types.get(name) ?? type }));
-    return [{ fileType, fileBytes: fileBytes(facts.outputHeaderBytes, tensors), bpw: bpw(tensors) }];
+    const size = fileBytes(facts.outputHeaderBytes, tensors);
+    return [{ fileType, fileBytes: size, bpw: bpw(tensors), ...present({ memory: fits?.(types) }) }];
   });
   return sizes.sort((a, b) => a.fileBytes - b.fileBytes);
 }

@@ -5,7 +5,7 @@ import { ERROR } from "../documents/error-document.ts";
 import * as t from "../documents/fields.ts";
 import { MODEL_FACTS } from "../ggml/model-facts.ts";
 import { TENSOR_TYPE_NAMES } from "../ggml/tensor-types.ts";
-import { FILE_TYPE } from "../ggml/type-fields.ts";
+import { FILE_TYPE, TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { effectOf, FINDING_CODES, type Finding, type FindingCode, isMendable } from "./finding-codes.ts";
 
 const FINDING = t.object({
@@ -50,7 +50,45 @@ const INSPECTED_CLASS = t.object({
 });
 export interface InspectedClass extends t.Content<typeof INSPECTED_CLASS> {}
 
-const INSPECTED_PRESET = t.object({ fileType: FILE_TYPE, fileBytes: t.bytes(), bpw: t.amount() });
+const INSPECTED_FIT = t.object({
+  context: t.some("Tokens."),
+  totalBytes: t.bytes("Of a GPU's memory: weights, keys and values, states, computing, a projector and the margin."),
+  fits: t.optional(t.flag("Whether that fits the memory that was given.")),
+});
+export interface InspectedFit extends t.Content<typeof INSPECTED_FIT> {}
+
+/** Contexts that are looked at at once. */
+export const MOST_CONTEXTS = 16;
+const FITS = t.list(INSPECTED_FIT, { maxItems: MOST_CONTEXTS });
+
+const INSPECTED_CONTEXT = t.object({
+  context: t.some("Tokens, of all sequences."),
+  kvBytes: t.bytes("Keys and values, as llama.cpp allocates them."),
+  stateBytes: t.bytes("States of recurrent layers."),
+  computeBytes: t.bytes("An estimate of what computing a batch takes."),
+  marginBytes: t.bytes("For the driver, and for how far the estimate is off."),
+});
+export interface InspectedContext extends t.Content<typeof INSPECTED_CONTEXT> {}
+
+const INSPECTED_MEMORY = t.object(
+  {
+    vramBytes: t.optional(t.bytes("The memory of a GPU that was given.")),
+    projectorBytes: t.optional(t.bytes("Weights of the projector that was given.")),
+    sequences: t.some(),
+    kvTypes: t.object({ k: TENSOR_TYPE, v: TENSOR_TYPE }),
+    contexts: t.list(INSPECTED_CONTEXT, { maxItems: MOST_CONTEXTS }),
+    asIs: FITS,
+  },
+  "What it takes of a GPU's memory with all layers there; absent where the header does not tell.",
+);
+export interface InspectedMemory extends t.Content<typeof INSPECTED_MEMORY> {}
+
+const INSPECTED_PRESET = t.object({
+  fileType: FILE_TYPE,
+  fileBytes: t.bytes(),
+  bpw: t.amount(),
+  memory: t.optional(FITS),
+});
 export interface InspectedPreset extends t.Content<typeof INSPECTED_PRESET> {}
 
 const INSPECTION_FIELDS = t.object({
@@ -77,6 +115,7 @@ const INSPECTION_FIELDS = t.object({
     INSPECTED_PRESET,
     "Smallest first. Without those llama-quantize refuses; none for a file that is no language model.",
   ),
+  memory: t.optional(INSPECTED_MEMORY),
   engine: t.optional(ENGINE_OPINION),
   findings: t.list(FINDING),
   tensorsChecked: t.flag("Whether the list of tensors was compared with what the architecture requires."),

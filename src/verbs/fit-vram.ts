@@ -1,5 +1,5 @@
 /** The budget that a GPU's memory leaves a model, from its header and its projector's. */
-import type { BenchOpener } from "../bench.ts";
+import type { Bench } from "../bench.ts";
 import { isRemote, shownName } from "../bytes/remote-name.ts";
 import { FormatError } from "../errors.ts";
 import { DEFAULT_CONTEXT, F16_CACHE } from "../footprint/context-size.ts";
@@ -10,18 +10,22 @@ import { type VramAsked, type VramBudget, type VramPlanning, vramBudget } from "
 import { present } from "../present.ts";
 import type { VramWish } from "./vram-request.ts";
 
+/** What keeps what is read over the network. */
+export type DeskOpener = () => Promise<Pick<Bench, "signal" | "cache">>;
+
 /** `bench` keeps what is read of remote models. Throws UsageError, FileError, FormatError, InfeasibleError. */
 export async function fitVram(
   model: string,
   wish: VramWish,
   planning: VramPlanning,
-  bench?: BenchOpener,
+  bench?: DeskOpener,
 ): Promise<VramBudget> {
   const projectorBytes = wish.mmproj === undefined ? undefined : await projectorOf(wish.mmproj, bench);
   return withHeader(model, bench, (open) => vramBudget(open, { ...askedOf(wish, open), projectorBytes }, planning));
 }
 
-async function projectorOf(path: string, bench?: BenchOpener): Promise<number> {
+/** Bytes of a projector's weights. Throws FileError, FormatError. */
+export async function projectorOf(path: string, bench?: DeskOpener): Promise<number> {
   return withHeader(path, bench, ({ model }) => {
     if (model.arch === "clip") return model.tensors.reduce((sum, { bytes }) => sum + inBuffer(bytes), 0);
     throw new FormatError(
@@ -32,7 +36,7 @@ async function projectorOf(path: string, bench?: BenchOpener): Promise<number> {
 }
 
 /** What is read here was, or will be, told of by whoever reads the weights. */
-async function withHeader<T>(name: string, bench: BenchOpener | undefined, use: (open: OpenModel) => T): Promise<T> {
+async function withHeader<T>(name: string, bench: DeskOpener | undefined, use: (open: OpenModel) => T): Promise<T> {
   const desk = bench !== undefined && isRemote(name) ? await bench() : undefined;
   const open = await openModel(name, desk && { signal: desk.signal, ...present({ cacheDir: desk.cache.dir }) });
   try {

@@ -10,8 +10,10 @@ import { inspect } from "../preflight/inspect.ts";
 import type { EngineOpinion, Inspection } from "../preflight/inspection.ts";
 import { present } from "../present.ts";
 import { planRepair } from "../repair/repair.ts";
+import { projectorOf } from "./fit-vram.ts";
+import { type MemoryRequest, memoryQuestionOf } from "./vram-request.ts";
 
-export interface InspectRequest {
+export interface InspectRequest extends MemoryRequest {
   /** Look at every weight, not at a sample; of a remote model that is a download. */
   readonly deep?: boolean | undefined;
 }
@@ -29,9 +31,11 @@ export interface InspectedModel extends Inspection {
 /** Inspect. Throws FileError and FormatError for a model that can't be opened (openingFinding tells which finding it is). */
 export async function inspectModel(
   path: string,
-  { deep = false }: InspectRequest,
+  { deep = false, ...memory }: InspectRequest,
   desk: InspectDesk,
 ): Promise<InspectedModel> {
+  const asked = memoryQuestionOf(memory);
+  const projectorBytes = memory.mmproj === undefined ? undefined : await projectorOf(memory.mmproj, async () => desk);
   const named = await openNamedModel(path, desk);
   const { model } = named;
   const { signal, progress, examiner } = desk;
@@ -42,7 +46,17 @@ export async function inspectModel(
   const engine = await secondOpinion(model.model, findings, examiner, signal);
   noteTraffic(named, desk);
   const mends = planRepair(model.model).changes.length > 0;
-  const inspection = inspect(model.model, [...findings, ...engine.findings], { mends, engine: engine.opinion });
+  const inspection = inspect(model.model, [...findings, ...engine.findings], {
+    mends,
+    engine: engine.opinion,
+    question: { ...asked, projectorBytes },
+  });
+  if (
+    inspection.memory === undefined &&
+    Object.values({ ...asked, projectorBytes }).some((given) => given !== undefined)
+  ) {
+    progress.note("! what it takes of memory can't be told from its header: see the findings");
+  }
   return { ...inspection, repairable: mends };
 }
 

@@ -3,6 +3,8 @@ import { parseSize } from "../allocate/budget.ts";
 import { UsageError } from "../errors.ts";
 import { F16_CACHE, type KvTypes } from "../footprint/context-size.ts";
 import { parseTensorType, type TensorType } from "../ggml/tensor-types.ts";
+import type { MemoryQuestion } from "../preflight/inspect-memory.ts";
+import { MOST_CONTEXTS } from "../preflight/inspection.ts";
 
 export interface VramRequest {
   /** The memory of the GPU that the model is to run in: bytes, or a text like 6GB. */
@@ -27,6 +29,12 @@ export interface VramWish {
   readonly kv: KvTypes;
   readonly sequences: number;
   readonly mmproj: string | undefined;
+}
+
+/** The same, to look at: at several contexts, and without a memory too. */
+export interface MemoryRequest extends Omit<VramRequest, "ctx"> {
+  /** Contexts: a list, or a text like "4k,32k". Default: 4k, 8k, 32k and 128k, as far as the model was trained. */
+  readonly ctx?: readonly (number | string)[] | number | string | undefined;
 }
 
 /** Types of llama.cpp's caches (kv_cache_types of common/arg.cpp). */
@@ -55,6 +63,21 @@ export function vramOf({ vram, ctx, kv, mmproj, parallel }: VramRequest): VramWi
     kv: kv === undefined ? F16_CACHE : parseKv(kv),
     sequences,
     mmproj,
+  };
+}
+
+/** Parse a question of memory, but for its projector. Throws UsageError. */
+export function memoryQuestionOf({ vram, ctx, kv, parallel }: MemoryRequest): MemoryQuestion {
+  const words = typeof ctx === "object" ? ctx : ctx === undefined ? undefined : String(ctx).split(",");
+  const contexts = words?.map((word) => wholeNumber("--ctx", word, MOST_TOKENS));
+  if (contexts !== undefined && (contexts.length === 0 || contexts.length > MOST_CONTEXTS)) {
+    throw new UsageError(`--ctx: expected 1 to ${MOST_CONTEXTS} contexts, got ${contexts.length}`);
+  }
+  return {
+    vramBytes: vram === undefined ? undefined : parseSize(String(vram)),
+    contexts: contexts && [...new Set(contexts)].sort((a, b) => a - b),
+    kv: kv === undefined ? undefined : parseKv(kv),
+    sequences: parallel === undefined ? undefined : wholeNumber("--parallel", parallel, MOST_SEQUENCES),
   };
 }
 

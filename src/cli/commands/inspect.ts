@@ -9,6 +9,7 @@ import { isRefused } from "../../preflight/finding-codes.ts";
 import { type Inspection, inspectedFinding } from "../../preflight/inspection.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import { inspectModel, requireCleanInspection } from "../../verbs/inspect.ts";
+import type { MemoryRequest } from "../../verbs/vram-request.ts";
 import type { CommandContext } from "../context.ts";
 import { errorFields } from "../error-fields.ts";
 import { followProgress } from "../follow-progress.ts";
@@ -17,15 +18,25 @@ import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
-interface Options extends SharedOptions {
+interface Options extends SharedOptions, MemoryRequest {
+  // one text here
+  readonly ctx?: string;
   readonly deep?: boolean;
 }
 
 export function inspectCommand(context: CommandContext): Command {
   const command = new Command("inspect")
-    .description("show the header of a model: classes of tensors, exact sizes of the presets, findings")
+    .description("show the header of a model: classes of tensors, exact sizes of the presets, memory, findings")
     .argument("<model>", MODEL_ARGUMENT)
-    .option("--deep", "look at every weight, not at a sample; of a remote model that is a download");
+    .option("--deep", "look at every weight, not at a sample; of a remote model that is a download")
+    .option("--vram <size>", "say what fits this memory of a GPU, like 6GB (docs/memory.md)")
+    .option(
+      "--ctx <list>",
+      "contexts in tokens, like 8k,32k (default: 4k,8k,32k,128k, as far as the model was trained)",
+    )
+    .option("--kv <type>", "type of keys and values, like q8_0, or of each: q8_0,q4_0 (default: f16)")
+    .option("--parallel <n>", "sequences at a time, which share the context out (default: 1)")
+    .option("--mmproj <file>", "count the projector that is loaded beside the model");
   return addSharedOptions(command, "strict", "cache").action((path: string, options: Options) =>
     run(path, options, context),
   );
@@ -50,7 +61,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
   output.result({
     document: inspection,
     text: (paint) => renderInspection(inspection, paint),
-    next: followUp(path, repairable, inspection),
+    next: followUp(path, options, repairable, inspection),
   });
   if (options.strict) requireCleanInspection(inspection);
 }
@@ -68,7 +79,12 @@ function tellDamage(path: string, error: unknown, { json }: Options): void {
   printDocument(document);
 }
 
-function followUp(path: string, repairable: boolean, { presets, findings }: Inspection): string | undefined {
+function followUp(
+  path: string,
+  { vram }: Options,
+  repairable: boolean,
+  { presets, findings }: Inspection,
+): string | undefined {
   if (!isRemote(path) && repairable) {
     return nextCommand("prism", "repair", path, "--dry-run");
   }
@@ -76,5 +92,12 @@ function followUp(path: string, repairable: boolean, { presets, findings }: Insp
   // a plan keeps what no preset can convert
   const isKept = findings.some(({ code }) => code === "weights-unconvertible");
   const plannable = (presets.length > 0 || isKept) && !isQuantized && !findings.some(isRefused);
-  return plannable ? nextCommand("prism", "plan", shownName(path), "--like", "Q3_K_M") : undefined;
+  return plannable
+    ? nextCommand(
+        "prism",
+        "plan",
+        shownName(path),
+        ...(vram === undefined ? ["--like", "Q3_K_M"] : ["--vram", String(vram)]),
+      )
+    : undefined;
 }

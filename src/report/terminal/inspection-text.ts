@@ -4,6 +4,7 @@ import { formatBytes, formatInteger, formatPercent, formatSize } from "../../num
 import { printable } from "../../plan/printable.ts";
 import type { EngineOpinion, Inspection } from "../../preflight/inspection.ts";
 import { renderFindings } from "./findings-text.ts";
+import { inspectedMemoryTable } from "./inspected-memory-table.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
 
@@ -26,6 +27,7 @@ const DETAILS: readonly (readonly [key: string, label: string])[] = [
 export function renderInspection(inspection: Inspection, paint: Paint = plain): string {
   const blocks = [heading(inspection), classTable(inspection)];
   if (inspection.presets.length > 0) blocks.push(presetTable(inspection));
+  if (inspection.memory !== undefined) blocks.push(inspectedMemoryTable(inspection.memory, inspection.presets));
   const { findings } = inspection;
   blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint));
   if (inspection.engine !== undefined) blocks.push(engineLine(inspection.engine));
