@@ -11,6 +11,7 @@ import { YIELDING } from "../plan/guards.ts";
 import { present } from "../present.ts";
 import { readRerankSet } from "../rerank/rerank-set.ts";
 import { PRISM_VERSION } from "../version.ts";
+import { describeRival, type Rival } from "./rivals.ts";
 import type { RunAsked } from "./run-document.ts";
 import type { MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
@@ -20,7 +21,7 @@ import { textOf } from "./search-target.ts";
 export async function describeAsked(
   model: string,
   request: CompleteRunRequest,
-  { fingerprint, imatrix, feedback }: AskedOf,
+  { fingerprint, imatrix, feedback, rivals = [] }: AskedOf,
   bench: Bench,
 ): Promise<RunAsked> {
   const { engine, seed, gpuLayers } = bench;
@@ -41,7 +42,11 @@ export async function describeAsked(
     probeGuard,
     imatrix,
     feedback: feedback ? await describeCalibration(request.calibration) : undefined,
-    baselines: request.baselines,
+    baselines: [
+      ...request.baselines,
+      ...request.templates.map(({ label, sha256 }) => `${label} (SHA-256 ${sha256})`),
+      ...rivals.map(describeRival),
+    ],
     text: text === undefined ? "sampled" : await sha256OfText(text),
     rerankSet: rerankSet === undefined ? undefined : (await readRerankSet(rerankSet)).sha256,
     reading: reading === undefined ? undefined : JSON.stringify(reading),
@@ -70,6 +75,7 @@ interface AskedOf {
   readonly imatrix: string | undefined;
   /** Codes are chosen with error feedback. */
   readonly feedback: boolean;
+  readonly rivals?: readonly Pick<Rival, "label" | "identity">[];
 }
 
 async function describeCalibration(texts: readonly string[]): Promise<string> {
@@ -230,7 +236,8 @@ const SHOWN_HASH = 12;
 function inWords(value: RunAsked[keyof RunAsked]): string {
   if (value === true) return "given";
   if (value === undefined || value === false) return "not given";
-  if (Array.isArray(value)) return value.length === 0 ? "not given" : value.join(", ");
+  if (Array.isArray(value)) return value.length === 0 ? "not given" : value.map(inWords).join(", ");
   const text = String(value);
-  return /^[0-9a-f]{64}$/.test(text) ? `SHA-256 ${text.slice(0, SHOWN_HASH)}…` : text;
+  if (/^[0-9a-f]{64}$/.test(text)) return `SHA-256 ${text.slice(0, SHOWN_HASH)}…`;
+  return text.replace(/\b[0-9a-f]{64}\b/g, (hash) => `${hash.slice(0, SHOWN_HASH)}…`);
 }

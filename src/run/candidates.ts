@@ -1,6 +1,6 @@
 /**
  * What a run quantizes and evaluates beside the plan: stock presets with and without the importance matrix, the uniform types around the plan's size, published
- * recipes for this very model, the plan with s = elements where another sensitivity was used, the plan without the guard of
+ * recipes for this very model, the types of other files, the plan with s = elements where another sensitivity was used, the plan without the guard of
  * the head where that binds, and shuffles of equal bytes. Pure choice; run.ts does the work.
  */
 
@@ -13,6 +13,7 @@ import { presetTypes } from "../plan/budget.ts";
 import { makePlan, type PlanOptions } from "../plan/make-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planFromRecipe } from "../plan/plan-from-recipe.ts";
+import { planFromTemplate } from "../plan/plan-from-template.ts";
 import type { PublishedRecipe } from "../plan/published-recipe.ts";
 import { tensorChoices } from "../plan/replan.ts";
 import { planSpec, presetSpec, typedFileBytes, uniformSpec, uniformTypes } from "../quantize/plan-spec.ts";
@@ -21,6 +22,7 @@ import { type Sensitivity, uniformSensitivity } from "../sensitivity/sensitivity
 import { shuffleSensitivity } from "../sensitivity/shuffle.ts";
 import { plainLabel } from "./plain-label.ts";
 import type { RowKind } from "./run-document.ts";
+import type { NamedTemplate } from "./run-request.ts";
 
 export interface Candidate {
   readonly label: string;
@@ -47,6 +49,8 @@ export interface CandidateOptions {
   readonly required?: readonly FileType[];
   /** Published recipes that were made for this model's shapes. */
   readonly recipes?: readonly PublishedRecipe[];
+  /** Types of other files (rivals.ts has whole files). */
+  readonly templates?: readonly NamedTemplate[];
   readonly imatrix?: EngineImatrix | undefined;
   /** Where a candidate's model is written. */
   readonly pathOf: (slug: string) => string;
@@ -67,6 +71,7 @@ export function chooseControls(options: CandidateOptions): Candidate[] {
       return { label: `all ${type}`, kind: "uniform", slug, spec: uniformSpec(plan, type, pathOf(slug), imatrix) };
     }),
     ...publishedControls(options),
+    ...templateControls(options),
     ...solvedControls(options),
   ];
 }
@@ -80,6 +85,16 @@ function publishedControls({ planOptions, recipes = [], imatrix, pathOf }: Candi
     const slug = `published-${index + 1}`;
     const spec = planSpec(published, pathOf(slug), imatrix);
     return { label: recipe.name, kind: "published", slug, spec };
+  });
+}
+
+/** What this run's quantizer and importance matrix make of the types of another file. */
+function templateControls({ planOptions, templates = [], imatrix, pathOf }: CandidateOptions): Candidate[] {
+  const { analysis, sensitivity } = planOptions;
+  return templates.map(({ label, template }, index): Candidate => {
+    const { plan } = planFromTemplate({ analysis, sensitivity, template, text: `the types of ${label}` });
+    const slug = `template-${index + 1}`;
+    return { label, kind: "published", slug, spec: planSpec(plan, pathOf(slug), imatrix) };
   });
 }
 

@@ -19,7 +19,7 @@ export const RUN_STAGES = {
 
 export interface EstimateInput
   extends Pick<CompleteRunRequest, "chunks" | "text" | "baselines" | "sweep" | "target" | "refine">,
-    Partial<Pick<CompleteRunRequest, "family">>,
+    Partial<Pick<CompleteRunRequest, "family" | "rivals" | "templates">>,
     Pick<Bench, "threads"> {
   /** Weights of each tensor that is quantized. */
   readonly weights: readonly number[];
@@ -71,7 +71,7 @@ const SHORT_SECONDS = 1;
 
 /** All stages, in order. */
 export function runStages(input: EstimateInput): Stage[] {
-  const { makesImatrix, refine, sweep = [], family, target, measures } = input;
+  const { makesImatrix, refine, sweep = [], family, target, measures, rivals = [] } = input;
   const probed = refine !== "none" && (measures.text || measures.embeddings);
   const files = 2 + (family && input.makesFeedback ? 1 : 0);
   const points = files * sweep.length + (target === undefined ? 0 : SEARCH_FILES);
@@ -84,31 +84,36 @@ export function runStages(input: EstimateInput): Stage[] {
     ...(probed ? [{ name: RUN_STAGES.probes, parts: [probePhases(input)] }] : []),
     ...(points > 0 ? [{ name: RUN_STAGES.sizes, parts: partsOf(points, input) }] : []),
     { name: RUN_STAGES.plan, parts: [[{ what: "planning", seconds: SHORT_SECONDS }]] },
-    { name: RUN_STAGES.files, parts: partsOf(filesOf(input), input) },
+    { name: RUN_STAGES.files, parts: [...partsOf(filesOf(input), input), ...rivals.map(() => judgingPhases(input))] },
     { name: RUN_STAGES.report, parts: [[{ what: "writing", seconds: SHORT_SECONDS }]] },
   ];
 }
 
 /** Files that are quantized and judged beside those of a sweep. */
-export function filesOf({ baselines, weighted, makesFeedback }: EstimateInput): number {
+export function filesOf({ baselines, templates = [], weighted, makesFeedback }: EstimateInput): number {
   const presets = Math.max(0, baselines.length - 2);
   const plain = weighted && baselines.length === 0 ? PLAIN_FILES : 0;
-  return FILES + presets + plain + (makesFeedback ? 1 : 0);
+  return FILES + presets + templates.length + plain + (makesFeedback ? 1 : 0);
 }
 
 /** A file that is quantized and judged; `coded`: its codes are chosen with error feedback. */
 export function filePhases(input: EstimateInput, coded = false): Phase[] {
-  const { weights, threads, measures, chunks = LIKELY_CHUNKS } = input;
+  const { weights, threads } = input;
   const all = sum(weights);
-  const judged = [
-    ...(measures.text ? [{ what: "evaluating", seconds: chunkSeconds(input, chunks) }] : []),
-    ...(measures.rerank ? [{ what: "ranking", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
-    ...(measures.embeddings ? [{ what: "embedding", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
-  ];
   return [
     { what: "quantizing", seconds: (all * QUANTIZE_NS) / 1e9 / threads },
     ...(coded ? [{ what: "choosing codes", seconds: (all * CODES_NS) / 1e9 / threads }] : []),
-    ...judged,
+    ...judgingPhases(input),
+  ];
+}
+
+/** Judging a file that stands there. */
+export function judgingPhases(input: EstimateInput): Phase[] {
+  const { measures, chunks = LIKELY_CHUNKS } = input;
+  return [
+    ...(measures.text ? [{ what: "evaluating", seconds: chunkSeconds(input, chunks) }] : []),
+    ...(measures.rerank ? [{ what: "ranking", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
+    ...(measures.embeddings ? [{ what: "embedding", seconds: chunkSeconds(input, SET_CHUNKS) }] : []),
   ];
 }
 

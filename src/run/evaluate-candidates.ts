@@ -11,16 +11,26 @@ import { type FileToScore, makeFile } from "../evaluate/score-file.ts";
 import { type EvaluationSession, openSession } from "../evaluate/session.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { Plan } from "../plan/plan.ts";
+import { present } from "../present.ts";
 import { assembleRerankEvaluation, joinRerank, openRerankSession, type RerankSession } from "../rerank/rerank.ts";
 import type { Candidate } from "./candidates.ts";
 import { paceWithin } from "./deadline.ts";
 import { RUN_STAGES } from "./estimate.ts";
 import { tellFiles } from "./expect.ts";
-import { isIntact, measuredModel, writeKept } from "./kept-files.ts";
+import { isIntact, type KeptModel, measuredModel, writeKept } from "./kept-files.ts";
 import { isAlwaysKept } from "./kept-slugs.ts";
 import type { OpenRun } from "./open-run.ts";
+import type { Rival } from "./rivals.ts";
 import type { Run, RunRow } from "./run-document.ts";
-import { addRow, judgeRun, type Measurements, referenceRow, rowOf, type Sessions } from "./run-rows.ts";
+import {
+  addRow,
+  judgeRun,
+  type MeasuredFile,
+  type Measurements,
+  referenceRow,
+  rowOf,
+  type Sessions,
+} from "./run-rows.ts";
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { type Score, scoreCandidate } from "./score-candidate.ts";
@@ -38,57 +48,85 @@ export async function evaluateCandidates(
   const timed = candidates.filter(({ kind }) => isTimed(run, kind));
   const untimed = candidates.filter((candidate) => !timed.includes(candidate));
   const pace = paceWithin(request.deadline);
+  const rivals = source.rivals.map(rivalFile);
+  const timedRivals = rivals.filter(({ kind }) => isTimed(run, kind));
+  // rivals were asked for by name: they come before the controls that were not
+  const ordered = [...timed, ...rivals, ...untimed];
   let state = begun;
   let session: EvaluationSession | undefined;
   let ranking: RerankSession | undefined;
   let embedding: EmbeddingSession | undefined;
-  try {
-    const ordered = [...timed, ...untimed];
-    tellFiles(run, ordered, timed.length, ({ label }) => state.rows.some((row) => row.label === label));
-    for (const candidate of [...timed, undefined, ...untimed]) {
-      if (candidate === undefined) {
-        state = await timeFiles(run, state, timed);
-        for (const { kind, spec } of timed) if (!isKept(kind)) await rm(spec.output, { force: true });
-        continue;
-      }
-      const { label, slug, spec } = candidate;
-      const keep = isKept(candidate.kind);
-      const later = timed.includes(candidate);
-      const file = { spec, label, keep, later, allowRequantize: request.allowRequantize, prove: proofOf(source) };
-      const row = await measuredRow(run, state, label, slug);
-      if (row !== undefined && !keep) {
-        if (!later) await rm(spec.output, { force: true });
-        continue;
-      }
-      if (row !== undefined && (await keepMeasured(run, file, row))) continue;
-      if (pace.isHopeless()) throw new StoppedError("what is left of --max-time is too short for another file");
-      bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(candidate), name: label });
-      const score: Score<Run> = async (model, { state: made, sha256 }) => {
-        if (source.measures.text) session ??= await openRunSession(run, state, model);
-        if (source.measures.rerank) ranking ??= await openRanking(run);
-        if (source.measures.embeddings) embedding ??= await openEmbedding(run);
-        bench.progress.steps(`evaluating ${label}`, 0, 1);
-        const evaluation = session && { ...(await session.evaluateModel(model)), sha256 };
-        const ranked = ranking && { ...(await ranking.rankModel(model)), sha256 };
-        const embedded = embedding && { ...(await embedding.embedModel(model)), sha256 };
-        const measurements = { evaluation, ranked, embedded };
-        const document = assembleDocument({ session, ranking, embedding }, measurements, bench);
-        const path = directory.evaluation(slug);
-        const kept = await writeKept(made, directory, path, `${JSON.stringify(document, null, 2)}\n`);
-        const measured = rowOf(candidate, measurements, plan);
-        const known = measuredModel(kept, directory, spec.output);
-        const added = addRow(known, measured, referenceRow(plan, session), { session, ranking, embedding });
-        const judged = judgeRun(added, request.gates, false);
-        await saveRun(directory, judged);
-        return judged;
-      };
-      const before = state;
-      state = await pace.timed(() => scoreCandidate(run, before, file, score));
+  /** What is made or judged in earnest, within the time there is. */
+  const timely = (file: Candidate | RivalFile, work: () => Promise<Run>): Promise<Run> => {
+    if (pace.isHopeless()) throw new StoppedError("what is left of --max-time is too short for another file");
+    bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(file), name: file.label });
+    return pace.timed(work);
+  };
+  const measure = async (model: OpenModel, file: MeasuredFile, slug: string, made: MadeFile): Promise<Run> => {
+    if (source.measures.text) session ??= await openRunSession(run, state, model);
+    if (source.measures.rerank) ranking ??= await openRanking(run);
+    if (source.measures.embeddings) embedding ??= await openEmbedding(run);
+    bench.progress.steps(`evaluating ${file.label}`, 0, 1);
+    const hashed = present({ sha256: made.sha256 });
+    const evaluation = session && { ...(await session.evaluateModel(model)), ...hashed };
+    const ranked = ranking && { ...(await ranking.rankModel(model)), ...hashed };
+    const embedded = embedding && { ...(await embedding.embedModel(model)), ...hashed };
+    const measurements = { evaluation, ranked, embedded };
+    const document = assembleDocument({ session, ranking, embedding }, measurements, bench);
+    const path = directory.evaluation(slug);
+    const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);
+    const measured = rowOf(file, measurements, plan);
+    const known = measuredModel(kept, directory, model.path);
+    const added = addRow(known, measured, referenceRow(plan, session), { session, ranking, embedding });
+    const judged = judgeRun(added, request.gates, false);
+    await saveRun(directory, judged);
+    return judged;
+  };
+  const finish = async (candidate: Candidate): Promise<Run> => {
+    const { label, kind, slug, spec } = candidate;
+    const keep = isKept(kind);
+    const later = timed.includes(candidate);
+    const file = { spec, label, keep, later, allowRequantize: request.allowRequantize, prove: proofOf(source) };
+    const row = await measuredRow(run, state, label, slug);
+    if (row !== undefined && !keep) {
+      if (!later) await rm(spec.output, { force: true });
+      return state;
     }
+    if (row !== undefined && (await keepMeasured(run, file, row))) return state;
+    const score: Score<Run> = (model, made) => measure(model, { ...candidate, types: spec.expectedTypes }, slug, made);
+    return timely(candidate, () => scoreCandidate(run, state, file, score));
+  };
+  try {
+    tellFiles(run, ordered, timed.length + rivals.length, ({ label }) => state.rows.some((row) => row.label === label));
+    for (const candidate of timed) state = await finish(candidate);
+    for (const rival of rivals) {
+      if ((await measuredRow(run, state, rival.label, rival.slug)) !== undefined) continue;
+      const made = { state, ...present({ sha256: rival.sha256 }) };
+      state = await timely(rival, () => measure(rival.model, rival, rival.slug, made));
+    }
+    const files = timed.map(({ label, spec }) => ({ label, path: spec.output }));
+    state = await timeFiles(run, state, [
+      ...files,
+      ...timedRivals.map(({ label, model }) => ({ label, path: model.path })),
+    ]);
+    for (const { kind, spec } of timed) if (!isKept(kind)) await rm(spec.output, { force: true });
+    for (const candidate of untimed) state = await finish(candidate);
   } finally {
     await session?.close();
   }
   return state;
+}
+
+/** A file that stands there, and the state that knows it. */
+type MadeFile = Pick<KeptModel, "state"> & Partial<Pick<KeptModel, "sha256">>;
+
+interface RivalFile extends MeasuredFile, Pick<Rival, "model" | "sha256"> {
+  readonly slug: string;
+}
+
+function rivalFile({ label, from, model, sha256 }: Rival, index: number): RivalFile {
+  const types = new Map(model.model.tensors.map(({ name, type }) => [name, type]));
+  return { label, kind: "rival", types, from, slug: `rival-${index + 1}`, model, ...present({ sha256 }) };
 }
 
 /** The row of a candidate, unless what it was measured by is damaged: then it is measured again. */
@@ -159,7 +197,7 @@ export function openRunSession(
   // where nothing may be kept, the reference's logits are kept as long as the run lasts
   const cache = { ...bench.cache, dir: bench.cache.dir ?? directory.scratch };
   return openSession(
-    { reference: source.model, pilot },
+    { reference: source.model, pilot, others: source.rivals.map(({ model }) => model) },
     { text, context, chunks, availableChunks, spread: true },
     { ...bench, cache },
   );

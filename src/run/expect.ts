@@ -5,6 +5,7 @@ import {
   describeStages,
   type EstimateInput,
   filePhases,
+  judgingPhases,
   RUN_STAGES,
   runStages,
   timingPhase,
@@ -52,16 +53,18 @@ export function tellStages(
   bench.progress.stages?.(stages);
 }
 
+type FileToTell = Pick<Candidate, "label" | "kind">;
+
 /** Tell which files are made and judged, the first of them timed; those that `isMeasured` are not made again. */
 export function tellFiles(
   { expected, bench }: Pick<OpenRun, "expected" | "bench">,
-  candidates: readonly Candidate[],
+  files: readonly FileToTell[],
   timed: number,
-  isMeasured: (candidate: Candidate) => boolean,
+  isMeasured: (file: FileToTell) => boolean,
 ): void {
-  const parts = candidates.map((candidate, index) => {
-    if (isMeasured(candidate)) return [];
-    const phases = filePhases(expected, candidate.kind === "feedback");
+  const parts = files.map((file, index) => {
+    if (isMeasured(file)) return [];
+    const phases = file.kind === "rival" ? judgingPhases(expected) : filePhases(expected, file.kind === "feedback");
     const whole = index === 0 ? withText(phases, expected) : phases;
     return index === timed - 1 ? [...whole, timingPhase(timed)] : whole;
   });

@@ -49,7 +49,7 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
         const path = directory.evaluation(slug);
         const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);
         state = measuredModel(kept, directory, spec.output);
-        return { row: rowOf(candidate, { evaluation }, plan), session: opened };
+        return { row: rowOf({ ...candidate, types: spec.expectedTypes }, { evaluation }, plan), session: opened };
       },
     );
   };

@@ -16,8 +16,20 @@ import { RUN_STAGES } from "./estimate.ts";
 import { OUTCOMES, ROW_VERDICTS, RUN_VERDICTS } from "./verdict-codes.ts";
 
 const ROW_KIND = t.oneOf(
-  ["plan", "feedback", "preset", "plain", "published", "uniform", "uniform-s", "unguarded", "shuffle", "reference"],
-  "feedback: the plan with codes that PRISM chose with error feedback, in the place of llama-quantize's; plain: a preset without the importance matrix that all other rows have; uniform-s: the plan with s = elements, the control of any other sensitivity; unguarded: the plan without the guard of the head, where that binds.",
+  [
+    "plan",
+    "feedback",
+    "preset",
+    "plain",
+    "published",
+    "rival",
+    "uniform",
+    "uniform-s",
+    "unguarded",
+    "shuffle",
+    "reference",
+  ],
+  "feedback: the plan with codes that PRISM chose with error feedback, in the place of llama-quantize's; plain: a preset without the importance matrix that all other rows have; published: the types of a published recipe, or of the file of types that --baseline names; rival: a file that somebody else made, as it is; uniform-s: the plan with s = elements, the control of any other sensitivity; unguarded: the plan without the guard of the head, where that binds.",
 );
 export type RowKind = t.Content<typeof ROW_KIND>;
 
@@ -61,6 +73,7 @@ const KLD_PER_CHUNK = t.optional(t.list(t.nats(), "Mean KLD per chunk, for compa
 const RUN_ROW = t.object({
   ...FIGURES,
   kind: ROW_KIND,
+  from: t.optional(t.name("Of a rival that was fetched: where from, with the commit.")),
   verdict: t.optional(
     t.prose("The plan against this row, in words (verdict.ts); for the plan itself, the verdict of the run."),
   ),
@@ -105,7 +118,7 @@ const RUN_ASKED = t.object(
         'What codes are chosen by: "own" for text that the model writes and that comes with PRISM, or SHA-256 of the files given; absent: llama-quantize alone chooses them.',
       ),
     ),
-    baselines: t.list(t.text()),
+    baselines: t.list(t.text("A preset; or the name of a file, with its identity or the SHA-256 of its types.")),
     text: t.text('SHA-256 of the text file, or "sampled".'),
     rerankSet: t.optional(
       t.text("SHA-256 of the file of queries and documents; absent: the set that comes with PRISM, if any."),

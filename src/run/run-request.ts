@@ -4,6 +4,7 @@ import type { EmbeddingOptions } from "../embed/embeddings.ts";
 import type { TextRequest } from "../evaluate/evaluate-options.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
+import type { Template } from "../plan/template.ts";
 import type { ProbeGuard } from "../probes/try-plans.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import type { Sensitivity } from "../sensitivity/sensitivity.ts";
@@ -50,6 +51,10 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly imatrix?: string | undefined;
   /** Empty: the presets just below and above the plan's size. */
   readonly baselines?: readonly FileType[] | undefined;
+  /** GGUF files that others made of the model, of this machine or remote: judged as they are. */
+  readonly rivals?: readonly string[] | undefined;
+  /** Types of other files, quantized here. */
+  readonly templates?: readonly NamedTemplate[] | undefined;
   /** Queries and documents a reranker is judged by (JSON Lines); absent: the set that comes with PRISM. */
   readonly rerankSet?: string | undefined;
   /** How documents are scored by a prompt, where that was asked. */
@@ -78,6 +83,15 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly force?: boolean | undefined;
 }
 
+/** A template as a control of a run. */
+export interface NamedTemplate {
+  /** The name of its file. */
+  readonly label: string;
+  /** Of what it says. */
+  readonly sha256: string;
+  readonly template: Template;
+}
+
 /** In the place of a file: no importance matrix. */
 export const NO_IMATRIX = "none";
 
@@ -98,6 +112,8 @@ export const RUN_DEFAULTS = {
   refine: {},
   swaps: "auto",
   baselines: [],
+  rivals: [],
+  templates: [],
   exactMetrics: false,
   exactDistortion: false,
   gates: [],

@@ -4,6 +4,7 @@ import type { EmbeddingSession } from "../embed/embeddings.ts";
 import type { EmbeddedModel, ModelEvaluation, RankedModel } from "../evaluate/evaluation.ts";
 import type { EvaluationSession } from "../evaluate/session.ts";
 import { bpw } from "../ggml/file-bytes.ts";
+import type { TensorType } from "../ggml/tensor-types.ts";
 import type { Plan } from "../plan/plan.ts";
 import { lossOfTypes } from "../plan/predict.ts";
 import { present } from "../present.ts";
@@ -27,12 +28,19 @@ export interface Measurements {
   readonly embedded?: EmbeddedModel | undefined;
 }
 
+/** A file that was measured, and what it is a row of. */
+export interface MeasuredFile extends Pick<Candidate, "label" | "kind" | "plan"> {
+  /** Of its tensors, by name. */
+  readonly types: ReadonlyMap<string, TensorType>;
+  readonly from?: string | undefined;
+}
+
 export function rowOf(
-  { label, kind, spec, plan: own }: Candidate,
+  { label, kind, types, from, plan: own }: MeasuredFile,
   { evaluation, ranked, embedded }: Measurements,
   plan: Plan,
 ): RunRow {
-  const predictedLoss = lossOfTypes(own ?? plan, spec.expectedTypes, kind === "feedback" ? "feedback" : "rounded");
+  const predictedLoss = lossOfTypes(own ?? plan, types, kind === "feedback" ? "feedback" : "rounded");
   const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
   const file = evaluation ?? ranked ?? embedded;
   const sha256 = file?.sha256;
@@ -40,7 +48,7 @@ export function rowOf(
     label,
     kind,
     fileBytes: file?.fileBytes ?? 0,
-    ...present({ sha256 }),
+    ...present({ from, sha256 }),
     bpw: file?.bpw ?? 0,
     ...rankingOf(ranked),
     ...embeddingOf(embedded),

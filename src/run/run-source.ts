@@ -9,9 +9,10 @@ import type { Imatrix } from "../imatrix/imatrix.ts";
 import { type CheckRequest, checkedModel } from "../intake/checked-model.ts";
 import type { QuantizeRequest } from "../quantize/quantize.ts";
 import { describeAsked, devicesAsked } from "./asked.ts";
-import { checkBaselines, importanceFrom, type KnownImportance } from "./baselines.ts";
+import { checkBaselines, checkTemplates, importanceFrom, type KnownImportance } from "./baselines.ts";
 import { presetsOf, requireMeasured } from "./gates.ts";
 import { chooseMeasures, type Measures } from "./measures.ts";
+import { closeRivals, openRivals, type Rival } from "./rivals.ts";
 import type { RunAsked } from "./run-document.ts";
 import { makesFeedback } from "./run-feedback.ts";
 import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
@@ -38,6 +39,8 @@ export interface RunSource {
   readonly warnings: readonly string[];
   /** What it finds was overruled. */
   readonly forced: boolean;
+  /** Files of others to be judged too; open as long as the run lasts. */
+  readonly rivals: readonly Rival[];
 }
 
 /** Files that stay are proven to load, where the source is. */
@@ -48,18 +51,23 @@ export function proofOf({ forced }: Pick<RunSource, "forced">): QuantizeRequest[
 /** Throws FileError, FormatError and UsageError: a damaged or quantized model, another model's imatrix, a baseline that can't be. */
 export async function openSource(path: string, request: CompleteRunRequest, bench: Bench): Promise<RunSource> {
   const { model: open, imatrix, warnings, forced } = await checkedModel(path, checksOf(request, bench), bench);
+  let rivals: readonly Rival[] = [];
   try {
     const { model, facts } = open;
     const toMake = imatrixToMake(open, request, bench);
     const importance = imatrix ? importanceFrom(imatrix) : toMake && importanceToCome(request);
     checkBaselines(request.baselines, model, facts, importance);
     checkBaselines(presetsOf(request.gates), model, facts, importance, "--require:");
+    checkTemplates(request.templates, model, facts, importance);
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(open, bench.engine, request);
     checkSpeed(request, measures, bench.engine);
     requireMeasured(request.gates, measures);
+    const { forceFindings } = request;
+    rivals = await openRivals(request.rivals, open, { padding: !measures.text, forceFindings }, bench);
+    const beside = Math.max(BESIDE, ...rivals.map(({ model }) => model.fileBytes / open.fileBytes));
     const before = request.force ? undefined : await layersBefore(runDirectory(request.out), devicesAsked(bench));
-    const fitted = fitLayers(bench, open, { ...request, beside: BESIDE, before });
+    const fitted = fitLayers(bench, open, { ...request, beside, before });
     return {
       model: open,
       imatrix,
@@ -68,15 +76,17 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
       asked: await describeAsked(
         path,
         request,
-        { fingerprint: await identityOf(open, bench), imatrix: imatrix?.sha256 ?? toMake, feedback },
+        { fingerprint: await identityOf(open, bench), imatrix: imatrix?.sha256 ?? toMake, feedback, rivals },
         fitted,
       ),
       measures,
       weights: model.tensors.filter((tensor) => ineligibleReason(tensor) === undefined).map(({ elements }) => elements),
       warnings: [...warnings, ...(measures.warnings ?? [])],
       forced,
+      rivals,
     };
   } catch (error) {
+    await closeRivals(rivals);
     await open.close();
     throw error;
   }

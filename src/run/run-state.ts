@@ -130,7 +130,7 @@ export const FAMILY_FILES = /^plan-\d[\d.]*bpw(-feedback)?\.gguf$/;
 
 /** Names a run gives its models, plans and evaluations (candidates.ts, family.ts). */
 export const RUN_FILES =
-  /^(plan|plan-feedback|plan-\d[\d.]*bpw|plan-\d[\d.]*bpw-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|shuffle-\d+)\.(gguf|json)$/;
+  /^(plan|plan-feedback|plan-\d[\d.]*bpw|plan-\d[\d.]*bpw-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|template-\d+|rival-\d+|shuffle-\d+)\.(gguf|json)$/;
 
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is

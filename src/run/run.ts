@@ -35,6 +35,7 @@ import { prepareText } from "./prepare-text.ts";
 import { matchingRecipes } from "./published-recipes.ts";
 import { RUN_ANALYSIS, RUN_PROBES, readRunFile } from "./read-run-file.ts";
 import { refinePlan } from "./refine.ts";
+import { closeRivals } from "./rivals.ts";
 import type { Run } from "./run-document.ts";
 import { feedbackCandidate } from "./run-feedback.ts";
 import { withImatrix } from "./run-imatrix.ts";
@@ -79,6 +80,7 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
     return await stopRun({ request: asked, source, directory }, course);
   } finally {
     await source.model.close();
+    await closeRivals(source.rivals);
     if (lock !== undefined) {
       // without the lock it is another run's
       await rm(directory.scratch, { recursive: true, force: true });
@@ -129,12 +131,13 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     baselines: request.baselines,
     required: presetsOf(request.gates),
     recipes: await matchingRecipes(analysis),
+    templates: request.templates,
     pathOf: directory.model,
     imatrix,
   });
   requireRows(
     request.gates,
-    controls.map(({ label }) => label),
+    [...controls, ...source.rivals].map(({ label }) => label),
   );
   const coded = codedPlan && { plan: codedPlan, candidate: feedbackCandidate(open, codedPlan) };
   const candidates = [planned, ...(coded === undefined ? [] : [coded.candidate]), ...controls];
@@ -144,7 +147,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
     ...new Set([...source.warnings, ...plan.warnings, ...(codedPlan?.warnings ?? []), ...adopted.warnings]),
   ];
   const state = await evaluateCandidates(open, { ...adopted, warnings }, candidates, plan);
-  await requireUnchanged(model, bench);
+  for (const read of [model, ...source.rivals.map((rival) => rival.model)]) await requireUnchanged(read, bench);
   await requireSameInputs(request, source.asked);
   // a search that was cut short is to go on
   if (state.stopped !== undefined) return stopRun(open, open.course);

@@ -9,7 +9,6 @@ import type { Engine } from "../engine/engine.ts";
 import { EngineError, UsageError } from "../errors.ts";
 import { measureSpeeds, type Speed } from "../evaluate/speed.ts";
 import { present } from "../present.ts";
-import type { Candidate } from "./candidates.ts";
 import type { Measures } from "./measures.ts";
 import type { OpenRun } from "./open-run.ts";
 import type { Run, RunRow, SweepPoint } from "./run-document.ts";
@@ -17,7 +16,7 @@ import type { CompleteRunRequest } from "./run-request.ts";
 import { saveRun } from "./run-state.ts";
 
 /** Rows a person chooses between; controls differ from them in no way that matters to speed. */
-const TIMED: readonly RunRow["kind"][] = ["plan", "feedback", "preset"];
+const TIMED: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "rival"];
 
 export function isTimed({ request, source: { measures }, bench: { engine } }: OpenRun, kind: RunRow["kind"]): boolean {
   return TIMED.includes(kind) && timesFiles(request, measures, engine);
@@ -46,12 +45,17 @@ export function checkSpeed(
   );
 }
 
+/** The file of a row. */
+export interface TimedFile extends Pick<RunRow, "label"> {
+  readonly path: string;
+}
+
 /** Time what has no speed yet; the state with it, saved. */
-export async function timeFiles(run: OpenRun, state: Run, candidates: readonly Candidate[]): Promise<Run> {
+export async function timeFiles(run: OpenRun, state: Run, made: readonly TimedFile[]): Promise<Run> {
   const { directory, bench } = run;
   const rows = state.rows.flatMap((row) => {
-    const candidate = candidates.find(({ label }) => label === row.label);
-    return candidate !== undefined && isTimed(run, row.kind) ? [{ ...row, file: candidate.spec.output }] : [];
+    const file = made.find(({ label }) => label === row.label);
+    return file !== undefined && isTimed(run, row.kind) ? [{ ...row, file: file.path }] : [];
   });
   const points = (state.sweep?.points ?? []).flatMap((point) =>
     [point, ...(point.feedback === undefined ? [] : [point.feedback])].flatMap((member) =>

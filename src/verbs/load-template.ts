@@ -27,6 +27,11 @@ export async function loadTemplate(name: string, bench: BenchOpener): Promise<Te
     const { model } = await openNamedModel(name, await bench());
     return closing(model);
   }
+  return loadLocalTemplate(name);
+}
+
+/** Read one of this machine. */
+export async function loadLocalTemplate(name: string): Promise<Template> {
   if (await isGguf(name)) return closing(await openModel(name));
   if (!(await isJson(name))) {
     const overrides = parsePatternFile(await readDocumentText(name, PATTERNS), name);
@@ -38,8 +43,11 @@ export async function loadTemplate(name: string, bench: BenchOpener): Promise<Te
   return { kind: "tensors", name, arch: facts.arch, layers: facts.layers, tensors, base: baseFileType };
 }
 
-async function isGguf(path: string): Promise<boolean> {
-  return (await readHead(path, 4)).toString("latin1") === "GGUF";
+/** Whether a file begins as a GGUF does, or is named like one. */
+export async function isGguf(path: string): Promise<boolean> {
+  if (/\.gguf$/i.test(path)) return true;
+  const head = await readHead(path, 4).catch(() => Buffer.alloc(0));
+  return head.toString("latin1") === "GGUF";
 }
 
 async function closing(open: OpenModel): Promise<Template> {

@@ -4,7 +4,6 @@ import type { Bench } from "../bench.ts";
 import { requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
-import { FILE_TYPE_NAMES, type FileType, parseFileType } from "../ggml/file-types.ts";
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -15,11 +14,13 @@ import { RUN_STAGES } from "../run/estimate.ts";
 import { type Gate, labelsOf, parseGates, requirePossibleRows } from "../run/gates.ts";
 import { parseTime } from "../run/parse-time.ts";
 import { publishedRecipes } from "../run/published-recipes.ts";
+import { rivalLabels } from "../run/rivals.ts";
 import { run } from "../run/run.ts";
 import type { Run } from "../run/run-document.ts";
 import { DEFAULT_BUDGET, imatrixFile, NO_IMATRIX, type RunRequest } from "../run/run-request.ts";
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import { type Baselines, baselinesOf } from "./baselines.ts";
 import { fitVram } from "./fit-vram.ts";
 import { loadPlan } from "./load-document.ts";
 import { defaultRunDirectory } from "./output-names.ts";
@@ -47,7 +48,10 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly swaps?: "auto" | "on" | "off" | undefined;
   /** Keep no refined plan whose 99th percentile of KL divergence is worse. */
   readonly probeGuard?: "p99" | undefined;
-  /** Presets to compare with; by default the nearest smaller and larger. */
+  /**
+   * What to compare with: presets (by default the nearest smaller and larger), GGUF files that others made of the model
+   * (paths, `hf:` or `https:`, judged as they are), and files of types (a plan, a recipe, a tensor-types.txt).
+   */
   readonly baseline?: readonly string[] | string | undefined;
   /** Conditions like "kld<=0.05 && beats(Q4_K_M)" that `gates` of the result answers. */
   readonly require?: readonly string[] | undefined;
@@ -96,6 +100,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
   const quality = parseQuality(request, budgetGiven);
   const constraints = constraintsOf(request);
   const types = typesOf(request);
+  const baselines = await baselinesOf(request.baseline);
   const { text, context, chunks, imatrix, feedback, calibration, speed, keepModels, allowRequantize, force } = request;
   const { strict, forceFindings } = request;
   const hasImportance = imatrix === NO_IMATRIX ? undefined : () => true;
@@ -109,8 +114,8 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     constraints: [...constraints, ...(fitted?.floors ?? [])],
     guards: request.guards,
     types,
-    baselines: baselinesOf(request.baseline),
-    gates: await gatesOf(request),
+    ...baselines,
+    gates: await gatesOf(request, baselines),
     sensitivity: await loadSensitivity(request),
     ...refinementOf(request),
     rerankSet: request.rerank,
@@ -146,10 +151,19 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   if (bench.engine.programs !== undefined && text === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");
   }
-  const { out, rerankSet, embedding, sensitivity, calibration = [] } = request;
+  const { out, rerankSet, embedding, sensitivity, calibration = [], rivals = [], templates = [] } = request;
   const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
   const sets = [rerankSet, embedding?.set];
-  await protectInputs(outputs, [model, text, imatrixFile(request), ...sets, sensitivity?.path, ...calibration]);
+  await protectInputs(outputs, [
+    model,
+    text,
+    imatrixFile(request),
+    ...sets,
+    sensitivity?.path,
+    ...calibration,
+    ...rivals,
+    ...templates.map(({ template }) => template.name),
+  ]);
   const finished = await run(model, request, bench);
   if (finished.stopped === undefined) bench.progress.begin?.(RUN_STAGES.report);
   const report = await writeRunReport(request.out);
@@ -159,13 +173,17 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
 }
 
 /** The gates, which name rows that a run may have. */
-async function gatesOf({ require = [] }: RunModelRequest): Promise<Gate[]> {
+async function gatesOf(
+  { require = [] }: RunModelRequest,
+  { rivals, templates }: Pick<Baselines, "rivals" | "templates">,
+): Promise<Gate[]> {
   const gates = parseGates(require);
   const published = labelsOf(gates).length === 0 ? [] : await publishedRecipes();
-  requirePossibleRows(
-    gates,
-    published.map(({ name }) => name),
-  );
+  requirePossibleRows(gates, [
+    ...published.map(({ name }) => name),
+    ...rivalLabels(rivals),
+    ...templates.map(({ label }) => label),
+  ]);
   return gates;
 }
 
@@ -206,16 +224,4 @@ function refineOf({ refine, probeTime, sensitivity = DEFAULT_SENSITIVITY }: RunM
     probes: refine,
     timeMs: probeTime === undefined ? undefined : parseTime("--probe-time", probeTime),
   });
-}
-
-function baselinesOf(asked: RunModelRequest["baseline"] = []): FileType[] {
-  const names = typeof asked === "string" ? asked.split(",") : asked;
-  const fileTypes = names.map((name) => {
-    const fileType = parseFileType(name.trim());
-    if (fileType !== undefined) return fileType;
-    throw new UsageError(
-      `--baseline "${name.trim()}": not a preset of llama-quantize; give one or more of ${FILE_TYPE_NAMES.join(", ")}, like Q3_K_M,Q4_K_M`,
-    );
-  });
-  return [...new Set(fileTypes)];
 }

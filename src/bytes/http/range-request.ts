@@ -7,6 +7,7 @@ import { FileError, PrismError } from "../../errors.ts";
 import { downloadCommand } from "../remote-name.ts";
 import { formatCount } from "../source.ts";
 import { networkError, refusal, TransferError } from "./failures.ts";
+import { follow, type Stated } from "./follow.ts";
 
 /** A file on a server. */
 export interface HttpTarget {
@@ -24,6 +25,8 @@ export interface FileVersion {
   readonly validator: string;
   /** Whether equal validators mean equal bytes (RFC 9110, 8.8.1). */
   readonly strong: boolean;
+  /** What the server says of the file besides; of answers that redirects came before, nothing where these are skipped. */
+  readonly stated?: Stated;
 }
 
 export interface RangeRequest {
@@ -48,9 +51,6 @@ export interface RangeReply {
   readonly url: URL;
 }
 
-/** As many as browsers follow. */
-const MAX_REDIRECTS = 20;
-
 /** Request one range. Throws TransferError, FileError, and the reason of `signal` once it is aborted. */
 export async function requestRange(request: RangeRequest): Promise<RangeReply> {
   const { signal, stallMs, target } = request;
@@ -64,9 +64,15 @@ export async function requestRange(request: RangeRequest): Promise<RangeReply> {
   signal.addEventListener("abort", stop, { once: true });
   try {
     signal.throwIfAborted();
-    const { response, url } = await follow(request, connection.signal);
+    const { version, offset, bytes } = request;
+    const headers = {
+      Range: `bytes=${offset}-${offset + bytes - 1}`,
+      "Accept-Encoding": "identity",
+      ...(version?.strong ? { "If-Range": version.validator } : {}),
+    };
+    const { response, url, stated } = await follow(target, request.url, headers, connection.signal);
     try {
-      const version = checkResponse(request, response);
+      const version = { ...checkResponse(request, response), stated };
       return { data: await readBody(request, response, () => timer.refresh()), version, url };
     } finally {
       // frees the connection where the body was not wanted; after a failure there is nothing to free
@@ -81,39 +87,6 @@ export async function requestRange(request: RangeRequest): Promise<RangeReply> {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
   }
-}
-
-async function follow(request: RangeRequest, signal: AbortSignal): Promise<{ response: Response; url: URL }> {
-  const { target, version, offset, bytes } = request;
-  let { url } = request;
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const response = await fetch(url, {
-      headers: {
-        Range: `bytes=${offset}-${offset + bytes - 1}`,
-        "Accept-Encoding": "identity",
-        ...(version?.strong ? { "If-Range": version.validator } : {}),
-        ...(target.authorization !== undefined && url.origin === target.url.origin
-          ? { Authorization: target.authorization }
-          : {}),
-      },
-      redirect: "manual",
-      signal,
-    });
-    const location = response.headers.get("location");
-    if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return { response, url };
-    await response.body?.cancel();
-    url = redirected(target, url, location);
-  }
-  throw new FileError(target.path, `the server redirects more than ${MAX_REDIRECTS} times; check the address`);
-}
-
-function redirected({ path }: HttpTarget, from: URL, location: string): URL {
-  const url = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
-  if (url?.protocol === "https:" || (url?.protocol === "http:" && from.protocol === "http:")) return url;
-  throw new FileError(
-    path,
-    `the server redirects to an address that is not https (${url?.protocol ?? "none"}); check the address`,
-  );
 }
 
 /** Hold status and headers against what was asked. Returns the file's version. */

@@ -17,7 +17,7 @@ import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-opti
 import { calibrationOption } from "../feedback-options.ts";
 import { requireGates, requireOption } from "../gate-options.ts";
 import { nextCommand } from "../next-command.ts";
-import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
+import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { addReadingOptions, type ReadingCliOptions } from "../prompt-options.ts";
@@ -38,7 +38,7 @@ interface Options
   readonly maxTime?: string;
   readonly swaps?: "auto" | "on" | "off";
   readonly probeGuard?: ProbeGuard;
-  readonly baseline?: string;
+  readonly baseline?: readonly string[];
   readonly rerank?: string;
   readonly require?: readonly string[];
   readonly feedback?: "auto" | "on" | "off";
@@ -112,7 +112,11 @@ export function runCommand(context: CommandContext): Command {
       "--sweep",
       `measure plans at the sizes of ${SWEEP_PRESETS.join(", ")}, and keep the file of the knee of their front`,
     )
-    .option("--baseline <presets>", "compare with these, like Q3_K_M,Q4_K_M (default: the nearest smaller and larger)")
+    .option(
+      "--baseline <list>",
+      "compare with these: presets like Q3_K_M,Q4_K_M (default: the nearest smaller and larger), GGUF files of others (a path or hf:), files of types (repeatable)",
+      collect,
+    )
     .option(
       "--rerank <file>",
       "judge by these documents: JSON Lines of {query, documents, relevance?}; default: prism's own set, for rerankers",

@@ -50,7 +50,7 @@ export function renderResults(groups: readonly CardGroup[], rowsShown: RowsShown
 /** With an importance matrix every row that was quantized here had it, unless its label says otherwise. */
 function method(row: RunRow, model: CardModel, group: CardGroup): string {
   const { run, plan } = model;
-  const suffix = plan.imatrix !== undefined && row.kind !== "reference" && row.kind !== "plain" ? " (imatrix)" : "";
+  const suffix = plan.imatrix !== undefined && !["reference", "plain", "rival"].includes(row.kind) ? " (imatrix)" : "";
   const size = group.models.length === 1 ? "" : ` ${sizeName({ run, plan })}`;
   if (row === planRow(run)) return own(row, run, `PRISM${size}${suffix}`);
   if (row.kind === "feedback") return own(row, run, `PRISM${size}, error feedback${suffix}`);

@@ -28,7 +28,7 @@ interface FamilyPoint extends ScatterPoint {
 }
 
 /** Rows of the picture: the controls of a plan's inner workings are of no use to who chooses a file. */
-const SHOWN_KINDS: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "published", "uniform"];
+const SHOWN_KINDS: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "published", "rival", "uniform"];
 /** Sizes further apart than this go on a logarithmic axis. */
 const LOG_RATIO = 3;
 /** Characters of a model's name beside its plan. */

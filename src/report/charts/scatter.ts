@@ -25,7 +25,8 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   feedback: "the plan for error feedback",
   preset: "stock presets",
   plain: "presets without imatrix",
-  published: "published recipes",
+  published: "types of others",
+  rival: "files of others",
   uniform: "one type for all",
   "uniform-s": "s = elements",
   unguarded: "no head guard",
@@ -39,6 +40,8 @@ const SYMBOLS: Readonly<Record<RowKind, string>> = {
   preset: "rect",
   plain: "rect",
   published: "pin",
+  // a cross that stands upright
+  rival: "path://M3 0H7V3H10V7H7V10H3V7H0V3H3Z",
   uniform: "triangle",
   "uniform-s": "diamond",
   // a triangle that stands on its tip
@@ -53,6 +56,7 @@ const SIZES: Readonly<Record<RowKind, number>> = {
   preset: 11,
   plain: 8,
   published: 14,
+  rival: 13,
   uniform: 12,
   "uniform-s": 14,
   unguarded: 13,
