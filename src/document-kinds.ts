@@ -3,6 +3,7 @@ import { ANALYSIS } from "./analyze/analysis.ts";
 import { DOCTOR } from "./cli/doctor/check.ts";
 import type { DocumentKind } from "./documents/document-kind.ts";
 import { ERROR_DOCUMENT } from "./documents/error-document.ts";
+import { PROGRESS_LINE } from "./documents/progress-line.ts";
 import { EVALUATION } from "./evaluate/evaluation.ts";
 import { PLAN } from "./plan/plan.ts";
 import { RECIPE } from "./plan/published-recipe.ts";
@@ -26,4 +27,5 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   DOCTOR,
   REPAIR,
   ERROR_DOCUMENT,
+  PROGRESS_LINE,
 ];

@@ -4,6 +4,7 @@ import { EXIT } from "../errors.ts";
 import { printable } from "../plan/printable.ts";
 import { errorFields } from "./error-fields.ts";
 import { printErrorDocument } from "./json-document.ts";
+import { linesAreAsked, writeLine } from "./json-lines.ts";
 
 /**
  * Print an error on stderr, and with --json as the document on stdout; return the exit code. The stack of an unexpected
@@ -14,8 +15,9 @@ export function reportError(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
   const fields = errorFields(error);
   printErrorDocument(fields);
+  if (linesAreAsked()) writeLine({ event: "error", error: fields });
   // commander has printed its message already
-  if (!(error instanceof CommanderError)) say(inWords(fields));
+  else if (!(error instanceof CommanderError)) say(inWords(fields));
   if (fields.code === "bug" && process.env.PRISM_DEBUG === "1") {
     process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   }

@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
 import { printErrorDocument } from "./json-document.ts";
+import { linesAreAsked, writeLine } from "./json-lines.ts";
 
 /** Milliseconds that a command has to clean up before it is ended. */
 const DEADLINE_MS = 10_000;
@@ -23,12 +24,15 @@ export function watchSignals(): Interruption {
   const exit = (): never => {
     removeUnderWay();
     printErrorDocument(INTERRUPTED);
+    if (linesAreAsked()) writeLine({ event: "error", error: INTERRUPTED });
     process.exit(EXIT.interrupted);
   };
   const stop = () => {
     if (controller.signal.aborted) exit();
     setTimeout(exit, DEADLINE_MS).unref();
-    process.stderr.write("\nprism: interrupted, stopping (Ctrl-C again ends it at once)\n");
+    const text = "interrupted, stopping (Ctrl-C again ends it at once)";
+    if (linesAreAsked()) writeLine({ event: "note", text });
+    else process.stderr.write(`\nprism: ${text}\n`);
     controller.abort();
   };
   process.on("SIGINT", stop);

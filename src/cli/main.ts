@@ -8,6 +8,7 @@ import { EXIT } from "../errors.ts";
 import { reportError } from "./failure.ts";
 import { watchSignals } from "./interrupt.ts";
 import { endText, expectDocument } from "./json-document.ts";
+import { expectLines } from "./json-lines.ts";
 import { createProgram } from "./program.ts";
 
 /** A reader that went away (`prism show plan.json | head -3`) is no error, and nothing is left to say to it. */
@@ -25,6 +26,7 @@ process.on("uncaughtException", (error) => {
 });
 
 expectDocument(process.argv.slice(2));
+expectLines(process.argv.slice(2));
 const interruption = watchSignals();
 try {
   const program = await createProgram({ signal: interruption.signal }, process.argv[2]);

@@ -21,6 +21,11 @@ const jsonOption = () => new Option("--json", "print exactly one JSON document o
 
 const quietOption = () => new Option("--quiet", "no progress and no notes on stderr, only errors");
 
+const progressOption = () =>
+  new Option("--progress <how>", "auto: a bar on a terminal, lines elsewhere; json: one JSON object a line on stderr")
+    .choices(["auto", "json"])
+    .default("auto");
+
 const threadsOption = () =>
   new Option("--threads <n>", "threads to compute with")
     .argParser((text) => parseInteger("--threads", text, 1, 1024))
@@ -114,7 +119,7 @@ const SHARED = {
 } as const;
 
 /** What every command has. */
-const EVERYWHERE = [jsonOption, quietOption] as const;
+const EVERYWHERE = [jsonOption, progressOption, quietOption] as const;
 
 /** Add shared options to a command, and those that every command has. */
 export function addSharedOptions(command: Command, ...names: readonly (keyof typeof SHARED)[]): Command {

@@ -5,6 +5,7 @@
 import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
 import { UNPRINTABLE } from "../unprintable.ts";
 import { printDocument } from "./json-document.ts";
+import { jsonView, linesAreAsked, writeLine } from "./json-lines.ts";
 import { barView } from "./progress-bar.ts";
 import { lineView, NO_VIEW, type ProgressView } from "./progress-view.ts";
 
@@ -47,12 +48,14 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
     },
     note(text) {
       if (quiet) return;
+      if (linesAreAsked()) return writeLine({ event: "note", text });
       view.clear();
       stderr.write(shown(`${text}\n`));
     },
     view() {
       if (quiet) return NO_VIEW;
-      view = isTerminal ? barView(stderr) : lineView((line) => stderr.write(shown(`${line}\n`)));
+      if (linesAreAsked()) view = jsonView();
+      else view = isTerminal ? barView(stderr) : lineView((line) => stderr.write(shown(`${line}\n`)));
       return view;
     },
   };

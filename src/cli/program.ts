@@ -3,6 +3,7 @@ import { Command, Help, type Option } from "commander";
 import { PRISM_VERSION } from "../version.ts";
 import type { CommandContext } from "./context.ts";
 import { writeText } from "./json-document.ts";
+import { linesAreAsked } from "./json-lines.ts";
 
 type CreateCommand = (context: CommandContext) => Command;
 
@@ -39,7 +40,14 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
     .helpCommand(false)
     .exitOverride()
     .configureHelp({ optionDescription: describeOption })
-    .configureOutput({ writeOut: writeText, outputError: (text, write) => write(text.replace(/^error: /, "prism: ")) })
+    .configureOutput({
+      writeOut: writeText,
+      // an error is a line as well where lines are asked for (failure.ts)
+      writeErr: (text) => {
+        if (!linesAreAsked()) process.stderr.write(text);
+      },
+      outputError: (text, write) => write(text.replace(/^error: /, "prism: ")),
+    })
     .showHelpAfterError("type prism --help for the commands")
     .addHelpText(
       "after",

@@ -61,6 +61,9 @@ export const number = (description?: string) => Type.Number(described(descriptio
 export const amount = (description?: string) => Type.Number({ minimum: 0, ...described(description) });
 export const percent = (description?: string) => Type.Number({ minimum: 0, maximum: 100, ...described(description) });
 
+/** From 0 to 1. */
+export const fraction = (description?: string) => Type.Number({ minimum: 0, maximum: 1, ...described(description) });
+
 /** A mean KL divergence: the steps of a logits file (2.4e-4) may leave it just below 0, and no model is 100 nats from another. */
 export const nats = (description?: string) => Type.Number({ minimum: -0.01, maximum: 100, ...described(description) });
 
