@@ -13,6 +13,11 @@ const F16_BYTES = 2;
 /** The residual, its norm, and the result that is added. */
 const RESIDUALS = 3;
 
+/** Widths of a recurrent layer that are alive at once, as llama.cpp's own numbers have it. */
+const SCAN = 5.5;
+const DELTA_NET = 2;
+const TOKEN_SHIFT = 16.5;
+
 export function computeBytes(header: HeaderMemory, size: ContextSize): number {
   const { h, vocab } = header;
   const layers = Array.from({ length: h.number("n_layer_all") }, (_, layer) => layer);
@@ -34,7 +39,7 @@ function attentionFloats(header: HeaderMemory, layer: number): number {
   const heads = h.call("n_head", layer);
   const key = h.call("n_embd_head_k", layer);
   const value = h.call("n_embd_head_v", layer);
-  if (h.call("is_mla")) return heads * (key + value + h.call("n_embd_head_k_mla"));
+  if (h.call("is_mla")) return heads * (key + value + 2 * h.call("n_embd_head_k_mla"));
   return 2 * heads * key + h.call("n_embd_k_gqa", layer) + h.call("n_embd_v_gqa", layer);
 }
 
@@ -46,10 +51,16 @@ function feedForwardFloats(h: Hyperparameters, layer: number): number {
   return Math.max(dense, h.number("n_expert") > 0 ? experts : 0);
 }
 
+/**
+ * What goes into a convolution and comes out of it, and the scan over it, of which delta nets reuse more; RWKV's mixes of
+ * a token and the one before.
+ */
 function stateFloats(header: HeaderMemory, layer: number): number {
   if (!keepsState(header, layer)) return 0;
-  const { h } = header;
-  return 2 * (h.number("ssm_d_inner") + 2 * h.number("ssm_n_group") * h.number("ssm_d_state"));
+  const { arch, h } = header;
+  if (h.number("wkv_head_size") > 0) return TOKEN_SHIFT * h.number("n_embd");
+  const width = h.number("ssm_d_inner") + 2 * h.number("ssm_n_group") * h.number("ssm_d_state");
+  return (arch.startsWith("mamba") ? SCAN : DELTA_NET) * width;
 }
 
 /** One mask for all layers, and one for those with a sliding window. */
