@@ -39,7 +39,18 @@ export function tellsFolders(path: string): boolean {
  * chunk. It is a run document: in a folder as state.json it can be shown and reported.
  */
 export function publishedRun(run: Run): string {
-  const { kept: _kept, outputs: _outputs, seal: _seal, asked, text, refinement, rows, sweep, ...rest } = run;
+  const {
+    kept: _kept,
+    outputs: _outputs,
+    seal: _seal,
+    split: _split,
+    asked,
+    text,
+    refinement,
+    rows,
+    sweep,
+    ...rest
+  } = run;
   const { devices: _devices, ...question } = asked;
   const folders = foldersOf([asked.model, ...(text?.path === undefined ? [] : [text.path])]);
   const summary: Run = {

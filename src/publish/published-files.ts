@@ -7,12 +7,14 @@ import { extname, join } from "node:path";
 import { fileExists } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { readDocumentText } from "../documents/document-file.ts";
+import { partPaths } from "../gguf/split.ts";
 import { PLAN, type Plan } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
 import { renderTensorTypes } from "../plan/tensor-types.ts";
 import { describeOutput } from "../quantize/outputs.ts";
 import { type CardFile, type CardModel, cardFileName, publishedRow } from "../report/card/card-model.ts";
 import { codedSlug, KEPT_SLUGS } from "../run/kept-slugs.ts";
+import { modelFiles } from "../run/model-files.ts";
 import type { RunDirectory } from "../run/run-state.ts";
 import { DENSITIES, parseDensities } from "../sensitivity/density-document.ts";
 import { publishedDensities, publishedPlan, publishedRun, tellsFolders } from "./published-documents.ts";
@@ -78,15 +80,22 @@ export async function publishedFiles(request: PublishRequest): Promise<Published
 }
 
 async function modelFile({ run, plan, directory, folder, taken, slug }: PublishRequest): Promise<CardFile[]> {
-  const path = publishedModel(run, directory, slug);
-  if (!(await fileExists(path))) return [];
+  const paths = await publishedModel(run, directory, slug);
   const { name, tag } = cardFileName({ run, plan }, taken);
-  return [{ ...(await describeOutput(path)), publishAs: `${folder}${name}`, tag, kind: "model" }];
+  const names = partPaths(name, paths.length);
+  return Promise.all(
+    paths.map(async (path, index) => ({
+      ...(await describeOutput(path)),
+      publishAs: `${folder}${names[index]}`,
+      tag,
+      kind: "model" as const,
+    })),
+  );
 }
 
-/** The file of a run that is published: the one with other codes where it is no worse. */
-export function publishedModel(run: CardModel["run"], directory: RunDirectory, slug?: string): string {
-  return directory.model(publishedSlug(run, slug));
+/** The file of a run that is published, or its parts: the one with other codes where it is no worse; none: it is gone. */
+export function publishedModel(run: CardModel["run"], directory: RunDirectory, slug?: string): Promise<string[]> {
+  return modelFiles(directory, publishedSlug(run, slug));
 }
 
 /** What the file that is published is called in its run. `slug`: of a member of a family. */

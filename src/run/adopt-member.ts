@@ -6,6 +6,7 @@ import { constants } from "node:fs";
 import { copyFile, link, readFile } from "node:fs/promises";
 import { fileExists, writeAside } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
+import { makeFile } from "../evaluate/score-file.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
 import type { Candidate } from "./candidates.ts";
@@ -16,6 +17,7 @@ import type { OpenRun } from "./open-run.ts";
 import type { CodedMember, Run, SweepPoint } from "./run-document.ts";
 import { judgeRun, referenceRow } from "./run-rows.ts";
 import { saveRun } from "./run-state.ts";
+import { standsInParts } from "./split-models.ts";
 
 export interface Planned {
   readonly plan: Plan;
@@ -56,10 +58,15 @@ interface Adopted extends Planned {
 }
 
 async function adopt(run: OpenRun, state: Run, { plan, candidate, slug, file }: Adopted): Promise<Run> {
-  const { directory, request } = run;
+  const { directory, request, source, bench } = run;
   const { label, kind, spec } = candidate;
   const stands = (await fileExists(spec.output)) && (await hashFile(spec.output)) === file.sha256;
-  if (!stands) await linkFile(directory.model(slug), spec.output);
+  if (!stands && !(await standsInParts(run, state, spec.output, file.sha256))) {
+    const member = directory.model(slug);
+    // of a member in parts there is no whole file any more, and the plan's own are gone
+    if (await fileExists(member)) await linkFile(member, spec.output);
+    else await makeFile(source.model, { spec, label, keep: true, allowRequantize: request.allowRequantize }, bench);
+  }
   const known = state.rows.find((row) => row.label === label);
   if (known !== undefined && known.sha256 === file.sha256) return state;
   const evaluation = await readFile(directory.evaluation(slug), "utf8");

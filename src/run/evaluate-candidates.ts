@@ -34,6 +34,7 @@ import {
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { type Score, scoreCandidate } from "./score-candidate.ts";
+import { standsInParts } from "./split-models.ts";
 import { isTimed, timeFiles } from "./time-files.ts";
 
 /** Finish the rows that `begun` lacks; the plan comes first. The state is saved after each. */
@@ -92,7 +93,7 @@ export async function evaluateCandidates(
       if (!later) await rm(spec.output, { force: true });
       return state;
     }
-    if (row !== undefined && (await keepMeasured(run, file, row))) return state;
+    if (row !== undefined && (await keepMeasured(run, state, file, row))) return state;
     const score: Score<Run> = (model, made) => measure(model, { ...candidate, types: spec.expectedTypes }, slug, made);
     return timely(candidate, () => scoreCandidate(run, state, file, score));
   };
@@ -146,11 +147,14 @@ async function measuredRow(
  * is not the one that was measured.
  */
 export async function keepMeasured(
-  { source, bench }: OpenRun,
+  run: OpenRun,
+  state: Run,
   file: FileToScore,
   { sha256 }: Pick<RunRow, "sha256">,
 ): Promise<boolean> {
+  const { source, bench } = run;
   const { output } = file.spec;
+  if (!(await fileExists(output)) && (await standsInParts(run, state, output, sha256))) return true;
   if (sha256 !== undefined && (await fileExists(output)) && (await hashFile(output)) !== sha256) {
     bench.progress.note(`! ${output} is not the file that was measured; making it again`);
     await rm(output);

@@ -16,6 +16,7 @@ import type { OpenRun } from "./open-run.ts";
 import type { CodedMember, SweepPoint } from "./run-document.ts";
 import { feedbackCandidate } from "./run-feedback.ts";
 import { proofOf } from "./run-source.ts";
+import { checkSplit } from "./split-models.ts";
 
 /** Measure a member as far as a former run did not, against the preset of this label; its files stand there afterwards. */
 export async function measureMember(
@@ -54,10 +55,11 @@ async function measuredFile(
 ): Promise<CodedMember> {
   const { directory, source, bench, request } = run;
   const { label, slug, spec } = candidate;
+  checkSplit(run, spec);
   const names = { plan: `plans/${slug}.json`, path: `models/${slug}.gguf` };
   if (known !== undefined && (await isIntact(points.state, directory, directory.evaluation(slug), bench))) {
     const file = { spec, label, keep: true, allowRequantize: request.allowRequantize, prove: proofOf(source) };
-    if (await keepMeasured(run, file, known)) return { ...known, ...names };
+    if (await keepMeasured(run, points.state, file, known)) return { ...known, ...names };
   }
   const { kind: _, ...figures } = await points.measureFile(candidate, plan);
   return { ...figures, ...names };

@@ -347,6 +347,17 @@ const GATE_RESULT = gateResult({
 });
 export interface GateResult extends t.Content<typeof GATE_RESULT> {}
 
+const SPLIT_MODEL = t.object(
+  {
+    path: t.name("Name of the whole file, below the run's directory; it is not there any more."),
+    sha256: t.text("Of the whole file, which is what was measured."),
+    how: t.text(),
+    files: t.list(OUTPUT_FILE, "The parts in order, below the run's directory."),
+  },
+  "A model that stands in parts.",
+);
+export interface SplitModel extends t.Content<typeof SPLIT_MODEL> {}
+
 const STOPPED = t.object(
   {
     stage: t.oneOf(Object.values(RUN_STAGES), "The stage that it ended in, or whose search it cut short."),
@@ -371,6 +382,7 @@ export const RUN = defineDocument({
     createdAt: t.text(),
     finishedAt: t.optional(t.text("Absent of a run that was interrupted, or stopped.")),
     stopped: t.optional(STOPPED),
+    split: t.optional(t.list(SPLIT_MODEL, "Models in parts (--split-max-size, --keep-split); absent: none.")),
     asked: RUN_ASKED,
     probeBudget: t.optional(t.given(PROBE_BUDGET, "Absent where no probes were asked for, or no time is enough.")),
     refinement: t.optional(

@@ -77,6 +77,10 @@ export interface RunRequest extends Omit<TextRequest, "spread"> {
   readonly strict?: boolean | undefined;
   /** Go on with a model that llama.cpp does not load. */
   readonly forceFindings?: boolean | undefined;
+  /** Have the models that are kept in files of at most so many bytes. */
+  readonly splitMaxBytes?: number | undefined;
+  /** Have them in as many files as the source. */
+  readonly keepSplit?: boolean | undefined;
   /** When its time is over the run ends with what it has; it decides what is left out, and no more is asked for. */
   readonly deadline?: Deadline | undefined;
   /** Begin anew in a directory that holds a run. */

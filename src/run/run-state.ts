@@ -132,6 +132,9 @@ export const FAMILY_FILES = /^plan-\d[\d.]*bpw(-feedback)?\.gguf$/;
 export const RUN_FILES =
   /^(plan|plan-feedback|plan-\d[\d.]*bpw|plan-\d[\d.]*bpw-feedback|preset-\w+|plain-\w+|uniform-\w+|uniform-s|unguarded|point-\d+|published-\d+|template-\d+|rival-\d+|shuffle-\d+)\.(gguf|json)$/;
 
+/** Parts of those that are kept (split-models.ts). */
+const PART_FILES = /^(plan|plan-\d[\d.]*bpw)(-feedback)?-\d{5}-of-\d{5}\.gguf$/;
+
 /**
  * With `force`, remove what a former run left, and nothing that could be somebody else's; without it, check that there is
  * nothing. The analysis goes first: beside a fresh state it would be taken for this run's.
@@ -153,7 +156,8 @@ async function emptyRun(directory: RunDirectory, force: boolean): Promise<void> 
   for (const folder of ["models", "evaluations", "plans"]) {
     const path = join(directory.path, folder);
     const names = (await fileExists(path)) ? await readdir(path) : [];
-    for (const name of names.filter((name) => RUN_FILES.test(name))) await rm(join(path, name), { force: true });
+    for (const name of names.filter((name) => RUN_FILES.test(name) || PART_FILES.test(name)))
+      await rm(join(path, name), { force: true });
   }
 }
 

@@ -44,6 +44,7 @@ import { type CompleteRunRequest, RUN_DEFAULTS, type RunRequest } from "./run-re
 import { judgeRun } from "./run-rows.ts";
 import { openSource } from "./run-source.ts";
 import { openRunState, type RunDirectory, runDirectory, saveRun } from "./run-state.ts";
+import { checkSplit, splitModels } from "./split-models.ts";
 import { type Course, goOnFrom, noteStages, stopRun } from "./stop-run.ts";
 import { swapPlan } from "./swap-plan.ts";
 import { firstBudget, refreshSweep, settleBudget } from "./sweep.ts";
@@ -141,6 +142,7 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   );
   const coded = codedPlan && { plan: codedPlan, candidate: feedbackCandidate(open, codedPlan) };
   const candidates = [planned, ...(coded === undefined ? [] : [coded.candidate]), ...controls];
+  for (const { spec } of [planned, ...(coded === undefined ? [] : [coded.candidate])]) checkSplit(open, spec);
   open.course.labels = candidates.map(({ label }) => label);
   const adopted = await adoptMembers(open, swapped, settled.members, { plan, candidate: planned }, coded);
   const warnings = [
@@ -153,8 +155,12 @@ async function runSteps(weighted: OpenRun, begun: Run): Promise<Run> {
   if (state.stopped !== undefined) return stopRun(open, open.course);
   const finishedAt = begun.finishedAt ?? new Date().toISOString();
   const measured = measuredFiles(state, candidates);
-  const outputs = await collectOutputs({ path: model.path, arch: plan.facts.arch }, directory, measured);
-  const finished = refreshSweep(judgeFamily(judgeRun({ ...state, finishedAt, outputs }, request.gates, true)));
+  const { path } = model;
+  // what is split is what was measured
+  await collectOutputs({ path, arch: plan.facts.arch }, directory, measured);
+  const placed = await splitModels(open, state);
+  const outputs = await collectOutputs({ path, arch: plan.facts.arch }, directory, measured);
+  const finished = refreshSweep(judgeFamily(judgeRun({ ...placed, finishedAt, outputs }, request.gates, true)));
   await saveRun(directory, finished);
   return finished;
 }

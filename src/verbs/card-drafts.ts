@@ -54,10 +54,10 @@ export async function draftModels(sources: readonly CardSource[]): Promise<Draft
     const isNew = ({ publishAs }: { readonly publishAs: string }) => !listed.has(publishAs);
     const published = { ...all, files: all.files.filter(isNew), documents: all.documents.filter(isNew) };
     for (const { publishAs } of [...published.files, ...published.documents]) listed.add(publishAs);
-    const path = publishedModel(run, directory, slug);
-    const header = await readHeader([path, plan.source.path]);
+    const [path] = await publishedModel(run, directory, slug);
+    const header = await readHeader([...(path === undefined ? [] : [path]), plan.source.path]);
     const engine = await readEngine(directory.evaluation(publishedSlug(run, slug)));
-    const memory = await memoryOf(path);
+    const memory = path === undefined ? undefined : await memoryOf(path);
     const model = { run, plan, files: published.files, ...present({ metadata: header, engine, memory }) };
     drafts.push({ model, published });
   }
@@ -110,7 +110,6 @@ const CONTEXTS = [8192, 32768] as const;
 
 /** What a published file takes of a GPU's memory, at contexts that the model was trained on. */
 async function memoryOf(path: string): Promise<CardModel["memory"]> {
-  if (!(await fileExists(path))) return undefined;
   const file = await openModel(path);
   await file.close();
   const header = readHeaderMemory(file.model);

@@ -8,6 +8,7 @@ import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
+import { parseSplitSize } from "../quantize/split-file.ts";
 import type { ReadingOptions } from "../rerank/rerank-scorer.ts";
 import { deadlineAfter } from "../run/deadline.ts";
 import { RUN_STAGES } from "../run/estimate.ts";
@@ -74,6 +75,10 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly speed?: "auto" | "on" | "off" | undefined;
   /** End in order with what there is when this time is over: seconds, or like "30m" or "2h". It begins with the call. */
   readonly maxTime?: number | string | undefined;
+  /** Have the models that are kept in files no larger than this, like "50GB"; one that is no larger stays one. */
+  readonly splitMaxSize?: string | undefined;
+  /** Have them in as many files as the model has. */
+  readonly keepSplit?: boolean | undefined;
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly force?: boolean | undefined;
@@ -102,7 +107,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
   const types = typesOf(request);
   const baselines = await baselinesOf(request.baseline);
   const { text, context, chunks, imatrix, feedback, calibration, speed, keepModels, allowRequantize, force } = request;
-  const { strict, forceFindings } = request;
+  const { strict, forceFindings, keepSplit } = request;
   const hasImportance = imatrix === NO_IMATRIX ? undefined : () => true;
   const fitted = memory && (await fitVram(model, memory, { constraints, types, hasImportance }));
   return {
@@ -122,6 +127,8 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     reading: readingOf(request),
     embedding: embeddingOf(request),
     ...exactOf(request.exact),
+    splitMaxBytes: parseSplitSize(request.splitMaxSize),
+    keepSplit,
     ...{
       text,
       context,

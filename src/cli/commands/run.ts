@@ -21,6 +21,7 @@ import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../
 import { openOutput } from "../output.ts";
 import { addPlanningOptions, type PlanningOptions, planningRequest } from "../planning-options.ts";
 import { addReadingOptions, type ReadingCliOptions } from "../prompt-options.ts";
+import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
@@ -44,6 +45,8 @@ interface Options
   readonly feedback?: "auto" | "on" | "off";
   readonly calibration?: readonly string[];
   readonly speed?: "auto" | "on" | "off";
+  readonly splitMaxSize?: string;
+  readonly keepSplit?: boolean;
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
   // of two, and here for sure
@@ -139,6 +142,8 @@ export function runCommand(context: CommandContext): Command {
         .choices(["auto", "on", "off"])
         .default("auto"),
     )
+    .addOption(splitMaxSizeOption())
+    .addOption(keepSplitOption())
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   addReadingOptions(command);

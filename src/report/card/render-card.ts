@@ -3,6 +3,7 @@
  * make them. Nothing is said that the runs did not measure; a lost or tied verdict stands as it is. Pure.
  */
 
+import { parseShardName } from "../../gguf/shards.ts";
 import { formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { renderRecipeSh } from "../../plan/recipe-sh.ts";
@@ -163,7 +164,13 @@ function recipeSection(groups: readonly CardGroup[]): string {
 function recipeOutput({ run, plan, files }: CardModel): string {
   const published = files.find(({ kind }) => kind === "model");
   const stock = publishedRow(run)?.kind !== "feedback";
-  return stock && published !== undefined ? published.publishAs : defaultOutput(plan);
+  return stock && published !== undefined ? wholeName(published.publishAs) : defaultOutput(plan);
+}
+
+/** llama-quantize makes the whole file, whose parts are published. */
+function wholeName(name: string): string {
+  const part = parseShardName(name);
+  return part === undefined ? name : `${part.prefix}.gguf`;
 }
 
 /** What all files of a model share once, and the rest by file. */
