@@ -31,6 +31,7 @@ export function formatPercent(fraction: number, digits = 1): string {
 export function formatAmount(value: number): string {
   if (value === 0) return "0";
   const magnitude = Math.abs(value);
+  if (magnitude >= 1e4 && magnitude < 1e6) return formatInteger(Number(value.toPrecision(4)));
   return magnitude >= 1e-3 && magnitude < 1e6 ? value.toPrecision(4) : value.toExponential(3);
 }
 

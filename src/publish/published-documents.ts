@@ -11,11 +11,16 @@ import type { Run } from "../run/run-document.ts";
 import type { DensityDocument } from "../sensitivity/density-document.ts";
 import { foldersOf, mapTexts, withoutFoldersIn } from "./without-folders.ts";
 
+/** A plan as plan.json; see sharedPlan. */
+export function publishedPlan(plan: Plan, imatrix?: string): string {
+  return serializePlan(sharedPlan(plan, imatrix));
+}
+
 /**
- * A plan as plan.json; `imatrix` is the name that its importance matrix is published under. Where the path of the matrix
+ * A plan to be handed on; `imatrix` is the name that its importance matrix is published under. Where the path of the matrix
  * would tell of folders, the plan is of a file whose header has that name in its place, and as long as that makes it.
  */
-export function publishedPlan(plan: Plan, imatrix?: string): string {
+export function sharedPlan(plan: Plan, imatrix?: string): Plan {
   const folders = foldersOf([...plan.source.shards, ...(plan.imatrix === undefined ? [] : [plan.imatrix.path])]);
   const { imatrix: bare, ...clean } = withoutFolders(plan);
   const { imatrix: own } = plan;
@@ -26,7 +31,7 @@ export function publishedPlan(plan: Plan, imatrix?: string): string {
   const warnings = plan.warnings.map((text) => withoutFoldersIn(text, folders));
   const published = { ...clean, ...named, warnings };
   const { predicted } = predict(published, plan.tensors, plan.predicted.lowerBound);
-  return serializePlan({ ...published, predicted: { ...plan.predicted, fileBytes: predicted.fileBytes } });
+  return { ...published, predicted: { ...plan.predicted, fileBytes: predicted.fileBytes } };
 }
 
 /** Whether a path begins at the root of a system. */
@@ -39,6 +44,11 @@ export function tellsFolders(path: string): boolean {
  * chunk. It is a run document: in a folder as state.json it can be shown and reported.
  */
 export function publishedRun(run: Run): string {
+  return `${JSON.stringify(sharedRun(run), null, 1)}\n`;
+}
+
+/** The same as a document. */
+export function sharedRun(run: Run): Run {
   const {
     kept: _kept,
     outputs: _outputs,
@@ -69,11 +79,7 @@ export function publishedRun(run: Run): string {
       },
     }),
   };
-  return `${JSON.stringify(
-    mapTexts(summary, (value) => withoutFoldersIn(value, folders)),
-    null,
-    1,
-  )}\n`;
+  return mapTexts(summary, (value) => withoutFoldersIn(value, folders));
 }
 
 function withoutChunks<Row extends { readonly kldPerChunk?: readonly number[] }>({

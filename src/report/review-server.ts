@@ -1,13 +1,14 @@
 /**
- * The page of a plan on this machine, and saving to the file it was opened from; nothing else is served or written.
+ * The page of a plan on this machine, and saving to the file it was opened from and to the recipe files made of it that
+ * lie beside; nothing else is served or written.
  *
  * Who may: only programs of this machine reach 127.0.0.1, but any page in a browser may send requests there. The token
  * of the address works once and is exchanged for a cookie that other sites can't send (SameSite=Strict); the Host must
  * be ours (another name that resolves here is refused), and a save must come from our own page (Origin).
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { type Context, Hono } from "hono";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { readDocumentText } from "../documents/document-file.ts";
@@ -15,6 +16,7 @@ import { FormatError, PrismError } from "../errors.ts";
 import { type ConnectionLimits, localServer, type NodeBindings } from "../local-server.ts";
 import { PLAN, type Plan } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
+import { renderRecipe } from "../plan/recipe.ts";
 import { serializePlan } from "../plan/serialize-plan.ts";
 import { BodyError, createBodyReader } from "../request-body.ts";
 import { showName } from "./charts/table.ts";
@@ -173,9 +175,10 @@ async function openPlanFile({ path, onSave }: ReviewOptions) {
     checkSameModel(there.plan, edited, path);
     const next = serializePlan(edited);
     await writeFileAside(path, next);
+    const recipes = await rewriteRecipes(dirname(path), there.plan, edited);
     saves++;
     onSave?.(edited);
-    return { message: `Saved to ${name}.`, version: versionOf(next) };
+    return { message: savedMessage(name, recipes), version: versionOf(next) };
   };
   return {
     bytes: size,
@@ -191,6 +194,39 @@ async function openPlanFile({ path, onSave }: ReviewOptions) {
       return turn;
     },
   };
+}
+
+interface Recipes {
+  /** Made anew of the saved plan. */
+  readonly rewritten: readonly string[];
+  /** Not as PRISM wrote them of the plan before: somebody's own. */
+  readonly left: readonly string[];
+}
+
+/** Bring the recipe files beside a plan up to it; those that are not of the plan before are left alone. */
+async function rewriteRecipes(folder: string, before: Plan, after: Plan): Promise<Recipes> {
+  const rewritten: string[] = [];
+  const left: string[] = [];
+  const next = new Map(Object.entries(renderRecipe(after)));
+  for (const [name, was] of Object.entries(renderRecipe(before))) {
+    const file = join(folder, name);
+    const content = await readFile(file, "utf8").catch(() => undefined);
+    const wanted = next.get(name);
+    if (content === undefined || content === wanted || wanted === undefined) continue;
+    if (content !== was) {
+      left.push(name);
+      continue;
+    }
+    await writeFileAside(file, wanted);
+    rewritten.push(name);
+  }
+  return { rewritten, left };
+}
+
+function savedMessage(name: string, { rewritten, left }: Recipes): string {
+  const saved = `Saved to ${name}${rewritten.length === 0 ? "" : `, with ${rewritten.join(", ")}`}.`;
+  if (left.length === 0) return saved;
+  return `${saved} ${left.join(", ")} ${left.length === 1 ? "is" : "are"} not of this plan and left alone.`;
 }
 
 /** As an entity tag. */

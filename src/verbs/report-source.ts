@@ -9,12 +9,12 @@ import { schemaOf } from "../documents/read-document.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { PLAN } from "../plan/plan.ts";
 import { readPlan } from "../plan/read-plan.ts";
-import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import type { Ranking } from "../rerank/ranking-document.ts";
 import { RUN_ANALYSIS, RUN_PLAN, RUN_RANKING, type RunFile, readRunFile } from "../run/read-run-file.ts";
 import { RUN } from "../run/run-document.ts";
 import { parseRun, RUN_FILES, type RunDirectory, runDirectory, runFiles } from "../run/run-state.ts";
+import { renderPage } from "./render-page.ts";
 
 /** Where `prism run` leaves the report of a run. */
 export const RUN_REPORT = "report.html";
@@ -82,7 +82,7 @@ async function readRankings({ evaluations }: RunDirectory): Promise<Ranking | un
 /** Write the report of a run into its directory; returns its path. */
 export async function writeRunReport(path: string): Promise<string> {
   const { documents, output } = await loadRun(path);
-  await writeFileAside(output, renderReport(documents));
+  await writeFileAside(output, renderPage(documents));
   return output;
 }
 

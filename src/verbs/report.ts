@@ -3,12 +3,12 @@ import { dirname, join } from "node:path";
 import { writeFileAside } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
 import type { CardOptions } from "../report/card/front-matter.ts";
-import { renderReport } from "../report/html/render-report.ts";
 import type { ReportDocuments } from "../report/html/report-data.ts";
 import { changedFiles } from "../run/kept-files.ts";
 import type { CardSource } from "./card-drafts.ts";
 import { checkOutputs } from "./check-outputs.ts";
 import { type ExportFolders, exportReport, type ThemeName } from "./export-report.ts";
+import { renderPage } from "./render-page.ts";
 import { loadReportSource, type ReportSource } from "./report-source.ts";
 import { type CardResult, writeCard } from "./write-card.ts";
 
@@ -16,6 +16,8 @@ export interface ReportRequest {
   /** Where the HTML file goes; by default report.html in the run's directory, or beside the document. */
   readonly output?: string | undefined;
   readonly force?: boolean | undefined;
+  /** Keep the folders of this machine in the page, and say its processor. */
+  readonly machine?: boolean | undefined;
 }
 
 export interface WrittenReport {
@@ -34,8 +36,9 @@ export async function report(source: string, request: ReportRequest): Promise<Wr
   // a run's own report is made anew whenever the run is
   const isOwn = found.documents.run !== undefined && request.output === undefined;
   await checkOutputs([target], { inputs: files, force: isOwn || request.force });
-  const { documents, changes } = await sayChanges(found);
-  const page = renderReport(documents);
+  const { documents } = found;
+  const changes = await changesOf(found);
+  const page = renderPage(documents, { machine: request.machine, changes });
   await writeFileAside(target, page);
   return { path: target, fileBytes: Buffer.byteLength(page), documents, changes };
 }
@@ -46,16 +49,11 @@ export interface ExportRequest extends ExportFolders {
 }
 
 /** What is not what the run measured must not stand beside its figures without a word. */
-async function sayChanges({
-  documents,
-  directory,
-}: ReportSource): Promise<Pick<WrittenReport, "documents" | "changes">> {
-  const { run } = documents;
-  if (run === undefined || directory === undefined) return { documents, changes: [] };
-  const changes = (await changedFiles(run, directory)).map(
+async function changesOf({ documents: { run }, directory }: ReportSource): Promise<string[]> {
+  if (run === undefined || directory === undefined) return [];
+  return (await changedFiles(run, directory)).map(
     (name) => `${name} was changed after the run: the figures are not of what lies there now`,
   );
-  return { documents: { ...documents, run: { ...run, warnings: [...run.warnings, ...changes] } }, changes };
 }
 
 /** Write every picture and every table into folders; returns the files. */

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { serializePlan } from "../../src/plan/serialize-plan.ts";
@@ -28,6 +29,22 @@ describe("prism report", () => {
       expect(stdout).toContain("next: prism review run/plans/plan.json");
     }
     expect(html("run/report.html")).toContain("The plan beats Q3_K_M");
+  });
+
+  it("says nothing of the machine it was made on, unless asked", async () => {
+    const away = {
+      ...plan,
+      source: { ...plan.source, path: "/home/somebody/models/tiny.gguf", shards: ["/home/somebody/models/tiny.gguf"] },
+    };
+    writeFileSync(join(folder.path, "away.json"), serializePlan(away));
+    const cpu = cpus()[0]?.model.trim() ?? "unknown processor";
+    expect((await prism(["report", "away.json"], folder.path)).code).toBe(0);
+    expect(html("away.html")).not.toContain("/home/somebody");
+    expect(html("away.html")).not.toContain(cpu);
+    expect(html("away.html")).toContain("tiny.gguf");
+    expect((await prism(["report", "away.json", "--machine", "--force"], folder.path)).code).toBe(0);
+    expect(html("away.html")).toContain("/home/somebody/models/tiny.gguf");
+    expect(html("away.html")).toContain(cpu);
   });
 
   it("writes that of a plan or an analysis beside it, and replaces nothing unless forced", async () => {

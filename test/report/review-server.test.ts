@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readPlan } from "../../src/plan/read-plan.ts";
+import { renderRecipe } from "../../src/plan/recipe.ts";
 import { replan } from "../../src/plan/replan.ts";
 import { serializePlan } from "../../src/plan/serialize-plan.ts";
 import { type ReviewServer, startReview } from "../../src/report/review-server.ts";
@@ -89,6 +90,23 @@ describe("prism review", () => {
     expect(readFileSync(path, "utf8")).toBe(serializePlan(edited));
     expect(server.saves()).toBe(1);
     expect(readdirSync(folder.path)).toEqual(["plan.json"]);
+  });
+
+  it("brings the recipes beside the plan up to it, and leaves those that are somebody's own", async () => {
+    const beside = (name: string) => join(folder.path, name);
+    const [before, after] = [renderRecipe(plan), renderRecipe(edited)];
+    writeFileSync(beside("recipe.sh"), before["recipe.sh"]);
+    writeFileSync(beside("tensor-types.txt"), `${before["tensor-types.txt"]}# mine\n`);
+    expect(await save({ cookie, origin })).toMatchObject({
+      status: 200,
+      text: expect.stringContaining(
+        "Saved to plan.json, with recipe.sh. tensor-types.txt is not of this plan and left alone.",
+      ),
+    });
+    expect(readFileSync(beside("recipe.sh"), "utf8")).toBe(after["recipe.sh"]);
+    expect(readFileSync(beside("tensor-types.txt"), "utf8")).toContain("# mine");
+    expect(readdirSync(folder.path).sort()).toEqual(["plan.json", "recipe.sh", "tensor-types.txt"]);
+    for (const name of ["recipe.sh", "tensor-types.txt"]) rmSync(beside(name));
   });
 
   it.each([

@@ -21,6 +21,7 @@ interface ReportOptions extends SharedOptions {
   readonly svg?: string;
   readonly png?: string;
   readonly csv?: string;
+  readonly machine?: boolean;
   readonly theme: ThemeName;
 }
 
@@ -33,6 +34,8 @@ report.html in its directory; naming the directory here writes it again.
 others need to make the files again (plan.json, tensor-types.txt, probes.json,
 evaluation.json, SHA256SUMS), and says which models to upload under which names; several
 runs make one card of a family.
+A page says nothing of the machine it was made on: paths are names of files alone
+(--machine keeps them).
 --svg, --png and --csv write every picture and every table into a folder.`;
 
 export function reportCommand(_context: CommandContext): Command {
@@ -48,6 +51,7 @@ export function reportCommand(_context: CommandContext): Command {
     .addOption(new Option("--base-model <owner/name>", "with --card: what was quantized").argParser(parseRepository))
     .option("--license <id>", "with --card: the license, where the source names none")
     .option("--quantized-by <name>", "with --card: who publishes it")
+    .option("--machine", "keep the folders of this machine in the page, and name its processor")
     .addOption(new Option("--svg <dir>", "write every picture as SVG").conflicts("card"))
     .addOption(new Option("--png <dir>", "write every picture as PNG").conflicts("card"))
     .addOption(new Option("--csv <dir>", "write every table as CSV").conflicts("card"))

@@ -14,7 +14,8 @@ interface ReviewOptions extends SharedOptions {
 
 const HELP = `
 The address is printed on stderr and works once, in one browser on this machine.
-Nothing but the opened plan is ever written. Ctrl-C ends it. To look at a plan or
+Nothing but the opened plan, and the recipe files made of it that lie beside it,
+is ever written. Ctrl-C ends it. To look at a plan or
 hand it on without a server: prism report PLAN.json.`;
 
 export function reviewCommand(context: CommandContext): Command {
@@ -50,7 +51,6 @@ async function runReview(path: string, options: ReviewOptions, { signal }: Comma
   output.result({
     document: { path, saves },
     text: () => (saves === 0 ? `${path} is as it was` : `saved ${path} ${saves} ${saves === 1 ? "time" : "times"}`),
-    next:
-      saves === 0 ? nextCommand("prism", "quantize", path) : nextCommand("prism", "plan", "--from", path, "--force"),
+    next: nextCommand("prism", "quantize", path),
   });
 }

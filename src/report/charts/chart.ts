@@ -59,6 +59,28 @@ export function chartBase({ theme = LIGHT_THEME, widthPx = CHART_WIDTH_PX }: Cha
       nameTextStyle: { color: theme.muted, fontSize: 12 },
       splitLine: { lineStyle: { color: theme.line, opacity: 0.7 } },
     },
-    legend: { textStyle: { color: theme.ink, fontSize: 12 }, itemWidth: 12, itemHeight: 12 },
+    legend: { textStyle: { color: theme.ink, fontSize: 12 }, itemWidth: LEGEND_MARK_PX, itemHeight: LEGEND_MARK_PX },
   };
+}
+
+const LEGEND_MARK_PX = 12;
+/** Of a line of a legend, between two names, between a mark and its name, and of a character of 12 px. */
+const LEGEND_LINE_PX = 28;
+const LEGEND_GAP_PX = 16;
+const MARK_GAP_PX = 5;
+const CHARACTER_PX = 6.1;
+
+/** Pixels that a legend of these names takes in a picture, in as many lines as it needs. */
+export function legendHeight(names: readonly string[], widthPx: number): number {
+  let lines = 1;
+  let at = 0;
+  for (const name of names) {
+    const width = LEGEND_MARK_PX + MARK_GAP_PX + name.length * CHARACTER_PX;
+    if (at > 0 && at + width > widthPx) {
+      lines++;
+      at = 0;
+    }
+    at += width + LEGEND_GAP_PX;
+  }
+  return lines * LEGEND_LINE_PX;
 }

@@ -15,7 +15,15 @@ import {
   paretoFront,
   qualityOf,
 } from "./pareto.ts";
-import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
+import {
+  barEnds,
+  errorBars,
+  KIND_NAMES,
+  labelSeries,
+  pointSeries,
+  type ScatterPoint,
+  scatterFrame,
+} from "./scatter.ts";
 import { showName } from "./table.ts";
 
 export interface FamilyMember {
@@ -33,7 +41,7 @@ const SHOWN_KINDS: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "p
 const LOG_RATIO = 3;
 /** Characters of a model's name beside its plan. */
 const MEMBER_CHARACTERS = 22;
-const HEIGHT_PX = 500;
+const PLOT_PX = 470;
 
 /** Draw the models of a family; undefined where no metric was measured of all of them. */
 export function familyParetoChart(members: readonly FamilyMember[], settings: ChartSettings = {}): Chart | undefined {
@@ -41,8 +49,7 @@ export function familyParetoChart(members: readonly FamilyMember[], settings: Ch
   if (metric === undefined || members.length === 0) return undefined;
   const points = members.flatMap((member, index) => pointsOf(member, index, metric));
   const { theme, widthPx, option, axis, legend } = chartBase(settings);
-  const grid = { left: 72, right: 24, top: 44, bottom: 48 };
-  const area = { left: grid.left, right: widthPx - grid.right, top: grid.top + 8, bottom: HEIGHT_PX - grid.bottom - 8 };
+  const { grid, area, heightPx } = scatterFrame(points, widthPx, PLOT_PX);
   const bytes = points.map(({ x }) => x);
   const sizes = extentOf(bytes, 0.12, Math.max(...bytes) > LOG_RATIO * Math.min(...bytes));
   const log = points.every(({ y }) => y > 0);
@@ -58,7 +65,7 @@ export function familyParetoChart(members: readonly FamilyMember[], settings: Ch
       `Across: file size. Up: ${name}. Lower and further left is better. Bars are two standard errors. ` +
       "A line joins the files of one model of which no other is both smaller and better.",
     widthPx,
-    heightPx: HEIGHT_PX,
+    heightPx,
     table: {
       columns: [
         { header: "model" },
@@ -85,7 +92,7 @@ export function familyParetoChart(members: readonly FamilyMember[], settings: Ch
         ...members.map((_, index) => frontLine(points, index, theme.accent)),
         errorBars(points, theme, log),
         ...pointSeries(points, theme),
-        labelSeries(points, sizes, qualities, area, theme),
+        ...labelSeries(points, sizes, qualities, area, theme),
       ],
     },
   };

@@ -62,7 +62,8 @@ function candidates({ x, y }: LabelPoint): LabelPlace[] {
   return places;
 }
 
-function boxOf({ text }: LabelPoint, { x, y, align }: LabelPlace): LabelArea {
+/** The space that a label takes. */
+export function boxOf({ text }: LabelPoint, { x, y, align }: LabelPlace): LabelArea {
   const width = text.length * CHARACTER_PX;
   const left = align === "left" ? x : x - width;
   return { left, right: left + width, top: y - LINE_PX / 2, bottom: y + LINE_PX / 2 };

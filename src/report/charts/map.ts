@@ -1,6 +1,6 @@
 /** The map of the model as a picture: layers across, tensor classes down, coloured by type or by a measurement. */
 import type { SeriesOption } from "echarts";
-import type { TensorType } from "../../ggml/tensor-types.ts";
+import { bitsPerWeight, type TensorType } from "../../ggml/tensor-types.ts";
 import { type Chart, type ChartSettings, chartBase, type RenderItem } from "./chart.ts";
 import {
   arrangeMap,
@@ -44,7 +44,10 @@ export function mapChart(tensors: readonly MapTensor[], settings: MapSettings = 
   const grid = { left: narrow ? 104 : 150, right: 12, top: 40, bottom: 40 };
   const heightPx = grid.top + grid.bottom + ROW_PX * Math.max(1, names.length);
   const letters = (widthPx - grid.left - grid.right) / Math.max(1, layers.length) >= LETTERS_PX;
-  const types = [...new Set(cells.map((cell) => cell.letters))];
+  const types = [...new Set(cells.map(({ tensor }) => tensor.type))]
+    .filter((type) => type !== undefined)
+    .sort((one, other) => bitsPerWeight(other) - bitsPerWeight(one))
+    .map(legendName);
   const groups = layer.key === "type" ? types : [""];
   return {
     title: `The map: ${layer.label}`,

@@ -1,12 +1,21 @@
 /** File size against quality: the plan among its controls, with error bars, and the front of those none beats. */
-import { formatAmount, formatInteger, formatSize } from "../../numbers.ts";
+import { formatInteger, formatSize } from "../../numbers.ts";
 import { rowOfPoint } from "../../run/family.ts";
 import { survivors } from "../../run/front.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
 import { namedRows } from "../family-choices.ts";
+import { formatMeanSe } from "../terminal/mean-se.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
-import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
+import {
+  barEnds,
+  errorBars,
+  KIND_NAMES,
+  labelSeries,
+  pointSeries,
+  type ScatterPoint,
+  scatterFrame,
+} from "./scatter.ts";
 import type { ChartTable } from "./table.ts";
 
 /** In the order of preference: the verdict on a reranker goes by its ranking, on what embeds by its vectors, else by the KLD. */
@@ -28,6 +37,9 @@ export interface MetricNames {
   /** What a person chooses between. */
   readonly choice: string;
 }
+
+/** Pixels of the picture's height without its legend. */
+const PLOT_PX = 410;
 
 export const METRIC_NAMES: Readonly<Record<ParetoMetric, MetricNames>> = {
   rerank: {
@@ -99,9 +111,7 @@ export function paretoChart(run: MeasuredRun, settings: ParetoSettings = {}): Ch
   const { theme, widthPx, narrow, option, axis, legend } = chartBase(settings);
   // distances from the reference span orders of magnitude and are above 0; perplexities of one model don't
   const log = metric !== "ppl" && points.every(({ y }) => y > 0);
-  const heightPx = narrow ? 420 : 440;
-  const grid = { left: narrow ? 56 : 72, right: narrow ? 14 : 24, top: narrow ? 78 : 44, bottom: 48 };
-  const area = { left: grid.left, right: widthPx - grid.right, top: grid.top + 8, bottom: heightPx - grid.bottom - 8 };
+  const { grid, area, heightPx } = scatterFrame(points, widthPx, PLOT_PX);
   const sizes = extentOf(
     points.map(({ x }) => x),
     0.16,
@@ -132,7 +142,7 @@ export function paretoChart(run: MeasuredRun, settings: ParetoSettings = {}): Ch
         frontSeries(points, theme.accent),
         errorBars(points, theme, log),
         ...pointSeries(points, theme),
-        labelSeries(points, sizes, qualities, area, theme),
+        ...labelSeries(points, sizes, qualities, area, theme),
       ],
     },
   };
@@ -147,7 +157,7 @@ function pointsOf(rows: readonly RunRow[], metric: ParetoMetric): ScatterPoint[]
     const lines = [
       `${KIND_NAMES[kind]}`,
       `${formatInteger(fileBytes)} bytes, ${bpw.toFixed(3)} bpw`,
-      `${METRIC_NAMES[metric].short} ${formatAmount(quality.value)} ± ${formatAmount(quality.se)}`,
+      `${METRIC_NAMES[metric].short} ${formatMeanSe(quality)}`,
       ...(row.verdict === undefined || kind === "plan" ? [] : [row.verdict]),
     ];
     return [{ label, kind, x: fileBytes, y: quality.value, se: quality.se, survives: front.has(label), lines }];

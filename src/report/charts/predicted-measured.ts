@@ -3,11 +3,23 @@
 import { formatAmount } from "../../numbers.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
+import { formatMeanSe } from "../terminal/mean-se.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
 import { extentOf, formatTick, gridLines, logTicks, valueAxis } from "./extent.ts";
-import { barEnds, errorBars, KIND_NAMES, labelSeries, pointSeries, type ScatterPoint } from "./scatter.ts";
+import {
+  barEnds,
+  errorBars,
+  KIND_NAMES,
+  labelSeries,
+  pointSeries,
+  type ScatterPoint,
+  scatterFrame,
+} from "./scatter.ts";
 
 type PredictedRow = RunRow & { readonly predictedLoss: number; readonly kld: NonNullable<RunRow["kld"]> };
+
+/** Pixels of the picture's height without its legend. */
+const PLOT_PX = 370;
 
 /** Draw the rows that have both; undefined where fewer than two do. */
 export function predictedMeasuredChart(
@@ -20,9 +32,7 @@ export function predictedMeasuredChart(
   const { theme, widthPx, narrow, option, axis, legend } = chartBase(settings);
   const points = usable.map(pointOf);
   const log = points.every(({ x, y }) => x > 0 && y > 0);
-  const heightPx = 400;
-  const grid = { left: narrow ? 56 : 72, right: narrow ? 14 : 24, top: narrow ? 78 : 44, bottom: 48 };
-  const area = { left: grid.left, right: widthPx - grid.right, top: grid.top + 8, bottom: heightPx - grid.bottom - 8 };
+  const { grid, area, heightPx } = scatterFrame(points, widthPx, PLOT_PX);
   const losses = extentOf(
     points.map(({ x }) => x),
     0.16,
@@ -71,7 +81,7 @@ export function predictedMeasuredChart(
         { ...gridLines(theme), data: (log ? logTicks(klds) : []).map((tick) => [losses.min, tick]) },
         errorBars(points, theme, log),
         ...pointSeries(points, theme),
-        labelSeries(points, losses, klds, area, theme),
+        ...labelSeries(points, losses, klds, area, theme),
       ],
     },
   };
@@ -85,7 +95,7 @@ function pointOf({ label, kind, predictedLoss, kld }: PredictedRow): ScatterPoin
   const lines = [
     KIND_NAMES[kind],
     `predicted ${formatAmount(predictedLoss)}`,
-    `KLD ${formatAmount(kld.mean)} ± ${formatAmount(kld.se)}`,
+    `KLD ${formatMeanSe({ value: kld.mean, se: kld.se })}`,
   ];
   return { label, kind, x: predictedLoss, y: kld.mean, se: kld.se, survives: kind === "plan", lines };
 }

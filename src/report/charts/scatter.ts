@@ -1,9 +1,9 @@
 /** Measured rows as points with error bars, a shape per kind, and labels that keep out of each other's way. */
 import type { ScatterSeriesOption, SeriesOption } from "echarts";
 import type { RowKind } from "../../run/run-document.ts";
-import type { RenderItem } from "./chart.ts";
+import { legendHeight, NARROW_PX, type RenderItem } from "./chart.ts";
 import { type Extent, pixelOf } from "./extent.ts";
-import { type LabelArea, placeLabels } from "./label-places.ts";
+import { boxOf, type LabelArea, placeLabels } from "./label-places.ts";
 import { showName } from "./table.ts";
 import type { ChartTheme } from "./theme.ts";
 
@@ -64,6 +64,12 @@ const SIZES: Readonly<Record<RowKind, number>> = {
   reference: 10,
 };
 
+const LARGEST = Math.max(...Object.values(SIZES));
+/** Marks lie over lines and error bars. */
+const MARKS_Z = 4;
+/** Over the front, under error bars. */
+const GROUNDS_Z = 2.5;
+
 /** Characters of a label in the picture. */
 const LABEL_CHARACTERS = 28;
 /** Standard errors an error bar spans to each side. */
@@ -75,15 +81,40 @@ export function barEnds({ y, se = 0 }: Pick<ScatterPoint, "y" | "se">, log: bool
   return [log ? Math.max(low, y / 10) : low, y + BAR_STANDARD_ERRORS * se];
 }
 
+/**
+ * Where the points go in a picture this wide: under as many lines as the legend takes. `plotPx` is the height without the
+ * legend.
+ */
+export function scatterFrame(
+  points: readonly ScatterPoint[],
+  widthPx: number,
+  plotPx: number,
+): { grid: { left: number; right: number; top: number; bottom: number }; area: LabelArea; heightPx: number } {
+  const narrow = widthPx < NARROW_PX;
+  const [left, right, bottom] = narrow ? [56, 14, 48] : [72, 24, 48];
+  const legendPx = legendHeight(
+    kindsOf(points).map((kind) => KIND_NAMES[kind]),
+    widthPx - left,
+  );
+  const top = legendPx + 16;
+  const heightPx = plotPx + legendPx;
+  const area = { left, right: widthPx - right, top: top + 8, bottom: heightPx - bottom - 8 };
+  return { grid: { left, right, top, bottom }, area, heightPx };
+}
+
+function kindsOf(points: readonly ScatterPoint[]): RowKind[] {
+  return (Object.keys(KIND_NAMES) as RowKind[]).filter((kind) => points.some((point) => point.kind === kind));
+}
+
 /** One series per kind, in a fixed order, so that the legend is the same everywhere. */
 export function pointSeries(points: readonly ScatterPoint[], theme: ChartTheme): ScatterSeriesOption[] {
-  const kinds = (Object.keys(KIND_NAMES) as RowKind[]).filter((kind) => points.some((point) => point.kind === kind));
-  return kinds.map((kind) => ({
+  return kindsOf(points).map((kind) => ({
     type: "scatter",
     name: KIND_NAMES[kind],
     symbol: SYMBOLS[kind],
     symbolSize: SIZES[kind],
-    z: kind === "plan" ? 5 : 4,
+    // of marks on one place the smaller is on top: each shows a rim of its own
+    z: MARKS_Z + 1 - SIZES[kind] / LARGEST,
     // hollow, so that it differs from the plan in more than colour
     itemStyle:
       kind === "shuffle"
@@ -127,14 +158,14 @@ export function errorBars(points: readonly ScatterPoint[], theme: ChartTheme, lo
   };
 }
 
-/** Labels with a thin line to their point where they had to move. */
+/** Labels with a thin line to their point where they had to move, and under each a ground that no line crosses. */
 export function labelSeries(
   points: readonly ScatterPoint[],
   xExtent: Extent,
   yExtent: Extent,
   area: LabelArea,
   theme: ChartTheme,
-): SeriesOption {
+): SeriesOption[] {
   const order = [...points].sort((a, b) => Number(b.kind === "plan") - Number(a.kind === "plan"));
   const shown = order.map((point) => ({ ...point, text: showName(point.label, LABEL_CHARACTERS) }));
   const pixels = shown.map(({ x, y, text }) => ({
@@ -171,5 +202,16 @@ export function labelSeries(
     } as const;
     return { type: "group", children: moved ? [leader, text] : [text] };
   };
-  return { type: "custom", silent: true, z: 6, renderItem, data: shown.map(({ x, y }) => [x, y]) };
+  const data = shown.map(({ x, y }) => [x, y]);
+  const renderGround: RenderItem = ({ dataIndex }) => {
+    const [pixel, place] = [pixels[dataIndex], places[dataIndex]];
+    if (!pixel || !place) return { type: "group", children: [] };
+    const { left, right, top, bottom } = boxOf(pixel, place);
+    const shape = { x: left - 2, y: top + 1, width: right - left + 4, height: bottom - top - 2 };
+    return { type: "rect", shape, style: { fill: theme.surface } };
+  };
+  return [
+    { type: "custom", silent: true, z: GROUNDS_Z, renderItem: renderGround, data },
+    { type: "custom", silent: true, z: 6, renderItem, data },
+  ];
 }

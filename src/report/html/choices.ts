@@ -13,11 +13,11 @@ export function renderChoices(run: Run): Markup | undefined {
   const source = run.rows.find(({ kind }) => kind === "reference")?.fileBytes;
   const heads = ["size", "of the source", "bpw", "KLD, nats", "same top"];
   return html`<section id="choose" aria-labelledby="choose-title"><h2 id="choose-title">Which one to choose</h2>
-<div class="scroll" role="region" aria-label="Which one to choose, table" tabindex="0"><table class="results">
+<div class="wide"><div class="scroll" role="region" aria-label="Which one to choose, table" tabindex="0"><table class="results">
 <caption>The files of the family, in the run's folder models, all measured on the same text, ± one standard error: the lower the KLD, the truer to the source.</caption>
 <thead><tr><th scope="col">file</th>${heads.map((head) => html`<th scope="col" class="number">${head}</th>`)}<th scope="col">against the preset nearest in size</th></tr></thead>
 <tbody>${choices.map((choice) => renderChoice(choice, source))}</tbody>
-</table></div></section>`;
+</table></div></div></section>`;
 }
 
 function renderChoice({ file, row, isPlan, ...judged }: Choice, source: number | undefined): Markup {

@@ -1,6 +1,7 @@
 /** The head of a report: which model, what was asked, what came out, in one look. */
 
 import { baseName } from "../../base-name.ts";
+import type { MeanSe } from "../../evaluate/evaluation.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { RunRow } from "../../run/run-document.ts";
@@ -74,15 +75,12 @@ function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank, embedding }: Run
   return [
     ...(rerank ? [rerankFact(rerank)] : []),
     ...(embedding ? driftFacts(embedding) : []),
-    ...(kld
-      ? [{ label: "KL divergence", value: formatAmount(kld.mean), note: `± ${formatAmount(kld.se)} nats per token` }]
-      : []),
+    ...(kld ? [{ label: "KL divergence", ...measuredValue({ value: kld.mean, se: kld.se }, " nats per token") }] : []),
     ...(ppl
       ? [
           {
             label: "Perplexity",
-            value: Number(ppl.value.toPrecision(4)).toString(),
-            note: lnPplRatio ? `log ratio to the source ${formatMeanSe(lnPplRatio)}` : `± ${formatAmount(ppl.se)}`,
+            ...measuredValue(ppl, lnPplRatio ? `; log ratio to the source ${formatMeanSe(lnPplRatio)}` : ""),
           },
         ]
       : []),
@@ -92,15 +90,22 @@ function measuredFacts({ kld, ppl, lnPplRatio, sameTop, rerank, embedding }: Run
   ];
 }
 
-function rerankFact({ meanAbsDelta: { value, se }, maxAbsDelta }: NonNullable<RunRow["rerank"]>): Fact {
-  const note = `± ${formatAmount(se)}, at most ${formatAmount(maxAbsDelta)}`;
-  return { label: "Mean |Δscore|", value: formatAmount(value), note };
+/** The value as a fact, and its error in the note: "0.00644" and "± 0.00027 nats per token". */
+function measuredValue(measured: MeanSe, after: string): Pick<Fact, "value" | "note"> {
+  const [value = "", error] = formatMeanSe(measured).split(" ± ");
+  return { value, note: error === undefined ? after.replace(/^[;,] /, "") : `± ${error}${after}` };
 }
 
-function driftFacts({ drift: { value, se }, worstDrift, overlap10 }: NonNullable<RunRow["embedding"]>): Fact[] {
-  const note = `1 − cosine, ± ${formatAmount(se)}, at most ${formatAmount(worstDrift)}`;
+function rerankFact({ meanAbsDelta, maxAbsDelta }: NonNullable<RunRow["rerank"]>): Fact {
+  return { label: "Mean |Δscore|", ...measuredValue(meanAbsDelta, `, at most ${formatAmount(maxAbsDelta)}`) };
+}
+
+function driftFacts({ drift, worstDrift, overlap10 }: NonNullable<RunRow["embedding"]>): Fact[] {
   return [
-    { label: "Drift of embeddings", value: formatAmount(value), note },
+    {
+      label: "Drift of embeddings",
+      ...measuredValue(drift, `, 1 − cosine, at most ${formatAmount(worstDrift)}`),
+    },
     { label: "Overlap@10", value: `${overlap10.toFixed(1)} %`, note: "of the ten nearest documents" },
   ];
 }

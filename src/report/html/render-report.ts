@@ -25,10 +25,12 @@ import { renderWorkbench } from "./workbench.ts";
 export interface ReportOptions {
   /** The page is served and may save the plan to this file (prism review). */
   readonly review?: ReviewedFile;
+  /** Say which machine made it. */
+  readonly machine?: boolean | undefined;
 }
 
 /** Render a report of any of the documents, at least one. About 1 MB, most of it the page's program. */
-export function renderReport(documents: ReportDocuments, { review }: ReportOptions = {}): string {
+export function renderReport(documents: ReportDocuments, { review, machine }: ReportOptions = {}): string {
   const script = readPage("page.js");
   const style = readPage("page.css");
   const data = reportData(documents, review);
@@ -51,7 +53,7 @@ ${
 <meta name="generator" content="PRISM ${data.prismVersion}">
 <title>${modelName(documents)} · PRISM</title>
 <style>${{ html: style }}</style></head>
-<body>${renderBody(documents, data)}
+<body>${renderBody(documents, data, machine ? machineInWords() : undefined)}
 <script type="application/json" id="report-data">${embedJson(data)}</script>
 <script>${{ html: script }}</script>
 </body></html>`.html
@@ -59,7 +61,11 @@ ${
 `;
 }
 
-function renderBody(documents: ReportDocuments, data: ReportData): Markup {
+function machineInWords(): string {
+  return `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`;
+}
+
+function renderBody(documents: ReportDocuments, data: ReportData, machine: string | undefined): Markup {
   const { run, plan, analysis, ranking } = documents;
   const own = CHARTS.flatMap((entry) => {
     const chart = entry.section?.own ? entry.draw(documents, {}) : undefined;
@@ -74,7 +80,7 @@ ${ranking ? renderScores(ranking) : undefined}
 ${planned || analysis ? renderWorkbench({ planned, ...data.review }) : undefined}
 ${own.map(({ id, chart }) => renderFigureSection(id, chart))}
 ${plan ? renderRecipeSection(renderRecipeSh(plan)) : undefined}
-${renderProvenance(data, ranking?.rerankSet, `${type()} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}`)}
+${renderProvenance(data, ranking?.rerankSet, machine)}
 </main>`;
 }
 

@@ -15,11 +15,11 @@ const MOST_ROWS = 2000;
 /** A table with a caption, in a frame that scrolls sideways. */
 export function renderTable({ columns, rows }: ChartTable, caption: string): Markup {
   const left = rows.length - MOST_ROWS;
-  return html`<div class="scroll" role="region" aria-label="${caption}, table" tabindex="0"><table>
+  return html`<div class="wide"><div class="scroll" role="region" aria-label="${caption}, table" tabindex="0"><table>
 <caption>${caption}${left > 0 ? ` (the first ${MOST_ROWS} of ${rows.length} rows)` : ""}</caption>
 <thead><tr>${columns.map((column) => html`<th scope="col"${alignment(column)}>${column.header}</th>`)}</tr></thead>
 <tbody>${rows.slice(0, MOST_ROWS).map((row) => html`<tr>${row.map((value, index) => renderCell(columns[index], value, index))}</tr>`)}</tbody>
-</table></div>`;
+</table></div></div>`;
 }
 
 function alignment({ kind = "text" }: TableColumn): Markup | undefined {
@@ -45,11 +45,11 @@ export function renderRunTable(run: MeasuredRun): Markup {
     ...(ranked ? ["documents"] : []),
     ...(embedded ? ["texts to embed"] : []),
   ].join(" and ");
-  return html`<div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
+  return html`<div class="wide"><div class="scroll" role="region" aria-label="Results, table" tabindex="0"><table class="results">
 <caption>Every model of the run on the same ${judged}, ± one standard error.${run.family?.plan === undefined ? "" : ` The controls, and the last column, are of ${showName(run.family.plan)}.`}</caption>
 <thead><tr><th scope="col">model</th>${columns.map(({ headers, isText }) => html`<th scope="col"${numeric(isText)}>${headers.page}</th>`)}</tr></thead>
 <tbody>${sortRows(rows).map((row) => renderRunRow(row, columns, shown))}</tbody>
-</table></div>`;
+</table></div></div>`;
 }
 
 function renderRunRow(row: RunRow, columns: readonly RunColumn[], shown: RunShown): Markup {

@@ -11,7 +11,7 @@ ${planned ? renderTools(file) : undefined}
 <div class="workbench">
 <div class="map-side">
 <div class="toolbar"><label for="map-layer">Show</label><select id="map-layer"></select><span id="map-meaning" class="muted"></span></div>
-<div class="map-frame"><table id="map-grid" role="grid" aria-labelledby="map-title"></table></div>
+<div class="wide"><div class="map-frame"><table id="map-grid" role="grid" aria-labelledby="map-title"></table></div></div>
 <div id="map-legend" class="legend"></div>
 <details id="tensor-details"><summary>All tensors as a table</summary><div id="tensor-table"></div><p class="actions"><button type="button" data-export="tensors.csv">CSV</button></p></details>
 </div>
@@ -25,7 +25,7 @@ function renderTools(file: string | undefined): Markup {
 <div class="budget">
 <label for="budget-range">Budget</label>
 <input type="range" id="budget-range" min="0" max="1000" step="1">
-<form id="budget-form"><input type="text" id="budget-text" aria-label="Budget: a size, bits per weight, or a preset" autocomplete="off" spellcheck="false"><button type="submit">Plan</button></form>
+<form id="budget-form"><label for="budget-text">Size, bits per weight (4.5bpw) or preset</label><input type="text" id="budget-text" autocomplete="off" spellcheck="false"><button type="submit">Plan</button></form>
 </div>
 <div class="presets" id="presets" role="group" aria-label="Sizes of stock presets"></div>
 <dl class="outcome" id="outcome" aria-live="polite"></dl>

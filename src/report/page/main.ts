@@ -6,6 +6,7 @@ import { mapChart } from "../charts/map.ts";
 import { type MapTensor, planTensors } from "../charts/model-map.ts";
 import { CHARTS, type ChartSource } from "../charts/registry.ts";
 import { type ChartTable, tableCsv } from "../charts/table.ts";
+import { renderHeading } from "../html/heading.ts";
 import { html, type Markup } from "../html/markup.ts";
 import type { ReportData } from "../html/report-data.ts";
 import { renderTable } from "../html/tables.ts";
@@ -16,6 +17,7 @@ import { type MapGrid, mountMap } from "./map-grid.ts";
 import { addPin, pinnedNames } from "./pins.ts";
 import { downloadRecipe, mountRecipe } from "./recipe.ts";
 import { mountSave } from "./save.ts";
+import { followScroll } from "./scroll-hint.ts";
 import { followTheme } from "./theme.ts";
 import { changedTensors, mountWhatIf } from "./what-if.ts";
 
@@ -27,6 +29,8 @@ const theme = followTheme(() => {
   for (const figure of figures) figure.redraw();
   grid?.repaint();
 });
+
+followScroll();
 
 const { plan: opened, run, tensors } = data;
 // what the slider and the pins made of it
@@ -88,6 +92,7 @@ function mountPlan(first: Plan): void {
     const { table, names } = changedTensors(first, plan);
     return renderTable(table, `Changed tensors: ${names.size}`);
   });
+  const firstHeading = { html: headingElement().outerHTML };
   const atRest = whenAtRest(() => {
     for (const figure of liveFigures) figure.redraw();
     recipe.show(plan, plan !== first);
@@ -100,6 +105,8 @@ function mountPlan(first: Plan): void {
     grid?.show({ tensors: shown, changed: changes.names, pinned: pinnedNames(plan) });
     explain(at);
     byId("changes").hidden = changes.names.size === 0;
+    // with a run it tells what was measured, which no plan made here was
+    if (run === undefined) replaceHeading(plan === first ? firstHeading : renderHeading({ plan }));
     changeTable();
     tensorTable();
     atRest();
@@ -114,6 +121,14 @@ function mountPlan(first: Plan): void {
     if (file === "plan.json") download(file, serializePlan(plan), "application/json");
     else downloadRecipe(plan, "recipe.sh");
   });
+}
+
+function headingElement(): HTMLElement {
+  return document.querySelector(".heading") as HTMLElement;
+}
+
+function replaceHeading(heading: Markup): void {
+  headingElement().outerHTML = heading.html;
 }
 
 /** Whether the panel stands beside the map: below it, it must come into view. */

@@ -2,6 +2,7 @@
  * The map as a grid of cells: one tab stop, arrow keys within (ARIA's grid pattern), a letter or a number in every cell
  * so that colour is never alone. Cells are made once; a new plan or another layer only repaints them.
  */
+import { bitsPerWeight } from "../../ggml/tensor-types.ts";
 import { arrangeMap, availableLayers, layerScale, type MapLayer, type MapTensor } from "../charts/model-map.ts";
 import { showName } from "../charts/table.ts";
 import { type ChartTheme, isHatched, rampColour, textOn, typeColour, typeLetters } from "../charts/theme.ts";
@@ -182,7 +183,7 @@ function typeLegend(tensors: readonly MapTensor[]): Markup {
   const counts = new Map<NonNullable<MapTensor["type"]>, number>();
   for (const { type } of tensors) if (type !== undefined) counts.set(type, (counts.get(type) ?? 0) + 1);
   const entries = [...counts]
-    .sort((a, b) => b[1] - a[1])
+    .sort(([one], [other]) => bitsPerWeight(other) - bitsPerWeight(one))
     .map(([type, count]) => {
       const colour = typeColour(type);
       const style = `background-color:${colour};color:${textOn(colour)}`;

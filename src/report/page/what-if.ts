@@ -62,7 +62,7 @@ export function mountWhatIf(opened: Plan, onPlan: (plan: Plan) => void): WhatIf 
     range.value = String(Math.round((STEPS * (bytes - minBytes)) / (maxBytes - minBytes)));
     range.setAttribute("aria-valuetext", `${formatInteger(bytes)} bytes, ${showName(current.budget.text, 40)}`);
     if (document.activeElement !== text)
-      text.value = showName(current.budget.text.replace(/^--(size|bpw|like) /, ""), 40);
+      text.value = showName(current.budget.text.replace(/^--bpw (.*)$/, "$1bpw").replace(/^--(size|like) /, ""), 40);
     for (const button of byId("presets").querySelectorAll<HTMLElement>("[data-preset]")) {
       button.setAttribute("aria-pressed", String(current.budget.text === `--like ${button.dataset.preset}`));
     }
@@ -149,7 +149,7 @@ function renderOutcome(before: Plan, { predicted, tensors }: Plan): Markup {
   const delta = bytes === 0 ? "" : `, ${formatDelta(bytes)}`;
   return html`${fact("File", formatSize(predicted.fileBytes), `${formatInteger(predicted.fileBytes)} bytes${delta}`)}
 ${fact("Bits per weight", predicted.bpw.toFixed(4), "")}
-${fact("Predicted loss", formatAmount(predicted.loss), loss === 0 ? `gap ${formatPercent(predicted.gap, 3)}` : `${loss > 0 ? "+" : ""}${formatPercent(loss)}`)}
+${fact("Predicted loss", formatAmount(predicted.loss), loss === 0 ? `at most ${formatPercent(predicted.gap, 3)} above the best possible` : `${loss > 0 ? "+" : ""}${formatPercent(loss)}`)}
 ${fact("Changed tensors", formatInteger(changed), `of ${formatInteger(tensors.length)}`)}`;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { legendHeight } from "../../../src/report/charts/chart.ts";
 import { classBytesChart, classShares } from "../../../src/report/charts/class-bytes.ts";
 import { densitiesChart } from "../../../src/report/charts/densities.ts";
 import { mapChart } from "../../../src/report/charts/map.ts";
@@ -24,6 +25,22 @@ describe("paretoChart", () => {
   it("shows every row that was measured, with its name", () => {
     const svg = renderSvg(paretoChart(run, { metric: "kld" }) as NonNullable<ReturnType<typeof paretoChart>>);
     for (const { label, kind } of run.rows) expect(svg.includes(`>${label}<`)).toBe(kind !== "reference");
+  });
+
+  it("lays a ground under every label, over the front and under the marks", () => {
+    const series = [paretoChart(run)?.option.series ?? []].flat() as { type: string; z: number; data: unknown[] }[];
+    const grounds = series.filter(({ z }) => z > 2 && z < 3);
+    expect(grounds.map(({ data }) => data.length)).toEqual([
+      run.rows.filter(({ kind }) => kind !== "reference").length,
+    ]);
+    expect(series.find(({ type }) => type === "line")?.z).toBe(2);
+    expect(Math.min(...series.filter(({ type }) => type === "scatter").map(({ z }) => z))).toBeGreaterThan(3);
+  });
+
+  it("makes room for a legend of many lines on a phone", () => {
+    expect(legendHeight(["a", "b"], 300)).toBe(legendHeight(["a"], 300));
+    const names = run.rows.map(() => "the plan for error feedback");
+    expect(legendHeight(names, 300)).toBe(names.length * legendHeight(["a"], 300));
   });
 
   it("takes the error of a perplexity from its ratio to the reference's", () => {

@@ -160,6 +160,34 @@ describe.skipIf(noBrowser !== undefined)(`the page of a report${noBrowser ? ` ($
     }
   });
 
+  it("heads the page of a plan with the plan that was made anew, and with the opened one after Reset", async () => {
+    const { page: report } = await open(page("plan.html", renderReport({ plan, analysis })));
+    const facts = () => report.locator(".heading .facts").textContent();
+    const opened = await facts();
+    const box = report.getByLabel("Size, bits per weight (4.5bpw) or preset");
+    await box.fill("Q2_K");
+    await box.press("Enter");
+    await report.locator(".heading", { hasText: "--like Q2_K" }).waitFor();
+    expect(await facts()).toContain(
+      `${formatInteger(planAs({ budget: { kind: "like", fileType: "Q2_K" } }).predicted.fileBytes)} bytes`,
+    );
+    await report.getByRole("button", { name: "Reset" }).click();
+    expect(await facts()).toBe(opened);
+  });
+
+  it("says on a phone that a table goes on, until it was scrolled to its end", async () => {
+    const { page: report } = await open(url, { width: 360 });
+    const results = report.locator(".wide", { has: report.getByRole("region", { name: "Results, table" }) });
+    const isMarked = () => results.evaluate((wide) => wide.classList.contains("more-right"));
+    await expect.poll(isMarked).toBe(true);
+    await results.locator(".scroll").evaluate((frame) => frame.scrollTo(frame.scrollWidth, 0));
+    await expect.poll(isMarked).toBe(false);
+    expect(await report.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+    const legend = await report.locator("#map-legend").textContent();
+    const bits = [...(legend ?? "").matchAll(/I?Q(\d)/g)].map(([, digits]) => Number(digits));
+    expect(bits).toEqual([...bits].sort((one, other) => other - one));
+  });
+
   it("says why a budget is impossible, and keeps the plan", async () => {
     const { page: report } = await open(url);
     await report.fill("#budget-text", "0.5bpw");
