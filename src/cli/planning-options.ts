@@ -13,6 +13,7 @@ export function addPlanningOptions(command: Command, imatrix: string): Command {
     .option("--size <size>", "budget: size of the file, like 4.3GB (10^9 bytes) or 4GiB (2^30)")
     .option("--like <filetype>", "budget: the size this preset would have, like Q3_K_M")
     .option("--vram <size>", "budget: what fits this memory of a GPU with the context, like 6GB (docs/memory.md)")
+    .option("--ram <size>", "with --vram: experts stay in so much memory of the machine, with a budget of their own")
     .option("--ctx <tokens>", `with --vram: tokens of context, of all sequences (default: ${DEFAULT_CONTEXT})`)
     .option("--kv <type>", "with --vram: type of keys and values, like q8_0, or of each: q8_0,q4_0 (default: f16)")
     .option("--parallel <n>", "with --vram: sequences at a time, which share the context out (default: 1)")

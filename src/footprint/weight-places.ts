@@ -29,20 +29,18 @@ export interface WeightPlace {
   readonly host: boolean;
 }
 
-/** Where each of these tensors goes; `onHost`: those that are left on the processor beside the input layer. */
+/** Where each of these tensors goes. */
 export function weightPlaces(
   { arch, unused }: Pick<HeaderMemory, "arch" | "unused">,
   names: readonly string[],
-  onHost: (name: string) => boolean = () => false,
 ): Map<string, WeightPlace> {
   const isTied = !HEADLESS.has(arch) && !names.includes("output.weight");
   return new Map(
-    names.map((name) => {
+    names.map((name): [string, WeightPlace] => {
       if (unused.has(name)) return [name, { gpu: false, host: false }];
       // a tied head is a second copy of the embeddings
       if (INPUT.test(name)) return [name, { gpu: isTied && name === "token_embd.weight", host: true }];
-      const isLeft = onHost(name);
-      return [name, { gpu: !isLeft, host: isLeft }];
+      return [name, { gpu: true, host: false }];
     }),
   );
 }
@@ -55,14 +53,13 @@ export function inBuffer(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }
 
-/** Split the tensors of a file. `onHost`: as of weightPlaces(). */
+/** Split the tensors of a file. */
 export function weightBytes(
   header: Pick<HeaderMemory, "arch" | "unused">,
   tensors: readonly WeightTensor[],
-  onHost?: (name: string) => boolean,
 ): WeightBytes {
   const names = tensors.map(({ name }) => name);
-  const places = weightPlaces(header, names, onHost);
+  const places = weightPlaces(header, names);
   let gpu = 0;
   let host = 0;
   for (const { name, bytes } of tensors) {

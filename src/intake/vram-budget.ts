@@ -13,20 +13,23 @@ import { kvTypesRefusal } from "../footprint/kv-cache.ts";
 import { contextNeeded } from "../footprint/memory-needed.ts";
 import { inBuffer, weightPlaces } from "../footprint/weight-places.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
-import { OUTPUT_ALIGNMENT_BYTES, paddedBytes } from "../ggml/file-bytes.ts";
+import { paddedBytes } from "../ggml/file-bytes.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { nearestBase } from "../plan/base-file-type.ts";
 import { type BudgetRequest, presetTypes } from "../plan/budget.ts";
-import { type BudgetMemory, bytesForWeights } from "../plan/budget-memory.ts";
+import { type BudgetMemory, bytesForWeights, MOST_PADDING, memoryPools } from "../plan/budget-memory.ts";
 import { contextOf, smallestTypes } from "../plan/budget-range.ts";
 import { exactName } from "../plan/exact-name.ts";
 import { present } from "../present.ts";
+import { placeExperts } from "./experts-in-ram.ts";
 import { whatWouldFit } from "./what-would-fit.ts";
 
 export interface VramAsked {
   readonly vramBytes: number;
   readonly context: ContextAsked;
+  /** Memory of the machine for experts. */
+  readonly ramBytes?: number | undefined;
   /** Weights of the projector. */
   readonly projectorBytes?: number | undefined;
   /** As it was typed: "--vram 6GB --ctx 8192". */
@@ -54,32 +57,51 @@ export function vramBudget(open: OpenModel, asked: VramAsked, planning: VramPlan
   const refusal = kvTypesRefusal(header, contextSize(header, asked.context));
   if (refusal !== undefined) throw new UsageError(`--kv: ${refusal}; give another type, or leave --kv out for F16`);
   const memory = memoryOf(open, header, asked);
+  const range = { tensors: model.tensors, hasImportance: planning.hasImportance };
+  const leastBytes = new Map(smallestTypes(range).map(({ name, type, shape }) => [name, tensorBytes(type, shape)]));
+  if (asked.ramBytes !== undefined) {
+    const placed = placeExperts({ memory, tensors: model.tensors, leastBytes, text: asked.text }, asked.ramBytes);
+    const limits = memoryPools(placed, model.tensors)?.map(({ limitBytes }) => limitBytes) ?? [];
+    return {
+      budget: budgetOf(
+        open,
+        sum(limits, (bytes) => bytes),
+        placed,
+        asked,
+      ),
+      floors: [],
+    };
+  }
   const left = bytesForWeights(memory);
-  const { hasImportance } = planning;
-  const range = { ...open, headerBytes: open.facts.outputHeaderBytes, tensors: model.tensors, hasImportance };
-  const smallest = new Map(smallestTypes(range).map(({ name, type }) => [name, type]));
   const elsewhere = new Set(memory.notOnGpu);
-  const least = sum(model.tensors, ({ name, shape, type }) =>
-    elsewhere.has(name) ? 0 : inBuffer(tensorBytes(smallest.get(name) ?? type, shape)),
+  const least = sum(model.tensors, ({ name, bytes }) =>
+    elsewhere.has(name) ? 0 : inBuffer(leastBytes.get(name) ?? bytes),
   );
   // a pin may ask for smaller types than a plan would choose
   const pinned = planning.constraints.some(({ kind }) => kind === "pin");
   if (left < (pinned ? 1 : least)) throw whatWouldFit(header, asked, memory, least);
   const floors = floorsOf(open, memory, planning);
   const floorOf = new Map(floors.map(({ name, type }) => [name, type]));
-  let limit = left + paddedBytes(open.facts.outputHeaderBytes);
-  for (const { name, shape, type } of model.tensors) {
-    if (!elsewhere.has(name)) limit -= MOST_PADDING;
-    else limit += paddedBytes(tensorBytes(floorOf.get(name) ?? smallest.get(name) ?? type, shape));
-  }
+  const limit = sum(model.tensors, ({ name, shape, bytes }) => {
+    if (!elsewhere.has(name)) return -MOST_PADDING;
+    const floor = floorOf.get(name);
+    return paddedBytes(floor === undefined ? (leastBytes.get(name) ?? bytes) : tensorBytes(floor, shape));
+  });
   return {
-    budget: { kind: "fileBytes", value: limit, text: asked.text, memory },
+    budget: budgetOf(open, left + limit, memory, asked),
     floors: floors.map(({ name, type }) => ({ kind: "floor", pattern: exactName(name), type, builtIn: true })),
   };
 }
 
-/** What a buffer aligns more than a file, at most, bytes a tensor. */
-const MOST_PADDING = inBuffer(1) - OUTPUT_ALIGNMENT_BYTES;
+/** `bytes`: of all tensors in the file, padded. */
+function budgetOf(
+  { facts }: OpenModel,
+  bytes: number,
+  memory: BudgetMemory,
+  { text }: VramAsked,
+): VramBudget["budget"] {
+  return { kind: "fileBytes", value: paddedBytes(facts.outputHeaderBytes) + bytes, text, memory };
+}
 
 function memoryHeader(model: Model): HeaderMemory {
   const header = readHeaderMemory(model);

@@ -54,6 +54,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--max-time": "maxTime",
   "--probe-time": "probeTime",
   "--query-prefix": "queryPrefix",
+  "--ram": "ram",
   "--recipe": "recipe",
   "--reference": "reference",
   "--reference-server": "referenceServer",

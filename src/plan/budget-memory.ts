@@ -2,10 +2,23 @@
 import { TENSOR_NAME } from "../analyze/analysis.ts";
 import * as t from "../documents/fields.ts";
 import { inBuffer } from "../footprint/weight-places.ts";
+import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 
 /** Tensors whose place is named; the largest public models have a few thousand. */
 const MAX_TENSORS = 200_000;
+
+const EXPERTS_IN_RAM = t.object(
+  {
+    ramBytes: t.bytes("The memory that was given."),
+    marginBytes: t.bytes("For the program, and what it computes in."),
+    embeddingBytes: t.bytes("Of input embeddings that are on the GPU too, as they are at most."),
+    stagingBytes: t.bytes("Of the GPU: the copy of a tensor of experts by which long prompts are computed there."),
+    layers: t.some("Experts of so many layers, from the first on, are in RAM (--n-cpu-moe)."),
+    allLayers: t.flag("Whether these are all."),
+  },
+  "Where experts stay in the memory of the machine: tensors that are not on the GPU have a budget of their own.",
+);
 
 export const BUDGET_MEMORY = t.object(
   {
@@ -19,9 +32,11 @@ export const BUDGET_MEMORY = t.object(
     computeBytes: t.bytes("An estimate of what computing a batch takes."),
     projectorBytes: t.optional(t.bytes("Weights of the projector (mmproj).")),
     marginBytes: t.bytes("For the driver, and for how far the estimate is off."),
+    experts: t.optional(EXPERTS_IN_RAM),
     notOnGpu: t.list(TENSOR_NAME, {
       maxItems: MAX_TENSORS,
-      description: "Tensors that take none of the GPU's memory: input embeddings, and layers that are not loaded.",
+      description:
+        "Tensors that take none of the GPU's memory: input embeddings, experts in RAM, and layers that are not loaded.",
     }),
   },
   "Absent where the budget was not given as memory. What is left of it after all these is for the weights.",
@@ -30,8 +45,46 @@ export interface BudgetMemory extends t.Content<typeof BUDGET_MEMORY> {}
 
 /** Bytes that are left for the weights; below 0 where the rest alone is too much. */
 export function bytesForWeights(memory: Omit<BudgetMemory, "notOnGpu">): number {
-  const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes = 0, marginBytes } = memory;
-  return vramBytes - kvBytes - stateBytes - computeBytes - projectorBytes - marginBytes;
+  const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes = 0, marginBytes, experts } = memory;
+  const others = projectorBytes + marginBytes + (experts?.stagingBytes ?? 0);
+  return vramBytes - kvBytes - stateBytes - computeBytes - others;
+}
+
+/** Bytes of RAM for what is not on the GPU. */
+export function bytesInRam({
+  ramBytes,
+  marginBytes,
+  embeddingBytes,
+}: Pick<NonNullable<BudgetMemory["experts"]>, "ramBytes" | "marginBytes" | "embeddingBytes">): number {
+  return ramBytes - marginBytes - embeddingBytes;
+}
+
+/** What a buffer aligns more than a file, at most, bytes a tensor. */
+export const MOST_PADDING = inBuffer(1) - OUTPUT_ALIGNMENT_BYTES;
+
+export interface Pool<Tensor> {
+  /** The option that says how much there is of it. */
+  readonly option: "--vram" | "--ram";
+  readonly tensors: readonly Tensor[];
+  /** What these tensors may take of the file. */
+  readonly limitBytes: number;
+}
+
+/** The tensors on the GPU and those in RAM, each with its limit; undefined where one limit holds for the file. */
+export function memoryPools<Tensor extends { readonly name: string }>(
+  memory: BudgetMemory | undefined,
+  tensors: readonly Tensor[],
+): readonly Pool<Tensor>[] | undefined {
+  if (memory?.experts === undefined) return undefined;
+  const elsewhere = new Set(memory.notOnGpu);
+  const pool = (option: Pool<Tensor>["option"], isIn: (tensor: Tensor) => boolean, bytes: number) => {
+    const own = tensors.filter(isIn);
+    return { option, tensors: own, limitBytes: bytes - MOST_PADDING * own.length };
+  };
+  return [
+    pool("--vram", ({ name }) => !elsewhere.has(name), bytesForWeights(memory)),
+    pool("--ram", ({ name }) => elsewhere.has(name), bytesInRam(memory.experts)),
+  ];
 }
 
 /** Bytes that the tensors of a plan take of the GPU. */
@@ -56,8 +109,21 @@ export function memoryWarnings(
       `--ctx ${context}: ${each.toLocaleString("en-US")} tokens a sequence, and the model was trained on ${trainedContext.toLocaleString("en-US")}`,
     );
   }
-  const over = weightsOnGpu(tensors, memory) - bytesForWeights(memory);
-  if (over > 0)
-    warnings.push(`over the memory: the weights take ${over.toLocaleString("en-US")} bytes more of the GPU`);
+  const over = (bytes: number, what: string) => {
+    if (bytes > 0)
+      warnings.push(`over the memory: the weights take ${bytes.toLocaleString("en-US")} bytes more of ${what}`);
+  };
+  const onGpu = weightsOnGpu(tensors, memory);
+  over(onGpu - bytesForWeights(memory), "the GPU");
+  if (memory.experts !== undefined) over(weightsInRam(tensors, memory) - bytesInRam(memory.experts), "RAM");
   return warnings;
+}
+
+/** Bytes that the tensors of a plan take of the machine's memory, where experts are there. */
+export function weightsInRam(
+  tensors: readonly { readonly name: string; readonly bytes: number }[],
+  { notOnGpu }: Pick<BudgetMemory, "notOnGpu">,
+): number {
+  const names = new Set(notOnGpu);
+  return tensors.reduce((sum, { name, bytes }) => sum + (names.has(name) ? inBuffer(bytes) : 0), 0);
 }

@@ -20,6 +20,7 @@ import type { Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { reasonFor } from "./reason.ts";
 import { fixedBytes, type Solution, type SolveInput, solve } from "./solve.ts";
+import { solvePools } from "./solve-pools.ts";
 
 export interface PlanOptions {
   readonly analysis: Analysis;
@@ -176,7 +177,7 @@ function solveWithBuiltIns(input: SolveInput & Pick<PlanProblem, "types">, built
   for (const giveUp of [...YIELDING, undefined]) {
     try {
       const constraints = [...input.constraints, ...kept.map(({ constraint }) => constraint)];
-      const solution = solve({ ...input, constraints });
+      const solution = solvePools({ ...input, constraints }) ?? solve({ ...input, constraints });
       return { solution, kept, dropped: builtIns.filter((builtIn) => !kept.includes(builtIn)) };
     } catch (error) {
       if (!(error instanceof InfeasibleError)) throw error;

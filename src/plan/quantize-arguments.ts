@@ -8,6 +8,7 @@ import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
 import { plannedName } from "./published-name.ts";
+import { serverCommand } from "./server-arguments.ts";
 
 /** llama-quantize keeps this many bytes of the strings it writes as quantize.imatrix.* (kv_override, 128 with NUL). */
 const KV_STRING_BYTES = 127;
@@ -55,6 +56,12 @@ export function downloadNote({ source }: Pick<Plan, "source">): string | undefin
 /** Where a recipe writes by default: in the folder it is run in, under the name that the file is published by. */
 export function defaultOutput(plan: Plan): string {
   return plannedName(plan).name;
+}
+
+/** How the file runs, where the plan was made for a GPU's memory. */
+export function servingNote(plan: Plan): string | undefined {
+  const { memory } = plan.budget;
+  return memory && printable(`what it makes runs with: ${serverCommand(memory, defaultOutput(plan))}`);
 }
 
 /** The one known trap of old builds, or undefined where the plan can't hit it. */

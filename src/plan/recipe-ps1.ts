@@ -3,7 +3,14 @@
 import { pathArgument, quotePowerShell } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { defaultOutput, downloadNote, quantizeFlags, sourceArgument, versionNote } from "./quantize-arguments.ts";
+import {
+  defaultOutput,
+  downloadNote,
+  quantizeFlags,
+  servingNote,
+  sourceArgument,
+  versionNote,
+} from "./quantize-arguments.ts";
 import { describePlan, type RecipeOptions } from "./recipe-sh.ts";
 import { renderTensorTypes } from "./tensor-types.ts";
 
@@ -13,7 +20,7 @@ export function renderRecipePs1(plan: Plan, options: RecipeOptions = {}): string
     .flat()
     .filter((word) => word !== undefined)
     .map(quotePowerShell);
-  const notes = [downloadNote(plan), versionNote(plan)].filter((note) => note !== undefined);
+  const notes = [downloadNote(plan), versionNote(plan), servingNote(plan)].filter((note) => note !== undefined);
   const lines = [
     `# ${printable(describePlan(plan))}`,
     ...notes.map((note) => `# ${note}`),

@@ -3,7 +3,14 @@
 import { pathArgument, quoteSh } from "../shell-quote.ts";
 import type { Plan } from "./plan.ts";
 import { printable } from "./printable.ts";
-import { defaultOutput, downloadNote, quantizeFlagsSh, sourceArgument, versionNote } from "./quantize-arguments.ts";
+import {
+  defaultOutput,
+  downloadNote,
+  quantizeFlagsSh,
+  servingNote,
+  sourceArgument,
+  versionNote,
+} from "./quantize-arguments.ts";
 import { overrideToken, planOverrides } from "./tensor-types.ts";
 
 /** Bytes of overrides on a command line before the script goes through a file (Linux: 128 KiB per argument, macOS: 1 MiB in all). */
@@ -19,7 +26,7 @@ export function renderRecipeSh(plan: Plan, options: RecipeOptions = {}): string 
   const tokens = planOverrides(plan).map(overrideToken);
   const viaFile = tokens.reduce((bytes, token) => bytes + token.length + 18, 0) > COMMAND_LINE_BYTES;
   const flags = quantizeFlagsSh(plan);
-  const notes = [downloadNote(plan), versionNote(plan)].filter((note) => note !== undefined);
+  const notes = [downloadNote(plan), versionNote(plan), servingNote(plan)].filter((note) => note !== undefined);
   const head = [
     "#!/bin/sh",
     `# ${printable(describePlan(plan))}`,

@@ -13,7 +13,7 @@ export interface SolveInput {
   readonly tensors: readonly TensorChoice[];
   readonly headerBytes: number;
   readonly constraints: readonly Constraint[];
-  readonly budget: Pick<BudgetAsked, "fileBytes" | "tensorBytes">;
+  readonly budget: Pick<BudgetAsked, "fileBytes" | "tensorBytes" | "memory">;
   readonly mode: Plan["mode"];
 }
 

@@ -103,7 +103,8 @@ function describeSize({ target, sweep = [], family, budget, budgetGiven }: Compl
 
 function describeBudget(budget: BudgetRequest): string {
   if (budget.kind === "like") return `--like ${budget.fileType}`;
-  return budget.kind === "bpw" ? `--bpw ${budget.value}` : `--size ${budget.value}`;
+  if (budget.kind === "bpw") return `--bpw ${budget.value}`;
+  return budget.memory === undefined ? `--size ${budget.value}` : `${budget.text}: ${budget.value} bytes`;
 }
 
 /** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */

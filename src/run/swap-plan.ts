@@ -43,7 +43,9 @@ export async function swapPlan(run: OpenRun, begun: Run, planOptions: PlanOption
  * tensors takes a step; what has rows without swaps goes on without.
  */
 function isToSwap({ request }: OpenRun, { refinement, probeBudget, swaps, rows }: Run): boolean {
-  const { target, sweep = [], mode } = request;
+  const { target, sweep = [], mode, budget } = request;
+  // a step in one memory is not paid for in the other
+  if (budget.kind === "fileBytes" && budget.memory?.experts !== undefined) return false;
   if (request.swaps === "off" || target !== undefined || sweep.length > 0 || mode === "class") return false;
   if (refinement === undefined || probeBudget === undefined) return false;
   return swaps !== undefined || rows.length === 0;

@@ -46,12 +46,16 @@ async function withHeader<T>(name: string, bench: DeskOpener | undefined, use: (
   }
 }
 
-function askedOf({ vram, vramBytes, context, kv, sequences, mmproj }: VramWish, { model }: OpenModel): VramAsked {
+function askedOf(
+  { vram, vramBytes, ram, ramBytes, context, kv, sequences, mmproj }: VramWish,
+  { model }: OpenModel,
+): VramAsked {
   const trained = Number(model.metadata.get(`${model.arch}.context_length`) ?? 0);
   const tokens = context ?? Math.max(sequences, Math.min(DEFAULT_CONTEXT, trained || DEFAULT_CONTEXT));
   const cache = kv === F16_CACHE ? undefined : [...new Set([kv.k, kv.v])].join(",").toLowerCase();
   const words = present({
     "--vram": vram,
+    "--ram": ram,
     "--ctx": String(tokens),
     "--kv": cache,
     "--parallel": sequences === 1 ? undefined : String(sequences),
@@ -59,6 +63,7 @@ function askedOf({ vram, vramBytes, context, kv, sequences, mmproj }: VramWish, 
   });
   return {
     vramBytes,
+    ramBytes,
     context: { context: tokens, parallel: sequences, kv },
     text: Object.entries(words).flat().join(" "),
   };

@@ -101,6 +101,9 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     maxTime === undefined ? undefined : deadlineAfter(parseTime("--max-time", maxTime), String(maxTime).trim());
   const size = budgetOf(request);
   const memory = vramOf(request);
+  if (memory?.ramBytes !== undefined && request.swaps === "on") {
+    throw new UsageError("--swaps on: types are not swapped between a GPU's memory and --ram; leave one of them out");
+  }
   const budgetGiven = size !== undefined || memory !== undefined;
   const quality = parseQuality(request, budgetGiven);
   const constraints = constraintsOf(request);

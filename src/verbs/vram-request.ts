@@ -9,6 +9,8 @@ import { MOST_CONTEXTS } from "../preflight/inspection.ts";
 export interface VramRequest {
   /** The memory of the GPU that the model is to run in: bytes, or a text like 6GB. */
   readonly vram?: number | string | undefined;
+  /** Memory of the machine for the experts of a model that has some: bytes, or a text like 32GB. */
+  readonly ram?: number | string | undefined;
   /** Tokens of context, of all sequences together. Default 8192, or what the model was trained on where that is less. */
   readonly ctx?: number | string | undefined;
   /** Type of keys and values, like q8_0; of keys, then of values, like "q8_0,q4_0". Default f16. */
@@ -25,6 +27,8 @@ export interface VramWish {
   readonly vramBytes: number;
   /** As it was typed. */
   readonly vram: string;
+  readonly ramBytes: number | undefined;
+  readonly ram: string | undefined;
   readonly context: number | undefined;
   readonly kv: KvTypes;
   readonly sequences: number;
@@ -32,7 +36,7 @@ export interface VramWish {
 }
 
 /** The same, to look at: at several contexts, and without a memory too. */
-export interface MemoryRequest extends Omit<VramRequest, "ctx"> {
+export interface MemoryRequest extends Omit<VramRequest, "ctx" | "ram"> {
   /** Contexts: a list, or a text like "4k,32k". Default: 4k, 8k, 32k and 128k, as far as the model was trained. */
   readonly ctx?: readonly (number | string)[] | number | string | undefined;
 }
@@ -44,11 +48,11 @@ const MOST_TOKENS = 2 ** 31 - 1;
 const MOST_SEQUENCES = 256;
 
 /** Parse it; undefined where no memory is given. Throws UsageError. */
-export function vramOf({ vram, ctx, kv, mmproj, parallel }: VramRequest): VramWish | undefined {
+export function vramOf({ vram, ram, ctx, kv, mmproj, parallel }: VramRequest): VramWish | undefined {
   if (vram === undefined) {
-    const [first] = Object.entries({ ctx, kv, mmproj, parallel }).filter(([, value]) => value !== undefined);
+    const [first] = Object.entries({ ram, ctx, kv, mmproj, parallel }).filter(([, value]) => value !== undefined);
     if (first === undefined) return undefined;
-    throw new UsageError(`--${first[0]} ${first[1]}: says what a GPU's memory goes to; give that too, like --vram 6GB`);
+    throw new UsageError(`--${first[0]} ${first[1]}: goes with a GPU's memory; give that too, like --vram 6GB`);
   }
   const sequences = parallel === undefined ? 1 : wholeNumber("--parallel", parallel, MOST_SEQUENCES);
   const context = ctx === undefined ? undefined : wholeNumber("--ctx", ctx, MOST_TOKENS);
@@ -59,6 +63,8 @@ export function vramOf({ vram, ctx, kv, mmproj, parallel }: VramRequest): VramWi
     kind: "vram",
     vramBytes: parseSize(String(vram)),
     vram: String(vram),
+    ramBytes: ram === undefined ? undefined : parseSize(String(ram)),
+    ram: ram === undefined ? undefined : String(ram),
     context,
     kv: kv === undefined ? F16_CACHE : parseKv(kv),
     sequences,

@@ -117,7 +117,7 @@ describe("a wish", () => {
   });
 
   it.each([
-    [{ ctx: 8192 }, "--ctx 8192: says what a GPU's memory goes to; give that too, like --vram 6GB"],
+    [{ ctx: 8192 }, "--ctx 8192: goes with a GPU's memory; give that too, like --vram 6GB"],
     [{ vram: "6GB", kv: "q4_k" }, "expected a type of llama.cpp's cache, one of f32"],
     [{ vram: "6GB", kv: "q8_0,q8_0,q8_0" }, "expected one type, or two"],
     [{ vram: "6GB", ctx: "much" }, '--ctx: expected a whole number from 1 to 2147483647, got "much"'],

@@ -189,7 +189,7 @@ async function run(model: string, options: Options, context: CommandContext): Pr
 }
 
 /** What the memory goes to that the plan was made for. */
-function memoryOf({ plan }: FinishedRun): string {
-  const table = plan && memoryTable(plan);
+function memoryOf({ plan, out }: FinishedRun): string {
+  const table = plan && memoryTable(plan, `${out}/models/plan.gguf`);
   return table === undefined ? "" : `${table}\n\n`;
 }

@@ -1,30 +1,69 @@
 /** What the memory of a GPU goes to, where a plan was made for one. 80 columns. */
 import { formatInteger, formatSize } from "../../numbers.ts";
-import { weightsOnGpu } from "../../plan/budget-memory.ts";
+import { weightsInRam, weightsOnGpu } from "../../plan/budget-memory.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { formatTable } from "./table.ts";
+import { printable } from "../../plan/printable.ts";
+import { serverCommand } from "../../plan/server-arguments.ts";
+import { formatTable, wrapWords } from "./table.ts";
 
-/** Render it; undefined for a plan whose budget was not given as memory. No final line break. */
-export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors">): string | undefined {
+/** Render it, and how `file` runs; undefined for a plan whose budget was not given as memory. No final line break. */
+export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors">, file: string): string | undefined {
   const { memory } = budget;
   if (memory === undefined) return undefined;
-  const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes, marginBytes } = memory;
+  const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes, marginBytes, experts } = memory;
   const weights = weightsOnGpu(tensors, memory);
-  const parts: [string, number | undefined, string][] = [
-    ["weights", weights, elsewhere(tensors, weights)],
-    ["keys and values", kvBytes === 0 ? undefined : kvBytes, cacheWords(memory)],
-    ["states", stateBytes === 0 ? undefined : stateBytes, "of recurrent layers"],
-    ["computing", computeBytes, "estimated"],
-    ["projector", projectorBytes, "its weights"],
-    ["margin", marginBytes, "for the driver, and what it computes in"],
+  const blocks = [
+    partsTable(experts === undefined ? "MEMORY" : "GPU", vramBytes, [
+      ["weights", weights, elsewhere(tensors, weights)],
+      ["keys and values", kvBytes === 0 ? undefined : kvBytes, cacheWords(memory)],
+      ["states", stateBytes === 0 ? undefined : stateBytes, "of recurrent layers"],
+      ["computing", computeBytes, "estimated"],
+      ["copy of experts", experts?.stagingBytes, "one tensor at a time, for long prompts"],
+      ["projector", projectorBytes, "its weights"],
+      ["margin", marginBytes, "for the driver, and what it computes in"],
+    ]),
   ];
-  const used = parts.reduce((sum, [, bytes = 0]) => sum + bytes, 0);
-  const rows = [
-    ...parts.flatMap(([what, bytes, words]) => (bytes === undefined ? [] : [[what, formatSize(bytes), words]])),
-    [used > vramBytes ? "too much" : "free", formatSize(Math.abs(vramBytes - used)), ""],
-  ];
-  return formatTable([{ header: "MEMORY" }, { header: formatSize(vramBytes), align: "right" }, { header: "" }], rows);
+  if (experts !== undefined) {
+    const { ramBytes, embeddingBytes, layers, allLayers } = experts;
+    blocks.push(
+      partsTable("RAM", ramBytes, [
+        [
+          "weights",
+          weightsInRam(tensors, memory),
+          `experts of ${allLayers ? "all layers" : layers === 1 ? "the first layer" : `the first ${layers} layers`}`,
+        ],
+        ["embeddings", embeddingBytes === 0 ? undefined : embeddingBytes, "which the GPU has too"],
+        ["margin", experts.marginBytes, "for the program, and what it computes in"],
+      ]),
+    );
+  }
+  blocks.push(`to run it: ${continued(wrapWords(printable(serverCommand(memory, file)), LINE - 2))}`);
+  return blocks.join("\n\n");
 }
+
+const LINE = 66;
+
+/** A command over several lines, as a shell takes it. */
+function continued(command: string): string {
+  return command.replaceAll("\n", " \\\n  ");
+}
+
+type Part = readonly [name: string, bytes: number | undefined, words: string];
+
+function partsTable(name: string, bytes: number, parts: readonly Part[]): string {
+  const used = parts.reduce((sum, [, taken = 0]) => sum + taken, 0);
+  const rows = [
+    ...parts.flatMap(([what, taken, words]) => (taken === undefined ? [] : [[what, formatSize(taken), words]])),
+    [used > bytes ? "too much" : "free", formatSize(Math.abs(bytes - used)), ""],
+  ];
+  return formatTable(
+    [{ header: name.padEnd(NAME) }, { header: formatSize(bytes), align: "right" }, { header: "" }],
+    rows,
+  );
+}
+
+/** Both tables are as wide. */
+const NAME = "keys and values".length;
 
 function cacheWords({ context, sequences, kvTypes: { k, v } }: NonNullable<Plan["budget"]["memory"]>): string {
   const types = k === v ? k : `keys ${k}, values ${v}`;

@@ -5,6 +5,7 @@ import { tensorClass } from "../../ggml/tensor-class.ts";
 import { formatAmount, formatBytes, formatPercent } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
+import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { classTable } from "./class-table.ts";
 import { memoryTable } from "./memory-table.ts";
 import { formatTable, wrapWords } from "./table.ts";
@@ -18,7 +19,7 @@ export function renderPlanTable(plan: Plan): string {
       { loss: true },
     ),
   ];
-  const memory = memoryTable(plan);
+  const memory = memoryTable(plan, defaultOutput(plan));
   if (memory !== undefined) blocks.splice(1, 0, memory);
   if (plan.warnings.length > 0) {
     blocks.push(plan.warnings.map((warning) => indent(wrapWords(`! ${printable(warning)}`, 78))).join("\n"));
