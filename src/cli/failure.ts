@@ -2,9 +2,11 @@
 import { CommanderError } from "commander";
 import { EXIT } from "../errors.ts";
 import { printable } from "../plan/printable.ts";
+import { fitLines } from "../report/terminal/wrap-words.ts";
 import { errorFields } from "./error-fields.ts";
 import { printErrorDocument } from "./json-document.ts";
 import { linesAreAsked, writeLine } from "./json-lines.ts";
+import { messageWidth } from "./terminal-width.ts";
 
 /**
  * Print an error on stderr, and with --json as the document on stdout; return the exit code. The stack of an unexpected
@@ -32,5 +34,6 @@ function inWords({ code, message }: { readonly code: string; readonly message: s
 /** Messages carry names from files, which may hold control characters. */
 function say(message: string): void {
   const lines = message.split("\n").map(printable);
-  process.stderr.write(`prism: ${lines.join("\n")}\n`);
+  const { stderr, env } = process;
+  stderr.write(`${fitLines(`prism: ${lines.join("\n")}`, messageWidth(stderr, env))}\n`);
 }

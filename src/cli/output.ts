@@ -3,11 +3,14 @@
  * Colours and bars appear on a terminal only.
  */
 import { ansi, type Paint, plain } from "../report/terminal/paint.ts";
+import { fitLines } from "../report/terminal/wrap-words.ts";
 import { UNPRINTABLE } from "../unprintable.ts";
+import { fitText } from "./fit-command.ts";
 import { printDocument } from "./json-document.ts";
 import { jsonView, linesAreAsked, writeLine } from "./json-lines.ts";
 import { barView } from "./progress-bar.ts";
 import { lineView, NO_VIEW, type ProgressView } from "./progress-view.ts";
+import { messageWidth, terminalWidth } from "./terminal-width.ts";
 
 export interface OutputOptions {
   readonly json?: boolean;
@@ -17,7 +20,7 @@ export interface OutputOptions {
 export interface Result {
   /** What --json prints. */
   readonly document: unknown;
-  /** What a person reads, without the last line; `width` is what pictures may take. */
+  /** What a person reads, without the last line, in `width` columns. */
   readonly text: (paint: Paint, width: number) => string;
   /** The next command to type; undefined where none leads on. */
   readonly next: string | undefined;
@@ -42,15 +45,17 @@ export function openOutput({ json = false, quiet = false }: OutputOptions): Outp
       view.end();
       if (json) printDocument(document);
       else {
-        const after = next === undefined ? "" : `\nnext: ${next}\n`;
-        stdout.write(shown(`${text(painter(stdout, env), pictureWidth(stdout)).trimEnd()}\n${after}`));
+        const width = terminalWidth(stdout, env);
+        const after = next === undefined ? "" : `\n${fitText(`next: ${next}`, width)}\n`;
+        const fitted = fitText(text(painter(stdout, env), width).trimEnd(), width);
+        stdout.write(shown(`${fitted}\n${after}`));
       }
     },
     note(text) {
       if (quiet) return;
       if (linesAreAsked()) return writeLine({ event: "note", text });
       view.clear();
-      stderr.write(shown(`${text}\n`));
+      stderr.write(shown(`${fitLines(text, messageWidth(stderr, env))}\n`));
     },
     view() {
       if (quiet) return NO_VIEW;
@@ -66,13 +71,6 @@ const KEPT_OR_UNPRINTABLE = new RegExp(`(\\n|\\u001b\\[\\d+m)|${UNPRINTABLE.sour
 /** Text as it may go to a terminal: names of files are in it. Line breaks and our colours stay. */
 function shown(text: string): string {
   return text.replace(KEPT_OR_UNPRINTABLE, (_, kept: string | undefined) => kept ?? "?");
-}
-
-/** Columns of a picture where there is no terminal, and the narrowest and widest on one. */
-const WIDTH = { none: 80, least: 60, most: 200 };
-
-function pictureWidth({ isTTY, columns }: NodeJS.WriteStream): number {
-  return isTTY === true && columns > 0 ? Math.min(WIDTH.most, Math.max(WIDTH.least, columns)) : WIDTH.none;
 }
 
 /** NO_COLOR (https://no-color.org) and anything that is not a terminal get plain text. */

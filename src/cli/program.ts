@@ -4,6 +4,7 @@ import { PRISM_VERSION } from "../version.ts";
 import type { CommandContext } from "./context.ts";
 import { writeText } from "./json-document.ts";
 import { linesAreAsked } from "./json-lines.ts";
+import { terminalWidth } from "./terminal-width.ts";
 
 type CreateCommand = (context: CommandContext) => Command;
 
@@ -47,6 +48,8 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
         if (!linesAreAsked()) process.stderr.write(text);
       },
       outputError: (text, write) => write(text.replace(/^error: /, "prism: ")),
+      getOutHelpWidth: () => terminalWidth(process.stdout, process.env),
+      getErrHelpWidth: () => terminalWidth(process.stderr, process.env),
     })
     .showHelpAfterError("type prism --help for the commands")
     .addHelpText(

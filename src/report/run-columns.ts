@@ -22,6 +22,8 @@ export interface RunColumn {
   readonly headers: Readonly<Partial<Record<RunTable, string>>>;
   /** Words, not figures. */
   readonly isText?: true;
+  /** A narrow terminal leaves it out, that of the highest number first. */
+  readonly drop?: number;
   /** Undefined for what was not measured of the row. */
   readonly text: (row: RunRow, table: RunTable, shown: RunShown) => string | undefined;
   readonly csv: readonly CsvField<RunRow>[];
@@ -54,12 +56,14 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
   },
   {
     group: "row",
+    drop: 2,
     headers: { terminal: "bpw", page: "bpw", card: "BPW" },
     text: ({ bpw }) => bpw.toFixed(3),
     csv: [[number("bpw"), ({ bpw }) => bpw]],
   },
   {
     group: "text",
+    drop: 3,
     headers: { terminal: "PPL", page: "perplexity", card: "PPL" },
     text: ({ ppl }) => ppl && formatMeanSe(ppl),
     csv: [
@@ -191,11 +195,13 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
   },
   {
     group: "row",
-    headers: { terminal: "plan against it", page: "the plan against it", card: "PRISM against it" },
+    headers: { terminal: "against the plan", page: "the plan against it", card: "PRISM against it" },
     isText: true,
-    text: (row, _, { ranked }) => {
+    text: (row, table, { ranked }) => {
       const isOwn = row.kind === "plan" || row.kind === "reference";
-      return isOwn || row.verdict === undefined ? "" : `${row.verdict}${ranked ? "" : formatChange(row)}`;
+      if (isOwn || row.verdict === undefined) return "";
+      const words = (table === "terminal" ? SHORT_VERDICTS[row.verdict] : undefined) ?? row.verdict;
+      return `${words}${ranked ? "" : formatChange(row, table)}`;
     },
     csv: [
       [number("kld minus plan"), ({ kldMinusPlan }) => kldMinusPlan?.value],
@@ -238,12 +244,19 @@ export function sortRows(rows: readonly RunRow[]): RunRow[] {
   });
 }
 
-/** The row's KLD or drift against the plan's: " (KLD +12 %)". */
-function formatChange(row: RunRow): string {
+/** What a line of the terminal has no room for. */
+const SHORT_VERDICTS: Readonly<Record<string, string>> = {
+  "codes are better": "better codes",
+  "codes are worse": "worse codes",
+};
+
+/** The row's KLD or drift against the plan's: " +12 %" in a terminal, else " (KLD +12 %)". */
+function formatChange(row: RunRow, table: RunTable): string {
   const difference = (row.kldMinusPlan ?? row.driftMinusPlan)?.value;
   const own = distanceOf(row);
   const plan = own === undefined || difference === undefined ? 0 : own - difference;
   if (difference === undefined || !(plan > 0)) return "";
   const percentage = (100 * difference) / plan;
-  return ` (${distanceName(row)} ${percentage < 0 ? "" : "+"}${percentage.toFixed(Math.abs(percentage) < 10 ? 1 : 0)} %)`;
+  const change = `${percentage < 0 ? "" : "+"}${percentage.toFixed(Math.abs(percentage) < 10 ? 1 : 0)} %`;
+  return table === "terminal" ? ` ${change}` : ` (${distanceName(row)} ${change})`;
 }

@@ -34,6 +34,7 @@ import {
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { type Score, scoreCandidate } from "./score-candidate.ts";
+import { shownLabel } from "./shown-label.ts";
 import { standsInParts } from "./split-models.ts";
 import { isTimed, timeFiles } from "./time-files.ts";
 
@@ -60,7 +61,7 @@ export async function evaluateCandidates(
   /** What is made or judged in earnest, within the time there is. */
   const timely = (file: Candidate | RivalFile, work: () => Promise<Run>): Promise<Run> => {
     if (pace.isHopeless()) throw new StoppedError("what is left of --max-time is too short for another file");
-    bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(file), name: file.label });
+    bench.progress.begin?.(RUN_STAGES.files, { index: ordered.indexOf(file), name: shownLabel(file.label) });
     return pace.timed(work);
   };
   const measure = async (model: OpenModel, file: MeasuredFile, slug: string, made: MadeFile): Promise<Run> => {

@@ -13,6 +13,7 @@ import { addRow, referenceRow, rowOf } from "./run-rows.ts";
 import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
+import { shownLabel } from "./shown-label.ts";
 
 export interface PointMeasures {
   /** The state so far; saved. */
@@ -35,7 +36,7 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
   let opened: EvaluationSession | undefined;
   const evaluate = (candidate: Candidate, plan: Plan, keep: boolean) => {
     const { label, slug, spec } = candidate;
-    bench.progress.begin?.(RUN_STAGES.sizes, { index: measured++, name: label });
+    bench.progress.begin?.(RUN_STAGES.sizes, { index: measured++, name: shownLabel(label) });
     const { allowRequantize } = request;
     return scoreCandidate(
       run,

@@ -18,6 +18,7 @@ import {
 } from "./row-distance.ts";
 import type { RowKind, RunRow } from "./run-document.ts";
 import { SAME_SIZE } from "./same-size.ts";
+import { shownLabel } from "./shown-label.ts";
 import { type RowVerdict, type RunVerdict, runVerdict } from "./verdict-codes.ts";
 
 /** Design decision 9. */
@@ -90,9 +91,9 @@ export function judgeRows(rows: readonly RunRow[], chunks: number, credited?: bo
   });
 }
 
-const CREDITED = "the gain is the sensitivity's own: the plan beats s = elements and every shuffle";
+const CREDITED = "the gain is the sensitivity's own: the plan beats the one without sensitivity and every shuffled one";
 const NOT_CREDITED =
-  "nothing is credited to the sensitivity: the plan does not beat s = elements and every shuffle by 2 standard errors";
+  "nothing is credited to the sensitivity: the plan does not beat the one without sensitivity and every shuffled one by 2 standard errors";
 
 /** The verdict of the run in a few clauses. */
 function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credited: boolean | undefined): string {
@@ -104,7 +105,7 @@ function summarize(rows: readonly RunRow[], plan: RunRow, chunks: number, credit
   if (little !== undefined) return little;
   const controls = controlsAmong(rows);
   const named = (wanted: RowVerdict) =>
-    controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => label);
+    controls.filter((row) => outcome(plan, row, chunks) === wanted).map(({ label }) => shownLabel(label));
   const parts = [
     sentence("beats", named("wins")),
     sentence("is as good as the larger", named("matches")),

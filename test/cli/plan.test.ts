@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(folder.remove);
 
 describe("prism analyze", () => {
-  it("writes the analysis, prints tables within 100 columns, and says what to type next", () => {
+  it("writes the analysis, prints tables within 80 columns, and says what to type next", () => {
     expect(analyzed).toMatchObject({ code: 0, stderr: "analyzing\n" });
     const analysis = JSON.parse(readFileSync(at("a.json"), "utf8")) as Analysis;
     const backend = nativeBackendProblem() === undefined ? "native" : "reference";
@@ -33,9 +33,9 @@ describe("prism analyze", () => {
     expect(analyzed.stdout).toContain(`backend ${backend}`);
     expect(analyzed.stdout).toMatch(/^METRICS .* alpha .* OSQE3 /m);
     expect(analyzed.stdout).toMatch(/^DISTORTION .* Q4_K /m);
-    expect(analyzed.stdout).toMatch(/^worst SE +\d+\.\d % of D: /m);
+    expect(analyzed.stdout).toMatch(/^worst SE +\d+\.\d % of the distortion of /m);
     expect(lastLine(analyzed.stdout)).toBe("next: prism plan a.json --like Q3_K_M");
-    expect(Math.max(...analyzed.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(Math.max(...analyzed.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
   it("does not replace a file without --force", async () => {

@@ -15,7 +15,9 @@ test("show prints a recipe as tables and names the next command; --json prints t
   const shown = await prism("show", RECIPE);
   expect(shown).toMatchObject({ code: 0, stderr: "" });
   expect(shown.stdout).toContain("Qwen3.5-0.8B PRISM-DQ");
-  expect(shown.stdout).toMatch(/^next: prism plan MODEL\.gguf --template .*qwen3\.5-0\.8b-prism-dq\.json$/m);
+  expect(shown.stdout).toMatch(
+    /^next: prism plan MODEL\.gguf( \\\n {3})? --template .*qwen3\.5-0\.8b-prism-dq\.json$/m,
+  );
   expect(JSON.parse((await prism("show", RECIPE, "--json")).stdout)).toEqual(
     JSON.parse(await readFile(RECIPE, "utf8")),
   );

@@ -5,6 +5,7 @@ import { renderReport } from "../../src/report/html/render-report.ts";
 import { renderRun } from "../../src/report/terminal/evaluation-table.ts";
 import { renderFamily } from "../../src/report/terminal/family-table.ts";
 import { renderParetoText } from "../../src/report/terminal/pareto-text.ts";
+import { shownLabel } from "../../src/run/shown-label.ts";
 import { familyInMemory } from "./charts/family-in-memory.ts";
 import { runInMemory } from "./charts/run-in-memory.ts";
 
@@ -55,7 +56,7 @@ describe("which file of a family to choose", () => {
     expect(labels).toEqual(expect.arrayContaining(["plan 2.80bpw", "plan 2.80bpw, error feedback", "plan 3.50bpw"]));
     expect(labels).not.toContain("plan");
     expect(paretoFront(rows, "kld").map(({ label }) => label)).toContain("plan 2.80bpw, error feedback");
-    expect(paretoChart(run)?.table.rows.map(([label]) => label)).toEqual(labels);
+    expect(paretoChart(run)?.table.rows.map(([label]) => label)).toEqual(labels.map(shownLabel));
     const text = renderParetoText(run) ?? "";
     expect(text).toMatch(/^P +plan 3\.50bpw/m);
     expect(text.match(/^P /gm)).toHaveLength(1);

@@ -98,7 +98,7 @@ describe("renderParetoText", () => {
     const lines = text.split("\n").map((line) => line.trim().split(/ {2,}/));
     const table = lines.filter(([mark]) => /^[A-Za-z]$/.test(mark ?? ""));
     expect(table.map(([, name]) => name).sort()).toEqual(
-      ["all Q3_K", "all Q4_K", "Q3_K_L", "Q3_K_M", "shuffle 1", "shuffle 2", "the plan"].sort(),
+      ["all Q3_K", "all Q4_K", "Q3_K_L", "Q3_K_M", "shuffled plan 1", "shuffled plan 2", "the plan"].sort(),
     );
     expect(table.filter((row) => row.at(-1) === "*").map(([, name]) => name)).toEqual([
       "all Q3_K",

@@ -7,7 +7,8 @@ import { renderAnalysisTable } from "../../src/report/terminal/analysis-table.ts
 import { renderDiffTable } from "../../src/report/terminal/diff-table.ts";
 import { renderExplanation } from "../../src/report/terminal/explain-text.ts";
 import { renderPlanTable } from "../../src/report/terminal/plan-table.ts";
-import { formatTable, wrapWords } from "../../src/report/terminal/table.ts";
+import { formatTable } from "../../src/report/terminal/table.ts";
+import { wrapWords } from "../../src/report/terminal/wrap-words.ts";
 import { type Synthetic, syntheticAnalysis, uniformSensitivity } from "../plan/synthetic-analysis.ts";
 
 function plan(value: number, synthetic: Synthetic = { layers: 24, imatrix: true }) {

@@ -118,7 +118,7 @@ describe("the verdict of a run", () => {
       row("shuffle 3", "shuffle", 1000, 0.3),
     ];
     expect(verdict(rows)).toBe(
-      "the plan beats Q3_K_M; is as good as the larger Q3_K_L; ties with shuffle 1; loses to shuffle 2, shuffle 3",
+      "the plan beats Q3_K_M; is as good as the larger Q3_K_L; ties with shuffled plan 1; loses to shuffled plan 2, shuffled plan 3",
     );
   });
 

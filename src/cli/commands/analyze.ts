@@ -59,7 +59,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   await writeFileAside(target, `${JSON.stringify(analysis, null, 1)}\n`);
   output.result({
     document: analysis,
-    text: () => `${renderAnalysisTable(analysis)}\nwrote ${target}`,
+    text: (_, width) => `${renderAnalysisTable(analysis, width)}\nwrote ${target}`,
     next: nextCommand("prism", "plan", target, "--like", "Q3_K_M"),
   });
 }

@@ -47,7 +47,7 @@ async function runDoctor(options: DoctorOptions, { signal }: CommandContext): Pr
   const missing = checks.filter(({ status }) => status === "missing");
   output.result({
     document: { schema: "prism.doctor/1", prismVersion: PRISM_VERSION, ok: missing.length === 0, checks },
-    text: (paint) => `prism ${PRISM_VERSION}\n\n${renderChecks(checks, paint)}`,
+    text: (paint, width) => `prism ${PRISM_VERSION}\n\n${renderChecks(checks, paint, width)}`,
     next: missing.length === 0 ? "prism inspect MODEL.gguf" : "prism doctor, after what is marked -> above",
   });
   if (missing.length > 0) {

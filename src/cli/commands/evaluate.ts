@@ -32,10 +32,13 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
 }
 
 const HELP = `
-Rerankers: prism evaluate Q4.gguf Q8.gguf --reference F16.gguf --rerank. With --text too, a causal reranker is judged by
-both. Prompts longer than --context (8192 tokens, or what the model was trained with) lose the end of their document.
-Documents may be images, {"image": "FILE", "text": "…"}, after prism doctor --build-mtmd, or where --server has a projector.
-Models that embed (bge, nomic, e5, Qwen3-Embedding): 1 − cosine to the reference's vectors, and what they find.`;
+Rerankers: prism evaluate Q4.gguf Q8.gguf --reference F16.gguf --rerank. With
+--text too, a causal reranker is judged by both. Prompts longer than --context
+(8192 tokens, or what the model was trained with) lose the end of their
+document. Documents may be images, {"image": "FILE", "text": "…"}, after
+prism doctor --build-mtmd, or where --server has a projector.
+Models that embed (bge, nomic, e5, Qwen3-Embedding): 1 − cosine to the
+reference's vectors, and what they find.`;
 
 export function evaluateCommand(context: CommandContext): Command {
   const command = new Command("evaluate")
@@ -87,11 +90,11 @@ async function run(models: string[], options: Options, context: CommandContext):
   const held = evaluation.models.map(({ path, gates = [] }) => ({ name: path, gates }));
   output.result({
     document: evaluation,
-    text: () =>
+    text: (_, width) =>
       [
-        ...(judged === undefined ? [] : [renderEvaluation(judged)]),
-        ...(ranking === undefined ? [] : [renderRanking(ranking)]),
-        ...(embeddings === undefined ? [] : [renderEmbeddings(embeddings)]),
+        ...(judged === undefined ? [] : [renderEvaluation(judged, width)]),
+        ...(ranking === undefined ? [] : [renderRanking(ranking, width)]),
+        ...(embeddings === undefined ? [] : [renderEmbeddings(embeddings, width)]),
         ...held.flatMap(({ name, gates }) => gateLines(gates, held.length > 1 ? name : undefined)),
       ].join("\n"),
     next: nextStep(models, { ...options, rerank: ranking && true }),

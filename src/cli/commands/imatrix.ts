@@ -16,8 +16,9 @@ interface Options extends SharedOptions, TextOptions {
 }
 
 const HELP = `
-The file is llama-imatrix's: llama-quantize --imatrix, prism plan --imatrix and prism run --imatrix read it.
-Take a text that is like what the model will read, and judge the result on another one.`;
+The file is llama-imatrix's: llama-quantize --imatrix, prism plan --imatrix and
+prism run --imatrix read it. Take a text that is like what the model will read,
+and judge the result on another one.`;
 
 export function imatrixCommand(context: CommandContext): Command {
   const command = new Command("imatrix")

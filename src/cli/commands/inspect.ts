@@ -60,7 +60,7 @@ async function run(path: string, options: Options, { signal }: CommandContext): 
     .finally(progress.end);
   output.result({
     document: inspection,
-    text: (paint) => renderInspection(inspection, paint),
+    text: (paint, width) => renderInspection(inspection, paint, width),
     next: followUp(path, options, repairable, inspection),
   });
   if (options.strict) requireCleanInspection(inspection);

@@ -36,8 +36,8 @@ const HELP = `
 Exactly one of --bpw, --size and --like is needed, unless --template or --from
 says the types. A template is a GGUF (a path, hf: or https:, of which the header
 is read), a plan.json, a tensor-types.txt, or a recipe: of Thireus' GGUF Tool
-Suite, or published (plans/*-prism-dq.json). A pattern (RE) is a regular expression that is found anywhere in
-the name of a tensor.
+Suite, or published (plans/*-prism-dq.json). A pattern (RE) is a regular
+expression that is found anywhere in the name of a tensor.
 
 Beside plan.json go recipe.sh, recipe.ps1, tensor-types.txt, custom-q.txt and
 evaluate.sh; beside a NAME.json, NAME.recipe.sh and so on.
@@ -106,7 +106,7 @@ async function run(source: string | undefined, options: Options, context: Comman
   await writePlan(made, target, files);
   output.result({
     document: made,
-    text: () => `${renderPlanTable(made)}\n${describeFiles([target, ...Object.values(files)])}`,
+    text: (_, width) => `${renderPlanTable(made, width)}\n${describeFiles([target, ...Object.values(files)])}`,
     next: nextCommand(
       "prism",
       "quantize",

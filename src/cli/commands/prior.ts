@@ -17,8 +17,8 @@ interface Options extends SharedOptions {
 }
 
 const HELP = `
-prism prior show [FILE]     the models of the prior that comes with PRISM, or of FILE
-prism prior add RUN...      fit it anew with the models that these runs have probed
+prism prior show [FILE]    models of the prior that comes with PRISM, or of FILE
+prism prior add RUN...     fit it anew with the models that these runs probed
 
 RUN is the directory of a run with probes, or its probes.json beside its
 analysis.json. A model that is in the prior already is replaced. Use the result
@@ -47,7 +47,7 @@ async function add(runs: readonly string[], options: Options): Promise<void> {
   await writeFileAside(output, `${serializePrior(grown)}\n`);
   openOutput(options).result({
     document: grown,
-    text: () => `${renderPrior(grown)}\nwrote ${output}`,
+    text: (_, width) => `${renderPrior(grown, width)}\nwrote ${output}`,
     next: nextCommand("prism", "plan", "MODEL.gguf", "--like", "Q3_K_M", "--prior", output),
   });
 }
@@ -57,7 +57,7 @@ async function show([path, another]: readonly string[], options: Options): Promi
   const shown = await loadPrior(path);
   openOutput(options).result({
     document: shown,
-    text: () => renderPrior(shown),
+    text: (_, width) => renderPrior(shown, width),
     next: path === undefined ? "prism prior add RUN" : nextCommand("prism", "plan", "MODEL.gguf", "--prior", path),
   });
 }

@@ -50,7 +50,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
       refusals: refusals.map(({ reason }) => reason),
       ...present({ output: written }),
     },
-    text: () => renderRepair(plan, path, written),
+    text: (_, width) => renderRepair(plan, path, written, width),
     next:
       changes.length > 0 && written === undefined
         ? nextCommand("prism", "repair", path, "-o", path.replace(/(\.gguf)?$/i, "-repaired.gguf"))

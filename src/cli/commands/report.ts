@@ -26,16 +26,17 @@ interface ReportOptions extends SharedOptions {
 }
 
 const HELP = `
-The HTML file holds everything: it opens from a disk, asks nothing of any network, and
-plans anew in the browser. prism run writes the report of a run by itself, as
-report.html in its directory; naming the directory here writes it again.
+The HTML file holds everything: it opens from a disk, asks nothing of any
+network, and plans anew in the browser. prism run writes the report of a run by
+itself, as report.html in its directory; naming the directory here writes it
+again.
 
---card writes README.md for the page of the model on the Hub, with its picture and what
-others need to make the files again (plan.json, tensor-types.txt, probes.json,
-evaluation.json, SHA256SUMS), and says which models to upload under which names; several
-runs make one card of a family.
-A page says nothing of the machine it was made on: paths are names of files alone
-(--machine keeps them).
+--card writes README.md for the page of the model on the Hub, with its picture
+and what others need to make the files again (plan.json, tensor-types.txt,
+probes.json, evaluation.json, SHA256SUMS), and says which models to upload under
+which names; several runs make one card of a family.
+A page says nothing of the machine it was made on: paths are names of
+files alone (--machine keeps them).
 --svg, --png and --csv write every picture and every table into a folder.`;
 
 export function reportCommand(_context: CommandContext): Command {

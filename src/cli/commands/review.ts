@@ -15,8 +15,8 @@ interface ReviewOptions extends SharedOptions {
 const HELP = `
 The address is printed on stderr and works once, in one browser on this machine.
 Nothing but the opened plan, and the recipe files made of it that lie beside it,
-is ever written. Ctrl-C ends it. To look at a plan or
-hand it on without a server: prism report PLAN.json.`;
+is ever written. Ctrl-C ends it. To look at a plan or hand it on without a
+server: prism report PLAN.json.`;
 
 export function reviewCommand(context: CommandContext): Command {
   const command = new Command("review")

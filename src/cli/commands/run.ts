@@ -56,19 +56,28 @@ interface Options
 }
 
 const HELP = `
-Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one standard error to spare.
-Probes measure what degrading a part of the model does to it. With --sensitivity auto as many are taken as a model of
-this size usually allows in ${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the directory serves --sensitivity
-elsewhere, from the first probe on.
-The importance matrix weighs the measured error, and the quantizer uses it; the nearest presets are made without it too.
-A family (--budgets, --sizes) keeps a file of each size, models/plan-4.25bpw.gguf, with plan and recipes,
-and judges it against the preset nearest to it. Its knee is the plan; where there is none, the
-member nearest to ${DEFAULT_BUDGET} is: models/plan.gguf is that file.
-The same command goes on where an interrupted one stopped.
-Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes, in
-types planned for them (plans/plan-feedback.json), at the same bytes.
-The directory holds models/plan.gguf, plans/plan.json with its recipes, evaluations/,
-report.html to look at, and state.json (the --json).`;
+Without a budget the plan gets the size of ${DEFAULT_BUDGET}. A quality is met with one
+standard error to spare.
+
+Probes measure what degrading a part of the model does to it. With
+--sensitivity auto as many are taken as a model of this size usually allows in
+${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the directory serves
+--sensitivity elsewhere, from the first probe on.
+
+The importance matrix weighs the measured error, and the quantizer uses it; the
+nearest presets are made without it too.
+
+Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes,
+in types planned for them (plans/plan-feedback.json), at the same bytes.
+
+A family (--budgets, --sizes) keeps a file of each size,
+models/plan-4.25bpw.gguf, with plan and recipes, and judges it against the
+preset nearest to it. Its knee is the plan; where there is none, the member
+nearest to ${DEFAULT_BUDGET} is: models/plan.gguf is that file.
+
+The directory holds models/plan.gguf, plans/plan.json with its recipes,
+evaluations/, report.html to look at, and state.json (the --json).
+The same command goes on where an interrupted one stopped.`;
 
 export function runCommand(context: CommandContext): Command {
   const command = new Command("run")
@@ -177,7 +186,7 @@ async function run(model: string, options: Options, context: CommandContext): Pr
     const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
     output.result({
       document: finished.run,
-      text: () => `${renderRun(finished.run)}\n${memoryOf(finished)}report: ${finished.report}`,
+      text: (_, width) => `${renderRun(finished.run, width)}\n${memoryOf(finished)}report: ${finished.report}`,
       next: finished.plan === undefined ? undefined : nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
     requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");

@@ -27,13 +27,20 @@ interface Options extends SharedOptions, EmbedderCliOptions, PromptCliOptions {
 }
 
 const HELP = `
-POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…", "documents": ["…"], "top_n": 3, "return_documents": true};
-documents may be images, {"image": "data:image/png;base64,…"}, after prism doctor --build-mtmd, or with --server;
-POST /score takes {"text_1": "…", "text_2": ["…"]}. Of a model that embeds POST /v1/embeddings (also /embed) takes
-{"input": ["…"], "input_type": "query"}, which puts the prefix before it. GET /health, /v1/models, /info.
-One request is scored at a time, in turns of a second while others wait. With --api-key-file, or PRISM_API_KEY in the environment,
-requests need "Authorization: Bearer KEY"; without a key only the server's own names are answered (127.0.0.1, localhost,
---host; listening to other machines also IP addresses and this machine's name), and only web pages of this machine. Ctrl-C stops: what is being scored is finished first.`;
+POST /v1/rerank (also /rerank, /v2/rerank) takes {"query": "…",
+"documents": ["…"], "top_n": 3, "return_documents": true}; documents may be
+images, {"image": "data:image/png;base64,…"}, after prism doctor --build-mtmd,
+or with --server. POST /score takes {"text_1": "…", "text_2": ["…"]}.
+Of a model that embeds POST /v1/embeddings (also /embed) takes
+{"input": ["…"], "input_type": "query"}, which puts the prefix before it.
+GET /health, /v1/models, /info.
+
+One request is scored at a time, in turns of a second while others wait. With
+--api-key-file, or PRISM_API_KEY in the environment, requests need
+"Authorization: Bearer KEY"; without a key only the server's own names are
+answered (127.0.0.1, localhost, --host; listening to other machines also IP
+addresses and this machine's name), and only web pages of this machine.
+Ctrl-C stops: what is being scored is finished first.`;
 
 export function serveCommand(context: CommandContext): Command {
   const whole = (name: string, what: string, least: number, most: number) =>

@@ -18,7 +18,7 @@ import type { Paint } from "../../report/terminal/paint.ts";
 import { renderParetoText } from "../../report/terminal/pareto-text.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import { renderRecipeTable } from "../../report/terminal/recipe-table.ts";
-import { wrapWords } from "../../report/terminal/table.ts";
+import { fitLines } from "../../report/terminal/wrap-words.ts";
 import { runDirectory } from "../../run/run-state.ts";
 import { loadPlan, loadPlanOrRecipe } from "../../verbs/load-document.ts";
 import { loadReportSource } from "../../verbs/report-source.ts";
@@ -57,13 +57,13 @@ async function show(named: string, options: ShowOptions): Promise<Result> {
 function showRun(path: string, { run, plan }: ReportDocuments): Result {
   const text = (paint: Paint, width: number) => {
     const blocks = [
-      ...(plan === undefined ? [] : [renderPlanTable(plan), renderMapText(mapTensors(plan), { paint, width })]),
+      ...(plan === undefined ? [] : [renderPlanTable(plan, width), renderMapText(mapTensors(plan), { paint, width })]),
       ...(run === undefined
         ? []
         : [
-            renderFamily(run).join("\n").trimStart(),
+            renderFamily(run, width).join("\n").trimStart(),
             renderParetoText(run, { paint, width }) ?? "",
-            verdictText(run.verdict),
+            verdictText(run.verdict, width),
           ]),
     ];
     return blocks
@@ -74,11 +74,8 @@ function showRun(path: string, { run, plan }: ReportDocuments): Result {
   return { document: run, text, next: nextCommand("prism", "report", path, "--card") };
 }
 
-/** Columns of prose. */
-const PROSE_WIDTH = 80;
-
-function verdictText(verdict: string | undefined): string {
-  return wrapWords(verdict === undefined ? "no verdict yet" : printable(verdict), PROSE_WIDTH);
+function verdictText(verdict: string | undefined, width: number): string {
+  return fitLines(verdict === undefined ? "no verdict yet" : printable(verdict), width);
 }
 
 async function isFolder(path: string): Promise<boolean> {
@@ -93,18 +90,18 @@ async function showPlan(path: string, { diff, explain }: ShowOptions): Promise<R
   if (plan.schema !== "prism.plan/1") return showRecipe(path, plan, diff ?? explain);
   if (diff !== undefined) {
     const difference = diffPlans(plan, await loadPlan(diff));
-    const text = () => renderDiffTable(difference);
+    const text: Result["text"] = (_, width) => renderDiffTable(difference, { width });
     return { document: difference, text, next: nextCommand("prism", "quantize", diff) };
   }
   if (explain !== undefined) {
     const explanation = explainTensor(plan, explain);
-    const text = () => renderExplanation(explanation);
+    const text: Result["text"] = (_, width) => renderExplanation(explanation, width);
     return { document: explanation, text, next: nextCommand("prism", "show", path) };
   }
   return {
     document: plan,
     text: (paint, width) =>
-      `${renderPlanTable(plan)}\n${renderMapText(mapTensors(plan), { paint, width })}\n${explainHint(plan, path)}`,
+      `${renderPlanTable(plan, width)}\n${renderMapText(mapTensors(plan), { paint, width })}\n${explainHint(plan, path)}`,
     next: nextCommand("prism", "quantize", path),
   };
 }
@@ -114,7 +111,7 @@ function showRecipe(path: string, recipe: PublishedRecipe, option: string | unde
   if (option !== undefined) {
     throw new UsageError(`${path} is a published recipe, and --diff and --explain need a plan; make one with ${next}`);
   }
-  return { document: recipe, text: () => renderRecipeTable(recipe), next };
+  return { document: recipe, text: (_, width) => renderRecipeTable(recipe, width), next };
 }
 
 /** How to ask about the tensor with the largest share of the loss. */

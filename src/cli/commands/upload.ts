@@ -18,10 +18,11 @@ const HELP = `
 prism upload RUN me/Model-GGUF          look at what would be uploaded
 prism upload RUN me/Model-GGUF --yes    upload it
 
-Uploads the models under their published names, and the card's folder (RUN/card): it is
-written where there is none, and taken as it is where you have edited it. What lies in
-the repository already is left; after a cut the same command goes on.
-The token is HF_TOKEN, or that of hf auth login. docs/publishing.md has the rest.`;
+Uploads the models under their published names, and the card's folder
+(RUN/card): it is written where there is none, and taken as it is where you have
+edited it. What lies in the repository already is left; after a cut the same
+command goes on. The token is HF_TOKEN, or that of hf auth login.
+docs/publishing.md has the rest.`;
 
 export function uploadCommand(context: CommandContext): Command {
   const command = new Command("upload")

@@ -96,13 +96,13 @@ const KIND_LEGEND: readonly (readonly [kind: RowKind, meaning: string])[] = [
   ["plan", "PRISM is what this card is of"],
   ["feedback", "`PRISM, error feedback` has codes that PRISM chose, in types planned for them"],
   ["preset", "names of file types (Q3_K_M) are stock presets of llama-quantize"],
-  ["plain", "those `without imatrix` were made without the importance matrix that all others have"],
+  ["plain", "those with `no imatrix` were made without the importance matrix that all others have"],
   ["published", "published recipes and types of other files were quantized here"],
   ["rival", "names of files are files that others made, measured as they are"],
   ["uniform", "`all TYPE` has one type for all tensors"],
-  ["uniform-s", "`s = elements` is the same solver without a sensitivity"],
-  ["unguarded", "`plan without head guard` may make the output head smaller than the preset of this size does"],
-  ["shuffle", "a shuffle has the plan's bytes and solver with its sensitivity dealt out at random"],
+  ["uniform-s", "`no sensitivity` is the same solver with all weights weighed alike"],
+  ["unguarded", "`no head guard` may make the output head smaller than the preset of this size does"],
+  ["shuffle", "a `shuffled plan` has the plan's bytes and solver with its sensitivity dealt out at random"],
 ];
 
 /** What the rows of the table are, those that are there. */

@@ -1,6 +1,7 @@
 /** The results of runs in Markdown: method, size, bits per weight, quality with its errors; one block of rows per model. */
 
 import type { RunRow } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { type CardGroup, type GroupRow, groupRows, INNER_KINDS, sizeName } from "./card-groups.ts";
 import { type CardModel, planRow, publishedRow } from "./card-model.ts";
@@ -55,7 +56,9 @@ function method(row: RunRow, model: CardModel, group: CardGroup): string {
   if (row === planRow(run)) return own(row, run, `PRISM${size}${suffix}`);
   if (row.kind === "feedback") return own(row, run, `PRISM${size}, error feedback${suffix}`);
   const of = INNER_KINDS.includes(row.kind) && row.kind !== "plain" ? size : "";
-  return text(row.kind === "reference" ? `source (${row.label})` : `${row.label}${of && ` of${of}`}${suffix}`);
+  return text(
+    row.kind === "reference" ? `source (${row.label})` : `${shownLabel(row.label)}${of && ` of${of}`}${suffix}`,
+  );
 }
 
 function own(row: RunRow, run: CardModel["run"], name: string): string {

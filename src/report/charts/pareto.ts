@@ -3,6 +3,7 @@ import { formatInteger, formatSize } from "../../numbers.ts";
 import { rowOfPoint } from "../../run/family.ts";
 import { survivors } from "../../run/front.ts";
 import type { Run, RunRow } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { namedRows } from "../family-choices.ts";
 import { formatMeanSe } from "../terminal/mean-se.ts";
 import { type Chart, type ChartSettings, chartBase } from "./chart.ts";
@@ -193,7 +194,15 @@ function paretoTable(rows: readonly RunRow[], metric: ParetoMetric): ChartTable 
     rows: rows.map((row) => {
       const quality = qualityOf(row, metric);
       const survives = front.has(row.label) ? "yes" : "";
-      return [row.label, KIND_NAMES[row.kind], row.fileBytes, row.bpw, quality?.value, quality?.se, survives];
+      return [
+        shownLabel(row.label),
+        KIND_NAMES[row.kind],
+        row.fileBytes,
+        row.bpw,
+        quality?.value,
+        quality?.se,
+        survives,
+      ];
     }),
   };
 }

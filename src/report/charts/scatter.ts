@@ -1,6 +1,7 @@
 /** Measured rows as points with error bars, a shape per kind, and labels that keep out of each other's way. */
 import type { ScatterSeriesOption, SeriesOption } from "echarts";
 import type { RowKind } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { legendHeight, NARROW_PX, type RenderItem } from "./chart.ts";
 import { type Extent, pixelOf } from "./extent.ts";
 import { boxOf, type LabelArea, placeLabels } from "./label-places.ts";
@@ -28,7 +29,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   published: "types of others",
   rival: "files of others",
   uniform: "one type for all",
-  "uniform-s": "s = elements",
+  "uniform-s": "no sensitivity",
   unguarded: "no head guard",
   shuffle: "shuffled sensitivity",
   reference: "reference",
@@ -167,7 +168,7 @@ export function labelSeries(
   theme: ChartTheme,
 ): SeriesOption[] {
   const order = [...points].sort((a, b) => Number(b.kind === "plan") - Number(a.kind === "plan"));
-  const shown = order.map((point) => ({ ...point, text: showName(point.label, LABEL_CHARACTERS) }));
+  const shown = order.map((point) => ({ ...point, text: showName(shownLabel(point.label), LABEL_CHARACTERS) }));
   const pixels = shown.map(({ x, y, text }) => ({
     text,
     x: pixelOf(x, xExtent, area.left, area.right),

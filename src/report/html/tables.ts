@@ -2,6 +2,7 @@
 
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import type { RunRow } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { type MeasuredRun, measuredRows } from "../charts/pareto.ts";
 import { type ChartTable, showCell, showName, type TableColumn } from "../charts/table.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
@@ -55,7 +56,7 @@ export function renderRunTable(run: MeasuredRun): Markup {
 function renderRunRow(row: RunRow, columns: readonly RunColumn[], shown: RunShown): Markup {
   const { kind, label } = row;
   const cells = columns.map(({ text, isText }) => html`<td${numeric(isText)}>${text(row, "page", shown) ?? "–"}</td>`);
-  return html`<tr class="${kind}"><th scope="row">${showName(label)}${kind === "reference" ? html` <small>source</small>` : undefined}</th>${cells}</tr>`;
+  return html`<tr class="${kind}"><th scope="row">${showName(shownLabel(label))}${kind === "reference" ? html` <small>source</small>` : undefined}</th>${cells}</tr>`;
 }
 
 function numeric(isText = false): Markup | undefined {

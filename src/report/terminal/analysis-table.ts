@@ -1,4 +1,4 @@
-/** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. 80 to 100 columns. */
+/** An analysis as text: the seven metrics and the distortion per tensor class, and what it took. */
 
 import type { Analysis, TensorAnalysis } from "../../analyze/analysis.ts";
 import { METRIC_TABLE } from "../../analyze/metric-table.ts";
@@ -6,27 +6,34 @@ import { COMMON_TYPES } from "../../ggml/candidates.ts";
 import { isFloatType, TENSOR_TYPE_NAMES, type TensorType } from "../../ggml/tensor-types.ts";
 import { formatAmount, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Characters of a class name before it is cut. */
 const CLASS_WIDTH = 20;
 const ABSENT = "-";
 
-/** Columns of the legend. */
-const LEGEND_WIDTH = 90;
-
 /** Types shown, as many as fit; those of 32-element blocks only where a class can't have the others. */
 const SMALL_BLOCK: readonly TensorType[] = ["Q4_0", "Q5_0"];
 
+const DISTORTION_LEGEND = "(squared error of the weights as each type stores them, relative to their squares)";
+
+/** What a narrow terminal leaves out, the last first: types between others. */
+const DROPPED: readonly TensorType[] = ["Q3_K", "Q5_0", "Q5_K", "IQ4_XS"];
+
 /** Render an analysis. Ends with a line break. */
-export function renderAnalysisTable(analysis: Analysis): string {
+export function renderAnalysisTable(analysis: Analysis, width = TERMINAL_WIDTH): string {
   const meanings = METRIC_TABLE.map(({ header, legend }) => `${header}: ${legend}`).join("; ");
-  const legend = [wrapWords(meanings, LEGEND_WIDTH), ...whyAbsent(analysis)].join("\n");
-  const blocks = [heading(analysis), `${metricTable(analysis)}\n${legend}`, distortionTable(analysis)];
+  const legend = [`(${meanings})`, ...whyAbsent(analysis)].map((line) => fitLines(line, width)).join("\n");
+  const blocks = [
+    heading(analysis, width),
+    `${metricTable(analysis, width)}\n${legend}`,
+    `${distortionTable(analysis, width)}\n${fitLines(DISTORTION_LEGEND, width)}`,
+  ];
   return `${blocks.join("\n\n")}\n`;
 }
 
-function heading({ model, sampling, tensors, imatrix, feedback, backend, engine }: Analysis): string {
+function heading({ model, sampling, tensors, imatrix, feedback, backend, engine }: Analysis, width: number): string {
   const measured = tensors.filter(({ eligible }) => eligible);
   const worst = worstSe(measured);
   const how = [
@@ -46,10 +53,15 @@ function heading({ model, sampling, tensors, imatrix, feedback, backend, engine 
     ...(imatrix ? [["imatrix", `${printable(imatrix.file)}, ${imatrix.entries} entries`]] : []),
     ...(feedback ? [["feedback", `measured; text: ${printable(feedback.text)}`]] : []),
     ...(worst
-      ? [["worst SE", `${formatPercent(worst.relativeSe)} of D: ${printable(worst.name)} in ${worst.type}`]]
+      ? [
+          [
+            "worst SE",
+            `${formatPercent(worst.relativeSe)} of the distortion of ${printable(worst.name)} in ${worst.type}`,
+          ],
+        ]
       : []),
   ];
-  return formatTable([{ header: "ANALYSIS" }, { header: printable(model.name ?? model.path) }], rows);
+  return formatTable([{ header: "ANALYSIS" }, { header: printable(model.name ?? model.path) }], rows, width);
 }
 
 /** The least precise distortion, of the types that were not dropped: standard error relative to the value. */
@@ -64,12 +76,12 @@ function worstSe(tensors: readonly TensorAnalysis[]): { name: string; type: stri
   return worst;
 }
 
-function metricTable({ classes }: Analysis): string {
+function metricTable({ classes }: Analysis, width: number): string {
   return formatTable(
     [
       { header: "METRICS" },
-      { header: "n", align: "right" },
-      { header: "weights", align: "right" },
+      { header: "n", align: "right", drop: 1 },
+      { header: "weights", align: "right", drop: 2 },
       ...METRIC_TABLE.map(({ header }) => ({ header, align: "right" as const })),
     ],
     classes.map((summary) => [
@@ -78,6 +90,7 @@ function metricTable({ classes }: Analysis): string {
       formatInteger(summary.elements),
       ...METRIC_TABLE.map((metric) => summary.metrics[metric.summary]?.toFixed(3) ?? ABSENT),
     ]),
+    width,
   );
 }
 
@@ -94,14 +107,17 @@ function whyAbsent({ tensors }: Analysis): string[] {
   );
 }
 
-function distortionTable({ classes, tensors }: Analysis): string {
+function distortionTable({ classes, tensors }: Analysis, width: number): string {
   const means = classes.map((summary) => ({
     name: summary.class,
     distortion: meanDistortion(tensors.filter((tensor) => tensor.eligible && tensor.class === summary.class)),
   }));
   const types = shownTypes(means.map(({ distortion }) => distortion));
   return formatTable(
-    [{ header: "DISTORTION" }, ...types.map((type) => ({ header: type, align: "right" as const }))],
+    [
+      { header: "DISTORTION" },
+      ...types.map((type) => ({ header: type, align: "right" as const, drop: DROPPED.indexOf(type) + 1 })),
+    ],
     means.map(({ name, distortion }) => [
       cut(name),
       ...types.map((type) => {
@@ -109,6 +125,7 @@ function distortionTable({ classes, tensors }: Analysis): string {
         return value === undefined ? ABSENT : formatAmount(value);
       }),
     ]),
+    width,
   );
 }
 

@@ -2,7 +2,8 @@
 import type { TensorType } from "../../ggml/tensor-types.ts";
 import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
-import { type Column, formatTable, wrapWords } from "./table.ts";
+import { type Column, formatTable } from "./table.ts";
+import { TERMINAL_WIDTH, wrapWords } from "./wrap-words.ts";
 
 /** A tensor as the table counts it. */
 export interface ClassMember {
@@ -14,8 +15,8 @@ export interface ClassMember {
   readonly lossShare?: number | undefined;
 }
 
-/** Columns for the list of types: 80 less the other five and their gaps. */
-const TYPES_WIDTH = 22;
+/** Columns for all but the list of types: the other five and their gaps. */
+const OTHERS_WIDTH = 58;
 /** Characters of a class name before it is wrapped away from the numbers. */
 const CLASS_WIDTH = 20;
 
@@ -24,11 +25,11 @@ const COLUMNS: readonly Column[] = [
   { header: "n", align: "right" },
   { header: "types" },
   { header: "bytes", align: "right" },
-  { header: "bytes %", align: "right" },
+  { header: "bytes %", align: "right", drop: 1 },
 ];
 
 /** Render the classes in the order of the tensors, then what is not quantized, then all. */
-export function classTable(tensors: readonly ClassMember[], { loss = false } = {}): string {
+export function classTable(tensors: readonly ClassMember[], { loss = false, width = TERMINAL_WIDTH } = {}): string {
   const total = Math.max(1, bytesOf(tensors));
   const row = (label: string, members: readonly ClassMember[], types: string) => [
     ...[label, formatInteger(members.length), types, formatInteger(bytesOf(members))],
@@ -38,12 +39,12 @@ export function classTable(tensors: readonly ClassMember[], { loss = false } = {
   const planned = tensors.filter(({ isPlanned }) => isPlanned);
   const rows = [...new Set(planned.map((tensor) => tensor.class))].map((name) => {
     const members = planned.filter((tensor) => tensor.class === name);
-    return row(wrapName(name), members, typeCounts(members));
+    return row(wrapName(name), members, typeCounts(members, width - OTHERS_WIDTH));
   });
   const left = tensors.filter(({ isPlanned }) => !isPlanned);
-  if (left.length > 0) rows.push(row("(not quantized)", left, typeCounts(left)));
+  if (left.length > 0) rows.push(row("(not quantized)", left, typeCounts(left, width - OTHERS_WIDTH)));
   rows.push(row("total", tensors, ""));
-  return formatTable([...COLUMNS, ...(loss ? [{ header: "loss %", align: "right" } as const] : [])], rows);
+  return formatTable([...COLUMNS, ...(loss ? [{ header: "loss %", align: "right" } as const] : [])], rows, width);
 }
 
 function bytesOf(members: readonly ClassMember[]): number {
@@ -56,11 +57,11 @@ function lossPercent(members: readonly ClassMember[]): string {
 }
 
 /** `6xQ4_K 2xQ5_K`, most used first; of a single tensor the type alone. */
-function typeCounts(members: readonly ClassMember[]): string {
+function typeCounts(members: readonly ClassMember[], width: number): string {
   const counts = new Map<string, number>();
   for (const { type } of members) counts.set(type, (counts.get(type) ?? 0) + 1);
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-  return wrapWords(sorted.map(([type, n]) => (members.length === 1 ? type : `${n}x${type}`)).join(" "), TYPES_WIDTH);
+  return wrapWords(sorted.map(([type, n]) => (members.length === 1 ? type : `${n}x${type}`)).join(" "), width);
 }
 
 function wrapName(name: string): string {

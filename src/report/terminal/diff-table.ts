@@ -4,10 +4,13 @@ import { formatAmount, formatAmountDelta, formatDelta, formatInteger } from "../
 import type { PlanDiff, TensorChange } from "../../plan/diff.ts";
 import { printable } from "../../plan/printable.ts";
 import { formatTable } from "./table.ts";
+import { TERMINAL_WIDTH } from "./wrap-words.ts";
 
 export interface DiffTableOptions {
   /** Tensor lines before the rest is only counted. Default: 40. */
   readonly maxTensors?: number;
+  /** Columns. Default: 80. */
+  readonly width?: number;
 }
 
 /** Render a diff. Ends with a line break. */
@@ -15,7 +18,7 @@ export function renderDiffTable(diff: PlanDiff, options: DiffTableOptions = {}):
   const blocks = [totals(diff)];
   if (!diff.sameModel) blocks.unshift("! these are plans of different models");
   if (diff.changes.length === 0) blocks.push("no tensor changes its type");
-  else blocks.push(classTable(diff), tensorTable(diff.changes, options.maxTensors ?? 40));
+  else blocks.push(classTable(diff), tensorTable(diff.changes, options));
   if (!diff.comparable) blocks.push("losses are not compared: the plans use different sensitivities");
   const missing = [
     ...diff.onlyBefore.map((name) => `- ${printable(name)}`),
@@ -71,7 +74,10 @@ function classTable({ classes }: PlanDiff): string {
   );
 }
 
-function tensorTable(changes: readonly TensorChange[], maxTensors: number): string {
+function tensorTable(
+  changes: readonly TensorChange[],
+  { maxTensors = 40, width = TERMINAL_WIDTH }: DiffTableOptions,
+): string {
   const table = formatTable(
     [
       { header: "tensor" },
@@ -89,6 +95,7 @@ function tensorTable(changes: readonly TensorChange[], maxTensors: number): stri
         formatDelta(bytesDelta),
         lossDelta === undefined ? "" : formatAmountDelta(lossDelta),
       ]),
+    width,
   );
   const more = changes.length - maxTensors;
   return more > 0 ? `${table}\nand ${more} more` : table;

@@ -7,9 +7,16 @@ import { printable } from "../../plan/printable.ts";
 import { shownFile, warningLines } from "./evaluation-table.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { type Column, formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
+
+const LEGEND =
+  "(drift: 1 − cosine to the reference's vector, 0 is the same; overlap@10: of the ten nearest documents those that are the same)";
 
 /** Render an evaluation by embeddings. Ends with a line break. */
-export function renderEmbeddings({ reference, retrievalSet, models, warnings }: EmbeddingEvaluation): string {
+export function renderEmbeddings(
+  { reference, retrievalSet, models, warnings }: EmbeddingEvaluation,
+  width = TERMINAL_WIDTH,
+): string {
   const right = (header: string): Column => ({ header, align: "right" });
   const compared = reference !== undefined;
   const graded = models.some(({ embedding }) => embedding.ndcg10 !== undefined);
@@ -17,8 +24,8 @@ export function renderEmbeddings({ reference, retrievalSet, models, warnings }: 
     [
       { header: "model" },
       right("bytes"),
-      right("bpw"),
-      ...(compared ? ["drift", "worst", "overlap@10", "same best"].map(right) : []),
+      { ...right("bpw"), drop: 1 },
+      ...(compared ? [right("drift"), { ...right("worst"), drop: 2 }, right("overlap@10"), right("same best")] : []),
       ...(graded ? [right("nDCG@10")] : []),
     ],
     models.map(({ path, fileBytes, bpw, embedding }) => [
@@ -28,12 +35,18 @@ export function renderEmbeddings({ reference, retrievalSet, models, warnings }: 
       ...(compared ? fidelityCells(embedding) : []),
       ...(graded ? [embedding.ndcg10?.value.toFixed(3) ?? "-"] : []),
     ]),
+    width,
   );
-  const blocks = [textsLine(retrievalSet), ...referenceLine(reference), table];
+  const blocks = [
+    textsLine(retrievalSet),
+    ...referenceLine(reference),
+    table,
+    ...(compared ? [fitLines(LEGEND, width)] : []),
+  ];
   const cut = models.flatMap(({ path, embedding: { truncated } }) =>
     truncated === 0 ? [] : [`${path}: ${truncated} texts were cut to fit the context`],
   );
-  return `${[...blocks, ...warningLines([...cut, ...warnings])].join("\n")}\n`;
+  return `${[...blocks, ...warningLines([...cut, ...warnings], width)].join("\n")}\n`;
 }
 
 function fidelityCells({ fidelity }: EmbeddingResult): string[] {

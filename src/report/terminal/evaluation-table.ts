@@ -4,6 +4,7 @@ import type { Evaluation, KldSummary, ModelEvaluation } from "../../evaluate/eva
 import { formatInteger } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { Refinement, Run, RunRow, Swaps } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { type RunColumn, type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { stoppedInWords } from "../stopped-words.ts";
 import { renderFamily } from "./family-table.ts";
@@ -11,9 +12,8 @@ import { gateLines } from "./gate-lines.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { speedLines } from "./speed-table.ts";
 import { renderSweep } from "./sweep-table.ts";
-import { formatTable, wrapWords } from "./table.ts";
-
-const WIDTH = 98;
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 function formatKld(kld: KldSummary | undefined): string {
   return kld === undefined ? "-" : formatMeanSe({ value: kld.mean, se: kld.se });
@@ -24,29 +24,33 @@ function formatPercentValue(value: number | undefined): string {
 }
 
 /** Render an evaluation. Ends with a line break. */
-export function renderEvaluation(evaluation: Evaluation): string {
+export function renderEvaluation(evaluation: Evaluation, width = TERMINAL_WIDTH): string {
   const compared = evaluation.models.some(({ kld }) => kld !== undefined);
   const table = formatTable(
     [
       { header: "model" },
       { header: "bytes", align: "right" },
-      { header: "bpw", align: "right" },
-      { header: "PPL", align: "right" },
+      { header: "bpw", align: "right", drop: 2 },
+      { header: "PPL", align: "right", drop: compared ? 1 : undefined },
       ...(compared
         ? [
             { header: "KLD (nats)", align: "right" as const },
-            { header: "p99", align: "right" as const },
+            { header: "p99", align: "right" as const, drop: 3 },
             { header: "same top", align: "right" as const },
           ]
         : []),
     ],
     evaluation.models.map((model) => evaluationCells(model, compared)),
+    width,
   );
   const { reference, models } = evaluation;
   const timed = [...(reference === undefined ? [] : [reference]), ...models];
-  const speeds = speedLines(timed.map(({ path, speed }) => ({ name: shownFile(path), speed })));
+  const speeds = speedLines(
+    timed.map(({ path, speed }) => ({ name: shownFile(path), speed })),
+    width,
+  );
   const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table, ...speeds];
-  return `${[...blocks, ...warningLines(evaluation.warnings)].join("\n")}\n`;
+  return `${[...blocks, ...warningLines(evaluation.warnings, width)].join("\n")}\n`;
 }
 
 function evaluationCells(model: ModelEvaluation, compared: boolean): string[] {
@@ -73,7 +77,7 @@ export function textLine(text: Evaluation["text"]): string {
 }
 
 /** Render a run: the table of its rows and the verdict. Ends with a line break. */
-export function renderRun(run: Run): string {
+export function renderRun(run: Run, width = TERMINAL_WIDTH): string {
   const shown = shownOf(run.rows);
   const both = shown.scored && shown.ranked;
   const rows = sortRows(run.rows);
@@ -81,28 +85,32 @@ export function renderRun(run: Run): string {
   const ranking = runColumns("terminal", { scored: false, ranked: true, embedded: false }).filter(
     ({ group }) => group === "documents",
   );
-  const table = runTable("", results, rows, shown);
+  const table = runTable("", results, rows, shown, width);
   const lines = [
     ...(run.text === undefined ? [] : [textLine(run.text)]),
-    ...refinementLines(run.refinement),
-    ...swapLines(run.swaps),
-    ...(rows.length === 0 ? [] : [table]),
-    ...(both ? ["", runTable("scores of documents", ranking, rows, shown)] : []),
+    ...refinementLines(run.refinement, width),
+    ...swapLines(run.swaps, width),
+    ...(rows.length === 0 ? [] : [table, ...legendLines(rows, shown, width)]),
+    ...(both ? ["", runTable("scores of documents", ranking, rows, shown, width)] : []),
   ];
-  lines.push(...speedLines(rows.map((row) => ({ name: rowName(row), speed: row.speed }))));
-  // a percent sign stays with its number
-  if (run.verdict !== undefined) lines.push("", wrapWords(run.verdict.replaceAll(" %", "\u00a0%"), WIDTH));
-  lines.push(...renderFamily(run), ...renderSweep(run));
-  lines.push(...gateLines(run.gates), ...stoppedLines(run));
-  return `${[...lines, ...warningLines(run.warnings)].join("\n")}\n`;
+  lines.push(
+    ...speedLines(
+      rows.map((row) => ({ name: rowName(row), speed: row.speed })),
+      width,
+    ),
+  );
+  if (run.verdict !== undefined) lines.push("", prose(run.verdict, width));
+  lines.push(...renderFamily(run, width), ...renderSweep(run, width));
+  lines.push(...gateLines(run.gates), ...stoppedLines(run, width));
+  return `${[...lines, ...warningLines(run.warnings, width)].join("\n")}\n`;
 }
 
-function stoppedLines(run: Run): string[] {
+function stoppedLines(run: Run, width: number): string[] {
   const stopped = stoppedInWords(run);
-  return stopped === undefined ? [] : ["", wrapWords(stopped, WIDTH)];
+  return stopped === undefined ? [] : ["", prose(stopped, width)];
 }
 
-function refinementLines(refinement: Refinement | undefined): string[] {
+function refinementLines(refinement: Refinement | undefined, width: number): string[] {
   if (refinement === undefined) return [];
   const { probes, decoded, outcome, elapsedMs, regret } = refinement;
   const chunks = decoded === undefined ? "" : ` on ${decoded} chunks`;
@@ -111,34 +119,61 @@ function refinementLines(refinement: Refinement | undefined): string[] {
       ? ""
       : `; knowing all densities would save about ${(100 * regret).toPrecision(2)} % of its loss`;
   const line = `probes: ${probes.length} groups of tensors${chunks} in ${Math.round(elapsedMs / 1000)} s; ${outcome}${open}`;
-  return [wrapWords(line.replaceAll(" %", "\u00a0%"), WIDTH)];
+  return [prose(line, width)];
 }
 
-function swapLines(swaps: Swaps | undefined): string[] {
+function swapLines(swaps: Swaps | undefined, width: number): string[] {
   if (swaps?.outcome === undefined) return [];
   const { moves, chunks, elapsedMs = 0, outcome } = swaps;
   const taken =
     moves.length === 0 ? "" : `${moves.length} moves on ${chunks} chunks each in ${Math.round(elapsedMs / 1000)} s; `;
-  return [wrapWords(`swaps: ${taken}${outcome}`.replaceAll(" %", "\u00a0%"), WIDTH)];
+  return [prose(`swaps: ${taken}${outcome}`, width)];
 }
 
-function runTable(heading: string, columns: readonly RunColumn[], rows: readonly RunRow[], shown: RunShown): string {
-  const heads = columns.map(({ headers, isText }) => ({
+function runTable(
+  heading: string,
+  columns: readonly RunColumn[],
+  rows: readonly RunRow[],
+  shown: RunShown,
+  width: number,
+): string {
+  const heads = columns.map(({ headers, isText, drop }) => ({
+    drop,
     header: headers.terminal ?? "",
     align: isText ? ("left" as const) : ("right" as const),
   }));
   return formatTable(
     [{ header: heading }, ...heads],
     rows.map((row) => [rowName(row), ...columns.map(({ text }) => text(row, "terminal", shown) ?? "-")]),
+    width,
   );
 }
 
 function rowName({ kind, label }: RunRow): string {
-  return kind === "plan" ? "> plan" : `  ${kind === "reference" ? "reference" : printable(label)}`;
+  return kind === "plan" ? "> plan" : `  ${kind === "reference" ? "reference" : printable(shownLabel(label))}`;
 }
 
-export function warningLines(warnings: readonly string[]): string[] {
-  return warnings.map((warning) => wrapWords(`! ${printable(warning)}`, WIDTH));
+/** What the controls are, and the figures, for whom this is the first run. */
+function legendLines(rows: readonly RunRow[], { scored }: RunShown, width: number): string[] {
+  const has = (kind: RunRow["kind"]) => rows.some((row) => row.kind === kind);
+  const meanings = [
+    ...(scored ? ["KLD: how far predictions moved from the reference's, lower is better"] : []),
+    ...(scored ? ["same top: how often the likeliest token is the same"] : []),
+    ...(scored && rows.some((row) => row.kldMinusPlan !== undefined) ? ["%: the row's KLD against the plan's"] : []),
+    ...(has("plain") ? ["no imatrix: made without the importance matrix"] : []),
+    ...(has("uniform-s") ? ["no sensitivity: planned with all weights weighed alike"] : []),
+    ...(has("shuffle") ? ["shuffled: with the plan's sensitivities dealt out at random"] : []),
+    ...(has("feedback") ? ["feedback: codes chosen so that errors make up for each other"] : []),
+  ];
+  return meanings.length === 0 ? [] : [prose(`(${meanings.join("; ")})`, width)];
+}
+
+export function warningLines(warnings: readonly string[], width = TERMINAL_WIDTH): string[] {
+  return warnings.map((warning) => prose(`! ${printable(warning)}`, width));
+}
+
+function prose(text: string, width: number): string {
+  return fitLines(text, width);
 }
 
 export function shownFile(path: string): string {

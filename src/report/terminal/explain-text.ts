@@ -12,13 +12,14 @@ import type { Explanation } from "../../plan/explain.ts";
 import type { Constraint } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { REASON_WORDS } from "../reason-words.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { TERMINAL_WIDTH } from "./wrap-words.ts";
 
-/** Columns for a fact beside its label. */
-const FACT_WIDTH = 64;
+/** Of 80 columns. */
+const LEGEND = "(D: the type's relative squared error; loss: sensitivity × D; * is chosen)";
 
 /** Render an explanation. Ends with a line break. */
-export function renderExplanation(explanation: Explanation): string {
+export function renderExplanation(explanation: Explanation, width = TERMINAL_WIDTH): string {
   const { tensor, byteShare, constraints, options } = explanation;
   const facts = [
     [
@@ -31,13 +32,14 @@ export function renderExplanation(explanation: Explanation): string {
     ...(tensor.sensitivity === undefined ? [] : [["sensitivity", formatAmount(tensor.sensitivity)]]),
     ...constraints.map((constraint) => ["constraint", describeConstraint(constraint)]),
   ];
-  const wrapped = facts.map(([label = "", text = ""]) => [label, wrapWords(text, FACT_WIDTH)]);
-  const blocks = [`${printable(tensor.name)}\n${formatTable([{ header: "" }, { header: "" }], wrapped).trimStart()}`];
-  if (options.length > 0) blocks.push(optionTable(explanation));
+  const blocks = [
+    `${printable(tensor.name)}\n${formatTable([{ header: "" }, { header: "" }], facts, width).trimStart()}`,
+  ];
+  if (options.length > 0) blocks.push(`${optionTable(explanation, width)}\n${LEGEND}`);
   return `${blocks.join("\n\n")}\n`;
 }
 
-function optionTable({ tensor, options, lossUnit }: Explanation): string {
+function optionTable({ tensor, options, lossUnit }: Explanation, width: number): string {
   const loss = (tensor.sensitivity ?? 0) * (tensor.distortion ?? 0);
   const rows = options.map((option) => [
     option.chosen ? "*" : "",
@@ -59,7 +61,7 @@ function optionTable({ tensor, options, lossUnit }: Explanation): string {
     [
       { header: "" },
       { header: "type" },
-      { header: "bpw", align: "right" },
+      { header: "bpw", align: "right", drop: 1 },
       { header: "bytes +/-", align: "right" },
       { header: "D", align: "right" },
       { header: lossUnit === "relative" ? "loss" : `loss, ${lossUnit}`, align: "right" },
@@ -67,6 +69,7 @@ function optionTable({ tensor, options, lossUnit }: Explanation): string {
       { header: "" },
     ],
     rows,
+    width,
   );
 }
 

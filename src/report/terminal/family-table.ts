@@ -4,14 +4,11 @@ import { printable } from "../../plan/printable.ts";
 import type { Run } from "../../run/run-document.ts";
 import { choicesOf } from "../family-choices.ts";
 import { formatMeanSe } from "./mean-se.ts";
-import { formatTable, wrapWords } from "./table.ts";
-
-const WIDTH = 80;
-/** Characters of a verdict in a line: the table has 80 columns. */
-const VERDICT_WIDTH = 17;
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Render the table; empty for a run that keeps one plan. */
-export function renderFamily(run: Pick<Run, "rows" | "sweep" | "family">): string[] {
+export function renderFamily(run: Pick<Run, "rows" | "sweep" | "family">, width = TERMINAL_WIDTH): string[] {
   const choices = choicesOf(run);
   if (choices.length === 0) return [];
   const table = formatTable(
@@ -27,10 +24,11 @@ export function renderFamily(run: Pick<Run, "rows" | "sweep" | "family">): strin
       formatSize(row.fileBytes),
       row.kld === undefined ? "-" : formatMeanSe({ value: row.kld.mean, se: row.kld.se }),
       row.sameTop === undefined ? "-" : `${row.sameTop.toFixed(1)} %`,
-      wrapWords(printable(verdict ?? "-"), VERDICT_WIDTH),
+      printable(verdict ?? "-"),
     ]),
+    width,
   );
-  return ["", table, ...planLine(run)];
+  return ["", table, ...planLine(run, width)];
 }
 
 const WHY = {
@@ -40,9 +38,9 @@ const WHY = {
   nearest: "no knee: the member nearest to the default budget",
 } as const;
 
-function planLine({ family }: Pick<Run, "family">): string[] {
+function planLine({ family }: Pick<Run, "family">, width: number): string[] {
   if (family === undefined) return [];
   const { plan, chosen } = family;
   const which = plan === undefined ? "plan.gguf" : `plan.gguf and the controls are of ${printable(plan)}`;
-  return [wrapWords(`${which} (${WHY[chosen]})`, WIDTH)];
+  return [fitLines(`${which} (${WHY[chosen]})`, width)];
 }

@@ -1,12 +1,11 @@
-/** Findings as text: severity and code, what llama.cpp makes of it, the message, what to do. 80 columns. */
+/** Findings as text: severity and code, what llama.cpp makes of it, the message, what to do. */
 
 import { printable } from "../../plan/printable.ts";
 import type { Effect, Finding } from "../../preflight/finding-codes.ts";
 import type { InspectedFinding } from "../../preflight/inspection.ts";
 import { type Colour, type Paint, plain } from "./paint.ts";
-import { wrapWords } from "./table.ts";
+import { TERMINAL_WIDTH, wrapWords } from "./wrap-words.ts";
 
-const WIDTH = 80;
 const INDENT = "  ";
 
 const COLOURS: Readonly<Record<Finding["severity"], Colour>> = { error: "red", warning: "yellow", info: "dim" };
@@ -18,7 +17,11 @@ const EFFECTS: Readonly<Record<Effect, string>> = {
 };
 
 /** Render findings, errors first. No final line break. */
-export function renderFindings(findings: readonly InspectedFinding[], paint: Paint = plain): string {
+export function renderFindings(
+  findings: readonly InspectedFinding[],
+  paint: Paint = plain,
+  width = TERMINAL_WIDTH,
+): string {
   const order = Object.keys(COLOURS);
   return [...findings]
     .sort((a, b) => order.indexOf(a.severity) - order.indexOf(b.severity))
@@ -26,13 +29,13 @@ export function renderFindings(findings: readonly InspectedFinding[], paint: Pai
       const known = effect === undefined ? "" : `: ${EFFECTS[effect]}`;
       const mended = repairable ? "; prism repair can mend it" : "";
       const heading = `${paint(COLOURS[severity], severity)} ${code}${known}${mended}`;
-      return [heading, indented(message, ""), indented(remedy, "-> ")].join("\n");
+      return [heading, indented(message, "", width), indented(remedy, "-> ", width)].join("\n");
     })
     .join("\n");
 }
 
-function indented(text: string, mark: string): string {
+function indented(text: string, mark: string, width: number): string {
   const inner = INDENT + " ".repeat(mark.length);
-  const lines = wrapWords(printable(text), WIDTH - inner.length).split("\n");
+  const lines = wrapWords(printable(text), width - inner.length).split("\n");
   return lines.map((line, index) => (index === 0 ? INDENT + mark : inner) + line).join("\n");
 }

@@ -1,7 +1,8 @@
 /** What a model takes of a GPU's memory, presets by contexts, and what fits. 80 columns for four contexts. */
 import { formatInteger, formatSize } from "../../numbers.ts";
 import type { InspectedFit, InspectedMemory, InspectedPreset } from "../../preflight/inspection.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { wrapWords } from "./wrap-words.ts";
 
 /** Render it; the presets smallest first, with their memory. No final line break. */
 export function inspectedMemoryTable(memory: InspectedMemory, presets: readonly InspectedPreset[]): string {

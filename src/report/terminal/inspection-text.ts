@@ -1,4 +1,4 @@
-/** An inspection as text: identity, classes, the size under each stock preset, findings. 80 to 100 columns. */
+/** An inspection as text: identity, classes, the size under each stock preset, findings. */
 
 import { formatBytes, formatInteger, formatPercent, formatSize } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
@@ -7,6 +7,7 @@ import { renderFindings } from "./findings-text.ts";
 import { inspectedMemoryTable } from "./inspected-memory-table.ts";
 import { type Paint, plain } from "./paint.ts";
 import { formatTable } from "./table.ts";
+import { TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Characters of a class name before it is cut. */
 const CLASS_WIDTH = 28;
@@ -24,12 +25,12 @@ const DETAILS: readonly (readonly [key: string, label: string])[] = [
 ];
 
 /** Render an inspection. Ends with a line break. */
-export function renderInspection(inspection: Inspection, paint: Paint = plain): string {
-  const blocks = [heading(inspection), classTable(inspection)];
+export function renderInspection(inspection: Inspection, paint: Paint = plain, width = TERMINAL_WIDTH): string {
+  const blocks = [heading(inspection, width), classTable(inspection, width)];
   if (inspection.presets.length > 0) blocks.push(presetTable(inspection));
   if (inspection.memory !== undefined) blocks.push(inspectedMemoryTable(inspection.memory, inspection.presets));
   const { findings } = inspection;
-  blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint));
+  blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint, width));
   if (inspection.engine !== undefined) blocks.push(engineLine(inspection.engine));
   return `${blocks.join("\n\n")}\n`;
 }
@@ -41,7 +42,7 @@ function engineLine({ verdict, why }: EngineOpinion): string {
     : "llama.cpp was asked: it refuses the file";
 }
 
-function heading(inspection: Inspection): string {
+function heading(inspection: Inspection, width: number): string {
   const { arch, name, facts, shards, fileType, metadata } = inspection;
   const details = DETAILS.flatMap(([key, label]) => {
     const value = metadata[`${arch}.${key}`];
@@ -67,7 +68,7 @@ function heading(inspection: Inspection): string {
     ],
     ["type", `${fileType ?? "(not said)"}, ${inspection.bpw.toFixed(4)} bits per weight`],
   ];
-  return formatTable([{ header: "MODEL" }, { header: printable(inspection.path) }], rows);
+  return formatTable([{ header: "MODEL" }, { header: printable(inspection.path) }], rows, width);
 }
 
 /** An architecture whose required tensors are not known here is said to be unchecked: no finding then means nothing. */
@@ -84,14 +85,14 @@ function inPairs(details: readonly string[]): string[] {
   return lines;
 }
 
-function classTable({ classes, tensorBytes }: Inspection): string {
+function classTable({ classes, tensorBytes }: Inspection, width: number): string {
   return formatTable(
     [
       { header: "class" },
       { header: "n", align: "right" },
-      { header: "weights", align: "right" },
+      { header: "weights", align: "right", drop: 1 },
       { header: "bytes", align: "right" },
-      { header: "share", align: "right" },
+      { header: "share", align: "right", drop: 2 },
       { header: "types" },
       { header: "quantized" },
     ],
@@ -106,6 +107,7 @@ function classTable({ classes, tensorBytes }: Inspection): string {
         .join(" "),
       members.eligible ? "yes" : `no: ${members.ineligibleReason}`,
     ]),
+    width,
   );
 }
 

@@ -5,7 +5,7 @@ import { arrangeMap, type MapRow, type MapTensor } from "../charts/model-map.ts"
 import { showName } from "../charts/table.ts";
 import { nominalBits, typeLetters } from "../charts/theme.ts";
 import { type Colour, type Paint, plain } from "./paint.ts";
-import { wrapWords } from "./table.ts";
+import { wrapWords } from "./wrap-words.ts";
 
 export interface TextPictureOptions {
   /** Default: none. */

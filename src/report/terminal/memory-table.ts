@@ -4,7 +4,8 @@ import { weightsInRam, weightsOnGpu } from "../../plan/budget-memory.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { serverCommand } from "../../plan/server-arguments.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { wrapWords } from "./wrap-words.ts";
 
 /** Render it, and how `file` runs; undefined for a plan whose budget was not given as memory. No final line break. */
 export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors">, file: string): string | undefined {

@@ -2,6 +2,7 @@
 
 import { formatSize } from "../../numbers.ts";
 import type { RunRow } from "../../run/run-document.ts";
+import { shownLabel } from "../../run/shown-label.ts";
 import { type Extent, extentOf, formatTick, pixelOf } from "../charts/extent.ts";
 import {
   isPlanRow,
@@ -124,7 +125,7 @@ function markTable(marks: readonly Mark[], header: string): string {
     ],
     marks.map(({ mark, row, value, se, survives }) => [
       mark,
-      mark === "P" && row.label === "plan" ? "the plan" : showName(row.label, LABEL_WIDTH),
+      mark === "P" && row.label === "plan" ? "the plan" : showName(shownLabel(row.label), LABEL_WIDTH),
       formatSize(row.fileBytes),
       row.bpw.toFixed(3),
       formatMeanSe({ value, se }),

@@ -1,4 +1,4 @@
-/** A plan as text: what was asked and is predicted, then one line per tensor class. 80 columns. */
+/** A plan as text: what was asked and is predicted, then one line per tensor class. */
 import { openWork, type Work } from "../../allocate/compile-pattern.ts";
 import { matchNames } from "../../allocate/patterns.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
@@ -8,44 +8,43 @@ import { printable } from "../../plan/printable.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { classTable } from "./class-table.ts";
 import { memoryTable } from "./memory-table.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Render a plan. Ends with a line break. */
-export function renderPlanTable(plan: Plan): string {
+export function renderPlanTable(plan: Plan, width = TERMINAL_WIDTH): string {
   const blocks = [
-    planHeading(plan),
+    planHeading(plan, width),
     classTable(
       plan.tensors.map((tensor) => ({ ...tensor, isPlanned: isPlanned(tensor) })),
-      { loss: true },
+      { loss: true, width },
     ),
   ];
   const memory = memoryTable(plan, defaultOutput(plan));
   if (memory !== undefined) blocks.splice(1, 0, memory);
   if (plan.warnings.length > 0) {
-    blocks.push(plan.warnings.map((warning) => indent(wrapWords(`! ${printable(warning)}`, 78))).join("\n"));
+    blocks.push(plan.warnings.map((warning) => fitLines(`! ${printable(warning)}`, width)).join("\n"));
   }
   return `${blocks.join("\n\n")}\n`;
 }
 
-function planHeading(plan: Plan): string {
+function planHeading(plan: Plan, width: number): string {
   const { predicted, budget, sensitivity, source } = plan;
-  const unit = plan.lossUnit === "relative" ? "(relative)" : plan.lossUnit;
+  const unit = plan.lossUnit === "relative" ? "(only to compare plans of this model)" : plan.lossUnit;
   const rows = [
     ["model", printable(source.name ?? source.path)],
     ["budget", `${printable(budget.text)}: at most ${formatBytes(budget.fileBytes)}`],
     ["predicted", formatBytes(predicted.fileBytes)],
     ["", `${predicted.bpw.toFixed(4)} bits per weight, base ${plan.baseFileType}`],
-    [
-      "loss",
-      `${isMeasured(plan) ? "" : "at least "}${formatAmount(predicted.loss)} ${unit}, bound ${formatAmount(predicted.lowerBound)}, gap ${formatPercent(predicted.gap, 3)}`,
-    ],
+    ["loss", `${isMeasured(plan) ? "" : "at least "}${formatAmount(predicted.loss)} ${unit}`],
+    ["", `within ${formatPercent(predicted.gap, 3)} of the least possible`],
     ["planned", `mode ${plan.mode}, sensitivity ${printable(sensitivity.mode)} ${printable(sensitivity.version)}`],
     ...(plan.imatrix ? [["imatrix", printable(plan.imatrix.file)]] : []),
     ...(plan.feedback ? [["feedback", `counted with; text: ${printable(plan.feedback.text)}`]] : []),
     ...(plan.types ? [["types", `only ${plan.types.join(", ")}`]] : []),
     ...constraintRows(plan),
   ];
-  return formatTable([{ header: "PLAN" }, { header: "" }], rows);
+  return formatTable([{ header: "PLAN" }, { header: "" }], rows, width);
 }
 
 /** Whether the loss counts every tensor: a type chosen by hand may be one that was not measured. */
@@ -86,8 +85,4 @@ function countTensors({ size }: ReadonlySet<string>): string {
 
 function isPlanned(tensor: PlanTensor): boolean {
   return tensor.reason !== "ineligible";
-}
-
-function indent(text: string): string {
-  return text.replaceAll("\n", "\n  ");
 }

@@ -1,12 +1,11 @@
 /** A prior as text: its models, and how well each is predicted by the others. */
 import { printable } from "../../plan/printable.ts";
 import type { Prior } from "../../sensitivity/sensitivity-prior.ts";
-import { formatTable, wrapWords } from "./table.ts";
-
-const WIDTH = 98;
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Render it. Ends with a line break. */
-export function renderPrior({ version, credit, source, measured = [] }: Prior): string {
+export function renderPrior({ version, credit, source, measured = [] }: Prior, width = TERMINAL_WIDTH): string {
   const rows = measured.map(({ name, arch, elements, kinds, leftOut }) => [
     `${source?.models.includes(name) ? " " : "+"} ${printable(name)}`,
     printable(arch),
@@ -22,10 +21,10 @@ export function renderPrior({ version, credit, source, measured = [] }: Prior): 
     `prior ${printable(version)}: ${measured.length} models`,
     ...(rows.length === 0
       ? []
-      : ["", formatTable([{ header: "  model" }, { header: "architecture" }, ...columns], rows)]),
+      : ["", formatTable([{ header: "  model" }, { header: "architecture" }, ...columns], rows, width)]),
     "",
-    ...(rows.length === 0 ? [] : [wrapWords(LEGEND, WIDTH)]),
-    ...(credit === undefined ? [] : [wrapWords(printable(credit), WIDTH)]),
+    ...(rows.length === 0 ? [] : [fitLines(LEGEND, width)]),
+    ...(credit === undefined ? [] : [fitLines(printable(credit), width)]),
   ];
   return `${lines.join("\n")}\n`;
 }

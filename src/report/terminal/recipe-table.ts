@@ -6,27 +6,25 @@ import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
 import { overrideToken } from "../../plan/tensor-types.ts";
 import { type ClassMember, classTable } from "./class-table.ts";
-import { formatTable, wrapWords } from "./table.ts";
+import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
-/** Columns for a fact beside its label. */
-const FACT_WIDTH = 68;
-
-/** Render a recipe in 80 columns. Ends with a line break. */
-export function renderRecipeTable(recipe: PublishedRecipe): string {
-  const notes = recipe.provenance.map((line) => `- ${wrapWords(printable(line), 76).replaceAll("\n", "\n  ")}`);
-  return `${[heading(recipe), figures(recipe), classTable(recipe.tensors.map(classMember)), notes.join("\n")].join("\n\n")}\n`;
+/** Render a recipe. Ends with a line break. */
+export function renderRecipeTable(recipe: PublishedRecipe, width = TERMINAL_WIDTH): string {
+  const notes = recipe.provenance.map((line) => fitLines(`- ${printable(line)}`, width));
+  return `${[heading(recipe, width), figures(recipe), classTable(recipe.tensors.map(classMember), { width }), notes.join("\n")].join("\n\n")}\n`;
 }
 
-function heading({ name, arch, author, license, url, command }: PublishedRecipe): string {
+function heading({ name, arch, author, license, url, command }: PublishedRecipe, width: number): string {
   const { baseFileType, tensorTypes } = command;
   const overrides = tensorTypes.map((override) => printable(overrideToken(override))).join(" ");
   const rows = [
     ["name", `${printable(name)} (${printable(arch)})`],
-    ["credit", wrapWords(`${printable(author)}, ${printable(license)}, ${printable(url)}`, FACT_WIDTH)],
+    ["credit", `${printable(author)}, ${printable(license)}, ${printable(url)}`],
     ["base", baseFileType],
-    ["overrides", wrapWords(overrides, FACT_WIDTH)],
+    ["overrides", overrides],
   ];
-  return formatTable([{ header: "RECIPE" }, { header: "" }], rows);
+  return formatTable([{ header: "RECIPE" }, { header: "" }], rows, width);
 }
 
 /** What cannot be known without the file stays empty. */

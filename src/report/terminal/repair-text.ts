@@ -1,23 +1,22 @@
-/** A repair as text: what was or would be done, what was not and why. 80 columns. */
+/** A repair as text: what was or would be done, what was not and why. */
 
 import { formatBytes } from "../../numbers.ts";
 import { printable } from "../../plan/printable.ts";
 import type { RepairPlan } from "../../repair/repair.ts";
-import { wrapWords } from "./table.ts";
-
-const WIDTH = 80;
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 /** Render a repair; without `written` it was only planned. No final line break. */
 export function renderRepair(
   { changes, refusals }: RepairPlan,
   path: string,
   written: { readonly path: string; readonly fileBytes: number; readonly sha256: string } | undefined,
+  width = TERMINAL_WIDTH,
 ): string {
   const lines = [heading(changes.length, path, written)];
   lines.push(...changes.map((change) => item(change)));
   if (refusals.length > 0) lines.push("not done:", ...refusals.map(({ reason }) => item(reason)));
   if (written !== undefined) lines.push(`SHA-256 ${written.sha256}`, "llama.cpp loads it");
-  return lines.join("\n");
+  return fitLines(lines.join("\n"), width);
 }
 
 function heading(
@@ -31,6 +30,5 @@ function heading(
 }
 
 function item(text: string): string {
-  const [first = "", ...rest] = wrapWords(printable(text), WIDTH - 4).split("\n");
-  return [`  - ${first}`, ...rest.map((line) => `    ${line}`)].join("\n");
+  return `  - ${printable(text)}`;
 }

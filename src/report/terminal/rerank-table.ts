@@ -9,9 +9,9 @@ import { bootstrapMean, type FamilyStep, familySteps, type Interval } from "../.
 import type { Ranking } from "../../rerank/ranking-document.ts";
 import { allRanked, type Ranked, type ScoreTable, scoreTables } from "../score-tables.ts";
 import { shownFile, warningLines } from "./evaluation-table.ts";
-import { type Column, formatTable, wrapWords } from "./table.ts";
+import { type Column, formatTable } from "./table.ts";
+import { displayWidth, fitLines, TERMINAL_WIDTH, wrapWords } from "./wrap-words.ts";
 
-const WIDTH = 98;
 /** Queries whose scores are shown; --json has all of them. */
 const SHOWN_QUERIES = 4;
 /** Characters of a document in a row of scores, and of a file's name above its column: fewer where there are many. */
@@ -20,17 +20,24 @@ const NAME_WIDTH = { few: 18, many: 14 };
 /** Files that have room for long names. */
 const FEW_FILES = 3;
 
+const LEGEND =
+  "(|Δ|: change of a score against the reference; τ: agreement in order, 1 is the same; ⤴ ⤵: ranks higher, lower than there)";
+
 /** Render a ranking. Ends with a line break. */
-export function renderRanking(ranking: Ranking & { readonly warnings: readonly string[] }): string {
+export function renderRanking(
+  ranking: Ranking & { readonly warnings: readonly string[] },
+  width = TERMINAL_WIDTH,
+): string {
   const all = allRanked(ranking);
   const blocks = [
     setLine(ranking.rerankSet),
-    figuresTable(all),
-    ...familySteps(ranking.models).map(stepLine),
+    figuresTable(all, width),
+    fitLines(LEGEND, width),
+    ...familySteps(ranking.models).map((step) => fitLines(stepLine(step), width)),
     "",
-    ...scoreBlocks(ranking),
-    ...all.flatMap(flagLines),
-    ...warningLines(ranking.warnings),
+    ...scoreBlocks(ranking, width),
+    ...all.flatMap(flagLines).map((line) => fitLines(line, width)),
+    ...warningLines(ranking.warnings, width),
   ];
   return `${blocks.join("\n")}\n`;
 }
@@ -42,7 +49,7 @@ export function setLine({ path, queries }: RerankSetSummary): string {
   return `documents: ${source}; ${queries.length} queries, ${documents} documents`;
 }
 
-function figuresTable(models: readonly Ranked[]): string {
+function figuresTable(models: readonly Ranked[], width: number): string {
   const right = (header: string): Column => ({ header, align: "right" });
   const flagged = models.some(({ rerank }) => rerank.flags.length > 0);
   const graded = models.some(({ rerank }) => rerank.ndcg10 !== undefined);
@@ -50,11 +57,11 @@ function figuresTable(models: readonly Ranked[]): string {
     [
       { header: "model" },
       right("mean |Δ|"),
-      right("95 %"),
+      { ...right("95 %"), drop: 1 },
       right("max |Δ|"),
       right("τ"),
       right("same best"),
-      right("spread"),
+      { ...right("spread"), drop: 2 },
       ...(graded ? [right("nDCG@10")] : []),
       ...(flagged ? [{ header: "" }] : []),
     ],
@@ -63,6 +70,7 @@ function figuresTable(models: readonly Ranked[]): string {
       ...figures(rerank, graded),
       ...(flagged ? [rerank.flags.map(({ code }) => code).join(", ")] : []),
     ]),
+    width,
   );
 }
 
@@ -90,27 +98,28 @@ function formatBounds({ low, high }: Interval): string {
 function stepLine({ smaller, larger, difference }: FamilyStep): string {
   const sure = difference.low > 0 ? "worse" : difference.high < 0 ? "better" : "no sure difference";
   const bounds = `mean |Δ| ${difference.value < 0 ? "" : "+"}${difference.value.toPrecision(3)}, 95 % ${formatBounds(difference)}`;
-  return wrapWords(`${formatName(smaller)} against ${formatName(larger)}: ${sure} (${bounds})`, WIDTH);
+  return `${formatName(smaller)} against ${formatName(larger)}: ${sure} (${bounds})`;
 }
 
-function scoreBlocks(ranking: Ranking): string[] {
+function scoreBlocks(ranking: Ranking, width: number): string[] {
   const rest = ranking.rerankSet.queries.length - SHOWN_QUERIES;
   return [
-    ...scoreTables(ranking, SHOWN_QUERIES).flatMap((table) => [formatScores(table, allRanked(ranking)), ""]),
+    ...scoreTables(ranking, SHOWN_QUERIES).flatMap((table) => [formatScores(table, allRanked(ranking), width), ""]),
     ...(rest <= 0 ? [] : [`${rest} more ${rest === 1 ? "query" : "queries"} with --json`]),
   ];
 }
 
-function formatScores({ query, documents }: ScoreTable, models: readonly Ranked[]): string {
+function formatScores({ query, documents }: ScoreTable, models: readonly Ranked[], width: number): string {
   const name = models.length > FEW_FILES ? NAME_WIDTH.many : NAME_WIDTH.few;
-  const left = WIDTH - models.length * (name + 2);
-  const width = Math.max(DOCUMENT_WIDTH.least, Math.min(DOCUMENT_WIDTH.most, left));
+  const left = width - models.length * (name + 2);
+  const room = Math.max(DOCUMENT_WIDTH.least, Math.min(DOCUMENT_WIDTH.most, left));
   return formatTable(
     [
-      { header: shorten(query, width) },
+      { header: shorten(query, room) },
       ...models.map(({ path }): Column => ({ header: shortenStart(formatName(path), name), align: "right" })),
     ],
-    documents.map(({ text, cells }) => [`  ${shorten(text, width - 2)}`, ...cells]),
+    documents.map(({ text, cells }) => [`  ${shorten(text, room - 2)}`, ...cells]),
+    width,
   );
 }
 
@@ -125,9 +134,12 @@ function shortenStart(text: string, width: number): string {
   return characters.length <= width ? characters.join("") : `…${characters.slice(1 - width).join("")}`;
 }
 
+/** The words that fit. */
 function shorten(text: string, width: number): string {
-  const characters = [...printable(text)];
-  return characters.length <= width ? characters.join("") : `${characters.slice(0, width - 1).join("")}…`;
+  const clean = printable(text);
+  if (displayWidth(clean) <= width) return clean;
+  const [first = ""] = wrapWords(clean, width - 2).split("\n");
+  return displayWidth(first) > width - 2 ? `${[...first].slice(0, width - 1).join("")}…` : `${first} …`;
 }
 
 function flagLines({ path, rerank: { flags, truncated } }: Ranked): string[] {
@@ -135,5 +147,5 @@ function flagLines({ path, rerank: { flags, truncated } }: Ranked): string[] {
     ({ code, message, remedy }) => `! ${shownFile(path)} is ${code}: ${printable(message)}; ${remedy}`,
   );
   const cut = `! ${shownFile(path)}: ${truncated} documents were cut to fit the context`;
-  return [...lines, ...(truncated === 0 ? [] : [cut])].map((line) => wrapWords(line, WIDTH));
+  return [...lines, ...(truncated === 0 ? [] : [cut])];
 }

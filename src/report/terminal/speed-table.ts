@@ -2,6 +2,7 @@
 import type { Speed } from "../../evaluate/speed.ts";
 import { formatRate } from "./mean-se.ts";
 import { formatTable } from "./table.ts";
+import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
 export interface TimedFile {
   readonly name: string;
@@ -9,7 +10,7 @@ export interface TimedFile {
 }
 
 /** Nothing where nothing was timed. */
-export function speedLines(files: readonly TimedFile[]): string[] {
+export function speedLines(files: readonly TimedFile[], width = TERMINAL_WIDTH): string[] {
   const timed = files.flatMap(({ name, speed }) => (speed === undefined ? [] : [{ name, speed }]));
   const [first] = timed;
   if (first === undefined) return [];
@@ -18,6 +19,11 @@ export function speedLines(files: readonly TimedFile[]): string[] {
   const table = formatTable(
     [{ header: "tokens per second" }, { header: "prompt", align: "right" }, { header: "generation", align: "right" }],
     timed.map(({ name, speed }) => [name, formatRate(speed.prompt), formatRate(speed.generation)]),
+    width,
   );
-  return ["", table, `(${promptTokens} and ${generatedTokens} tokens, ${rounds} rounds in turn; ${where})`];
+  return [
+    "",
+    table,
+    fitLines(`(${promptTokens} and ${generatedTokens} tokens, ${rounds} rounds in turn; ${where})`, width),
+  ];
 }

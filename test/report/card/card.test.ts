@@ -11,6 +11,7 @@ import { renderSvg } from "../../../src/report/charts/render-svg.ts";
 import { formatMeanSe } from "../../../src/report/terminal/mean-se.ts";
 import type { RunRow } from "../../../src/run/run-document.ts";
 import { judgeRun } from "../../../src/run/run-rows.ts";
+import { shownLabel } from "../../../src/run/shown-label.ts";
 import { familyInMemory } from "../charts/family-in-memory.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
 
@@ -97,7 +98,7 @@ describe("the results", () => {
   it("are the run's numbers, each row once", () => {
     const card = renderCard([model]);
     for (const row of run.rows.filter(({ kind }) => kind !== "reference")) {
-      const cells = rowOf(card, row.kind === "plan" ? "**PRISM**" : row.label) ?? [];
+      const cells = rowOf(card, row.kind === "plan" ? "**PRISM**" : shownLabel(row.label)) ?? [];
       expect(cells.slice(2, 5)).toEqual([
         row.bpw.toFixed(3),
         row.ppl && formatMeanSe(row.ppl),
@@ -205,8 +206,8 @@ describe("a card", () => {
     expect(open.match(/^\| Model \| File \|/gm)).toHaveLength(1);
     expect(open.match(/\*\*PRISM\*\*/g)).toHaveLength(2);
     expect(card.match(/!\[/g)).toHaveLength(1);
-    expect(open).not.toContain("| shuffle 1 |");
-    expect(folded).toContain("| shuffle 1 |");
+    expect(open).not.toContain("| shuffled plan 1 |");
+    expect(folded).toContain("| shuffled plan 1 |");
     expect(card.match(/<details>/g)).toHaveLength(3);
     expect(card).toContain("Quantizations of 2 models");
   });
@@ -234,7 +235,7 @@ describe("a card", () => {
     }
     expect(results.match(/^\| \*\*PRISM \d\.\d\dbpw(, error feedback)?\*\* \|/gm)).toHaveLength(3);
     expect(results).not.toContain("shuffle");
-    expect(folded).toContain("| shuffle 1 of ");
+    expect(folded).toContain("| shuffled plan 1 of ");
     expect(card.match(/^- Source: /gm)).toHaveLength(1);
     for (const tag of ["Q2_K", "Q3_K", "Q4_K"]) expect(card).toContain(`\`llama-server -hf me/Tiny:${tag}\``);
     expect(card).not.toMatch(/undefined|NaN/);

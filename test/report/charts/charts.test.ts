@@ -8,6 +8,7 @@ import { paretoChart, paretoFront } from "../../../src/report/charts/pareto.ts";
 import { predictedMeasuredChart } from "../../../src/report/charts/predicted-measured.ts";
 import { renderSvg } from "../../../src/report/charts/render-svg.ts";
 import { showCell, tableCsv } from "../../../src/report/charts/table.ts";
+import { shownLabel } from "../../../src/run/shown-label.ts";
 import { runInMemory } from "./run-in-memory.ts";
 
 const { analysis, plan, run } = runInMemory();
@@ -24,7 +25,7 @@ describe("paretoChart", () => {
 
   it("shows every row that was measured, with its name", () => {
     const svg = renderSvg(paretoChart(run, { metric: "kld" }) as NonNullable<ReturnType<typeof paretoChart>>);
-    for (const { label, kind } of run.rows) expect(svg.includes(`>${label}<`)).toBe(kind !== "reference");
+    for (const { label, kind } of run.rows) expect(svg.includes(`>${shownLabel(label)}<`)).toBe(kind !== "reference");
   });
 
   it("lays a ground under every label, over the front and under the marks", () => {

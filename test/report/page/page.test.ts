@@ -13,6 +13,7 @@ import { renderRecipe } from "../../../src/plan/recipe.ts";
 import { serializePlan } from "../../../src/plan/serialize-plan.ts";
 import { renderReport } from "../../../src/report/html/render-report.ts";
 import { startReview } from "../../../src/report/review-server.ts";
+import { shownLabel } from "../../../src/run/shown-label.ts";
 import { uniformSensitivity } from "../../../src/sensitivity/sensitivity.ts";
 import { prism, scratchFolder } from "../../cli/prism.ts";
 import { runInMemory } from "../charts/run-in-memory.ts";
@@ -61,7 +62,7 @@ describe.skipIf(noBrowser !== undefined)(`the page of a report${noBrowser ? ` ($
     expect(await report.locator("figure svg").count()).toBe(3);
     for (const { label, kind } of run.rows.filter((row) => row.kind !== "reference")) {
       expect(
-        await report.locator(`figure[data-chart=pareto] svg text`, { hasText: label }).count(),
+        await report.locator(`figure[data-chart=pareto] svg text`, { hasText: shownLabel(label) }).count(),
         kind,
       ).toBeGreaterThan(0);
     }
