@@ -4,11 +4,13 @@ import { describeOutcome } from "../../feedback/feedback.ts";
 import { protectInputs } from "../../intake/protect-inputs.ts";
 import { formatBytes } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
+import { present } from "../../present.ts";
 import type { LoadProof } from "../../quantize/prove-loading.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
-import { quantizePlan } from "../../verbs/quantize.ts";
+import { type QuantizedPlan, quantizePlan } from "../../verbs/quantize.ts";
 import type { CommandContext } from "../context.ts";
 import { calibrationOption } from "../feedback-options.ts";
+import { type MadeModel, madeLines } from "../made-lines.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -71,9 +73,14 @@ async function run(path: string, options: Options, context: CommandContext): Pro
       `${describeProof(made.verified)}\n` +
       [...(made.parts ?? [made]), ...made.projectors]
         .map((written) => `SHA-256 ${written.sha256}  ${written.path}`)
-        .join("\n"),
+        .join("\n") +
+      `\n\n${madeLines(madeOf(made), plan).join("\n")}`,
     next: nextCommand("prism", "evaluate", made.path, "--reference", source),
   });
+}
+
+function madeOf({ path, fileBytes, parts, projectors: [projector] }: Omit<QuantizedPlan, "source">): MadeModel {
+  return { path, fileBytes, ...present({ parts: parts?.length, projector: projector?.path }) };
 }
 
 function describeFile({ path, parts }: { readonly path: string; readonly parts?: readonly unknown[] }): string {

@@ -2,6 +2,7 @@
 import { Command, Option } from "commander";
 import { StoppedError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
+import { present } from "../../present.ts";
 import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
 import { stoppedInWords } from "../../report/stopped-words.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
@@ -16,6 +17,7 @@ import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { calibrationOption } from "../feedback-options.ts";
 import { requireGates, requireOption } from "../gate-options.ts";
+import { madeLines, takenModel } from "../made-lines.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -186,7 +188,8 @@ async function run(model: string, options: Options, context: CommandContext): Pr
     const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
     output.result({
       document: finished.run,
-      text: (_, width) => `${renderRun(finished.run, width)}\n${memoryOf(finished)}report: ${finished.report}`,
+      text: (_, width) =>
+        `${renderRun(finished.run, width)}\n${memoryOf(finished)}report: ${finished.report}\n\n${fileOf(finished)}`,
       next: finished.plan === undefined ? undefined : nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
     requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");
@@ -197,8 +200,19 @@ async function run(model: string, options: Options, context: CommandContext): Pr
   }
 }
 
+/** Where the file is, and how it runs; nothing of a run that was stopped before its end. */
+function fileOf({ run: { rows, outputs }, plan, out }: FinishedRun): string {
+  const made = takenModel(present({ rows, outputs }), out);
+  if (plan === undefined || made === undefined) return "";
+  const judged = {
+    ranked: rows.some(({ rerank }) => rerank !== undefined),
+    embedded: rows.some(({ embedding }) => embedding !== undefined),
+  };
+  return madeLines(made, plan, judged).join("\n");
+}
+
 /** What the memory goes to that the plan was made for. */
-function memoryOf({ plan, out }: FinishedRun): string {
-  const table = plan && memoryTable(plan, `${out}/models/plan.gguf`);
+function memoryOf({ plan }: FinishedRun): string {
+  const table = plan && memoryTable(plan);
   return table === undefined ? "" : `${table}\n\n`;
 }

@@ -7,8 +7,8 @@ import { serverCommand } from "../../plan/server-arguments.ts";
 import { formatTable } from "./table.ts";
 import { wrapWords } from "./wrap-words.ts";
 
-/** Render it, and how `file` runs; undefined for a plan whose budget was not given as memory. No final line break. */
-export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors">, file: string): string | undefined {
+/** Render it, and how `file` runs where one is named; undefined for a plan whose budget was not given as memory. No final line break. */
+export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors">, file?: string): string | undefined {
   const { memory } = budget;
   if (memory === undefined) return undefined;
   const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes, marginBytes, experts } = memory;
@@ -38,7 +38,8 @@ export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors"
       ]),
     );
   }
-  blocks.push(`to run it: ${continued(wrapWords(printable(serverCommand(memory, file)), LINE - 2))}`);
+  if (file !== undefined)
+    blocks.push(`to run it: ${continued(wrapWords(printable(serverCommand(memory, file)), LINE - 2))}`);
   return blocks.join("\n\n");
 }
 
