@@ -21,7 +21,7 @@ export function addPlanningOptions(command: Command, imatrix: string): Command {
     .option("--mode <mode>", "tensor: each its own type; class: one type per tensor class, then refined", "tensor")
     .option(
       "--sensitivity <mode>",
-      `what a weight's error costs: ${SENSITIVITY_CHOICES}, or a JSON file`,
+      `what a weight's error costs: ${SENSITIVITY_CHOICES}, or a JSON file, here or hf:owner/repo/probes.json`,
       DEFAULT_SENSITIVITY,
     )
     .option("--prior <file>", "a prior of your own (prism prior add) in the place of the one that comes with PRISM")

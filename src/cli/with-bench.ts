@@ -1,5 +1,7 @@
 /** The bench of a command, opened from its options and closed when the work is done. */
-import type { Bench } from "../bench.ts";
+import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES } from "../bench.ts";
+import { defaultCacheDir } from "../disk/cache-dir.ts";
+import type { Desk } from "../intake/open-named-model.ts";
 import { type OpenedBench, openBench } from "../open-bench.ts";
 import type { CommandContext } from "./context.ts";
 import { followProgress } from "./follow-progress.ts";
@@ -34,6 +36,23 @@ export async function withWorkplace<Result>(
     progress.end();
     const opened = await opening?.catch(() => undefined);
     await opened?.close();
+  }
+}
+
+/** The same for work that only fetches files: no engine is looked for. */
+export async function withDesk<Result>(
+  options: SharedOptions,
+  { signal }: CommandContext,
+  output: Output,
+  work: (desk: () => Promise<Desk>) => Promise<Result>,
+): Promise<Result> {
+  const progress = followProgress(output);
+  const dir = options.cache === false ? undefined : defaultCacheDir();
+  const cache = { dir, logitsLimitBytes: options.cacheLimit ?? DEFAULT_LOGITS_LIMIT_BYTES };
+  try {
+    return await work(async () => ({ signal, progress, cache }));
+  } finally {
+    progress.end();
   }
 }
 

@@ -112,7 +112,7 @@ export function imatrix(model: string, request: ImatrixFileRequest, bench: Bench
 
 /** Plan, quantize and evaluate into one directory, against controls. Missed gates are in the result. */
 export function run(model: string, request: RunModelRequest, bench: Bench): Promise<FinishedRun> {
-  return speaking(async () => runModel(model, await parseRunRequest(model, request), bench));
+  return speaking(async () => runModel(model, await parseRunRequest(model, request, async () => bench), bench));
 }
 
 /** Write a run, a plan or an analysis as one HTML file. */

@@ -64,7 +64,7 @@ export async function plan(
   const mode = modeOf(request);
   const types = typesOf(request);
   const { budget, constraints } = await budgetFor(source, request, bench);
-  const sensitivity = await loadSensitivity(request);
+  const sensitivity = await loadSensitivity(request, bench);
   // a pin may ask for smaller types than a plan would choose
   const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
   const analysis = await analysisOf(source, { ...request, budgets, types }, bench);
@@ -165,7 +165,7 @@ async function planFromOther(
       `--base ${base}: the recipe says its own, ${template.recipe.command.baseFileType}; leave it out`,
     );
   }
-  const sensitivity = await loadSensitivity(request);
+  const sensitivity = await loadSensitivity(request, bench);
   if (typeof source === "string" && !(await isJson(source))) {
     const { model } = await checkedModel(source, { forceFindings: request.forceFindings }, await bench());
     await model.close();

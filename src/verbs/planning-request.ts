@@ -1,10 +1,14 @@
 /** What a plan is asked, in the words of the command line and the library, and what the planner makes of them. */
+
 import { createHash } from "node:crypto";
 import { parseConstraint } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
+import { isRemote, shownName } from "../bytes/remote-name.ts";
 import { readDocumentText } from "../documents/document-file.ts";
 import { UsageError } from "../errors.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { localCopy } from "../intake/local-copy.ts";
+import type { Desk } from "../intake/open-named-model.ts";
 import { type BudgetRequest, budgetFrom } from "../plan/budget.ts";
 import type { GuardSwitches } from "../plan/guards.ts";
 import { parseTypes } from "../plan/offered-types.ts";
@@ -106,15 +110,23 @@ export interface NamedSensitivity {
   readonly of: SensitivityMode;
 }
 
-/** Find a mode by its name, or read the file that holds one. Throws UsageError, FileError, FormatError. */
-export async function loadSensitivity({
-  sensitivity: mode = DEFAULT_SENSITIVITY,
-  prior: path,
-}: Pick<PlanningRequest, "sensitivity" | "prior">): Promise<NamedSensitivity> {
+/**
+ * Find a mode by its name, or read the file that holds one; `desk` keeps what is fetched of a remote one. Throws
+ * UsageError, FileError, FormatError.
+ */
+export async function loadSensitivity(
+  { sensitivity: mode = DEFAULT_SENSITIVITY, prior: path }: Pick<PlanningRequest, "sensitivity" | "prior">,
+  desk?: () => Promise<Desk>,
+): Promise<NamedSensitivity> {
   if (/[./\\]/.test(mode)) {
     if (path !== undefined) throw unusedPrior(mode);
-    const text = await readDocumentText(mode);
-    return { path: mode, name: `densities of SHA-256 ${hashOf(text)}`, of: parseSensitivityFile(mode, text) };
+    const file = desk !== undefined && isRemote(mode) ? (await localCopy(mode, await desk())).path : mode;
+    const text = await readDocumentText(file);
+    return {
+      path: file,
+      name: `densities of SHA-256 ${hashOf(text)}`,
+      of: parseSensitivityFile(shownName(mode), text),
+    };
   }
   if (path === undefined) return { name: mode, of: parseSensitivity(mode) };
   const text = await readDocumentText(path, PRIOR);

@@ -5,6 +5,7 @@ import { requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { UsageError } from "../errors.ts";
 import type { EmbeddingPooling } from "../ggml/model-facts.ts";
+import type { Desk } from "../intake/open-named-model.ts";
 import { protectInputs } from "../intake/protect-inputs.ts";
 import type { Plan } from "../plan/plan.ts";
 import { present } from "../present.ts";
@@ -93,8 +94,12 @@ export interface FinishedRun {
   readonly plan?: Plan;
 }
 
-/** Check what was asked, before anything is opened. Throws UsageError. */
-export async function parseRunRequest(model: string, request: RunModelRequest): Promise<RunRequest> {
+/** Check what was asked, before anything is opened; `desk` keeps what is fetched for it. Throws UsageError. */
+export async function parseRunRequest(
+  model: string,
+  request: RunModelRequest,
+  desk?: () => Promise<Desk>,
+): Promise<RunRequest> {
   requireLocal(model);
   const { maxTime } = request;
   const deadline =
@@ -124,7 +129,7 @@ export async function parseRunRequest(model: string, request: RunModelRequest): 
     types,
     ...baselines,
     gates: await gatesOf(request, baselines),
-    sensitivity: await loadSensitivity(request),
+    sensitivity: await loadSensitivity(request, desk),
     ...refinementOf(request),
     rerankSet: request.rerank,
     reading: readingOf(request),

@@ -32,6 +32,43 @@ const RUN = ["run", "llama.gguf", "--like", "Q4_K_M", "--text", "text.txt", "--c
 const QUICK = ["--refine", "0", "--imatrix", "none", "--feedback", "off"];
 const run = (out: string, ...args: string[]) => prism(...RUN, ...QUICK, "--out", out, ...args);
 
+const CLASSES = ["token_embd", "output", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+
+describe("--sensitivity", () => {
+  it("takes the densities that somebody published, as it takes a file", async () => {
+    const densities = {
+      schema: "prism.sensitivity/1",
+      version: "theirs",
+      lossUnit: "nats",
+      densities: Object.fromEntries(CLASSES.map((name, index) => [name, 1e-3 * (1 + index)])),
+    };
+    const text = JSON.stringify(densities);
+    await writeFile(join(dir, "probes.json"), text);
+    server.files.set("/probes.json", { bytes: Buffer.from(text), etag: '"probes"' });
+    const plans = [];
+    for (const sensitivity of ["./probes.json", `${server.origin}/probes.json`]) {
+      const made = await prism(
+        "plan",
+        "llama.gguf",
+        "--bpw",
+        "4",
+        "--sensitivity",
+        sensitivity,
+        "-o",
+        "by.json",
+        "--force",
+        "--json",
+      );
+      expect(made.code).toBe(0);
+      const { tensors, sensitivity: by } = JSON.parse(made.stdout);
+      plans.push({ tensors, by });
+    }
+    expect(plans[1]).toEqual(plans[0]);
+    const gone = await prism("run", "llama.gguf", "--bpw", "4", "--sensitivity", `${server.origin}/gone.json`);
+    expect([gone.code, gone.stderr]).toEqual([1, expect.stringMatching(/gone\.json: .*404/)]);
+  });
+});
+
 describe("run --baseline", () => {
   it("judges files of others as they are, and types of others, beside presets; goes on only beside the same", async () => {
     const asked = [

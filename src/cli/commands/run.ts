@@ -25,7 +25,7 @@ import { addPlanningOptions, type PlanningOptions, planningRequest } from "../pl
 import { addReadingOptions, type ReadingCliOptions } from "../prompt-options.ts";
 import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { addJudgingTextOptions, type TextOptions } from "../text-options.ts";
-import { withBench } from "../with-bench.ts";
+import { withBench, withDesk } from "../with-bench.ts";
 
 interface Options
   extends SharedOptions,
@@ -182,7 +182,9 @@ export function runCommand(context: CommandContext): Command {
 async function run(model: string, options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
   const refine = options.refine === true ? DEFAULT_PROBES : options.refine;
-  const request = await parseRunRequest(model, { ...planningRequest(options), refine });
+  const request = await withDesk(options, context, output, (desk) =>
+    parseRunRequest(model, { ...planningRequest(options), refine }, desk),
+  );
   const { out } = request;
   try {
     const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
