@@ -136,6 +136,8 @@ export interface QuantizeOutcome {
 export interface ModelLoadOptions extends JobResources {
   readonly model: string;
   readonly context: number;
+  /** Types of the cache of keys and of that of values; by default F16. */
+  readonly kv?: { readonly k: TensorType; readonly v: TensorType } | undefined;
   /** Keep the weights as views of the file, on the CPU, in no other layout: what is written there is computed with. */
   readonly mapped?: boolean;
   /** Keep the weights where LoadedModel.rewrite() can write them, on any device: read into memory, in no other layout. */

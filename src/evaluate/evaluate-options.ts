@@ -1,5 +1,6 @@
 /** What an evaluation is asked, and its defaults. */
 import { UsageError } from "../errors.ts";
+import type { KvTypes } from "../footprint/context-size.ts";
 
 /** llama-perplexity's default context. */
 export const DEFAULT_CONTEXT = 512;
@@ -18,7 +19,15 @@ export interface TextRequest {
   readonly spread?: boolean | undefined;
 }
 
-export interface EvaluateRequest extends TextRequest {
+/** What is measured beside the figures of the text. */
+export interface MoreFigures {
+  /** By kind of text too: files, a kind each; true: the text that comes with PRISM. */
+  readonly kinds?: readonly string[] | true | undefined;
+  /** With caches of keys and values of these types too. */
+  readonly kv?: KvTypes | undefined;
+}
+
+export interface EvaluateRequest extends TextRequest, MoreFigures {
   /** Path of the model that others are compared with; without one, perplexity only. */
   readonly reference?: string | undefined;
   /** Measure tokens per second too. */

@@ -39,15 +39,36 @@ const MODEL_FILE = {
   gates: t.optional(t.list(GATE_RESULT, "Of --require; absent where nothing was required.")),
 };
 
-export const MODEL_EVALUATION = t.object({
-  ...MODEL_FILE,
+/** How near to the reference, of some tokens. */
+const NEARNESS = {
   ppl: PPL,
   lnPplRatio: t.optional(t.measured(t.number(), "ln(PPL(model) / PPL(reference)).")),
   kld: t.optional(KLD_SUMMARY),
   sameTop: t.optional(t.percent("Percent of tokens whose most likely token is the reference's.")),
   sameTopSe: t.optional(t.amount()),
+};
+const NEARNESS_OF_TOKENS = t.object(NEARNESS);
+export interface Nearness extends t.Content<typeof NEARNESS_OF_TOKENS> {}
+
+export const KIND_FIGURES = t.object(
+  { kind: t.name(), chunks: t.count(), tokens: t.count("Scored."), ...NEARNESS },
+  "On text of one kind.",
+);
+export interface KindFigures extends t.Content<typeof KIND_FIGURES> {}
+
+export const KV_FIGURES = t.object(
+  { k: t.text("Type of the cache of keys."), v: t.text("Of that of values."), ...NEARNESS },
+  "On the same text with caches of these types; the reference's are F16.",
+);
+export interface KvFigures extends t.Content<typeof KV_FIGURES> {}
+
+export const MODEL_EVALUATION = t.object({
+  ...MODEL_FILE,
+  ...NEARNESS,
   chunks: t.count(),
   tokens: t.count(),
+  kinds: t.optional(t.list(KIND_FIGURES, "By kind of text; absent where that was not asked for.")),
+  kvCache: t.optional(KV_FIGURES),
   perChunk: t.optional(
     t.object(
       { kld: t.optional(t.list(t.nats())), nll: t.list(t.number()) },

@@ -2,10 +2,14 @@
 import type { Bench } from "../bench.ts";
 import { type LoadedModel, requireLibrary } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
+import type { KvTypes } from "../footprint/context-size.ts";
+import { present } from "../present.ts";
 
 export interface LoadOptions {
   /** Tokens of a chunk. */
   readonly context: number;
+  /** Types of the caches of keys and values; by default F16. */
+  readonly kv?: KvTypes | undefined;
   /** Tokens its vocabulary must have. */
   readonly vocabSize?: number | undefined;
 }
@@ -16,11 +20,14 @@ export interface LoadOptions {
  */
 export async function loadModel(
   path: string,
-  { context, vocabSize }: LoadOptions,
+  { context, vocabSize, kv }: LoadOptions,
   { engine, threads, gpuLayers, signal }: Bench,
 ): Promise<LoadedModel> {
   const layers = engine.programs === undefined ? gpuLayers : 0;
-  const model = await requireLibrary(engine).load({ model: path, context, threads, gpuLayers: layers, signal });
+  const model = await requireLibrary(engine).load({
+    ...{ model: path, context, threads, gpuLayers: layers, signal },
+    ...present({ kv }),
+  });
   if (vocabSize === undefined || model.vocabSize === vocabSize) return model;
   await model.close();
   throw new FormatError(

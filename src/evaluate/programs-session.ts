@@ -18,6 +18,7 @@ import { present } from "../present.ts";
 import { checkFigures } from "./check-figures.ts";
 import { chunksAtMost } from "./evaluate-options.ts";
 import { MODEL_EVALUATION, type ModelEvaluation } from "./evaluation.ts";
+import { refuseMoreFigures } from "./more-figures.ts";
 import type { EvaluationSession, SessionModels, SessionRequest } from "./session.ts";
 import { readTextFile } from "./text.ts";
 import { openTokenGate, SAME_COUNT, textCutter } from "./token-gate.ts";
@@ -26,9 +27,10 @@ import { openTokenGate, SAME_COUNT, textCutter } from "./token-gate.ts";
 export async function openProgramsSession(
   programs: Programs,
   { reference, pilot, others = [] }: SessionModels,
-  { context, text: path, chunks: asked, availableChunks }: SessionRequest & { readonly context: number },
+  { context, text: path, chunks: asked, availableChunks, ...more }: SessionRequest & { readonly context: number },
   bench: Bench,
 ): Promise<EvaluationSession> {
+  refuseMoreFigures(more);
   const { threads, gpuLayers, signal, progress } = bench;
   if (path === undefined) {
     throw new UsageError("llama.cpp's programs can't sample a text; give --text FILE, or leave --llama-dir out");

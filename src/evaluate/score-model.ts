@@ -5,7 +5,7 @@ import type { EvaluationTokens, LoadedModel, ScoreOptions, TokenScores } from ".
 import type { OpenModel } from "../gguf/model.ts";
 import { present } from "../present.ts";
 import { checkFigures } from "./check-figures.ts";
-import { type MeanSe, MODEL_EVALUATION, type ModelEvaluation } from "./evaluation.ts";
+import { type MeanSe, MODEL_EVALUATION, type ModelEvaluation, type Nearness } from "./evaluation.ts";
 import { chunkMeans, concatScores, lnPplRatio, perplexity, summarizeKld, summarizeSameTop } from "./statistics.ts";
 
 export interface ScoredModel {
@@ -23,16 +23,12 @@ export async function scoreModel(
 ): Promise<ScoredModel> {
   const start = performance.now();
   const scores = await scoreChunks(model, tokens, tokens.chunks, reference, `evaluating ${basename(path)}`, bench);
-  const { nll, referenceNll, kld, sameTop } = scores;
-  const compared = kld !== undefined && referenceNll !== undefined && sameTop !== undefined;
+  const { nll, referenceNll, kld } = scores;
   const evaluation: ModelEvaluation = {
     path,
     fileBytes,
     bpw,
-    ppl: perplexity(nll),
-    ...(compared
-      ? { lnPplRatio: lnPplRatio(nll, referenceNll), kld: summarizeKld(kld), ...summarizeSameTop(sameTop) }
-      : {}),
+    ...nearness(scores),
     chunks: tokens.chunks,
     tokens: nll.length,
     perChunk: {
@@ -44,6 +40,17 @@ export async function scoreModel(
   return {
     evaluation: checkFigures(path, MODEL_EVALUATION, evaluation),
     referencePpl: referenceNll && perplexity(referenceNll),
+  };
+}
+
+/** The figures of scored tokens. */
+export function nearness({ nll, referenceNll, kld, sameTop }: TokenScores): Nearness {
+  const compared = kld !== undefined && referenceNll !== undefined && sameTop !== undefined;
+  return {
+    ppl: perplexity(nll),
+    ...(compared
+      ? { lnPplRatio: lnPplRatio(nll, referenceNll), kld: summarizeKld(kld), ...summarizeSameTop(sameTop) }
+      : {}),
   };
 }
 

@@ -3,21 +3,23 @@
  * costs one pass. Everything evaluated in one session saw the same tokens.
  */
 import type { Bench } from "../bench.ts";
-import type { LoadedModel } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
 import { scoredTokens } from "../engine/logits-file.ts";
+import type { KvTypes } from "../footprint/context-size.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { compareVocabularies } from "../intake/same-vocabulary.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
 import { checkFigures } from "./check-figures.ts";
-import { chooseContext, chunksAtMost, type TextRequest } from "./evaluate-options.ts";
-import { type Evaluation, type MeanSe, type ModelEvaluation, PPL } from "./evaluation.ts";
+import { chooseContext, chunksAtMost, type MoreFigures, type TextRequest } from "./evaluate-options.ts";
+import { type Evaluation, type KindFigures, type MeanSe, type ModelEvaluation, PPL } from "./evaluation.ts";
 import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
 import { loadModel } from "./load-model.ts";
+import { calibrated, scoreKinds, scoreWithCache } from "./more-figures.ts";
 import { openProgramsSession } from "./programs-session.ts";
 import { keepInUse, type ReferenceLogits, referenceLogits } from "./reference.ts";
-import { scoreModel } from "./score-model.ts";
+import { type ScoredModel, scoreModel } from "./score-model.ts";
 import {
   type EvaluationText,
   firstChunks,
@@ -28,6 +30,7 @@ import {
   sampleText,
   spreadChunks,
 } from "./text.ts";
+import { readKinds } from "./text-kinds.ts";
 import { openTokenGate, SAME_COUNT, textCutter } from "./token-gate.ts";
 
 export interface EvaluationSession {
@@ -38,7 +41,8 @@ export interface EvaluationSession {
   readonly reference?: { readonly path: string; readonly headerHash: string } | undefined;
   /** Perplexity of the reference on the scored tokens; known once a model was evaluated. */
   referencePpl(): MeanSe | undefined;
-  evaluateModel(model: OpenModel): Promise<ModelEvaluation>;
+  /** `more`: measure what the session was asked for beside the text too; by default it is. */
+  evaluateModel(model: OpenModel, more?: boolean): Promise<ModelEvaluation>;
   close(): Promise<void>;
 }
 
@@ -51,7 +55,7 @@ export interface SessionModels {
   readonly others?: readonly OpenModel[] | undefined;
 }
 
-export interface SessionRequest extends TextRequest {
+export interface SessionRequest extends TextRequest, MoreFigures {
   /** Chunks at the beginning of the text that may be scored; the rest is kept for other uses. */
   readonly availableChunks?: number | undefined;
 }
@@ -91,14 +95,16 @@ async function openEmbeddedSession(
 ): Promise<EvaluationSession> {
   const { context } = request;
   const base = reference ?? pilot;
-  const load = (path: string) => loadModel(path, { context, vocabSize: loaded.vocabSize }, bench);
+  const load = (path: string, kv?: KvTypes) => loadModel(path, { context, vocabSize: loaded.vocabSize, kv }, bench);
   const textOf = (chunks: number) => sampleText(loaded, base, { context, chunks }, bench);
   const text =
     request.text === undefined
       ? await textOf(request.chunks ?? SAMPLED_SEQUENCES)
       : await readChunks(loaded, request.text, request);
   const written = await writtenText(loaded, text);
-  const gate = openTokenGate(base, { texts: [written], load: textCutter(context, bench) }, SAME_COUNT);
+  const kinds = request.kinds && (await readKinds(loaded, request.kinds, request));
+  const texts = [written, ...(kinds?.texts ?? [])];
+  const gate = openTokenGate(base, { texts, load: textCutter(context, bench) }, SAME_COUNT);
   for (const model of [pilot, ...others]) await gate.admit(model);
   const spread = isSpread(request);
   const rule = {
@@ -107,38 +113,51 @@ async function openEmbeddedSession(
     lengthen: request.text === undefined ? textOf : undefined,
   };
   const judged = reference === undefined ? text : await chooseChunks(loaded, text, () => load(pilot.path), rule, bench);
-  const against: ReferenceLogits | undefined =
-    reference === undefined ? undefined : await referenceLogits(loaded, judged.tokens, reference, bench);
-  const logits = against !== undefined && "logits" in against ? against.logits : undefined;
-  const unused = logits === undefined ? () => undefined : keepInUse(logits);
+  const inUse: (() => void)[] = [];
+  const logitsOf = async (tokens: EvaluationTokens): Promise<ReferenceLogits | undefined> => {
+    const found = reference && (await referenceLogits(loaded, tokens, reference, bench));
+    if (found !== undefined && "logits" in found) inUse.push(keepInUse(found.logits));
+    return found;
+  };
+  const against = await logitsOf(judged.tokens);
+  const kindsAgainst = kinds && (await logitsOf(kinds.tokens));
   // With its logits on disk the reference gives its memory back; without them it is decoded beside every model.
-  const kept = logits === undefined ? loaded : undefined;
+  const needed = [against, ...(kinds === undefined ? [] : [kindsAgainst])];
+  const kept = needed.every((logits) => logits !== undefined && "logits" in logits) ? undefined : loaded;
   if (kept === undefined) await loaded.close();
+  const notes = new Set<string>();
   let referencePpl: MeanSe | undefined;
   return {
     text: describeText(judged, spread),
     get warnings() {
-      return [...warningsOf(judged, base), ...gate.notes];
+      return [...warningsOf(judged, base), ...gate.notes, ...notes];
     },
     reference: reference && { path: reference.path, headerHash: reference.model.headerHash },
     referencePpl: () => referencePpl,
-    async evaluateModel(model) {
+    async evaluateModel(model, more = true) {
       refuseProjector(model.model);
       await gate.admit(model);
       // Perplexity only: the first model is the one the text was tokenized with, and is loaded already.
       const isBase = reference === undefined && model.path === base.path && kept !== undefined;
       const own = isBase ? kept : await load(model.path);
+      let scored: ScoredModel;
+      let ofKinds: KindFigures[] | undefined;
       try {
-        const scored = await scoreModel(model, own, judged.tokens, against, bench);
-        for (const read of [model, base]) await requireUnchanged(read, bench);
-        referencePpl ??= scored.referencePpl && checkFigures(base.path, PPL, scored.referencePpl);
-        return scored.evaluation;
+        scored = await scoreModel(model, own, judged.tokens, against, bench);
+        if (kinds && more) ofKinds = await scoreKinds(model, own, kinds, kindsAgainst, bench);
       } finally {
         if (own !== kept) await own.close();
       }
+      const { kv } = request;
+      const text = { tokens: judged.tokens, against };
+      const kvCache = kv && more ? await scoreWithCache(model, kv, load, text, bench) : undefined;
+      for (const read of [model, base]) await requireUnchanged(read, bench);
+      if (ofKinds !== undefined && request.kinds === true) for (const note of calibrated(model)) notes.add(note);
+      referencePpl ??= scored.referencePpl && checkFigures(base.path, PPL, scored.referencePpl);
+      return { ...scored.evaluation, ...present({ kinds: ofKinds, kvCache }) };
     },
     async close() {
-      unused();
+      for (const done of inUse) done();
       await kept?.close();
     },
   };

@@ -20,8 +20,18 @@ export const SHIPPED_TEXT = "the calibration text of PRISM";
 
 /** The texts, a kind each, in the order of their names. */
 export async function shippedText(folder = FOLDER): Promise<string[]> {
+  return (await textOfKinds(folder)).map(({ text }) => text);
+}
+
+/** The same with the names of the kinds: code, dialogue, … */
+export async function textOfKinds(folder = FOLDER): Promise<{ readonly kind: string; readonly text: string }[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".txt")).sort();
-  return Promise.all(names.map(async (name) => (await readTextFile(join(folder, name))).text));
+  return Promise.all(
+    names.map(async (name) => ({
+      kind: name.replace(/\.txt$/, ""),
+      text: (await readTextFile(join(folder, name))).text,
+    })),
+  );
 }
 
 /** The same as whole chunks, none of two kinds; fewer than all are taken from all over it. */

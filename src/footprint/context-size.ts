@@ -8,6 +8,11 @@ export interface KvTypes {
   readonly v: TensorType;
 }
 
+/** As llama.cpp's own options name them: q8_0, or of each, q8_0,q4_0. */
+export function describeKv({ k, v }: { readonly k: string; readonly v: string }): string {
+  return (k === v ? k : `${k},${v}`).toLowerCase();
+}
+
 export interface ContextRequest {
   /** Tokens of all sequences together, as `-c` counts them. */
   readonly context: number;

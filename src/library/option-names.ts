@@ -30,6 +30,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--hub-url": "hubUrl",
   "--imatrix": "imatrix",
   "--keep-split": "keepSplit",
+  "--kinds": "kinds",
   "--kld": "kld",
   "--kv": "kv",
   "--like": "like",

@@ -6,6 +6,7 @@ import { UsageError } from "../errors.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
+import type { KvTypes } from "../footprint/context-size.ts";
 import { type EmbeddingPooling, isEncoder } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { engineFindings } from "../intake/engine-findings.ts";
@@ -18,8 +19,11 @@ import type { PromptOptions } from "../rerank/rerank-scorer.ts";
 import { requireMeasured } from "../run/gates.ts";
 import { refuseOptions } from "./given-option.ts";
 import { held, modelGates } from "./model-gates.ts";
+import { parseKv } from "./vram-request.ts";
 
-export interface EvaluateModelsRequest extends EvaluateRequest, PromptOptions {
+export interface EvaluateModelsRequest extends Omit<EvaluateRequest, "kv">, PromptOptions {
+  /** Judge with caches of keys and values of this type too, like q8_0; of keys, then of values: "q8_0,q4_0". */
+  readonly kv?: string | undefined;
   /** Rank documents: a file of JSON Lines, or true for the set that comes with PRISM. */
   readonly rerank?: string | true | undefined;
   /** With `rerank`: a llama-server that runs the model and scores. */
@@ -62,6 +66,7 @@ export async function evaluateModels(
   if (request.speed === true && (embeds || (rerank !== undefined && text === undefined))) {
     throw new UsageError("--speed: these models are judged by documents or vectors, and only next tokens are timed");
   }
+  refuseMore(request, embeds || (rerank !== undefined && text === undefined));
   if (embeds) {
     const asked = { reference, context, pooling, queryPrefix, documentPrefix, set: request.retrieval };
     const embeddings = held(gates, await evaluateEmbeddings(models, asked, bench));
@@ -75,12 +80,25 @@ export async function evaluateModels(
     const ranking = held(gates, ranked);
     return { evaluation: ranking, ranking };
   }
-  const judged = await evaluate(models, request, bench);
+  const judged = await evaluate(models, { ...request, kv: cacheOf(request.kv) }, bench);
   if (ranked === undefined) {
     const evaluation = held(gates, judged);
     return { evaluation, judged: evaluation };
   }
   return { evaluation: held(gates, joinRerank(judged, ranked)), judged, ranking: ranked };
+}
+
+/** Kinds of text and caches are judged by next tokens. */
+function refuseMore({ kinds, kv }: EvaluateModelsRequest, isOther: boolean): void {
+  if (isOther) {
+    refuseOptions({ "--kinds": kinds, "--kv": kv }, "these models are judged by documents or vectors");
+  }
+}
+
+/** F16 is what everything is judged with. */
+function cacheOf(kv: string | undefined): KvTypes | undefined {
+  const types = kv === undefined ? undefined : parseKv(kv);
+  return types?.k === "F16" && types.v === "F16" ? undefined : types;
 }
 
 /** Options of prompts where none is read, or a llama-server reads them. */

@@ -87,7 +87,8 @@ export function memoryQuestionOf({ vram, ctx, kv, parallel }: MemoryRequest): Me
   };
 }
 
-function parseKv(text: string): KvTypes {
+/** Types of the caches of keys and values: `--kv q8_0`. Throws UsageError. */
+export function parseKv(text: string): KvTypes {
   const types = text.split(",").map((word) => {
     const type = parseTensorType(word.trim());
     if (type !== undefined && KV_TYPES.includes(type)) return type;

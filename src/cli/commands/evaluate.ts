@@ -25,6 +25,9 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   readonly rerank?: string | true;
   readonly server?: string;
   readonly referenceServer?: string;
+  /** true: the text that comes with prism. */
+  readonly kinds?: readonly string[] | true;
+  readonly kv?: string;
   readonly speed?: boolean;
   readonly output?: string;
   readonly csv?: string;
@@ -53,6 +56,11 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--server <url>", "with --rerank: let the llama-server that runs MODEL score")
     .option("--reference-server <url>", "with --rerank: let the llama-server that runs the reference score")
+    .option(
+      "--kinds [file...]",
+      "judge by kind of text too: a file a kind; default: prose, dialogue, code, technical text, languages",
+    )
+    .option("--kv <type>", "judge with caches of keys and values of this type too, like q8_0, or of each: q8_0,q4_0")
     .option("--speed", "measure tokens per second of prompt and generation too, as llama-bench does")
     .option("-o, --output <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
@@ -79,7 +87,8 @@ export function evaluateCommand(context: CommandContext): Command {
 async function run(models: string[], options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
   const { reference, rerank, retrieval, text, force } = options;
-  const inputs = [...models, reference, rerank === true ? undefined : rerank, retrieval, text];
+  const kinds = options.kinds === true ? [] : options.kinds;
+  const inputs = [...models, ...(kinds ?? []), reference, rerank === true ? undefined : rerank, retrieval, text];
   const outputs = [options.output, options.csv].filter((path) => path !== undefined);
   if (outputs.length > 0) await checkOutputs(outputs, { inputs, force });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);

@@ -4,7 +4,8 @@
  * allocates its memory.
  */
 import koffi from "koffi";
-import type { Pooling } from "../engine.ts";
+import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+import type { ModelLoadOptions, Pooling } from "../engine.ts";
 import { attachThreads } from "./attach-threads.ts";
 import type { LlamaLibrary, Pointer } from "./llama-library.ts";
 import type { ContextParams } from "./llama-structs.ts";
@@ -55,14 +56,17 @@ export class Decoder {
   readonly #library: LlamaLibrary;
   readonly #model: Pointer;
   readonly #threads: number;
+  readonly #kv: ModelLoadOptions["kv"];
   #context: OpenContext | undefined;
   /** What sequence 0 holds for branch(). */
   #stem: Int32Array | undefined;
 
-  constructor(library: LlamaLibrary, model: Pointer, threads: number) {
+  /** `kv`: types of the caches of keys and values; by default F16. */
+  constructor(library: LlamaLibrary, model: Pointer, threads: number, kv?: ModelLoadOptions["kv"]) {
     this.#library = library;
     this.#model = model;
     this.#threads = threads;
+    this.#kv = kv;
   }
 
   /** Empty the memory of all sequences. Throws an Error where a context can't be made. */
@@ -194,6 +198,10 @@ export class Decoder {
     params.n_threads_batch = this.#threads;
     // As common.h sets it for llama-perplexity.
     params.swa_full = false;
+    if (this.#kv !== undefined) {
+      params.type_k = TENSOR_TYPES[this.#kv.k].id;
+      params.type_v = TENSOR_TYPES[this.#kv.v].id;
+    }
     if (shape.pooling !== undefined) {
       params.embeddings = true;
       params.pooling_type = POOLING_TYPES[shape.pooling];
@@ -227,8 +235,11 @@ export class Decoder {
   #init(params: ContextParams, { sequences, length }: ContextShape): Pointer {
     const pointer = this.#library.initContext(this.#model, params);
     if (pointer !== null) return pointer;
+    const kv = this.#kv;
     throw new Error(
-      `llama.cpp could not make a context of ${sequences} × ${length} tokens; out of memory? Try a smaller --context`,
+      kv === undefined
+        ? `llama.cpp could not make a context of ${sequences} × ${length} tokens; out of memory? Try a smaller --context`
+        : `llama.cpp could not make a context of ${sequences} × ${length} tokens with keys of ${kv.k} and values of ${kv.v}; a model whose heads are no whole blocks of these types can't have them: try another --kv`,
     );
   }
 }

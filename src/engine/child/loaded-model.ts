@@ -50,6 +50,7 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   /** The number the parent calls this model by. */
   readonly handle: number;
   /** See ModelLoadOptions. */
+  readonly kv?: ModelLoadOptions["kv"];
   readonly mapped?: boolean;
   readonly rewritable?: boolean;
   readonly device?: string | undefined;
@@ -154,7 +155,7 @@ export class LoadedModelHandle {
     }
     this.#model = model;
     this.#vocab = library.vocab(model);
-    this.#decoder = new Decoder(library, model, request.threads);
+    this.#decoder = new Decoder(library, model, request.threads, request.kv);
     this.#prompts = { decoder: this.#decoder, together: request.gpuLayers > 0 };
     this.vocabSize = library.vocabSize(this.#vocab);
     this.addBos = library.addBos(this.#vocab);

@@ -10,6 +10,7 @@ import { stoppedInWords } from "../stopped-words.ts";
 import { renderFamily } from "./family-table.ts";
 import { gateLines } from "./gate-lines.ts";
 import { formatMeanSe } from "./mean-se.ts";
+import { moreFigureLines } from "./more-figures.ts";
 import { speedLines } from "./speed-table.ts";
 import { renderSweep } from "./sweep-table.ts";
 import { formatTable } from "./table.ts";
@@ -49,7 +50,11 @@ export function renderEvaluation(evaluation: Evaluation, width = TERMINAL_WIDTH)
     timed.map(({ path, speed }) => ({ name: shownFile(path), speed })),
     width,
   );
-  const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table, ...speeds];
+  const more = moreFigureLines(
+    models.map((model) => ({ ...model, name: shownFile(model.path) })),
+    width,
+  );
+  const blocks = [textLine(evaluation.text), ...referenceLine(evaluation), table, ...more, ...speeds];
   return `${[...blocks, ...warningLines(evaluation.warnings, width)].join("\n")}\n`;
 }
 
