@@ -109,14 +109,31 @@ export function memoryWarnings(
       `--ctx ${context}: ${each.toLocaleString("en-US")} tokens a sequence, and the model was trained on ${trainedContext.toLocaleString("en-US")}`,
     );
   }
-  const over = (bytes: number, what: string) => {
-    if (bytes > 0)
-      warnings.push(`over the memory: the weights take ${bytes.toLocaleString("en-US")} bytes more of ${what}`);
-  };
-  const onGpu = weightsOnGpu(tensors, memory);
-  over(onGpu - bytesForWeights(memory), "the GPU");
-  if (memory.experts !== undefined) over(weightsInRam(tensors, memory) - bytesInRam(memory.experts), "RAM");
+  for (const [where, bytes] of Object.entries(overMemory(tensors, memory))) {
+    if (bytes > 0) {
+      warnings.push(`over the memory: the weights take ${bytes.toLocaleString("en-US")} bytes more of ${where}`);
+    }
+  }
   return warnings;
+}
+
+/** Whether the tensors of a plan take more of a memory than there is of it. */
+export function isOverMemory({ tensors, budget }: Sized): boolean {
+  return budget.memory !== undefined && Object.values(overMemory(tensors, budget.memory)).some((bytes) => bytes > 0);
+}
+
+interface Sized {
+  readonly tensors: readonly { readonly name: string; readonly bytes: number }[];
+  readonly budget: { readonly memory?: BudgetMemory | undefined };
+}
+
+/** Bytes too much; below 0 where there is room. */
+function overMemory(tensors: Sized["tensors"], memory: BudgetMemory): Record<"the GPU" | "RAM", number> {
+  const { experts } = memory;
+  return {
+    "the GPU": weightsOnGpu(tensors, memory) - bytesForWeights(memory),
+    RAM: experts === undefined ? 0 : weightsInRam(tensors, memory) - bytesInRam(experts),
+  };
 }
 
 /** Bytes that the tensors of a plan take of the machine's memory, where experts are there. */

@@ -7,6 +7,7 @@ import { UsageError } from "../errors.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorBytes } from "../ggml/tensor-types.ts";
 import { isBaseFileType } from "./base-file-type.ts";
+import { isOverMemory } from "./budget-memory.ts";
 import { distortionOf, priceTensor, type TensorChoice, tensorChoice } from "./costing.ts";
 import { exactName } from "./exact-name.ts";
 import { legalTypes, typeProblem } from "./legal-type.ts";
@@ -15,6 +16,7 @@ import { ALLOWED_ONLY, offerTypes } from "./offered-types.ts";
 import type { Constraint, Plan, PlanTensor } from "./plan.ts";
 import { GIVEN_UP, planHeaderBytes, planWarnings, predict } from "./predict.ts";
 import { solve } from "./solve.ts";
+import { solvePools } from "./solve-pools.ts";
 
 /**
  * Recompute bytes, loss, bound, shares and steps of a plan. A type that differs from the recorded bytes or distortion
@@ -100,8 +102,9 @@ function boundOf(plan: Plan, tensors: readonly TensorChoice[]): number {
   const constraints = byHand ? pinUnmeasured(plan) : plan.constraints;
   // by hand, any type may have been given
   const offered = byHand ? tensors.map((tensor) => ({ ...tensor, offered: undefined })) : tensors;
-  return solve({ tensors: offered, headerBytes: planHeaderBytes(plan), constraints, budget: limits, mode }).assignment
-    .lowerBound;
+  const input = { tensors: offered, headerBytes: planHeaderBytes(plan), constraints, mode };
+  const pooled = byHand || isOverMemory(plan) ? undefined : solvePools({ ...input, budget });
+  return (pooled ?? solve({ ...input, budget: limits })).assignment.lowerBound;
 }
 
 function pinUnmeasured(plan: Plan): Constraint[] {

@@ -13,6 +13,7 @@ import {
   weightsOnGpu,
 } from "../../src/plan/budget-memory.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { recostPlan } from "../../src/plan/recost.ts";
 import { askedBudget, replan } from "../../src/plan/replan.ts";
 import { serverCommand } from "../../src/plan/server-arguments.ts";
 import { memoryTable } from "../../src/report/terminal/memory-table.ts";
@@ -96,6 +97,11 @@ describe("experts in RAM", () => {
     const made = await planned({ vram: vram(3), ram: ram(2) });
     const again = replan(made, { budget: askedBudget(made), createdAt: made.createdAt });
     expect(again.tensors.map(({ type }) => type)).toEqual(made.tensors.map(({ type }) => type));
+  });
+
+  it("keep their bound when the plan is priced anew", async () => {
+    const made = await planned({ vram: vram(3), ram: ram(2) });
+    expect(recostPlan(made).predicted.lowerBound).toBeCloseTo(made.predicted.lowerBound, 6);
   });
 
   it("are told of, with how the file runs, in 80 columns", async () => {
