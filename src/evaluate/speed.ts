@@ -26,24 +26,39 @@ export interface Speed extends t.Content<typeof SPEED> {}
 /** llama-bench's own pp512 and tg128. */
 const MOST_TOKENS = { prompt: 512, generated: 128 } as const;
 const LEAST_PROMPT = 32;
-/** Rounds, and about what a prompt or a generation of one may take, ms. */
-const ROUNDS = 3;
-const ROUND_MS = 1500;
+
+/** How files take turns. */
+export interface Turns {
+  readonly rounds: number;
+  /** About what a prompt, or a generation, of a round may take. */
+  readonly roundMs: number;
+  /** Before and after each turn of the file of this number. */
+  readonly ready?: (index: number) => Promise<void>;
+  readonly done?: (index: number) => Promise<void>;
+}
+
+const TURNS: Turns = { rounds: 3, roundMs: 1500 };
 
 /** Measure the speed of each file, in turn; in the order given. Throws EngineError where there are only programs. */
-export async function measureSpeeds(paths: readonly string[], bench: Bench): Promise<Speed[]> {
+export async function measureSpeeds(
+  paths: readonly string[],
+  bench: Bench,
+  { rounds, roundMs, ready, done }: Turns = TURNS,
+): Promise<Speed[]> {
   const measured = paths.map((): Round[] => []);
   let prompt: number | undefined;
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (const [index, path] of paths.entries()) {
+      await ready?.(index);
       const loaded = await load(path, bench);
       try {
-        prompt ??= await choosePrompt(loaded, bench);
-        measured[index]?.push(await timeRound(loaded, prompt, bench));
-        bench.progress.steps("timing", round * paths.length + index + 1, ROUNDS * paths.length);
+        prompt ??= await choosePrompt(loaded, roundMs, bench);
+        measured[index]?.push(await timeRound(loaded, prompt, roundMs, bench));
+        bench.progress.steps("timing", round * paths.length + index + 1, rounds * paths.length);
       } finally {
         await loaded.close();
       }
+      await done?.(index);
     }
   }
   return measured.map((rounds) => speedOf(rounds, prompt ?? MOST_TOKENS.prompt, bench));
@@ -62,17 +77,17 @@ function load(path: string, { engine, threads, gpuLayers, signal }: Bench): Prom
 }
 
 /** Tokens of the prompts, the same for every file: as many as llama-bench takes, or as a round allows. */
-async function choosePrompt(loaded: LoadedModel, { seed, signal }: Bench): Promise<number> {
-  const asked = { prompt: LEAST_PROMPT, generated: 1, mostMs: ROUND_MS, seed, signal };
+async function choosePrompt(loaded: LoadedModel, roundMs: number, { seed, signal }: Bench): Promise<number> {
+  const asked = { prompt: LEAST_PROMPT, generated: 1, mostMs: roundMs, seed, signal };
   await loaded.time(asked);
   const { promptMs } = await loaded.time(asked);
-  const fitting = 2 ** Math.floor(Math.log2((ROUND_MS * LEAST_PROMPT) / promptMs));
+  const fitting = 2 ** Math.floor(Math.log2((roundMs * LEAST_PROMPT) / promptMs));
   return Math.min(MOST_TOKENS.prompt, Math.max(LEAST_PROMPT, fitting));
 }
 
 /** Tokens per second in one round, after a warm-up in which the weights are read. */
-async function timeRound(loaded: LoadedModel, prompt: number, { seed, signal }: Bench): Promise<Round> {
-  const asked = { prompt, mostMs: ROUND_MS, seed, signal };
+async function timeRound(loaded: LoadedModel, prompt: number, mostMs: number, { seed, signal }: Bench): Promise<Round> {
+  const asked = { prompt, mostMs, seed, signal };
   await loaded.time({ ...asked, generated: 1 });
   const { promptMs, generated, generationMs } = await loaded.time({ ...asked, generated: MOST_TOKENS.generated });
   return {

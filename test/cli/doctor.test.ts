@@ -49,3 +49,12 @@ it("goes on where the cache can't be written", async () => {
   expect(stdout.replace(/\s+/g, " ")).toMatch(/ cache absent \S+ can't be written \(.* is a file, not a folder/);
   expect(stdout).toContain("-> set PRISM_CACHE_DIR");
 });
+
+it("refuses options that say something of --types alone, and times no programs", async () => {
+  const alone = await prism(["doctor", "--force"], folder.path);
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining("give --types with it")]);
+  const both = await prism(["doctor", "--types", "--build-mtmd"], folder.path);
+  expect(both.code).toBe(2);
+  const help = await prism(["doctor", "--help"], folder.path);
+  expect(help.stdout).toContain("--types");
+});

@@ -1,6 +1,7 @@
 /** One thing the doctor looked at, and the document of all of them (`prism.doctor/1`). */
 import { defineDocument } from "../../documents/document-kind.ts";
 import * as t from "../../documents/fields.ts";
+import { TYPE_SPEEDS } from "../../evaluate/type-speeds.ts";
 
 const CHECK = t.object({
   name: t.text(),
@@ -22,7 +23,8 @@ export const DOCTOR = defineDocument({
     schema: t.exactly("prism.doctor/1"),
     prismVersion: t.text(),
     ok: t.flag(),
-    checks: t.list(CHECK),
+    checks: t.list(CHECK, "Empty with --types."),
+    types: t.optional(TYPE_SPEEDS),
   }),
 });
 
