@@ -4,6 +4,7 @@ import { PRISM_VERSION } from "../version.ts";
 import type { CommandContext } from "./context.ts";
 import { writeText } from "./json-document.ts";
 import { linesAreAsked } from "./json-lines.ts";
+import { inGroups } from "./option-groups.ts";
 import { terminalWidth } from "./terminal-width.ts";
 
 type CreateCommand = (context: CommandContext) => Command;
@@ -40,7 +41,12 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
     .version(PRISM_VERSION)
     .helpCommand(false)
     .exitOverride()
-    .configureHelp({ optionDescription: describeOption })
+    .configureHelp({
+      optionDescription: describeOption,
+      visibleOptions: (command) => inGroups(command, new Help().visibleOptions(command)),
+      // in the order in which they are shown, which is not that of their definition
+      groupItems: (_defined, shown, groupOf) => new Help().groupItems(shown, shown, groupOf),
+    })
     .configureOutput({
       writeOut: writeText,
       // an error is a line as well where lines are asked for (failure.ts)

@@ -17,6 +17,13 @@ beforeAll(() => {
 afterAll(folder.remove);
 
 describe("prism", () => {
+  it.each(["run", "plan", "evaluate"])("lists the many options of %s under headings, none left over", async (verb) => {
+    const { stdout } = await run(verb, "--help");
+    expect(stdout).toMatch(/\n(What to aim for|Output):\n/);
+    expect(stdout).toMatch(/\nIn general:\n/);
+    expect(stdout).not.toContain("\nOptions:\n");
+  });
+
   it("prints help without arguments, and its version", async () => {
     const help = await run();
     expect(help).toMatchObject({ code: 0, stderr: "" });
