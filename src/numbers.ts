@@ -22,6 +22,19 @@ export function formatSize(bytes: number): string {
   return `${(bytes / divisor).toFixed(2)} ${unit}`;
 }
 
+/** The same in the unit of a size that was typed: 4.00 GiB for "--size 4GiB", 4.29 GB for what names none. */
+export function formatSizeAs(typed: string, bytes: number): string {
+  const [, unit = ""] = /\d\s*([kmgt]i?b)\b/i.exec(typed) ?? [];
+  const power = "kmgt".indexOf(unit.charAt(0).toLowerCase()) + 1;
+  if (unit === "" || power === 0) return formatSize(bytes);
+  const isBinary = unit.length === 3;
+  const value = bytes / (isBinary ? 1024 : 1000) ** power;
+  // what is small in a large unit keeps three digits
+  const digits = value < 1 ? value.toPrecision(3) : value.toFixed(2);
+  const prefix = isBinary || power > 1 ? unit.charAt(0).toUpperCase() : "k";
+  return `${digits} ${prefix}${isBinary ? "i" : ""}B`;
+}
+
 /** A fraction as percent: 12.3 %. */
 export function formatPercent(fraction: number, digits = 1): string {
   return `${(100 * fraction).toFixed(digits)} %`;

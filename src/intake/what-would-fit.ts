@@ -4,7 +4,7 @@ import { type ContextAsked, contextSize, type KvTypes } from "../footprint/conte
 import type { HeaderMemory } from "../footprint/header-memory.ts";
 import { kvTypesRefusal } from "../footprint/kv-cache.ts";
 import { contextNeeded } from "../footprint/memory-needed.ts";
-import { formatInteger, formatSize } from "../numbers.ts";
+import { formatInteger, formatSizeAs } from "../numbers.ts";
 import { type BudgetMemory, bytesForWeights } from "../plan/budget-memory.ts";
 
 /** Contexts are tried in steps of this. */
@@ -19,6 +19,7 @@ interface Asked {
 
 /** The error that says it; `least`: bytes of the GPU that the smallest possible weights take. */
 export function whatWouldFit(header: HeaderMemory, asked: Asked, memory: BudgetMemory, least: number): InfeasibleError {
+  const shown = (bytes: number) => formatSizeAs(asked.text, bytes);
   const left = bytesForWeights(memory);
   const others = memory.vramBytes - left;
   const smaller = largestContext(header, asked, asked.context.kv, memory, least);
@@ -30,15 +31,15 @@ export function whatWouldFit(header: HeaderMemory, asked: Asked, memory: BudgetM
   const remedies = [
     ...(smaller === undefined ? [] : [`--ctx ${smaller}`]),
     ...(shrunk === undefined ? [] : [shrunk < whole ? `--kv q8_0 --ctx ${shrunk}` : "--kv q8_0"]),
-    `--vram ${roundedUp(others + least)}`,
+    `--vram ${roundedUp(others + least, asked.text)}`,
   ];
-  const leaves = left > 0 ? `leaves ${formatSize(left)} for the weights on the GPU` : "leaves nothing for the weights";
+  const leaves = left > 0 ? `leaves ${shown(left)} for the weights on the GPU` : "leaves nothing for the weights";
   return new InfeasibleError(
-    `${asked.text} ${leaves}, and this model's take at least ${formatSize(least)}: keys and values of ` +
-      `${formatInteger(whole)} tokens take ${formatSize(memory.kvBytes + memory.stateBytes)}, computing about ` +
-      `${formatSize(memory.computeBytes)}, ` +
-      (memory.projectorBytes === undefined ? "" : `the projector ${formatSize(memory.projectorBytes)}, `) +
-      `the margin ${formatSize(memory.marginBytes)}; what would fit: ${remedies.join(", or ")}`,
+    `${asked.text} ${leaves}, and this model's take at least ${shown(least)}: keys and values of ` +
+      `${formatInteger(whole)} tokens take ${shown(memory.kvBytes + memory.stateBytes)}, computing about ` +
+      `${shown(memory.computeBytes)}, ` +
+      (memory.projectorBytes === undefined ? "" : `the projector ${shown(memory.projectorBytes)}, `) +
+      `the margin ${shown(memory.marginBytes)}; what would fit: ${remedies.join(", or ")}`,
   );
 }
 
@@ -62,7 +63,12 @@ function largestContext(
   return low === 0 ? undefined : low * STEP;
 }
 
-/** In a tenth of a GB, as it would be typed. */
-function roundedUp(bytes: number): string {
+/** In a tenth of a GB, as it would be typed: in GiB where that was. */
+function roundedUp(bytes: number, typed: string): string {
+  if (/\d\s*[mgt]ib\b/i.test(typed)) {
+    return bytes < 2 ** 30
+      ? `${Math.ceil(bytes / 2 ** 20)}MiB`
+      : `${(Math.ceil((bytes / 2 ** 30) * 10) / 10).toFixed(1)}GiB`;
+  }
   return bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${(Math.ceil(bytes / 1e8) / 10).toFixed(1)}GB`;
 }

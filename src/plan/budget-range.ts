@@ -5,6 +5,7 @@ import { ineligibleReason } from "../ggml/eligibility.ts";
 import { bpw, fileBytes } from "../ggml/file-bytes.ts";
 import type { ModelFacts } from "../ggml/model-facts.ts";
 import { elementCount, type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
+import { formatSizeAs } from "../numbers.ts";
 import { type BudgetRequest, resolveBudget, type SizeContext } from "./budget.ts";
 
 export interface RangeModel {
@@ -30,9 +31,10 @@ export function checkBudget(budget: BudgetRequest, model: RangeModel): void {
   const fits = asked.tensorBytes === undefined ? least <= asked.fileBytes : leastTensorBytes <= asked.tensorBytes;
   if (fits) return;
   const count = (bytes: number) => bytes.toLocaleString("en-US");
+  const size = (bytes: number) => `${count(bytes)} bytes (${formatSizeAs(asked.text, bytes)})`;
   const [limit, smallestTakes] =
     asked.tensorBytes === undefined
-      ? [`${count(asked.fileBytes)} bytes`, `the smallest file of this model takes ${count(least)}`]
+      ? [size(asked.fileBytes), `the smallest file of this model takes ${size(least)}`]
       : [`${count(asked.tensorBytes)} bytes of tensors`, `this model's take at least ${count(leastTensorBytes)}`];
   const remedy = hasImportance === undefined ? ", or give an imatrix, which allows smaller types" : "";
   throw new InfeasibleError(

@@ -35,8 +35,12 @@ export async function projectorOf(path: string, bench?: DeskOpener): Promise<num
   });
 }
 
-/** What is read here was, or will be, told of by whoever reads the weights. */
-async function withHeader<T>(name: string, bench: DeskOpener | undefined, use: (open: OpenModel) => T): Promise<T> {
+/** Open a model for its header. What is read here was, or will be, told of by whoever reads the weights. */
+export async function withHeader<T>(
+  name: string,
+  bench: DeskOpener | undefined,
+  use: (open: OpenModel) => T,
+): Promise<T> {
   const desk = bench !== undefined && isRemote(name) ? await bench() : undefined;
   const open = await openModel(name, desk && { signal: desk.signal, ...present({ cacheDir: desk.cache.dir }) });
   try {

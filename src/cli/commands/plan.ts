@@ -6,11 +6,13 @@ import type { Plan } from "../../plan/plan.ts";
 import { requantizes } from "../../plan/quantize-arguments.ts";
 import { renderPlanTable } from "../../report/terminal/plan-table.ts";
 import { checkOutputs } from "../../verbs/check-outputs.ts";
+import { fitsAlready } from "../../verbs/fits-already.ts";
 import { checkPlanRequest, plan } from "../../verbs/plan.ts";
 import { planFiles, writePlan } from "../../verbs/plan-files.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import type { CommandContext } from "../context.ts";
 import { calibrationOption, feedbackOption } from "../feedback-options.ts";
+import { fitsAlreadyResult } from "../fits-already-text.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, MODEL_ARGUMENT, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -96,6 +98,12 @@ async function run(source: string | undefined, options: Options, context: Comman
     options.prior,
     ...(options.calibration ?? []),
   ];
+  const makesOwn = from === undefined && options.template === undefined && options.recipe === undefined;
+  const fits =
+    makesOwn && source !== undefined
+      ? await withWorkplace(options, context, output, ({ bench }) => fitsAlready(source, request, bench))
+      : undefined;
+  if (source !== undefined && fits !== undefined) return output.result(fitsAlreadyResult("plan", source, fits));
   // an edited plan may be priced in its place
   await protectInputs(Object.values(files), [from]);
   await checkOutputs([target, ...Object.values(files)], { inputs, force });

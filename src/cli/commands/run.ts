@@ -10,12 +10,14 @@ import { memoryTable } from "../../report/terminal/memory-table.ts";
 import { AUTO_TIME_MS } from "../../run/probe-budget.ts";
 import { DEFAULT_BUDGET, DEFAULT_PROBES } from "../../run/run-request.ts";
 import { FEW_BITS } from "../../run/swap-plan.ts";
+import { fitsAlready } from "../../verbs/fits-already.ts";
 import type { Exact } from "../../verbs/planning-request.ts";
 import { type FinishedRun, parseRunRequest, runModel } from "../../verbs/run.ts";
 import { type QualityRequest, SWEEP_PRESETS } from "../../verbs/sweep-request.ts";
 import type { CommandContext } from "../context.ts";
 import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-options.ts";
 import { calibrationOption } from "../feedback-options.ts";
+import { fitsAlreadyResult } from "../fits-already-text.ts";
 import { requireGates, requireOption } from "../gate-options.ts";
 import { madeLines, takenModel } from "../made-lines.ts";
 import { nextCommand } from "../next-command.ts";
@@ -186,6 +188,8 @@ async function run(model: string, options: Options, context: CommandContext): Pr
     parseRunRequest(model, { ...planningRequest(options), refine }, desk),
   );
   const { out } = request;
+  const fits = request.sweep === undefined ? await fitsAlready(model, planningRequest(options)) : undefined;
+  if (fits !== undefined) return output.result(fitsAlreadyResult("run", model, fits));
   try {
     const finished = await withBench(options, context, output, (bench) => runModel(model, request, bench));
     output.result({

@@ -1,5 +1,5 @@
 /** What the memory of a GPU goes to, where a plan was made for one. 80 columns. */
-import { formatInteger, formatSize } from "../../numbers.ts";
+import { formatInteger, formatSizeAs } from "../../numbers.ts";
 import { weightsInRam, weightsOnGpu } from "../../plan/budget-memory.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
@@ -14,8 +14,8 @@ export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors"
   const { vramBytes, kvBytes, stateBytes, computeBytes, projectorBytes, marginBytes, experts } = memory;
   const weights = weightsOnGpu(tensors, memory);
   const blocks = [
-    partsTable(experts === undefined ? "MEMORY" : "GPU", vramBytes, [
-      ["weights", weights, elsewhere(tensors, weights)],
+    partsTable(budget.text, experts === undefined ? "MEMORY" : "GPU", vramBytes, [
+      ["weights", weights, elsewhere(tensors, weights, budget.text)],
       ["keys and values", kvBytes === 0 ? undefined : kvBytes, cacheWords(memory)],
       ["states", stateBytes === 0 ? undefined : stateBytes, "of recurrent layers"],
       ["computing", computeBytes, "estimated"],
@@ -27,7 +27,7 @@ export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors"
   if (experts !== undefined) {
     const { ramBytes, embeddingBytes, layers, allLayers } = experts;
     blocks.push(
-      partsTable("RAM", ramBytes, [
+      partsTable(budget.text, "RAM", ramBytes, [
         [
           "weights",
           weightsInRam(tensors, memory),
@@ -52,14 +52,17 @@ function continued(command: string): string {
 
 type Part = readonly [name: string, bytes: number | undefined, words: string];
 
-function partsTable(name: string, bytes: number, parts: readonly Part[]): string {
+/** In the unit of the memory that was typed. */
+function partsTable(typed: string, name: string, bytes: number, parts: readonly Part[]): string {
   const used = parts.reduce((sum, [, taken = 0]) => sum + taken, 0);
   const rows = [
-    ...parts.flatMap(([what, taken, words]) => (taken === undefined ? [] : [[what, formatSize(taken), words]])),
-    [used > bytes ? "too much" : "free", formatSize(Math.abs(bytes - used)), ""],
+    ...parts.flatMap(([what, taken, words]) =>
+      taken === undefined ? [] : [[what, formatSizeAs(typed, taken), words]],
+    ),
+    [used > bytes ? "too much" : "free", formatSizeAs(typed, Math.abs(bytes - used)), ""],
   ];
   return formatTable(
-    [{ header: name.padEnd(NAME) }, { header: formatSize(bytes), align: "right" }, { header: "" }],
+    [{ header: name.padEnd(NAME) }, { header: formatSizeAs(typed, bytes), align: "right" }, { header: "" }],
     rows,
   );
 }
@@ -74,7 +77,7 @@ function cacheWords({ context, sequences, kvTypes: { k, v } }: NonNullable<Plan[
 }
 
 /** Bytes of the file that are not on the GPU. */
-function elsewhere(tensors: Plan["tensors"], weights: number): string {
+function elsewhere(tensors: Plan["tensors"], weights: number, typed: string): string {
   const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0) - weights;
-  return bytes > 0 ? `and ${formatSize(bytes)} that stay off the GPU` : "";
+  return bytes > 0 ? `and ${formatSizeAs(typed, bytes)} that stay off the GPU` : "";
 }

@@ -2,7 +2,7 @@
 import { openWork, type Work } from "../../allocate/compile-pattern.ts";
 import { matchNames } from "../../allocate/patterns.ts";
 import { tensorClass } from "../../ggml/tensor-class.ts";
-import { formatAmount, formatBytes, formatPercent } from "../../numbers.ts";
+import { formatAmount, formatInteger, formatPercent, formatSizeAs } from "../../numbers.ts";
 import type { Plan, PlanTensor } from "../../plan/plan.ts";
 import { printable } from "../../plan/printable.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
@@ -31,10 +31,11 @@ export function renderPlanTable(plan: Plan, width = TERMINAL_WIDTH): string {
 function planHeading(plan: Plan, width: number): string {
   const { predicted, budget, sensitivity, source } = plan;
   const unit = plan.lossUnit === "relative" ? "(only to compare plans of this model)" : plan.lossUnit;
+  const sizeOf = (bytes: number) => `${formatInteger(bytes)} bytes (${formatSizeAs(budget.text, bytes)})`;
   const rows = [
     ["model", printable(source.name ?? source.path)],
-    ["budget", `${printable(budget.text)}: at most ${formatBytes(budget.fileBytes)}`],
-    ["predicted", formatBytes(predicted.fileBytes)],
+    ["budget", `${printable(budget.text)}: at most ${sizeOf(budget.fileBytes)}`],
+    ["predicted", sizeOf(predicted.fileBytes)],
     ["", `${predicted.bpw.toFixed(4)} bits per weight, base ${plan.baseFileType}`],
     ["loss", `${isMeasured(plan) ? "" : "at least "}${formatAmount(predicted.loss)} ${unit}`],
     ["", `within ${formatPercent(predicted.gap, 3)} of the least possible`],
