@@ -34,6 +34,8 @@ interface Speed {
 
 /** A single slow phase says this much at most of all others. */
 const WILDEST = 20;
+/** Seconds that phases must have taken before they say much of other kinds: starting a process is no measure of the rest. */
+const DOUBT = 5;
 /** Part of a phase after which its own pace is believed. */
 const TRUSTED_SHARE = 0.25;
 /** A phase that takes longer than it should still has this part of it ahead. */
@@ -188,7 +190,7 @@ export class ProgressModel {
       all.spent += spent;
       all.expected += expected;
     }
-    const ratio = all.expected > 0 ? all.spent / all.expected : 1;
+    const ratio = (all.spent + DOUBT) / (all.expected + DOUBT);
     return Math.min(WILDEST, Math.max(1 / WILDEST, ratio));
   }
 
