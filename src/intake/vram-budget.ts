@@ -30,7 +30,7 @@ export interface VramAsked {
   readonly context: ContextAsked;
   /** Memory of the machine for experts. */
   readonly ramBytes?: number | undefined;
-  /** Weights of the projector. */
+  /** Of a projector, with what it computes in. */
   readonly projectorBytes?: number | undefined;
   /** As it was typed: "--vram 6GB --ctx 8192". */
   readonly text: string;

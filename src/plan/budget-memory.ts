@@ -30,7 +30,7 @@ export const BUDGET_MEMORY = t.object(
     kvBytes: t.bytes("Keys and values, as llama.cpp allocates them."),
     stateBytes: t.bytes("States of recurrent layers."),
     computeBytes: t.bytes("An estimate of what computing a batch takes."),
-    projectorBytes: t.optional(t.bytes("Weights of the projector (mmproj).")),
+    projectorBytes: t.optional(t.bytes("The projector (mmproj): its weights, and an estimate of what it computes in.")),
     marginBytes: t.bytes("For the driver, and for how far the estimate is off."),
     experts: t.optional(EXPERTS_IN_RAM),
     notOnGpu: t.list(TENSOR_NAME, {

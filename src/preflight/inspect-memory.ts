@@ -17,7 +17,7 @@ export interface MemoryQuestion {
   readonly contexts?: readonly number[] | undefined;
   readonly kv?: KvTypes | undefined;
   readonly sequences?: number | undefined;
-  /** Weights of a projector. */
+  /** Of a projector, with what it computes in. */
   readonly projectorBytes?: number | undefined;
 }
 

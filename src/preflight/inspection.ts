@@ -73,7 +73,9 @@ export interface InspectedContext extends t.Content<typeof INSPECTED_CONTEXT> {}
 const INSPECTED_MEMORY = t.object(
   {
     vramBytes: t.optional(t.bytes("The memory of a GPU that was given.")),
-    projectorBytes: t.optional(t.bytes("Weights of the projector that was given.")),
+    projectorBytes: t.optional(
+      t.bytes("Of the projector that was given: its weights, and an estimate of what it computes in."),
+    ),
     sequences: t.some(),
     kvTypes: t.object({ k: TENSOR_TYPE, v: TENSOR_TYPE }),
     contexts: t.list(INSPECTED_CONTEXT, { maxItems: MOST_CONTEXTS }),

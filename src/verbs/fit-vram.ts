@@ -3,6 +3,7 @@ import type { Bench } from "../bench.ts";
 import { isRemote, shownName } from "../bytes/remote-name.ts";
 import { FormatError } from "../errors.ts";
 import { DEFAULT_CONTEXT, F16_CACHE } from "../footprint/context-size.ts";
+import { projectorComputeBytes } from "../footprint/projector-buffers.ts";
 import { inBuffer } from "../footprint/weight-places.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
@@ -24,10 +25,12 @@ export async function fitVram(
   return withHeader(model, bench, (open) => vramBudget(open, { ...askedOf(wish, open), projectorBytes }, planning));
 }
 
-/** Bytes of a projector's weights. Throws FileError, FormatError. */
+/** Bytes of a projector's weights and what it computes in. Throws FileError, FormatError. */
 export async function projectorOf(path: string, bench?: DeskOpener): Promise<number> {
   return withHeader(path, bench, ({ model }) => {
-    if (model.arch === "clip") return model.tensors.reduce((sum, { bytes }) => sum + inBuffer(bytes), 0);
+    if (model.arch === "clip") {
+      return model.tensors.reduce((sum, { bytes }) => sum + inBuffer(bytes), projectorComputeBytes(model));
+    }
     throw new FormatError(
       model.path,
       `is no projector (general.architecture is "${model.arch}", expected clip); give the mmproj file with --mmproj`,

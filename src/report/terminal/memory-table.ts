@@ -20,8 +20,8 @@ export function memoryTable({ budget, tensors }: Pick<Plan, "budget" | "tensors"
       ["states", stateBytes === 0 ? undefined : stateBytes, "of recurrent layers"],
       ["computing", computeBytes, "estimated"],
       ["copy of experts", experts?.stagingBytes, "one tensor at a time, for long prompts"],
-      ["projector", projectorBytes, "its weights"],
-      ["margin", marginBytes, "for the driver, and what it computes in"],
+      ["projector", projectorBytes, "weights, and what it computes in, estimated"],
+      ["margin", marginBytes, "for the driver"],
     ]),
   ];
   if (experts !== undefined) {
