@@ -6,13 +6,18 @@ import type { RunRow } from "./run-document.ts";
 /** The figures of a file: of a row, or of a model that was evaluated. */
 export type GatedFigures = Pick<
   RunRow,
-  "fileBytes" | "bpw" | "ppl" | "lnPplRatio" | "kld" | "sameTop" | "rerank" | "embedding"
+  "fileBytes" | "bpw" | "ppl" | "lnPplRatio" | "kld" | "sameTop" | "speed" | "rerank" | "embedding"
 >;
+
+/** What is measured: by what files are judged, and whether they are timed. */
+export interface Measured extends Omit<Measures, "warnings"> {
+  readonly speed: boolean;
+}
 
 export interface GateMeasure {
   readonly of: (file: GatedFigures) => number | undefined;
   /** What is scored for it; absent: nothing, every file has it. One of several is enough. */
-  readonly needs?: readonly (keyof Omit<Measures, "warnings">)[];
+  readonly needs?: readonly (keyof Measured)[];
   /** It is a distance from a reference. */
   readonly compared?: true;
   readonly unit?: "bytes" | "percent";
@@ -22,6 +27,7 @@ const TEXT = { needs: ["text"] } as const;
 const COMPARED = { needs: ["text"], compared: true } as const;
 const RANKED = { needs: ["rerank"], compared: true } as const;
 const EMBEDDED = { needs: ["embeddings"], compared: true } as const;
+const TIMED = { needs: ["speed"] } as const;
 const FILE_SIZE = { of: ({ fileBytes }: GatedFigures) => fileBytes, unit: "bytes" } as const;
 
 const MEASURES = {
@@ -33,6 +39,8 @@ const MEASURES = {
   pplRatio: { of: ({ lnPplRatio }) => lnPplRatio && Math.exp(lnPplRatio.value), ...COMPARED },
   lnPplRatio: { of: ({ lnPplRatio }) => lnPplRatio?.value, ...COMPARED },
   sameTop: { of: ({ sameTop }) => sameTop, ...COMPARED, unit: "percent" },
+  tps: { of: ({ speed }) => speed?.generation.value, ...TIMED },
+  promptTps: { of: ({ speed }) => speed?.prompt.value, ...TIMED },
   rerankDelta: { of: ({ rerank }) => rerank?.meanAbsDelta.value, ...RANKED },
   kendallTau: { of: ({ rerank }) => rerank?.kendallTau?.value, ...RANKED },
   top1Agreement: {

@@ -5,9 +5,8 @@
 import { UsageError } from "../errors.ts";
 import { type FileType, parseFileType } from "../ggml/file-types.ts";
 import { present } from "../present.ts";
-import { type GatedFigures, MEASURE_NAMES, measureOf } from "./gate-measures.ts";
+import { type GatedFigures, MEASURE_NAMES, type Measured, measureOf } from "./gate-measures.ts";
 import { type Condition, conditionText, type Leaf, leavesOf, type Operator, parseCondition } from "./gate-syntax.ts";
-import type { Measures } from "./measures.ts";
 import type { GateResult, RunRow } from "./run-document.ts";
 import type { RowVerdict } from "./verdict-codes.ts";
 
@@ -47,7 +46,7 @@ export function labelsOf(gates: readonly Gate[]): string[] {
 }
 
 /** Throws UsageError for a figure that is not measured here; `reference`: there is one to compare with. */
-export function requireMeasured(gates: readonly Gate[], measures: Measures, { reference = true } = {}): void {
+export function requireMeasured(gates: readonly Gate[], measures: Measured, { reference = true } = {}): void {
   const isMeasured = ({ needs, compared }: ReturnType<typeof measureOf>) =>
     (needs === undefined || needs.some((one) => measures[one])) && (reference || !compared);
   const missing = leaves(gates).find((leaf) => leaf.kind === "figure" && !isMeasured(measureOf(leaf.measure)));

@@ -18,7 +18,7 @@ import { makesFeedback } from "./run-feedback.ts";
 import { imatrixToMake, type MadeImatrix } from "./run-imatrix.ts";
 import { type CompleteRunRequest, imatrixFile } from "./run-request.ts";
 import { layersBefore, runDirectory } from "./run-state.ts";
-import { checkSpeed } from "./time-files.ts";
+import { checkSpeed, timesFiles } from "./time-files.ts";
 
 /** Of a source's bytes, what a quantized model beside it has at most: Q8_0 of 16 bits, and some more. */
 const BESIDE = 0.6;
@@ -62,7 +62,7 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(open, bench.engine, request);
     checkSpeed(request, measures, bench.engine);
-    requireMeasured(request.gates, measures);
+    requireMeasured(request.gates, { ...measures, speed: timesFiles(request, measures, bench.engine) });
     const { forceFindings } = request;
     rivals = await openRivals(request.rivals, open, { padding: !measures.text, forceFindings }, bench);
     const beside = Math.max(BESIDE, ...rivals.map(({ model }) => model.fileBytes / open.fileBytes));

@@ -23,7 +23,7 @@ export function isTimed({ request, source: { measures }, bench: { engine } }: Op
 }
 
 /** Whether anything is timed: next tokens, by the engine that is embedded. */
-function timesFiles(
+export function timesFiles(
   { speed }: Pick<CompleteRunRequest, "speed">,
   { text }: Pick<Measures, "text">,
   { programs }: Engine,

@@ -61,7 +61,8 @@ export async function evaluateModels(
   const gates = modelGates(request);
   const { rerank, embeds } = await chooseMeasure(models, request, bench);
   const measures = { text: !embeds && (rerank === undefined || text !== undefined), rerank: rerank !== undefined };
-  requireMeasured(gates, { ...measures, embeddings: embeds }, { reference: reference !== undefined });
+  const timed = request.speed === true && bench.engine.programs === undefined;
+  requireMeasured(gates, { ...measures, embeddings: embeds, speed: timed }, { reference: reference !== undefined });
   checkPromptOptions(request, rerank !== undefined);
   if (request.speed === true && (embeds || (rerank !== undefined && text === undefined))) {
     throw new UsageError("--speed: these models are judged by documents or vectors, and only next tokens are timed");

@@ -167,12 +167,14 @@ describe("what gates ask for", () => {
   });
 
   it("figures must be measured", () => {
-    const text = { text: true, rerank: false, embeddings: false };
+    const text = { text: true, rerank: false, embeddings: false, speed: false };
     expect(() => requireMeasured(parseGates(["kld<1 && size<1GB && beats(Q4_K_M)"]), text)).not.toThrow();
     expect(() => requireMeasured(parseGates(["drift<1"]), text)).toThrow(/drift<1: that is not measured here; .*kld/);
     expect(() => requireMeasured(parseGates(["ppl<9"]), text, { reference: false })).not.toThrow();
     expect(() => requireMeasured(parseGates(["kld<1"]), text, { reference: false })).toThrow(/without --reference/);
-    const embeds = { text: false, rerank: false, embeddings: true };
+    const embeds = { text: false, rerank: false, embeddings: true, speed: false };
+    expect(() => requireMeasured(parseGates(["tps>=20"]), text)).toThrow(/tps>=20: that is not measured here/);
+    expect(() => requireMeasured(parseGates(["tps>=20 || promptTps>9"]), { ...text, speed: true })).not.toThrow();
     expect(() => requireMeasured(parseGates(["top1Agreement>=90% && drift<1"]), embeds)).not.toThrow();
   });
 });

@@ -57,9 +57,7 @@ describe("a run whose time is over", () => {
     expect(stopped.outputs?.map(({ path }) => path)).toContain("models/plan.gguf");
     expect(await models()).toEqual(["plan.gguf"]);
     expect(parseRun(await readFile(join(place.out, "state.json"), "utf8"), place.out)).toEqual(stopped);
-    expect(renderRun(stopped).replace(/\s+/g, " ")).toContain(
-      "shuffle 3; the same command with a longer time goes on",
-    );
+    expect(renderRun(stopped).replace(/\s+/g, " ")).toContain("shuffle 3; the same command with a longer time goes on");
   });
 
   it("goes on with a longer time to the end of a run that was never stopped, without repeating what was judged", async () => {

@@ -110,6 +110,18 @@ describe("a run", () => {
   });
 });
 
+describe("a gate on speed", () => {
+  it("is held against what was timed, and refused where nothing is", async () => {
+    const gates = parseGates(["tps>=1 && promptTps>=1e12"]);
+    const timed = await runOn(paperEngine(), { gates, speed: "auto" });
+    expect(timed.gates.map(({ gate, met }) => [gate, met])).toEqual([
+      ["tps>=1", true],
+      ["promptTps>=1e12", false],
+    ]);
+    await expect(runOn(paperEngine(), { gates })).rejects.toThrow(/tps>=1: that is not measured here/);
+  });
+});
+
 describe("a finished run", () => {
   it("is told again without any work, and judged by the gates given now", async () => {
     const first = await runOn(paperEngine(), { chunks: 12 });
