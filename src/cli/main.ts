@@ -5,6 +5,7 @@
  */
 import { removeUnderWay } from "../disk/aside-file.ts";
 import { EXIT } from "../errors.ts";
+import { readArguments } from "./arguments.ts";
 import { reportError } from "./failure.ts";
 import { watchSignals } from "./interrupt.ts";
 import { endText, expectDocument } from "./json-document.ts";
@@ -25,12 +26,13 @@ process.on("uncaughtException", (error) => {
   process.exit(reportError(error));
 });
 
-expectDocument(process.argv.slice(2));
-expectLines(process.argv.slice(2));
+const words = readArguments(process.argv.slice(2));
+expectDocument(words);
+expectLines(words);
 const interruption = watchSignals();
 try {
-  const program = await createProgram({ signal: interruption.signal }, process.argv[2]);
-  if (process.argv.length > 2) await program.parseAsync(process.argv);
+  const program = await createProgram({ signal: interruption.signal }, words[0]);
+  if (words.length > 0) await program.parseAsync(words, { from: "user" });
   else program.outputHelp();
 } catch (error) {
   if (interruption.signal.aborted) interruption.exit();

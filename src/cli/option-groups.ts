@@ -10,7 +10,7 @@ const GROUPS: readonly (readonly [heading: string, options: readonly string[]])[
     "The memory of a machine:",
     ["--vram", "--ram", "--ctx", "--kv", "--parallel", "--mmproj", "--min-tps", "--prefer-speed"],
   ],
-  ["Output:", ["--out", "--output", "--recipe-dir", "--split-max-size", "--keep-split", "--keep-models", "--csv"]],
+  ["Output:", ["--out", "--recipe-dir", "--split-max-size", "--keep-split", "--keep-models", "--csv"]],
   ["What to compare with:", ["--reference", "--baseline", "--require"]],
   [
     "What a plan may choose:",

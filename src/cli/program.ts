@@ -10,7 +10,7 @@ import { terminalWidth } from "./terminal-width.ts";
 type CreateCommand = (context: CommandContext) => Command;
 
 /** In the order of a first use; `--help` lists them so. A verb's modules are loaded when it is asked for. */
-const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
+export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["run", async () => (await import("./commands/run.ts")).runCommand],
   ["inspect", async () => (await import("./commands/inspect.ts")).inspectCommand],
   ["repair", async () => (await import("./commands/repair.ts")).repairCommand],
@@ -58,10 +58,7 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
       getErrHelpWidth: () => terminalWidth(process.stderr, process.env),
     })
     .showHelpAfterError("type prism --help for the commands")
-    .addHelpText(
-      "after",
-      "\nprism COMMAND --help shows the options of a command.\nStart with: prism inspect MODEL.gguf",
-    );
+    .addHelpText("after", "\nprism help COMMAND shows the options of a command.\nStart with: prism inspect MODEL.gguf");
   const asked = COMMANDS.get(verb ?? "");
   const creators = await Promise.all((asked === undefined ? [...COMMANDS.values()] : [asked]).map((load) => load()));
   for (const create of creators) {

@@ -127,19 +127,19 @@ const RUN_FILES = ["state.json", "analysis.json", "plans/plan.json"] as const;
 
 /** Files that a command writes, and folders. */
 const FILES: Readonly<Record<string, Call>> = {
-  "analyze --output": (x) => `analyze llama.gguf -o ${x} --force`,
-  "plan --output": (x) => `plan a.json --bpw 4 -o ${x} --force`,
-  "quantize --output": (x) => `quantize a-run/plans/plan.json -o ${x} --force`,
-  "evaluate --output": (x) => `evaluate llama.gguf --text text.txt -o ${x} --force`,
+  "analyze --out": (x) => `analyze llama.gguf -o ${x} --force`,
+  "plan --out": (x) => `plan a.json --bpw 4 -o ${x} --force`,
+  "quantize --out": (x) => `quantize a-run/plans/plan.json -o ${x} --force`,
+  "evaluate --out": (x) => `evaluate llama.gguf --text text.txt -o ${x} --force`,
   "evaluate --csv": (x) => `evaluate llama.gguf --text text.txt --csv ${x} --force`,
-  "imatrix --output": (x) => `imatrix llama.gguf --text text.txt -o ${x} --force`,
-  "prior --output": (x) => `prior add a-run -o ${x} --force`,
-  "repair --output": (x) => `repair ${REPAIRABLE} -o ${x} --force`,
-  "report --output": (x) => `report a.json -o ${x} --force`,
+  "imatrix --out": (x) => `imatrix llama.gguf --text text.txt -o ${x} --force`,
+  "prior --out": (x) => `prior add a-run -o ${x} --force`,
+  "repair --out": (x) => `repair ${REPAIRABLE} -o ${x} --force`,
+  "report --out": (x) => `report a.json -o ${x} --force`,
 };
 const FOLDERS: Readonly<Record<string, Call>> = {
   "plan --recipe-dir": (x) => `plan a.json --bpw 4 -o new.json --recipe-dir ${x} --force`,
-  "report --output, of a card": (x) => `report --card a-run -o ${x} --force`,
+  "report --out, of a card": (x) => `report --card a-run -o ${x} --force`,
   "report --svg": (x) => `report a.json --svg ${x} --force`,
   "report --png": (x) => `report a.json --png ${x} --force`,
   "report --csv": (x) => `report a.json --csv ${x} --force`,

@@ -13,7 +13,7 @@ import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions {
-  readonly output?: string;
+  readonly out?: string;
   readonly imatrix?: string;
   readonly targetSe?: number;
   readonly feedback?: boolean;
@@ -24,7 +24,7 @@ export function analyzeCommand(context: CommandContext): Command {
   const command = new Command("analyze")
     .description("measure every tensor: the seven metrics, and the distortion of each type it could take")
     .argument("<model>", MODEL_ARGUMENT)
-    .option("-o, --output <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
+    .option("-o, --out <file>", "where the analysis goes (default: MODEL.analysis.json in this folder)")
     .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
     .addOption(exactOption())
     .addOption(feedbackOption())
@@ -41,7 +41,7 @@ export function analyzeCommand(context: CommandContext): Command {
 
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
   const {
-    output: named,
+    out: named,
     force,
     targetSe: targetRelativeSe,
     imatrix,

@@ -29,7 +29,7 @@ interface Options extends SharedOptions, TextOptions, EmbeddingCliOptions, Promp
   readonly kinds?: readonly string[] | true;
   readonly kv?: string;
   readonly speed?: boolean;
-  readonly output?: string;
+  readonly out?: string;
   readonly csv?: string;
   readonly require?: readonly string[];
 }
@@ -62,7 +62,7 @@ export function evaluateCommand(context: CommandContext): Command {
     )
     .option("--kv <type>", "judge with caches of keys and values of this type too, like q8_0, or of each: q8_0,q4_0")
     .option("--speed", "measure tokens per second of prompt and generation too, as llama-bench does")
-    .option("-o, --output <file>", "also write the evaluation as JSON to this file")
+    .option("-o, --out <file>", "also write the evaluation as JSON to this file")
     .option("--csv <file>", "also write its table for a spreadsheet: figures of each file, or scores of each document");
   command.addOption(requireOption('"kld<=0.05 && sameTop>=95%", for every model'));
   addPromptOptions(command);
@@ -89,12 +89,12 @@ async function run(models: string[], options: Options, context: CommandContext):
   const { reference, rerank, retrieval, text, force } = options;
   const kinds = options.kinds === true ? [] : options.kinds;
   const inputs = [...models, ...(kinds ?? []), reference, rerank === true ? undefined : rerank, retrieval, text];
-  const outputs = [options.output, options.csv].filter((path) => path !== undefined);
+  const outputs = [options.out, options.csv].filter((path) => path !== undefined);
   if (outputs.length > 0) await checkOutputs(outputs, { inputs, force });
   const work = (bench: Parameters<typeof evaluateModels>[2]) => evaluateModels(models, options, bench);
   const evaluated = await withBench(options, context, output, work);
   const { evaluation, judged, ranking, embeddings } = evaluated;
-  if (options.output !== undefined) await writeFileAside(options.output, `${JSON.stringify(evaluation, null, 2)}\n`);
+  if (options.out !== undefined) await writeFileAside(options.out, `${JSON.stringify(evaluation, null, 2)}\n`);
   if (options.csv !== undefined) await writeFileAside(options.csv, tableCsv(tableOf(evaluated)));
   const held = evaluation.models.map(({ path, gates = [] }) => ({ name: path, gates }));
   output.result({

@@ -11,7 +11,7 @@ import { addTextOptions, type TextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions, TextOptions {
-  readonly output: string;
+  readonly out: string;
   readonly head?: boolean;
 }
 
@@ -24,7 +24,7 @@ export function imatrixCommand(context: CommandContext): Command {
   const command = new Command("imatrix")
     .description("measure which inputs of each weight matter, for --imatrix of plan, run and llama-quantize")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
-    .option("-o, --output <file>", "where the matrix goes", DEFAULT_IMATRIX)
+    .option("-o, --out <file>", "where the matrix goes", DEFAULT_IMATRIX)
     .option("--head", "also for the output head, which llama-imatrix leaves out; prism run makes it so");
   addTextOptions(
     command,
@@ -38,7 +38,9 @@ export function imatrixCommand(context: CommandContext): Command {
 
 async function run(model: string, options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
-  const made = await withBench(options, context, output, (bench) => imatrix(model, options, bench));
+  const made = await withBench(options, context, output, (bench) =>
+    imatrix(model, { ...options, output: options.out }, bench),
+  );
   output.result({
     document: made,
     text: () =>

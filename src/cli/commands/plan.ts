@@ -20,7 +20,7 @@ import { addPlanningOptions, type PlanningOptions, planningRequest } from "../pl
 import { withWorkplace } from "../with-bench.ts";
 
 interface Options extends SharedOptions, PlanningOptions {
-  readonly output?: string;
+  readonly out?: string;
   readonly recipeDir?: string;
   readonly from?: string;
   readonly template?: string;
@@ -53,7 +53,7 @@ export function planCommand(context: CommandContext): Command {
     .description("choose a type for every tensor within a budget; write the plan and the recipe files")
     .argument("[model]", `${MODEL_ARGUMENT}; or the analysis of one`)
     .option(
-      "-o, --output <file>",
+      "-o, --out <file>",
       "where the plan goes (default: plan.json; with --from the edited plan, which needs --force)",
     )
     .option("--recipe-dir <dir>", "where the recipe files go (default: beside the plan)");
@@ -86,7 +86,7 @@ export function planCommand(context: CommandContext): Command {
 async function run(source: string | undefined, options: Options, context: CommandContext): Promise<void> {
   const { from, force, recipeDir } = options;
   const output = openOutput(options);
-  const target = options.output ?? from ?? "plan.json";
+  const target = options.out ?? from ?? "plan.json";
   const files = planFiles(target, recipeDir);
   const request = planningRequest(options);
   checkPlanRequest(source, request);

@@ -12,7 +12,7 @@ import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 
 interface Options extends SharedOptions {
-  readonly output: string;
+  readonly out: string;
   readonly prior?: string;
 }
 
@@ -29,7 +29,7 @@ export function priorCommand(_context: CommandContext): Command {
     .description("show the models that sensitivities are known from, or add those you have probed")
     .addArgument(new Argument("<action>", "what to do").choices(["add", "show"]))
     .argument("[files...]", "runs to add, or the prior to show")
-    .option("-o, --output <file>", "add: where the new prior goes", "prior.json")
+    .option("-o, --out <file>", "add: where the new prior goes", "prior.json")
     .option("--prior <file>", "add: the prior to add to; default: the one that comes with PRISM");
   return addSharedOptions(command, "force")
     .addHelpText("after", HELP)
@@ -39,16 +39,16 @@ export function priorCommand(_context: CommandContext): Command {
 }
 
 async function add(runs: readonly string[], options: Options): Promise<void> {
-  const { output, force } = options;
+  const { out, force } = options;
   const read = probedFiles(runs).flatMap(({ probes, analysis }) => [probes, analysis]);
   // the prior that is added to may be replaced
-  await checkOutputs([output], { inputs: read, force });
+  await checkOutputs([out], { inputs: read, force });
   const grown = await addToPrior(runs, options);
-  await writeFileAside(output, `${serializePrior(grown)}\n`);
+  await writeFileAside(out, `${serializePrior(grown)}\n`);
   openOutput(options).result({
     document: grown,
-    text: (_, width) => `${renderPrior(grown, width)}\nwrote ${output}`,
-    next: nextCommand("prism", "plan", "MODEL.gguf", "--like", "Q3_K_M", "--prior", output),
+    text: (_, width) => `${renderPrior(grown, width)}\nwrote ${out}`,
+    next: nextCommand("prism", "plan", "MODEL.gguf", "--like", "Q3_K_M", "--prior", out),
   });
 }
 

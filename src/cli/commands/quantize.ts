@@ -18,7 +18,7 @@ import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { withBench } from "../with-bench.ts";
 
 interface Options extends SharedOptions {
-  readonly output?: string;
+  readonly out?: string;
   readonly source?: string;
   readonly imatrix?: string;
   readonly allowRequantize?: boolean;
@@ -32,7 +32,7 @@ export function quantizeCommand(context: CommandContext): Command {
   const command = new Command("quantize")
     .description("make the GGUF that a plan describes, and verify its types and bytes")
     .argument("<plan.json>", "a plan of prism plan")
-    .option("-o, --output <file>", "the GGUF to write; default: named like Model-PRISM-4.85bpw-Q4_K_M.gguf")
+    .option("-o, --out <file>", "the GGUF to write; default: named like Model-PRISM-4.85bpw-Q4_K_M.gguf")
     .addOption(new Option("--source <model>", "the f16 model, where it no longer lies where the plan says"))
     .addOption(
       new Option("--imatrix <file>", "the plan's importance matrix, where it no longer lies where the plan says"),
@@ -59,7 +59,7 @@ export function quantizeCommand(context: CommandContext): Command {
 async function run(path: string, options: Options, context: CommandContext): Promise<void> {
   const output = openOutput(options);
   const plan = await loadPlan(path);
-  const target = options.output ?? defaultOutput(plan);
+  const target = options.out ?? defaultOutput(plan);
   await protectInputs([target], [path]);
   const request = { ...options, output: target };
   const work = (bench: Parameters<typeof quantizePlan>[2]) => quantizePlan(plan, request, bench);

@@ -10,7 +10,7 @@ import { openOutput } from "../output.ts";
 import { withWorkplace } from "../with-bench.ts";
 
 interface Options extends SharedOptions {
-  readonly output?: string;
+  readonly out?: string;
   readonly dryRun?: boolean;
 }
 
@@ -26,7 +26,7 @@ export function repairCommand(context: CommandContext): Command {
   const command = new Command("repair")
     .description("write a new file in which what inspect finds wrong is mended, where it can be")
     .argument("<model>", "a GGUF file or the first of its shards, on this machine")
-    .option("-o, --output <file>", "the repaired GGUF, one file")
+    .option("-o, --out <file>", "the repaired GGUF, one file")
     .option("--dry-run", "say what would be done, and write nothing");
   return addSharedOptions(command, "force")
     .addHelpText("after", HELP)
@@ -38,7 +38,7 @@ async function run(path: string, options: Options, context: CommandContext): Pro
   // one token is decoded: more threads would only be started
   const place = { ...options, threads: 1 };
   const { plan, written } = await withWorkplace(place, context, output, ({ bench }) =>
-    repairModel(path, options, bench),
+    repairModel(path, { ...options, output: options.out }, bench),
   );
   const { changes, refusals } = plan;
   output.result({

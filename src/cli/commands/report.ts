@@ -12,7 +12,7 @@ import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput, type Result } from "../output.ts";
 
 interface ReportOptions extends SharedOptions {
-  readonly output?: string;
+  readonly out?: string;
   readonly card?: boolean;
   readonly quantizedBy?: string;
   readonly baseModel?: string;
@@ -44,7 +44,7 @@ export function reportCommand(_context: CommandContext): Command {
     .description("make one HTML file of a run, a plan or an analysis; a model card; pictures and tables as files")
     .argument("<source...>", "the directory of a run (--card: of several), a plan.json, or an analysis.json")
     .option(
-      "-o, --output <path>",
+      "-o, --out <path>",
       "where it goes (default: report.html, with --card the folder card, in the run's directory)",
     )
     .option("--card", "write a model card for the Hub: README.md and its picture")
@@ -80,7 +80,7 @@ function makeReport(sources: readonly string[], options: ReportOptions): Promise
 }
 
 async function reportPage(source: string, options: ReportOptions): Promise<Result> {
-  const { path, fileBytes, documents, changes } = await report(source, options);
+  const { path, fileBytes, documents, changes } = await report(source, { ...options, output: options.out });
   for (const change of changes) openOutput(options).note(`! ${change}`);
   return {
     document: { path, fileBytes },
@@ -92,7 +92,7 @@ async function reportPage(source: string, options: ReportOptions): Promise<Resul
 }
 
 async function reportFiles(source: string, options: ReportOptions): Promise<Result> {
-  if (options.output !== undefined) {
+  if (options.out !== undefined) {
     throw new UsageError("-o names the HTML file; with --svg, --png and --csv each names its own folder");
   }
   const { files, documents } = await exportFiles(source, options);
@@ -104,7 +104,7 @@ async function reportFiles(source: string, options: ReportOptions): Promise<Resu
 }
 
 async function reportCard(paths: readonly string[], options: ReportOptions): Promise<Result> {
-  const { quantizedBy, baseModel, license, repo: repository, output, force } = options;
+  const { quantizedBy, baseModel, license, repo: repository, out: output, force } = options;
   const { note } = openOutput(options);
   const request = { quantizedBy, baseModel, license, repository, output, force };
   const { written, models, folder } = await card(paths, request, note);

@@ -87,7 +87,7 @@ export function runCommand(context: CommandContext): Command {
   const command = new Command("run")
     .description("all of it: plan, quantize and evaluate, against stock presets, uniform types and shuffles")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
-    .option("--out <dir>", "directory of the run (default: prism-run-MODEL)");
+    .option("-o, --out <dir>", "directory of the run (default: prism-run-MODEL)");
   addPlanningOptions(
     command,
     "importance matrix, or none; default: made of text sampled from the model (docs/imatrix.md)",

@@ -10,7 +10,8 @@ import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withWorkplace } from "../with-bench.ts";
 
-interface Options extends SharedOptions, UploadRequest {
+interface Options extends SharedOptions, Omit<UploadRequest, "output"> {
+  readonly out?: string;
   readonly force?: boolean;
 }
 
@@ -32,7 +33,7 @@ export function uploadCommand(context: CommandContext): Command {
     .option("--private", "make the repository a private one")
     .option("--revision <branch>", "the branch, made where it is missing (default: main)")
     .option("--hub-url <url>", "another Hub (default: HF_ENDPOINT, or https://huggingface.co)")
-    .option("-o, --output <dir>", "the folder of the card (default: card, in the run's directory)")
+    .option("-o, --out <dir>", "the folder of the card (default: card, in the run's directory)")
     .addOption(new Option("--base-model <owner/name>", "for the card: what was quantized").argParser(parseRepository))
     .option("--license <id>", "for the card: the license, where the source names none")
     .option("--quantized-by <name>", "for the card: who publishes it");
@@ -54,7 +55,7 @@ async function run(words: readonly string[], options: Options, context: CommandC
   }
   const output = openOutput(options);
   const { signal } = context;
-  const { yes, private: isPrivate, revision, hubUrl, output: folder, force, baseModel, license, quantizedBy } = options;
+  const { yes, private: isPrivate, revision, hubUrl, out: folder, force, baseModel, license, quantizedBy } = options;
   const card = { output: folder, force, baseModel, license, quantizedBy };
   const request = { yes, private: isPrivate, revision, hubUrl, ...card };
   const result = await withWorkplace(options, context, output, ({ progress }) =>
