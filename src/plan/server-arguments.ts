@@ -4,7 +4,7 @@ import { quoteWord } from "../shell-quote.ts";
 import type { BudgetMemory } from "./budget-memory.ts";
 
 /** More layers than any model has: all of them on the GPU. */
-const ALL_LAYERS = "99";
+const ALL_LAYERS = "999";
 
 /** The flags, in llama.cpp's words; `-ot exps=CPU` is what --cpu-moe stands for. */
 export function serverArguments({ context, sequences, kvTypes, experts, projectorBytes }: BudgetMemory): string[] {

@@ -112,7 +112,7 @@ describe("experts in RAM", () => {
     const memory = memoryOf(made);
     const all = { ...memory, experts: { ...memory.experts, allLayers: true } };
     expect(serverCommand(all, "model.gguf")).toBe(
-      "llama-server -m model.gguf -ngl 99 -c 256 -ctk q8_0 -ctv q8_0 -np 1 -ot exps=CPU",
+      "llama-server -m model.gguf -ngl 999 -c 256 -ctk q8_0 -ctv q8_0 -np 1 -ot exps=CPU",
     );
     const some = { ...memory, experts: { ...memory.experts, layers: 3, allLayers: false } };
     expect(serverCommand(some, "model.gguf")).toMatch(/ --n-cpu-moe 3$/);
