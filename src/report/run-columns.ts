@@ -3,10 +3,12 @@
  * here, each with the columns that have a header for it.
  */
 
+import { describeKv } from "../footprint/context-size.ts";
 import { formatInteger, formatSize } from "../numbers.ts";
 import { distanceName, distanceOf } from "../run/row-distance.ts";
 import type { RunRow } from "../run/run-document.ts";
 import type { TableColumn } from "./charts/table.ts";
+import { meanOfKinds } from "./mean-of-kinds.ts";
 import { formatMeanSe, formatRate } from "./terminal/mean-se.ts";
 
 /** Where a table stands: a line of the terminal has little room, a page has more. */
@@ -17,7 +19,7 @@ export type CsvField<Row> = readonly [column: TableColumn, value: (row: Row) => 
 
 export interface RunColumn {
   /** What the column judges by; those of what was not measured are left out of a table. */
-  readonly group: "row" | "text" | "documents" | "embeddings" | "speed";
+  readonly group: "row" | "text" | "kinds" | "cache" | "documents" | "embeddings" | "speed";
   /** Of each table that has the column. */
   readonly headers: Readonly<Partial<Record<RunTable, string>>>;
   /** Words, not figures. */
@@ -39,6 +41,10 @@ export interface RunShown {
   readonly embedded: boolean;
   /** Tokens per second were measured. */
   readonly timed?: boolean;
+  /** By kind of text. */
+  readonly ofKinds?: boolean;
+  /** With other caches than F16. */
+  readonly cached?: boolean;
 }
 
 const number = (header: string): TableColumn => ({ header, kind: "number" });
@@ -99,6 +105,29 @@ export const RUN_COLUMNS: readonly RunColumn[] = [
     csv: [
       [number("same top %"), ({ sameTop }) => sameTop],
       [number("same top se"), ({ sameTopSe }) => sameTopSe],
+    ],
+  },
+  {
+    group: "kinds",
+    headers: { page: "KLD, mean of kinds of text", card: "KLD, mean of kinds of text" },
+    text: ({ kinds = [] }) => {
+      const mean = meanOfKinds(kinds);
+      return mean && formatMeanSe(mean);
+    },
+    csv: [
+      [number("kld mean of kinds"), ({ kinds = [] }) => meanOfKinds(kinds)?.value],
+      [number("kld mean of kinds se"), ({ kinds = [] }) => meanOfKinds(kinds)?.se],
+    ],
+  },
+  {
+    group: "cache",
+    headers: { page: "KLD with its cache quantized", card: "KLD with its cache quantized" },
+    text: ({ kvCache }) =>
+      kvCache?.kld && `${formatMeanSe({ value: kvCache.kld.mean, se: kvCache.kld.se })} (${describeKv(kvCache)})`,
+    csv: [
+      [number("kld with cache"), ({ kvCache }) => kvCache?.kld?.mean],
+      [number("kld with cache se"), ({ kvCache }) => kvCache?.kld?.se],
+      [{ header: "cache" }, ({ kvCache }) => kvCache && describeKv(kvCache)],
     ],
   },
   {
@@ -223,12 +252,25 @@ export function shownOf(rows: readonly RunRow[]): RunShown {
   const ranked = rows.some(({ rerank }) => rerank !== undefined);
   const embedded = rows.some(({ embedding }) => embedding !== undefined);
   const timed = rows.some(({ speed }) => speed !== undefined);
-  return { ranked, embedded, timed, scored: !(ranked || embedded) || rows.some(({ kld }) => kld !== undefined) };
+  const ofKinds = rows.some(({ kinds }) => kinds !== undefined);
+  const cached = rows.some(({ kvCache }) => kvCache !== undefined);
+  return {
+    ranked,
+    embedded,
+    timed,
+    ofKinds,
+    cached,
+    scored: !(ranked || embedded) || rows.some(({ kld }) => kld !== undefined),
+  };
 }
 
 /** The columns of a table, by what its rows were measured by. */
-export function runColumns(table: RunTable, { scored, ranked, embedded, timed = false }: RunShown): RunColumn[] {
-  const groups = { row: true, text: scored, documents: ranked, embeddings: embedded, speed: timed };
+export function runColumns(table: RunTable, shown: RunShown): RunColumn[] {
+  const { scored, ranked, embedded, timed = false, ofKinds = false, cached = false } = shown;
+  const groups = {
+    ...{ row: true, text: scored, documents: ranked, embeddings: embedded, speed: timed },
+    ...{ kinds: ofKinds, cache: cached },
+  };
   return RUN_COLUMNS.filter(({ headers, group }) => headers[table] !== undefined && groups[group]);
 }
 

@@ -5,6 +5,7 @@ import type { Bench } from "../bench.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { readTextBytes } from "../evaluate/text.ts";
 import { OWN_TEXT } from "../feedback/calibration-text.ts";
+import { describeKv } from "../footprint/context-size.ts";
 import { readImatrix } from "../imatrix/imatrix.ts";
 import type { BudgetRequest } from "../plan/budget.ts";
 import { YIELDING } from "../plan/guards.ts";
@@ -53,6 +54,8 @@ export async function describeAsked(
     retrieval: embedding === undefined ? undefined : await describeEmbedding(embedding),
     context: request.context,
     chunks: request.chunks,
+    kinds: request.kinds && (await describeKinds(request.kinds)),
+    kv: request.kv && describeKv(request.kv),
     seed,
     exactMetrics: request.exactMetrics,
     exactDistortion: request.exactDistortion,
@@ -85,6 +88,11 @@ async function describeCalibration(texts: readonly string[]): Promise<string> {
   return words.join(" ");
 }
 
+async function describeKinds(kinds: readonly string[] | true): Promise<string> {
+  if (kinds === true) return "shipped";
+  return (await Promise.all(kinds.map((path) => sha256OfText(path, "--kinds")))).join(" ");
+}
+
 async function describeEmbedding({ set, ...how }: NonNullable<CompleteRunRequest["embedding"]>): Promise<string> {
   return JSON.stringify({ ...how, set: set === undefined ? undefined : (await readRerankSet(set)).sha256 });
 }
@@ -109,12 +117,14 @@ function describeBudget(budget: BudgetRequest): string {
 
 /** Throws FormatError where a file that was asked with, and read in more than one stage, is another by now. */
 export async function requireSameInputs(request: CompleteRunRequest, asked: RunAsked): Promise<void> {
-  const { text, rerankSet, embedding, calibration } = request;
+  const { text, rerankSet, embedding, calibration, kinds = [] } = request;
+  const ofKinds = asked.kinds?.split(" ") ?? [];
   const calibrated = asked.feedback?.split(" ") ?? [];
   const inputs: readonly (readonly [path: string | undefined, before: string | undefined, now: HashOf])[] = [
     [text, asked.text, sha256OfText],
     [rerankSet, asked.rerankSet, async (path) => (await readRerankSet(path)).sha256],
     [embedding?.set, asked.retrieval, () => describeEmbedding(embedding ?? {})],
+    ...(kinds === true ? [] : kinds).map((path, at) => [path, ofKinds[at], sha256OfText] as const),
     [imatrixFile(request), asked.imatrix, async (path) => (await readImatrix(path)).sha256],
     ...(asked.feedback === undefined ? [] : calibration).map(
       (path, at) => [path === OWN_TEXT ? undefined : path, calibrated[at], sha256OfText] as const,
@@ -164,6 +174,8 @@ const OF_POINTS: readonly (keyof RunAsked)[] = [
   "text",
   "context",
   "chunks",
+  "kinds",
+  "kv",
   ...OF_DECODING,
 ];
 /** What the files of a family depend on besides. */
@@ -196,6 +208,8 @@ const WORDS: Readonly<Partial<Record<keyof RunAsked, string>>> = {
   feedback: "--feedback",
   baselines: "--baseline",
   text: "--text",
+  kinds: "--kinds",
+  kv: "--kv",
   rerankSet: "--rerank",
   reading: "--yes, --no, --parse-special or --pairs",
   retrieval: "--retrieval, --pooling or a prefix",

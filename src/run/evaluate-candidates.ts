@@ -6,6 +6,7 @@ import { hashFile } from "../disk/file-hash.ts";
 import { assembleEmbeddingEvaluation, type EmbeddingSession, openEmbeddingSession } from "../embed/embeddings.ts";
 import { StoppedError } from "../errors.ts";
 import { assembleEvaluation } from "../evaluate/evaluate.ts";
+import type { MoreFigures } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
 import { type FileToScore, makeFile } from "../evaluate/score-file.ts";
 import { type EvaluationSession, openSession } from "../evaluate/session.ts";
@@ -36,7 +37,7 @@ import { saveRun } from "./run-state.ts";
 import { type Score, scoreCandidate } from "./score-candidate.ts";
 import { shownLabel } from "./shown-label.ts";
 import { standsInParts } from "./split-models.ts";
-import { isTimed, timeFiles } from "./time-files.ts";
+import { isChoice, isTimed, timeFiles } from "./time-files.ts";
 
 /** Finish the rows that `begun` lacks; the plan comes first. The state is saved after each. */
 export async function evaluateCandidates(
@@ -70,7 +71,7 @@ export async function evaluateCandidates(
     if (source.measures.embeddings) embedding ??= await openEmbedding(run);
     bench.progress.steps(`evaluating ${file.label}`, 0, 1);
     const hashed = present({ sha256: made.sha256 });
-    const evaluation = session && { ...(await session.evaluateModel(model)), ...hashed };
+    const evaluation = session && { ...(await session.evaluateModel(model, isChoice(file.kind))), ...hashed };
     const ranked = ranking && { ...(await ranking.rankModel(model)), ...hashed };
     const embedded = embedding && { ...(await embedding.embedModel(model)), ...hashed };
     const measurements = { evaluation, ranked, embedded };
@@ -191,19 +192,24 @@ function assembleDocument(
   return judged === undefined ? ranks : joinRerank(judged, ranks);
 }
 
+/** Another build's programs know the text alone; what was asked for by name is refused before. */
+function moreFigures({ engine }: Bench, more: MoreFigures): MoreFigures {
+  return engine.programs === undefined ? more : {};
+}
+
 /** `pilot`: the plan, unless a former run evaluated it: then its chunks are scored. */
 export function openRunSession(
   { request, source, directory, bench }: OpenRun,
   state: Run,
   pilot: OpenModel,
 ): Promise<EvaluationSession> {
-  const { text, context, chunks = state.text?.chunks } = request;
+  const { text, context, chunks = state.text?.chunks, kinds, kv } = request;
   const availableChunks = state.refinement?.verdictChunks;
   // where nothing may be kept, the reference's logits are kept as long as the run lasts
   const cache = { ...bench.cache, dir: bench.cache.dir ?? directory.scratch };
   return openSession(
     { reference: source.model, pilot, others: source.rivals.map(({ model }) => model) },
-    { text, context, chunks, availableChunks, spread: true },
+    { text, context, chunks, availableChunks, spread: true, ...moreFigures(bench, { kinds, kv }) },
     { ...bench, cache },
   );
 }

@@ -14,6 +14,7 @@ import { proofOf } from "./run-source.ts";
 import { saveRun } from "./run-state.ts";
 import { scoreCandidate } from "./score-candidate.ts";
 import { shownLabel } from "./shown-label.ts";
+import { isChoice } from "./time-files.ts";
 
 export interface PointMeasures {
   /** The state so far; saved. */
@@ -45,7 +46,7 @@ export function openPointMeasures(run: OpenRun, begun: Run): PointMeasures {
       async (model, made) => {
         opened ??= await openRunSession(run, state, model);
         bench.progress.steps(`evaluating ${label}`, 0, 1);
-        const evaluation = { ...(await opened.evaluateModel(model)), sha256: made.sha256 };
+        const evaluation = { ...(await opened.evaluateModel(model, isChoice(candidate.kind))), sha256: made.sha256 };
         const document = assembleEvaluation(opened, [evaluation], bench);
         const path = directory.evaluation(slug);
         const kept = await writeKept(made.state, directory, path, `${JSON.stringify(document, null, 2)}\n`);

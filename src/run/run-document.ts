@@ -6,7 +6,7 @@ import { defineDocument } from "../documents/document-kind.ts";
 import * as t from "../documents/fields.ts";
 import { gateResult } from "../documents/gate-result.ts";
 import { EMBEDDING_FIDELITY } from "../evaluate/embedding-result.ts";
-import { KLD_SUMMARY, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
+import { KIND_FIGURES, KLD_SUMMARY, KV_FIGURES, MEASURED_SHA256, PPL, SCORED_TEXT } from "../evaluate/evaluation.ts";
 import { FIDELITY } from "../evaluate/rerank-result.ts";
 import { SPEED } from "../evaluate/speed.ts";
 import { PROBE_GUARDS } from "../probes/try-plans.ts";
@@ -44,6 +44,8 @@ const FIGURES = {
   kld: t.optional(KLD_SUMMARY),
   sameTop: t.optional(t.percent("Percent.")),
   sameTopSe: t.optional(t.amount()),
+  kinds: t.optional(t.list(KIND_FIGURES, "By kind of text (--kinds).")),
+  kvCache: t.optional(KV_FIGURES),
   speed: t.optional(SPEED),
   predictedLoss: t.optional(
     t.amount(
@@ -131,6 +133,10 @@ const RUN_ASKED = t.object(
     ),
     context: t.optional(t.count()),
     chunks: t.optional(t.count()),
+    kinds: t.optional(
+      t.text('Kinds of text that files are judged by too: "shipped", or SHA-256 of the files given; absent: none.'),
+    ),
+    kv: t.optional(t.text("Types of the caches that files are judged with too; absent: F16 alone.")),
     seed: t.number(),
     exactMetrics: t.flag(),
     exactDistortion: t.flag(),

@@ -1,7 +1,7 @@
 /** What a run is asked, and its defaults; what it works with is the bench. */
 import type { Analysis } from "../analyze/analysis.ts";
 import type { EmbeddingOptions } from "../embed/embeddings.ts";
-import type { TextRequest } from "../evaluate/evaluate-options.ts";
+import type { MoreFigures, TextRequest } from "../evaluate/evaluate-options.ts";
 import type { FileType } from "../ggml/file-types.ts";
 import type { PlanOptions } from "../plan/make-plan.ts";
 import type { Template } from "../plan/template.ts";
@@ -13,7 +13,7 @@ import type { Deadline } from "./deadline.ts";
 import type { Gate } from "./gates.ts";
 import type { QualityTarget } from "./quality-target.ts";
 
-export interface RunRequest extends Omit<TextRequest, "spread"> {
+export interface RunRequest extends Omit<TextRequest, "spread">, MoreFigures {
   /** The run's directory. */
   readonly out: string;
   /** Where the search begins, where a target is given. */

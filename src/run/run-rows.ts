@@ -41,7 +41,7 @@ export function rowOf(
   plan: Plan,
 ): RunRow {
   const predictedLoss = lossOfTypes(own ?? plan, types, kind === "feedback" ? "feedback" : "rounded");
-  const { ppl, lnPplRatio, kld, sameTop, sameTopSe, perChunk } = evaluation ?? {};
+  const { ppl, lnPplRatio, kld, sameTop, sameTopSe, kinds, kvCache, perChunk } = evaluation ?? {};
   const file = evaluation ?? ranked ?? embedded;
   const sha256 = file?.sha256;
   return {
@@ -52,7 +52,7 @@ export function rowOf(
     bpw: file?.bpw ?? 0,
     ...rankingOf(ranked),
     ...embeddingOf(embedded),
-    ...present({ ppl, lnPplRatio, kld, sameTop, sameTopSe, predictedLoss, kldPerChunk: perChunk?.kld }),
+    ...present({ ppl, lnPplRatio, kld, sameTop, sameTopSe, kinds, kvCache, predictedLoss, kldPerChunk: perChunk?.kld }),
   };
 }
 

@@ -1,6 +1,8 @@
 /** The model of a run and what it was asked, checked before any work: all that can be refused is refused here. */
 import type { Bench } from "../bench.ts";
+import { UsageError } from "../errors.ts";
 import { fitLayers } from "../evaluate/gpu-layers.ts";
+import { refuseMoreFigures } from "../evaluate/more-figures.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -62,6 +64,10 @@ export async function openSource(path: string, request: CompleteRunRequest, benc
     const feedback = makesFeedback(open, request, bench);
     const measures = chooseMeasures(open, bench.engine, request);
     checkSpeed(request, measures, bench.engine);
+    if (bench.engine.programs !== undefined) refuseMoreFigures({ kinds: request.kinds });
+    if (request.kinds !== undefined && !measures.text) {
+      throw new UsageError("--kinds: this model is judged by documents or vectors, not by next tokens; leave it out");
+    }
     requireMeasured(request.gates, { ...measures, speed: timesFiles(request, measures, bench.engine) });
     const { forceFindings } = request;
     rivals = await openRivals(request.rivals, open, { padding: !measures.text, forceFindings }, bench);

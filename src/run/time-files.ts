@@ -18,6 +18,11 @@ import { saveRun } from "./run-state.ts";
 /** Rows a person chooses between; controls differ from them in no way that matters to speed. */
 const TIMED: readonly RunRow["kind"][] = ["plan", "feedback", "preset", "rival"];
 
+/** Whether a person chooses between rows of this kind. */
+export function isChoice(kind: RunRow["kind"]): boolean {
+  return TIMED.includes(kind);
+}
+
 export function isTimed({ request, source: { measures }, bench: { engine } }: OpenRun, kind: RunRow["kind"]): boolean {
   return TIMED.includes(kind) && timesFiles(request, measures, engine);
 }

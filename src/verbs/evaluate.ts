@@ -6,7 +6,6 @@ import { UsageError } from "../errors.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
-import type { KvTypes } from "../footprint/context-size.ts";
 import { type EmbeddingPooling, isEncoder } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
 import { engineFindings } from "../intake/engine-findings.ts";
@@ -19,7 +18,7 @@ import type { PromptOptions } from "../rerank/rerank-scorer.ts";
 import { requireMeasured } from "../run/gates.ts";
 import { refuseOptions } from "./given-option.ts";
 import { held, modelGates } from "./model-gates.ts";
-import { parseKv } from "./vram-request.ts";
+import { cacheToJudge } from "./vram-request.ts";
 
 export interface EvaluateModelsRequest extends Omit<EvaluateRequest, "kv">, PromptOptions {
   /** Judge with caches of keys and values of this type too, like q8_0; of keys, then of values: "q8_0,q4_0". */
@@ -81,7 +80,7 @@ export async function evaluateModels(
     const ranking = held(gates, ranked);
     return { evaluation: ranking, ranking };
   }
-  const judged = await evaluate(models, { ...request, kv: cacheOf(request.kv) }, bench);
+  const judged = await evaluate(models, { ...request, kv: cacheToJudge(request.kv) }, bench);
   if (ranked === undefined) {
     const evaluation = held(gates, judged);
     return { evaluation, judged: evaluation };
@@ -94,12 +93,6 @@ function refuseMore({ kinds, kv }: EvaluateModelsRequest, isOther: boolean): voi
   if (isOther) {
     refuseOptions({ "--kinds": kinds, "--kv": kv }, "these models are judged by documents or vectors");
   }
-}
-
-/** F16 is what everything is judged with. */
-function cacheOf(kv: string | undefined): KvTypes | undefined {
-  const types = kv === undefined ? undefined : parseKv(kv);
-  return types?.k === "F16" && types.v === "F16" ? undefined : types;
 }
 
 /** Options of prompts where none is read, or a llama-server reads them. */

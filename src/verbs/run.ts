@@ -37,7 +37,7 @@ import {
 } from "./planning-request.ts";
 import { RUN_REPORT, writeRunReport } from "./report-source.ts";
 import { parseQuality, type QualityRequest } from "./sweep-request.ts";
-import { vramOf } from "./vram-request.ts";
+import { cacheToJudge, vramOf } from "./vram-request.ts";
 
 export interface RunModelRequest extends PlanningRequest, QualityRequest, ReadingOptions {
   /** The run's directory; by default prism-run-MODEL in this folder. */
@@ -80,6 +80,8 @@ export interface RunModelRequest extends PlanningRequest, QualityRequest, Readin
   readonly splitMaxSize?: string | undefined;
   /** Have them in as many files as the model has. */
   readonly keepSplit?: boolean | undefined;
+  /** Judge the plan and the presets by kind of text too: files, a kind each; true: the text that comes with PRISM. */
+  readonly kinds?: readonly string[] | true | undefined;
   readonly keepModels?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   readonly force?: boolean | undefined;
@@ -105,7 +107,8 @@ export async function parseRunRequest(
   const deadline =
     maxTime === undefined ? undefined : deadlineAfter(parseTime("--max-time", maxTime), String(maxTime).trim());
   const size = budgetOf(request);
-  const memory = vramOf(request);
+  // without a memory to fit it says how files are judged
+  const memory = vramOf(request.vram === undefined ? { ...request, kv: undefined } : request);
   if (memory?.ramBytes !== undefined && request.swaps === "on") {
     throw new UsageError("--swaps on: types are not swapped between a GPU's memory and --ram; leave one of them out");
   }
@@ -135,6 +138,8 @@ export async function parseRunRequest(
     reading: readingOf(request),
     embedding: embeddingOf(request),
     ...exactOf(request.exact),
+    kinds: request.kinds,
+    kv: cacheToJudge(request.kv),
     splitMaxBytes: parseSplitSize(request.splitMaxSize),
     keepSplit,
     ...{
@@ -168,7 +173,7 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
   }
   const { out, rerankSet, embedding, sensitivity, calibration = [], rivals = [], templates = [] } = request;
   const outputs = [...(await runFiles(runDirectory(out))), join(out, RUN_REPORT)];
-  const sets = [rerankSet, embedding?.set];
+  const sets = [rerankSet, embedding?.set, ...(request.kinds === true ? [] : (request.kinds ?? []))];
   await protectInputs(outputs, [
     model,
     text,

@@ -87,8 +87,14 @@ export function memoryQuestionOf({ vram, ctx, kv, parallel }: MemoryRequest): Me
   };
 }
 
-/** Types of the caches of keys and values: `--kv q8_0`. Throws UsageError. */
-export function parseKv(text: string): KvTypes {
+/** Types of caches that files are judged with besides F16, which everything is judged with. Throws UsageError. */
+export function cacheToJudge(kv: string | undefined): KvTypes | undefined {
+  const types = kv === undefined ? undefined : parseKv(kv);
+  return types?.k === "F16" && types.v === "F16" ? undefined : types;
+}
+
+/** `--kv q8_0`. */
+function parseKv(text: string): KvTypes {
   const types = text.split(",").map((word) => {
     const type = parseTensorType(word.trim());
     if (type !== undefined && KV_TYPES.includes(type)) return type;

@@ -51,6 +51,7 @@ interface Options
   readonly speed?: "auto" | "on" | "off";
   readonly splitMaxSize?: string;
   readonly keepSplit?: boolean;
+  readonly kinds?: readonly string[] | true;
   readonly keepModels?: boolean;
   readonly allowRequantize?: boolean;
   // of two, and here for sure
@@ -71,6 +72,7 @@ ${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the 
 The importance matrix weighs the measured error, and the quantizer uses it; the
 nearest presets are made without it too.
 
+With --kv q8_0 the plan and the presets are judged with such caches of keys and values too.
 Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes,
 in types planned for them (plans/plan-feedback.json), at the same bytes.
 
@@ -157,6 +159,7 @@ export function runCommand(context: CommandContext): Command {
     )
     .addOption(splitMaxSizeOption())
     .addOption(keepSplitOption())
+    .option("--kinds [file...]", "judge the plan and the presets by kind of text too, as prism evaluate --kinds does")
     .option("--keep-models", "keep the models of the controls too")
     .option("--allow-requantize", "accept a source that is already quantized");
   addReadingOptions(command);

@@ -2,7 +2,7 @@
 
 import type { RunRow } from "../../run/run-document.ts";
 import { shownLabel } from "../../run/shown-label.ts";
-import { runColumns, shownOf, sortRows } from "../run-columns.ts";
+import { type RunShown, runColumns, shownOf, sortRows } from "../run-columns.ts";
 import { type CardGroup, type GroupRow, groupRows, INNER_KINDS, sizeName } from "./card-groups.ts";
 import { type CardModel, planRow, publishedRow } from "./card-model.ts";
 import { type MarkdownColumn, markdownTable, text } from "./markdown.ts";
@@ -22,6 +22,12 @@ export function resultRows(group: CardGroup, shown: RowsShown): GroupRow[] {
   return sortRows([...owners.keys()]).map((row) => ({ row, model: owners.get(row) as CardModel }));
 }
 
+/** Those without figures are left out below. */
+const EVERY_COLUMN: RunShown = {
+  ...{ scored: true, ranked: true, embedded: true, timed: true },
+  ...{ ofKinds: true, cached: true },
+};
+
 /** Render the table: each model has its rows. */
 export function renderResults(groups: readonly CardGroup[], rowsShown: RowsShown): string {
   const named = groups.length > 1;
@@ -30,7 +36,7 @@ export function renderResults(groups: readonly CardGroup[], rowsShown: RowsShown
   const shown = shownOf(all);
   // the plan against a row is said of one plan
   const isOnePlan = groups.every(({ models }) => models.length === 1);
-  const columns = runColumns("card", { scored: true, ranked: true, embedded: true, timed: true }).filter(
+  const columns = runColumns("card", EVERY_COLUMN).filter(
     (column) =>
       (isOnePlan || !column.isText) && all.some((row) => row.kind !== "reference" && column.text(row, "card", shown)),
   );

@@ -98,6 +98,8 @@ export function renderRun(run: Run, width = TERMINAL_WIDTH): string {
     ...(rows.length === 0 ? [] : [table, ...legendLines(rows, shown, width)]),
     ...(both ? ["", runTable("scores of documents", ranking, rows, shown, width)] : []),
   ];
+  const figures = rows.map((row) => ({ ...row, name: rowName(row) }));
+  lines.push(...moreFigureLines(figures, width));
   lines.push(
     ...speedLines(
       rows.map((row) => ({ name: rowName(row), speed: row.speed })),

@@ -1,13 +1,17 @@
 /** What was measured beside the text of an evaluation: by kind of text, and with caches of other types. */
-import type { MeanSe, ModelEvaluation, Nearness } from "../../evaluate/evaluation.ts";
+import type { ModelEvaluation, Nearness } from "../../evaluate/evaluation.ts";
 import { describeKv } from "../../footprint/context-size.ts";
 import { printable } from "../../plan/printable.ts";
+import { meanOfKinds } from "../mean-of-kinds.ts";
 import { formatMeanSe } from "./mean-se.ts";
 import { formatTable } from "./table.ts";
 import { TERMINAL_WIDTH } from "./wrap-words.ts";
 
+/** Of so many files each kind has a line for each. */
+const MOST_NAMED = 2;
+
 /** A file or a row, and what is told of it. */
-export type FurtherFigures = Pick<ModelEvaluation, "kinds" | "kvCache" | "ppl" | "kld" | "sameTop"> & {
+export type FurtherFigures = Partial<Pick<ModelEvaluation, "kinds" | "kvCache" | "ppl" | "kld" | "sameTop">> & {
   readonly name: string;
 };
 
@@ -20,6 +24,7 @@ function kindLines(models: readonly FurtherFigures[], width: number): string[] {
   const judged = models.filter(({ kinds }) => kinds !== undefined);
   const names = [...new Set(judged.flatMap(({ kinds = [] }) => kinds.map(({ kind }) => kind)))];
   if (names.length === 0) return [];
+  if (judged.length > MOST_NAMED) return ["", kindMatrix(judged, names, width)];
   const isNamed = judged.length > 1;
   const rows = names.flatMap((kind) =>
     judged.flatMap(({ name, kinds = [] }, index) => {
@@ -31,7 +36,8 @@ function kindLines(models: readonly FurtherFigures[], width: number): string[] {
   );
   const means = judged.map(({ name, kinds = [] }, index) => {
     const head = [index === 0 ? "mean of kinds" : "", ...(isNamed ? [name] : [])];
-    return [...head, "", meanOfKinds(kinds), ""];
+    const mean = meanOfKinds(kinds);
+    return [...head, "", mean === undefined ? "-" : formatMeanSe(mean), ""];
   });
   const columns = [
     { header: "by kind of text" },
@@ -43,13 +49,22 @@ function kindLines(models: readonly FurtherFigures[], width: number): string[] {
   return ["", formatTable(columns, [...rows, ...(measureOf(judged) === "PPL" ? [] : means)], width)];
 }
 
-/** Every kind counts alike, however long its text is; the errors of kinds are independent. */
-function meanOfKinds(kinds: readonly Nearness[]): string {
-  const klds = kinds.flatMap(({ kld }) => kld ?? []);
-  if (klds.length === 0) return "-";
-  const value = klds.reduce((sum, { mean }) => sum + mean, 0) / klds.length;
-  const se = Math.sqrt(klds.reduce((sum, kld) => sum + kld.se ** 2, 0)) / klds.length;
-  return formatMeanSe({ value, se });
+/** A line each: of more there is no room for errors and shares. */
+function kindMatrix(judged: readonly FurtherFigures[], names: readonly string[], width: number): string {
+  const columns = [
+    { header: `${measureOf(judged)} by kind` },
+    ...[...names.map(printable), "mean"].map((header) => ({ header, align: "right" as const })),
+  ];
+  const rows = judged.map(({ name, kinds = [] }) => {
+    const values = names.map((kind) => {
+      const found = kinds.find((one) => one.kind === kind);
+      return found?.kld?.mean ?? found?.ppl.value;
+    });
+    const known = values.filter((value) => value !== undefined);
+    const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
+    return [name, ...[...values, mean].map((value) => value?.toPrecision(3) ?? "-")];
+  });
+  return formatTable(columns, rows, width);
 }
 
 function cacheLines(models: readonly FurtherFigures[], width: number): string[] {
@@ -73,7 +88,7 @@ function measureOf(models: readonly Pick<FurtherFigures, "kld">[]): string {
   return models.some(({ kld }) => kld !== undefined) ? "KLD (nats)" : "PPL";
 }
 
-function cells({ ppl, kld, sameTop }: { ppl: MeanSe } & Pick<Nearness, "kld" | "sameTop">): string[] {
+function cells({ ppl, kld, sameTop }: Partial<Nearness>): string[] {
   const main = kld === undefined ? ppl : { value: kld.mean, se: kld.se };
-  return [formatMeanSe(main), sameTop === undefined ? "-" : `${sameTop.toFixed(1)} %`];
+  return [main === undefined ? "-" : formatMeanSe(main), sameTop === undefined ? "-" : `${sameTop.toFixed(1)} %`];
 }
