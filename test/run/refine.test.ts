@@ -111,6 +111,27 @@ describe("a refined run", () => {
     expect(notes.join("\n")).toMatch(/not probing: one chunk of 16 tokens takes about .*--probe-time 2h/);
   });
 
+  it("ends its probes, or leaves them out, where --max-time is needed for the plan's own file", async () => {
+    const deadline = (leftMs: () => number): RunRequest["deadline"] => ({
+      ...{ text: "2h", signal: new AbortController().signal, leftMs },
+    });
+    const probed = paperEngine();
+    const isPlanned = () => probed.calls.includes("quantize plan.gguf");
+    const late = () => (probed.calls.filter(probing).length >= 5 && !isPlanned() ? 0 : Number.POSITIVE_INFINITY);
+    const ended = await runOn(probed, { deadline: deadline(late) });
+    expect(refinementOf(ended).probes).toHaveLength(5);
+    expect(ended.finishedAt).toBeDefined();
+
+    place.out = await place.newOut();
+    const notes: string[] = [];
+    const engine = paperEngine();
+    const isBegun = () => engine.calls.some((call) => call.startsWith("quantize"));
+    const progress = { ...SILENT, note: (text: string) => notes.push(text) };
+    const short = { deadline: deadline(() => (isBegun() ? Number.POSITIVE_INFINITY : 0)) };
+    expect((await runOn(engine, short, { progress })).refinement).toBeUndefined();
+    expect(notes.join("\n")).toContain("not probing: --max-time 2h leaves no time for it");
+  });
+
   it("keeps a plan that there was no time to try where it rests on four probes, and says so", async () => {
     // what the clock says of a model on paper depends on the load: enough for some probes, too little for a trial
     const budget = (chunks: number) => ({ chunks, textChunks: 4, trialChunks: 0 });
