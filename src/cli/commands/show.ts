@@ -10,6 +10,7 @@ import { printable } from "../../plan/printable.ts";
 import type { PublishedRecipe } from "../../plan/published-recipe.ts";
 import { mapTensors } from "../../report/charts/model-map.ts";
 import type { ReportDocuments } from "../../report/html/report-data.ts";
+import { stoppedInWords } from "../../report/stopped-words.ts";
 import { renderDiffTable } from "../../report/terminal/diff-table.ts";
 import { renderExplanation } from "../../report/terminal/explain-text.ts";
 import { renderFamily } from "../../report/terminal/family-table.ts";
@@ -64,6 +65,7 @@ function showRun(path: string, { run, plan }: ReportDocuments): Result {
             renderFamily(run, width).join("\n").trimStart(),
             renderParetoText(run, { paint, width }) ?? "",
             verdictText(run.verdict, width),
+            fitLines(stoppedInWords(run) ?? "", width),
           ]),
     ];
     return blocks
