@@ -30,9 +30,9 @@ describe("prism upload", () => {
   it("by itself only says what it would upload, and what the card says", async () => {
     const { code, stdout, stderr } = await upload(["me/Tiny-GGUF"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`^ 16\\.93 MB  [0-9a-f]{12}  ${NAME.source}$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^ 16\\.93 MB  [0-9a-f]{8}  ${NAME.source}$`, "m"));
     for (const file of ["plan.json", "tensor-types.txt", "evaluation.json", "SHA256SUMS", "README.md"]) {
-      expect(stdout).toMatch(new RegExp(`^ *[\\d.]+ .?B  [0-9a-f]{12}  ${file}$`, "m"));
+      expect(stdout).toMatch(new RegExp(`^ *[\\d.]+ .?B  [0-9a-f]{8}  ${file}$`, "m"));
     }
     expect(stdout).toContain("the card is run/card/README.md; it begins\n  license: cc0-1.0\n");
     expect(stdout).toContain("  # Tiny: PRISM");
@@ -58,6 +58,7 @@ describe("prism upload", () => {
     );
     hub.requests.length = 0;
     const second = await upload(["me/Tiny-GGUF", "--yes"]);
+    expect(second.stdout).toMatch(/^there already, the same:\n.*\.gguf$/m);
     expect(second.stdout).toContain("all of it is there:");
     expect(hub.requests.some((line) => /commit|PUT/.test(line))).toBe(false);
     // a page that a person edited is uploaded as it is

@@ -89,13 +89,17 @@ function describe({ files, card, url, dryRun, exists }: UploadResult, isPrivate:
   ].join("\n");
 }
 
-/** Digits of a SHA-256 that tell files apart; all of them are in SHA256SUMS and in --json. */
-const DIGITS = 12;
+/** Digits of a SHA-256 that tell files apart and leave room for names; all of them are in SHA256SUMS and in --json. */
+const DIGITS = 8;
 
+/** What is sent first, then what lies there already. */
 function table(files: UploadResult["files"]): string[] {
-  const rows = files.map(({ fileBytes, sha256, publishAs, there }) => {
-    const name = there === true ? `${publishAs} (there already)` : publishAs;
-    return `${formatSize(fileBytes).padStart(9)}  ${sha256.slice(0, DIGITS)}  ${name}`;
-  });
-  return [`${"size".padStart(9)}  ${"SHA-256".padEnd(DIGITS)}  file`, ...rows];
+  const row = ({ fileBytes, sha256, publishAs }: UploadResult["files"][number]) =>
+    `${formatSize(fileBytes).padStart(9)}  ${sha256.slice(0, DIGITS)}  ${publishAs}`;
+  const there = files.filter((file) => file.there === true);
+  return [
+    `${"size".padStart(9)}  ${"SHA-256".padEnd(DIGITS)}  file`,
+    ...files.filter((file) => file.there !== true).map(row),
+    ...(there.length === 0 ? [] : ["there already, the same:", ...there.map(row)]),
+  ];
 }
