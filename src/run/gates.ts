@@ -50,9 +50,11 @@ export function requireMeasured(gates: readonly Gate[], measures: Measured, { re
   const isMeasured = ({ needs, compared }: ReturnType<typeof measureOf>) =>
     (needs === undefined || needs.some((one) => measures[one])) && (reference || !compared);
   const missing = leaves(gates).find((leaf) => leaf.kind === "figure" && !isMeasured(measureOf(leaf.measure)));
-  if (missing === undefined) return;
+  if (missing?.kind !== "figure") return;
   const names = MEASURE_NAMES.filter((name) => isMeasured(measureOf(name)));
-  const without = reference ? "" : " without --reference";
+  const { compared, needs } = measureOf(missing.measure);
+  const lacks = needs?.includes("speed") ? "--speed" : compared && !reference ? "--reference" : undefined;
+  const without = lacks === undefined ? "" : ` without ${lacks}`;
   throw new UsageError(`--require ${missing.text}: that is not measured here${without}; there are ${names.join(", ")}`);
 }
 
