@@ -22,18 +22,24 @@ export function formatSize(bytes: number): string {
   return `${(bytes / divisor).toFixed(2)} ${unit}`;
 }
 
-/** The same in the unit of a size that was typed: 4.00 GiB for "--size 4GiB", 4.29 GB for what names none. */
+/**
+ * The same in the unit of a size that was typed, or a smaller one of its kind: 4.00 GiB and 12.00 MiB for "--size 4GiB",
+ * 4.29 GB for what names none.
+ */
 export function formatSizeAs(typed: string, bytes: number): string {
   const [, unit = ""] = /\d\s*([kmgt]i?b)\b/i.exec(typed) ?? [];
   const power = "kmgt".indexOf(unit.charAt(0).toLowerCase()) + 1;
   if (unit === "" || power === 0) return formatSize(bytes);
   const isBinary = unit.length === 3;
-  const value = bytes / (isBinary ? 1024 : 1000) ** power;
-  // what is small in a large unit keeps three digits
-  const digits = value < 1 ? value.toPrecision(3) : value.toFixed(2);
-  const prefix = isBinary || power > 1 ? unit.charAt(0).toUpperCase() : "k";
-  return `${digits} ${prefix}${isBinary ? "i" : ""}B`;
+  const base = isBinary ? 1024 : 1000;
+  const fitting = [power, power - 1, power - 2].find((smaller) => smaller >= 1 && bytes >= SMALL * base ** smaller);
+  const shown = fitting ?? 1;
+  const prefix = (isBinary ? "KMGT" : "kMGT").charAt(shown - 1);
+  return `${(bytes / base ** shown).toFixed(2)} ${prefix}${isBinary ? "i" : ""}B`;
 }
+
+/** Of a unit: less is told in the next smaller one. */
+const SMALL = 0.1;
 
 /** A fraction as percent: 12.3 %. */
 export function formatPercent(fraction: number, digits = 1): string {

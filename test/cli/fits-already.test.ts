@@ -55,7 +55,9 @@ describe("sizes in messages", () => {
     expect(formatSizeAs("--size 4GiB", 2 ** 32)).toBe("4.00 GiB");
     expect(formatSizeAs("--vram 6GB --ctx 8192", 6e9)).toBe("6.00 GB");
     expect(formatSizeAs("--size 900mb", 9e8)).toBe("900.00 MB");
-    expect(formatSizeAs("--size 1GiB", 2 ** 20)).toBe("0.000977 GiB");
+    expect(formatSizeAs("--size 1GiB", 2 ** 20)).toBe("1.00 MiB");
+    expect(formatSizeAs("--vram 24GB", 31_300)).toBe("31.30 kB");
+    expect(formatSizeAs("--vram 24GB", 3.1e8)).toBe("0.31 GB");
     expect(formatSizeAs("--like Q4_K_M", 5e9)).toBe("5.00 GB");
     expect(formatSizeAs("--bpw 4", 5e6)).toBe("5.00 MB");
     const { stdout } = await run("plan", "m.gguf", "--size", "5MiB", "-o", "mib.json");
