@@ -30,6 +30,7 @@ export function addPlanningOptions(command: Command, imatrix: string): Command {
     .option("--ban <RE=TYPE>", "don't give them this type (repeatable)", collect)
     .option("--tie <RE>", "give the tensors that match one common type (repeatable)", collect)
     .option("--types <list>", "choose among these types alone, like Q4_K,Q6_K,Q8_0 (a pin may name others)", collect)
+    .option("--prefer-speed", "choose no types that are slow on this machine; measured once, in about two minutes")
     .option("--no-guards", "none of the guards (docs/guards.md)")
     .option("--no-head-guard", "let the output head be smaller than in the preset of this size")
     .option("--no-noise-guard", "allow types of less than 9 dB of signal over noise")

@@ -49,6 +49,7 @@ const OPTIONS: Readonly<Record<string, string>> = {
   "--pooling": "pooling",
   "--port": "port",
   "--ppl-ratio": "pplRatio",
+  "--prefer-speed": "preferSpeed",
   "--prior": "prior",
   "--private": "private",
   "--probe-guard": "probeGuard",

@@ -15,6 +15,7 @@ import { planFromTemplate } from "../plan/plan-from-template.ts";
 import { recostPlan } from "../plan/recost.ts";
 import { type Template, templateTypes } from "../plan/template.ts";
 import { type AnalyzeModelRequest, analyzeModel } from "./analyze.ts";
+import { offeredTypes } from "./fast-types.ts";
 import { fitVram } from "./fit-vram.ts";
 import { isJson, loadAnalysis, loadPlan } from "./load-document.ts";
 import { loadTemplate } from "./load-template.ts";
@@ -62,8 +63,8 @@ export async function plan(
   if (source === undefined) throw noSource();
   if (template !== undefined) return planFromOther(template, source, request, bench, note);
   const mode = modeOf(request);
-  const types = typesOf(request);
-  const { budget, constraints } = await budgetFor(source, request, bench);
+  const types = await offeredTypes(request, bench);
+  const { budget, constraints } = await budgetFor(source, { ...request, types }, bench);
   const sensitivity = await loadSensitivity(request, bench);
   // a pin may ask for smaller types than a plan would choose
   const budgets = constraints.some(({ kind }) => kind === "pin") ? [] : [budget];
@@ -210,6 +211,7 @@ function refuseChoices(request: PlanRequest, because: string): void {
   const unused = (["bpw", "size", "like", "vram", "pin", "floor", "ban", "tie", "types"] as const).find(
     (option) => request[option],
   );
+  if (request.preferSpeed) throw new UsageError(`--prefer-speed: ${because}; leave --prefer-speed out`);
   if (unused !== undefined) throw new UsageError(`--${unused}: ${because}; leave --${unused} out`);
 }
 

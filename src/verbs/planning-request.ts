@@ -47,6 +47,8 @@ export interface PlanningRequest extends BudgetChoice, VramRequest {
   readonly tie?: readonly string[] | undefined;
   /** The only types that may be chosen, like "Q4_K" or "Q4_K,Q6_K". */
   readonly types?: readonly string[] | string | undefined;
+  /** Choose no type that is slow on this machine, as it was measured here (prism doctor --types). */
+  readonly preferSpeed?: boolean | undefined;
   /** false switches a guard off. */
   readonly guards?: GuardSwitches | undefined;
   /** Path of an importance matrix. */

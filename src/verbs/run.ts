@@ -23,6 +23,7 @@ import { DEFAULT_BUDGET, imatrixFile, NO_IMATRIX, type RunRequest } from "../run
 import { runDirectory, runFiles } from "../run/run-state.ts";
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
 import { type Baselines, baselinesOf } from "./baselines.ts";
+import { offeredTypes } from "./fast-types.ts";
 import { fitVram } from "./fit-vram.ts";
 import { loadPlan } from "./load-document.ts";
 import { defaultRunDirectory } from "./output-names.ts";
@@ -96,12 +97,18 @@ export interface FinishedRun {
   readonly plan?: Plan;
 }
 
+/** What is settled once the machine is known is still open in it. */
+export interface ParsedRunRequest extends RunRequest {
+  /** Choose no type that is slow here. */
+  readonly preferSpeed?: boolean | undefined;
+}
+
 /** Check what was asked, before anything is opened; `desk` keeps what is fetched for it. Throws UsageError. */
 export async function parseRunRequest(
   model: string,
   request: RunModelRequest,
   desk?: () => Promise<Desk>,
-): Promise<RunRequest> {
+): Promise<ParsedRunRequest> {
   requireLocal(model);
   const { maxTime } = request;
   const deadline =
@@ -130,6 +137,7 @@ export async function parseRunRequest(
     constraints: [...constraints, ...(fitted?.floors ?? [])],
     guards: request.guards,
     types,
+    preferSpeed: request.preferSpeed,
     ...baselines,
     gates: await gatesOf(request, baselines),
     sensitivity: await loadSensitivity(request, desk),
@@ -161,7 +169,7 @@ export async function parseRunRequest(
 }
 
 /** Run, and write the report. Missed gates are in the result, not thrown. */
-export async function runModel(model: string, request: RunRequest, bench: Bench): Promise<FinishedRun> {
+export async function runModel(model: string, request: ParsedRunRequest, bench: Bench): Promise<FinishedRun> {
   const { budgetGiven, target, sweep, text } = request;
   if (!budgetGiven && target === undefined && sweep === undefined) {
     bench.progress.note(
@@ -184,7 +192,9 @@ export async function runModel(model: string, request: RunRequest, bench: Bench)
     ...rivals,
     ...templates.map(({ template }) => template.name),
   ]);
-  const finished = await run(model, request, bench);
+  const { preferSpeed, ...asked } = request;
+  const types = await offeredTypes({ preferSpeed, types: asked.types }, async () => bench);
+  const finished = await run(model, { ...asked, types }, bench);
   if (finished.stopped === undefined) bench.progress.begin?.(RUN_STAGES.report);
   const report = await writeRunReport(request.out);
   const { plan: path } = runDirectory(out);
