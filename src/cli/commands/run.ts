@@ -72,7 +72,8 @@ ${AUTO_TIME_MS / 60_000} minutes, the time being said first; probes.json in the 
 The importance matrix weighs the measured error, and the quantizer uses it; the
 nearest presets are made without it too.
 
-With --kv q8_0 the plan and the presets are judged with such caches of keys and values too.
+With --kv q8_0 the plan and the presets are judged with such caches of keys and
+values too.
 Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes,
 in types planned for them (plans/plan-feedback.json), at the same bytes.
 
