@@ -1,4 +1,5 @@
 /** One line on a terminal that is drawn over itself: stage, bar, share, time left of all, and what is being done. */
+import { wrapWords } from "../report/terminal/wrap-words.ts";
 import type { ProgressEvent } from "./progress-model.ts";
 import { describeEnd, leftOf, type ProgressView, percentOf, titleOf } from "./progress-view.ts";
 
@@ -36,8 +37,8 @@ export function renderProgress(event: ProgressEvent, columns: number): string {
   const filled = Math.floor(BAR_WIDTH * event.share);
   const bar = `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}]`;
   const parts = [titleOf(event), bar, percentOf(event.share), leftOf(event), event.doing];
-  return parts
-    .filter((part) => part !== "")
-    .join("  ")
-    .slice(0, columns - 1);
+  const line = parts.filter((part) => part !== "").join("  ");
+  // in whole words
+  const [fitted = ""] = wrapWords(line, columns - 1).split("\n");
+  return fitted.slice(0, columns - 1).trimEnd();
 }

@@ -16,6 +16,7 @@ it("draws stage, share and the time left of all, and never to the last column", 
     "step 3 of 7, probes  [#######---------]  45 %  about 2 min left  probing, blk.3.ffn_up",
   );
   expect(renderProgress(EVENT, 40)).toBe("step 3 of 7, probes  [#######---------]");
+  expect(renderProgress(EVENT, 72)).toBe("step 3 of 7, probes  [#######---------]  45 %  about 2 min left");
   const { secondsLeft: _, stage: __, ...counted } = EVENT;
   expect(renderProgress({ ...counted, label: "reading", doing: "" }, 80)).toBe("reading  [#######---------]  45 %");
 });

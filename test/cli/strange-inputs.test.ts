@@ -72,11 +72,13 @@ type Call = (path: string) => string;
 /** By command and what of it is strange; words of a command line have no spaces here. */
 const INPUTS: Readonly<Record<string, Call>> = {
   "inspect model": (x) => `inspect ${x}`,
+  "inspect --mmproj": (x) => `inspect llama.gguf --vram 1GB --mmproj ${x}`,
   "analyze model": (x) => `analyze ${x} -o new.json`,
   "analyze --imatrix": (x) => `analyze llama.gguf --imatrix ${x} -o new.json`,
   "plan model": (x) => `plan ${x} --bpw 4 -o new.json`,
   "plan --imatrix": (x) => `plan llama.gguf --imatrix ${x} --bpw 4 -o new.json`,
   "plan --sensitivity": (x) => `plan a.json --sensitivity ./${x} --bpw 4 -o new.json`,
+  "plan --mmproj": (x) => `plan llama.gguf --vram 1GB --mmproj ${x} -o new.json`,
   "plan --prior": (x) => `plan a.json --prior ${x} --bpw 4 -o new.json`,
   "plan --from": (x) => `plan --from ${x} -o new.json`,
   "plan model, with --from": (x) => `plan ${x} --from p.json -o new.json`,
@@ -111,6 +113,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "run model": (x) => `run ${x} --bpw 4 --out new`,
   "run --imatrix": (x) => `run llama.gguf --imatrix ${x} --bpw 4 --out new`,
   "run --sensitivity": (x) => `run llama.gguf --sensitivity ./${x} --bpw 4 --out new`,
+  "run --mmproj": (x) => `run llama.gguf --vram 1GB --mmproj ${x} --out new`,
   "run --prior": (x) => `run llama.gguf --prior ${x} --bpw 4 --out new`,
   "run --text": (x) => `run llama.gguf --text ${x} --bpw 4 --refine 0 --out new --force`,
   "run --retrieval": (x) => `run embedder.gguf --retrieval ${x} --bpw 8 --out new`,
@@ -120,6 +123,7 @@ const INPUTS: Readonly<Record<string, Call>> = {
   "serve --mmproj": (x) => `serve reranker.gguf --mmproj ${x}`,
   "serve --api-key-file": (x) => `serve reranker.gguf --api-key-file ${x}`,
   "repair model": (x) => `repair ${x} -o new.gguf`,
+  "upload run": (x) => `upload ${x} me/model`,
 };
 
 /** Files of a run's directory. */
@@ -144,6 +148,7 @@ const FOLDERS: Readonly<Record<string, Call>> = {
   "report --png": (x) => `report a.json --png ${x} --force`,
   "report --csv": (x) => `report a.json --csv ${x} --force`,
   "run --out": (x) => `run llama.gguf --text text.txt --bpw 4 --refine 0 --out ${x} --force`,
+  "upload --out": (x) => `upload a-run me/model -o ${x} --force`,
 };
 
 interface Outcome {
