@@ -12,8 +12,8 @@ import type { ProgressView } from "./progress-view.ts";
 const TICK_MS = 1000;
 
 export interface FollowedProgress extends Required<Progress> {
-  /** Take the bar away. */
-  end(): void;
+  /** Take the bar away; the last stage is over, unless the work was `cut` short. */
+  end(how?: "done" | "cut"): void;
 }
 
 /** Follow a command's progress on `output`. */
@@ -50,9 +50,9 @@ export function followProgress(output: Pick<Output, "note" | "view">): FollowedP
       // what is done to a part follows at once
       if (part === undefined) show();
     },
-    end() {
+    end(how = "done") {
       clearInterval(timer);
-      endStage();
+      if (how === "done") endStage();
       stage = "";
       view.end();
     },

@@ -30,10 +30,13 @@ export async function withWorkplace<Result>(
     opening ??= openBench({ ...options, gpuLayers, memoryBytes, logitsLimitBytes, cacheDir, signal, progress });
     return opening;
   };
+  let ended: "done" | "cut" = "cut";
   try {
-    return await work({ bench, progress });
+    const result = await work({ bench, progress });
+    ended = "done";
+    return result;
   } finally {
-    progress.end();
+    progress.end(ended);
     const opened = await opening?.catch(() => undefined);
     await opened?.close();
   }
@@ -52,7 +55,7 @@ export async function withDesk<Result>(
   try {
     return await work(async () => ({ signal, progress, cache }));
   } finally {
-    progress.end();
+    progress.end("cut");
   }
 }
 

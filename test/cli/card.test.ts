@@ -102,7 +102,7 @@ describe("prism report --card", () => {
     const tags = [...card.matchAll(/`llama-server -hf me\/Tiny:(\w+)`/g)].map(([, tag]) => tag);
     expect(new Set(tags).size).toBe(3);
     for (const tag of tags)
-      expect(made.stdout).toMatch(new RegExp(`hf upload me/Tiny members/models/plan-.*-${tag}\\.gguf`));
+      expect(made.stdout).toMatch(new RegExp(`hf upload me/Tiny members/models/plan-[^]*?-${tag}\\.gguf`));
     expect(existsSync(at("members", "card", "evaluation.json"))).toBe(true);
     await rm(at("members"), { recursive: true });
   });

@@ -46,7 +46,7 @@ export function syntheticAnalysis(options: Synthetic = {}): Analysis {
       name: "Tiny",
       tensorCount: tensors.length,
       elements: tensors.reduce((sum, { elements }) => sum + elements, 0),
-      fileBytes: 1,
+      fileBytes: 4 * tensors.reduce((sum, { elements }) => sum + elements, 0),
       headerHash: "ab".repeat(32),
     },
     facts: factsOf(options),

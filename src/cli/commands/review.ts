@@ -44,7 +44,9 @@ async function runReview(path: string, options: ReviewOptions, { signal }: Comma
     const why = error.code === "EADDRINUSE" ? "is taken" : "may not be used";
     throw new UsageError(`--port ${options.port}: ${why}; give another, or leave it out`, { cause: error });
   });
-  output.note(`open ${server.url}\nCtrl-C ends it`);
+  // without the address nobody could open it
+  if (options.quiet) process.stderr.write(`${server.url}\n`);
+  else output.note(`open ${server.url}\nCtrl-C ends it`);
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   await server.close();
   const saves = server.saves();

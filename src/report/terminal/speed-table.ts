@@ -15,7 +15,8 @@ export function speedLines(files: readonly TimedFile[], width = TERMINAL_WIDTH):
   const [first] = timed;
   if (first === undefined) return [];
   const { promptTokens, generatedTokens, rounds, threads, gpuLayers } = first.speed;
-  const where = gpuLayers === undefined ? `${threads} threads` : `${gpuLayers} layers on the GPU, ${threads} threads`;
+  const inThreads = `${threads} ${threads === 1 ? "thread" : "threads"}`;
+  const where = gpuLayers === undefined ? inThreads : `${gpuLayers} layers on the GPU, ${inThreads}`;
   const table = formatTable(
     [{ header: "tokens per second" }, { header: "prompt", align: "right" }, { header: "generation", align: "right" }],
     timed.map(({ name, speed }) => [name, formatRate(speed.prompt), formatRate(speed.generation)]),
