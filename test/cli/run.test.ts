@@ -167,7 +167,7 @@ describe("prism run", () => {
   });
 
   it.each([
-    [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": not a preset'],
+    [["--baseline", "Q4_K_M,Q9"], '--baseline "Q9": neither a file nor a preset'],
     [["--baseline", "IQ1_S", "--imatrix", "none"], "--baseline IQ1_S needs importance values"],
     [["--require", "quality>9"], 'got "quality>9"'],
     [["--require", "beats(Q4_K_N)"], 'no row "Q4_K_N"'],
