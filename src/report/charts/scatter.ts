@@ -22,16 +22,16 @@ export interface ScatterPoint {
 }
 
 export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
-  plan: "the plan",
-  feedback: "the plan for error feedback",
+  plan: "plan",
+  feedback: "plan + feedback",
   preset: "stock presets",
-  plain: "presets without imatrix",
+  plain: "presets (no imatrix)",
   published: "types of others",
   rival: "files of others",
   uniform: "one type for all",
   "uniform-s": "no sensitivity",
   unguarded: "no head guard",
-  shuffle: "shuffled sensitivity",
+  shuffle: "shuffled plans",
   reference: "reference",
 };
 
