@@ -10,6 +10,8 @@ interface CodeMeaning {
   readonly severities: readonly Severity[];
   readonly meaning: string;
   readonly effect: Effect;
+  /** Of it as a warning, where that is another. */
+  readonly asWarning?: Effect;
   /** prism repair can mend it, at least in some files. */
   readonly repairable?: true;
 }
@@ -23,6 +25,13 @@ const warning = (meaning: string, effect: Effect = "misbehaves"): CodeMeaning =>
   severities: ["warning"],
   meaning,
   effect,
+});
+/** What llama.cpp refuses in some files, and loads in others to tokenize wrong. */
+const refusedOrWarned = (meaning: string): CodeMeaning => ({
+  severities: ["error", "warning"],
+  meaning,
+  effect: "refused",
+  asWarning: "misbehaves",
 });
 const info = (meaning: string): CodeMeaning => ({ severities: ["info"], meaning, effect: "differs" });
 const repairable = (code: CodeMeaning): CodeMeaning => ({ ...code, repairable: true });
@@ -101,40 +110,20 @@ export const FINDING_CODES = {
   "tokenizer-unknown": error("a tokenizer that llama.cpp v0.5.0 does not know"),
   "tokenizer-key-type": repairable(error("a key of the tokenizer is stored in a type that llama.cpp refuses")),
   "tokenizer-incomplete": error("no tokens, or no merges where the tokenizer needs them"),
-  "pre-tokenizer": {
-    severities: ["error", "warning"],
-    meaning: "a pre-tokenizer that llama.cpp v0.5.0 does not know, or none",
-    effect: "refused",
-  },
+  "pre-tokenizer": refusedOrWarned("a pre-tokenizer that llama.cpp v0.5.0 does not know, or none"),
   "merges-malformed": warning("merges that are not two parts with a space between"),
-  "vocabulary-lengths": {
-    severities: ["error", "warning"],
-    meaning: "scores or token types of another number than the tokens",
-    effect: "refused",
-  },
+  "vocabulary-lengths": refusedOrWarned("scores or token types of another number than the tokens"),
   "scores-missing": warning("no scores where the tokenizer chooses by them"),
   "token-repeated": error("a token stands in the vocabulary twice"),
   "token-empty": warning("a token without text"),
   "token-type-unknown": warning("a type of token that llama.cpp does not know"),
-  "byte-token-name": {
-    severities: ["error", "warning"],
-    meaning: "a token that is typed as a byte and names none",
-    effect: "refused",
-  },
-  "byte-tokens-missing": {
-    severities: ["error", "warning"],
-    meaning: "bytes that a text can have and the vocabulary no token for",
-    effect: "refused",
-  },
+  "byte-token-name": refusedOrWarned("a token that is typed as a byte and names none"),
+  "byte-tokens-missing": refusedOrWarned("bytes that a text can have and the vocabulary no token for"),
   "phi-3-tokens": error("named phi-3, without the tokens that llama.cpp looks for in a model of that name"),
   "special-token-range": warning("the id of a special token is beyond the vocabulary"),
   "special-token-absent": error("no token for what llama.cpp puts around each text"),
   "special-token-default": warning("no id of a special token, for which llama.cpp takes another token"),
-  "charsmap-damaged": {
-    severities: ["error", "warning"],
-    meaning: "the table by which text is normalized leads out of itself",
-    effect: "refused",
-  },
+  "charsmap-damaged": refusedOrWarned("the table by which text is normalized leads out of itself"),
   "vocabulary-rows": error("the token list has another number of entries than the embedding has rows"),
   "token-kind-rows": repairable(error("token_type_count is not the number of rows of token_types.weight")),
   "chat-template-missing": info("no chat template"),
@@ -159,8 +148,9 @@ export interface Finding {
   readonly remedy: string;
 }
 
-export function effectOf({ code }: Pick<Finding, "code">): Effect {
-  return FINDING_CODES[code].effect;
+export function effectOf({ code, severity }: Pick<Finding, "code" | "severity">): Effect {
+  const { effect, asWarning }: CodeMeaning = FINDING_CODES[code];
+  return (severity === "warning" ? asWarning : undefined) ?? effect;
 }
 
 /** What ends in no file that llama.cpp loads: work on the model stops here. */

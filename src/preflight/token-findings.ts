@@ -15,6 +15,8 @@ const BYTE_TOKEN = /^<0x([0-9A-Fa-f]{2})>$/;
 const BYTES_BEFORE_DIGITS = 3;
 const NAMED = 4;
 const AGAIN = "convert the model again with its own tokenizer files";
+/** Some are made of a text without rare control characters: SmolLM2's. */
+const BORN_WITHOUT = `nothing to repair where the original tokenizer has none either; otherwise ${AGAIN}`;
 
 export function tokenFindings(vocabulary: Vocabulary): Finding[] {
   return [
@@ -90,17 +92,21 @@ function byteFindings(vocabulary: Vocabulary): Finding[] {
   if (missing.length === 0) return [];
   const shown = missing.slice(0, NAMED).map(byteName).join(", ");
   const more = missing.length > NAMED ? ` and ${missing.length - NAMED} more` : "";
-  const [severity, consequence] = {
-    plamo2: ["error", "llama.cpp refuses a PLaMo-2 vocabulary without one for each"] as const,
-    spm: ["warning", "llama.cpp ends its process on a text with such a byte that no other token covers"] as const,
-    bpe: ["warning", "llama.cpp drops such a byte from a text, unless another token covers it"] as const,
+  const [severity, consequence, remedy] = {
+    plamo2: ["error", "llama.cpp refuses a PLaMo-2 vocabulary without one for each", AGAIN] as const,
+    spm: [
+      "warning",
+      "llama.cpp ends its process on a text with such a byte that no other token covers",
+      AGAIN,
+    ] as const,
+    bpe: ["warning", "llama.cpp drops such a byte from a text, unless another token covers it", BORN_WITHOUT] as const,
   }[vocabulary.kind as "plamo2" | "spm" | "bpe"];
   return [
     {
       code: "byte-tokens-missing",
       severity,
       message: `the vocabulary has no token for ${missing.length === 1 ? "the byte" : "the bytes"} ${shown}${more}: ${consequence}`,
-      remedy: AGAIN,
+      remedy,
     },
   ];
 }

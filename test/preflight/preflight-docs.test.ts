@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
 import { RERANKER_ROWS } from "../../src/ggml/reranker-architectures.ts";
-import { FINDING_CODES } from "../../src/preflight/finding-codes.ts";
+import { effectOf, FINDING_CODES, type FindingCode } from "../../src/preflight/finding-codes.ts";
 
 const page = await readFile("docs/preflight.md", "utf8");
 /** The rows of the table under a heading, without the padding of its columns. */
@@ -14,7 +14,8 @@ function tableRows(heading: string): string[] {
 it("docs/preflight.md lists every code as it is", () => {
   const rows = Object.entries(FINDING_CODES).map(([code, meaning]) => {
     const mended = "repairable" in meaning ? "repair" : "";
-    return `| \`${code}\` | ${meaning.severities.join(", ")} | ${meaning.effect} | ${meaning.meaning} | ${mended} |`.replace(
+    const effects = new Set(meaning.severities.map((severity) => effectOf({ code: code as FindingCode, severity })));
+    return `| \`${code}\` | ${meaning.severities.join(", ")} | ${[...effects].join(", ")} | ${meaning.meaning} | ${mended} |`.replace(
       /\s+/g,
       " ",
     );
