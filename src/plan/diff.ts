@@ -27,7 +27,7 @@ export interface ClassChange {
 export interface PlanDiff {
   /** Whether both are plans of the same file header. */
   readonly sameModel: boolean;
-  /** Whether losses have the same unit and sensitivity. */
+  /** Whether losses have the same unit, sensitivity and importance matrix. */
   readonly comparable: boolean;
   readonly before: Plan["predicted"];
   readonly after: Plan["predicted"];
@@ -42,7 +42,8 @@ export function diffPlans(before: Plan, after: Plan): PlanDiff {
   const comparable =
     before.lossUnit === after.lossUnit &&
     before.sensitivity.mode === after.sensitivity.mode &&
-    before.sensitivity.version === after.sensitivity.version;
+    before.sensitivity.version === after.sensitivity.version &&
+    before.imatrix?.sha256 === after.imatrix?.sha256;
   const others = new Map(after.tensors.map((tensor) => [tensor.name, tensor]));
   const names = new Set(before.tensors.map(({ name }) => name));
   const changes = before.tensors.flatMap((tensor) => {

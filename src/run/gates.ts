@@ -123,9 +123,20 @@ function holds(condition: Condition, results: ReadonlyMap<Leaf, LeafResult>): bo
     : condition.parts.some((part) => holds(part, results));
 }
 
-/** What a gate was held against, in words: "0.0512", "loses", "not measured". */
+/** Of the row that a gate names, against the plan. */
+const VERDICT_WORDS: Readonly<Record<RowVerdict, string>> = {
+  wins: "plan wins",
+  matches: "as good as that larger file",
+  ties: "tie",
+  loses: "plan loses",
+  "larger-file": "that file is larger, and better",
+  "smaller-file": "that file is smaller, and worse",
+  "no-verdict": "no verdict",
+};
+
+/** What a gate was held against, in words: "0.0512", "plan loses", "not measured". */
 export function gotInWords({ value, verdictCode, of = [] }: GateResult): string {
   if (of.length > 0) return of.map((leaf) => `${leaf.gate}: ${gotInWords(leaf)}`).join("; ");
-  if (verdictCode !== undefined) return verdictCode;
+  if (verdictCode !== undefined) return VERDICT_WORDS[verdictCode];
   return value === undefined ? "not measured" : String(Number(value.toPrecision(6)));
 }

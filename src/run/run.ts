@@ -49,6 +49,8 @@ import { type Course, goOnFrom, noteStages, stopRun } from "./stop-run.ts";
 import { swapPlan } from "./swap-plan.ts";
 import { firstBudget, refreshSweep, settleBudget } from "./sweep.ts";
 
+const PATIENCE_MS = 10_000;
+
 /** Run the loop. What comes back is what state.json holds; missed gates are in `gates`, not thrown. */
 export async function run(model: string, request: RunRequest, bench: Bench): Promise<Run> {
   const asked: CompleteRunRequest = withDefaults(RUN_DEFAULTS, request);
@@ -57,7 +59,11 @@ export async function run(model: string, request: RunRequest, bench: Bench): Pro
   const course: Course = { stage: RUN_STAGES.analysis, labels: [] };
   const progress = noteStages(course, bench);
   const limits = [bench.signal, ...(deadline === undefined ? [] : [deadline.signal])];
-  const source = await openSource(model, asked, { ...bench, signal: AbortSignal.any(limits) });
+  // before anything is known of stages large models are hashed: nobody should wait for long without a word
+  const slow = setTimeout(() => bench.progress.steps("looking at the model", 0, 1), PATIENCE_MS);
+  const source = await openSource(model, asked, { ...bench, signal: AbortSignal.any(limits) }).finally(() =>
+    clearTimeout(slow),
+  );
   let lock: FolderLock | undefined;
   let isBegun = false;
   try {

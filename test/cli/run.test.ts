@@ -122,7 +122,7 @@ describe("prism run", () => {
     expect(stderr).toMatch(
       /^codes of \d+ tensors chosen with error feedback \(text: 1 file\), whose error .*; \d+ keep ggml's$/m,
     );
-    expect(stdout).toMatch(/^ {2}plan, error feedback +1\.52 MB/m);
+    expect(stdout).toMatch(/^ {2}plan \+ feedback +1\.52 MB/m);
     expect(stderr).toMatch(/^probing on up to 12 chunks, 3 groups of tensors, about .*$/m);
     expect(stderr).toMatch(/^(refined|unrefined) plan kept|^the probes change no type/m);
     expect(stdout).toMatch(/^probes: 3 groups of tensors on \d+ chunks in \d+ s; /m);

@@ -102,7 +102,7 @@ describe("gates joined", () => {
         { gate: "beats(Q4_K_M)", value: 0.01, verdictCode: "wins", met: true },
       ],
     });
-    expect(result && gotInWords(result)).toBe("kld<0.05: 0.05; beats(Q4_K_M): wins");
+    expect(result && gotInWords(result)).toBe("kld<0.05: 0.05; beats(Q4_K_M): plan wins");
   });
 
   it.each([

@@ -202,7 +202,7 @@ async function run(model: string, options: Options, context: CommandContext): Pr
         `${renderRun(finished.run, width)}\n${memoryOf(finished)}report: ${finished.report}\n\n${fileOf(finished)}`,
       next: finished.plan === undefined ? undefined : nextCommand("prism", "show", `${out}/plans/plan.json`),
     });
-    requireGates([{ name: "the plan", gates: finished.run.gates }], "give a larger budget, or a gate it can meet");
+    requireGates([{ name: "the plan", gates: finished.run.gates }], remedyOf(finished.run.gates));
     const stopped = stoppedInWords(finished.run);
     if (stopped !== undefined) throw new StoppedError(stopped);
   } finally {
@@ -219,6 +219,14 @@ function fileOf({ run: { rows, outputs }, plan, out }: FinishedRun): string {
     embedded: rows.some(({ embedding }) => embedding !== undefined),
   };
   return madeLines(made, plan, judged).join("\n");
+}
+
+/** A file that is smaller is beaten by none that is larger: there less is more. */
+function remedyOf(gates: FinishedRun["run"]["gates"]): string {
+  const missed = gates.filter(({ met }) => !met).flatMap((gate) => gate.of ?? [gate]);
+  const isTooLarge = missed.some(({ verdictCode }) => verdictCode === "smaller-file");
+  if (!isTooLarge) return "give a larger budget, or a gate it can meet";
+  return "a plan beats only what is no smaller: give a budget no larger than that file, like --like Q4_K_M, or a gate it can meet";
 }
 
 /** What the memory goes to that the plan was made for. */

@@ -19,7 +19,8 @@ export function renderDiffTable(diff: PlanDiff, options: DiffTableOptions = {}):
   if (!diff.sameModel) blocks.unshift("! these are plans of different models");
   if (diff.changes.length === 0) blocks.push("no tensor changes its type");
   else blocks.push(classTable(diff), tensorTable(diff.changes, options));
-  if (!diff.comparable) blocks.push("losses are not compared: the plans use different sensitivities");
+  if (!diff.comparable)
+    blocks.push("losses are not compared: the plans go by different sensitivities or importance matrices");
   const missing = [
     ...diff.onlyBefore.map((name) => `- ${printable(name)}`),
     ...diff.onlyAfter.map((name) => `+ ${printable(name)}`),
