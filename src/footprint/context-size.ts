@@ -1,5 +1,6 @@
 /** How llama.cpp v0.5.0 lays out a context: the constructor of src/llama-context.cpp. */
 import type { TensorType } from "../ggml/tensor-types.ts";
+import { formatInteger } from "../numbers.ts";
 import type { HeaderMemory } from "./header-memory.ts";
 
 /** Types of the cache of keys and of that of values. */
@@ -29,6 +30,17 @@ export interface ContextAsked {
   readonly context: number;
   readonly parallel: number;
   readonly kv: KvTypes;
+}
+
+/** What is to be wary of where a sequence may get longer than the model was trained on; undefined where none may. */
+export function beyondTraining(
+  context: number,
+  sequences: number,
+  trainedContext: number | undefined,
+): string | undefined {
+  const each = Math.floor(context / sequences);
+  if (trainedContext === undefined || each <= trainedContext) return undefined;
+  return `--ctx ${context}: ${formatInteger(each)} tokens a sequence, and the model was trained on ${formatInteger(trainedContext)}`;
 }
 
 export interface ContextSize {

@@ -26,3 +26,9 @@ export function readHeaderMemory(subject: HeaderSubject): HeaderMemory | string 
   }
   return refusal ?? `its header lacks ${keys.map(({ key }) => key).join(", ")}`;
 }
+
+/** Tokens of one sequence that the header says the model was trained on. */
+export function trainedContext({ h }: Pick<HeaderMemory, "h">): number | undefined {
+  const trained = h.number("n_ctx_train");
+  return trained > 0 ? trained : undefined;
+}

@@ -8,7 +8,7 @@ import { matchNames } from "../allocate/patterns.ts";
 import type { Constraint } from "../allocate/problem.ts";
 import { UsageError } from "../errors.ts";
 import { type ContextAsked, contextSize } from "../footprint/context-size.ts";
-import { type HeaderMemory, readHeaderMemory } from "../footprint/header-memory.ts";
+import { type HeaderMemory, readHeaderMemory, trainedContext } from "../footprint/header-memory.ts";
 import { kvTypesRefusal } from "../footprint/kv-cache.ts";
 import { contextNeeded } from "../footprint/memory-needed.ts";
 import { inBuffer, weightPlaces } from "../footprint/weight-places.ts";
@@ -113,11 +113,10 @@ function memoryOf({ model }: OpenModel, header: HeaderMemory, asked: VramAsked):
   const { vramBytes, context, projectorBytes } = asked;
   const names = model.tensors.map(({ name }) => name);
   const places = weightPlaces(header, names);
-  const trained = header.h.number("n_ctx_train");
   return {
     vramBytes,
     context: context.context,
-    ...present({ trainedContext: trained > 0 ? trained : undefined }),
+    ...present({ trainedContext: trainedContext(header) }),
     sequences: context.parallel,
     kvTypes: context.kv,
     ...contextNeeded(header, context),

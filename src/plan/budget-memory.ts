@@ -1,6 +1,7 @@
 /** What a budget that was given as a GPU's memory goes to, and what the weights of a plan take of it. */
 import { TENSOR_NAME } from "../analyze/analysis.ts";
 import * as t from "../documents/fields.ts";
+import { beyondTraining } from "../footprint/context-size.ts";
 import { inBuffer } from "../footprint/weight-places.ts";
 import { OUTPUT_ALIGNMENT_BYTES } from "../ggml/file-bytes.ts";
 import { TENSOR_TYPE } from "../ggml/type-fields.ts";
@@ -102,13 +103,8 @@ export function memoryWarnings(
   memory: BudgetMemory,
 ): string[] {
   const { context, trainedContext, sequences } = memory;
-  const warnings: string[] = [];
-  const each = Math.floor(context / sequences);
-  if (trainedContext !== undefined && each > trainedContext) {
-    warnings.push(
-      `--ctx ${context}: ${each.toLocaleString("en-US")} tokens a sequence, and the model was trained on ${trainedContext.toLocaleString("en-US")}`,
-    );
-  }
+  const beyond = beyondTraining(context, sequences, trainedContext);
+  const warnings = beyond === undefined ? [] : [beyond];
   for (const [where, bytes] of Object.entries(overMemory(tensors, memory))) {
     if (bytes > 0) {
       warnings.push(`over the memory: the weights take ${bytes.toLocaleString("en-US")} bytes more of ${where}`);

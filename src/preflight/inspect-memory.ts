@@ -1,10 +1,10 @@
 /** What a model takes of a GPU's memory as it is and under the presets, at several contexts, from its header. */
 import { UsageError } from "../errors.ts";
 import { type ContextRequest, contextSize, F16_CACHE, type KvTypes } from "../footprint/context-size.ts";
-import { type HeaderMemory, readHeaderMemory } from "../footprint/header-memory.ts";
+import { type HeaderMemory, readHeaderMemory, trainedContext } from "../footprint/header-memory.ts";
 import { kvTypesRefusal } from "../footprint/kv-cache.ts";
 import { contextNeeded } from "../footprint/memory-needed.ts";
-import { type WeightTensor, weightBytes } from "../footprint/weight-places.ts";
+import { type WeightTensor, weightBytes, weightPlaces } from "../footprint/weight-places.ts";
 import { type TensorType, tensorBytes } from "../ggml/tensor-types.ts";
 import type { Model } from "../gguf/model.ts";
 import { present } from "../present.ts";
@@ -43,7 +43,12 @@ export function inspectMemory(model: Model, question: MemoryQuestion): MemoryAns
   });
   return {
     memory: {
-      ...present({ vramBytes, projectorBytes }),
+      ...present({
+        vramBytes,
+        projectorBytes,
+        trainedContext: trainedContext(header),
+        embeddings: placeOfEmbeddings(header, model),
+      }),
       sequences,
       kvTypes: kv,
       contexts,
@@ -65,9 +70,19 @@ export function inspectMemory(model: Model, question: MemoryQuestion): MemoryAns
   }
 }
 
-function contextsOf({ h }: HeaderMemory): readonly number[] {
-  const trained = h.number("n_ctx_train");
-  if (trained <= 0) return CONTEXTS;
+function placeOfEmbeddings(header: HeaderMemory, { tensors }: Model): InspectedMemory["embeddings"] {
+  const name = "token_embd.weight";
+  const place = weightPlaces(
+    header,
+    tensors.map((tensor) => tensor.name),
+  ).get(name);
+  if (place === undefined || !place.host) return undefined;
+  return place.gpu ? "RAM and GPU" : "RAM";
+}
+
+function contextsOf(header: HeaderMemory): readonly number[] {
+  const trained = trainedContext(header);
+  if (trained === undefined) return CONTEXTS;
   const within = CONTEXTS.filter((context) => context <= trained);
   return within.length === 0 ? [trained] : within;
 }

@@ -76,6 +76,14 @@ const INSPECTED_MEMORY = t.object(
     projectorBytes: t.optional(
       t.bytes("Of the projector that was given: its weights, and an estimate of what it computes in."),
     ),
+    // documents of former releases have neither
+    trainedContext: t.optional(t.some("Tokens of one sequence that the header says the model was trained on.")),
+    embeddings: t.optional(
+      t.oneOf(
+        ["RAM", "RAM and GPU"],
+        "Where input embeddings are; on the GPU too where the head is tied to them. Absent where there are none.",
+      ),
+    ),
     sequences: t.some(),
     kvTypes: t.object({ k: TENSOR_TYPE, v: TENSOR_TYPE }),
     contexts: t.list(INSPECTED_CONTEXT, { maxItems: MOST_CONTEXTS }),

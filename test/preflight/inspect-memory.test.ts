@@ -50,6 +50,33 @@ describe("the memory of an inspected model", () => {
     expect(table).toMatch(/\nas it is +[\d.]+ MB \* +[\d.]+ MB +[\d.]+ MB +[\d.]+ MB\n\*: fits 570\.00 MB\./);
   });
 
+  it("puts contexts that have no room below, and says which are longer than the model was trained on", async () => {
+    const contexts = ["2,048", "4,096", "8,192", "12,288", "16,384"];
+    const text = renderInspection(await inspected(MODEL, memoryQuestionOf({ vram: "900MB", ctx: "2k,4k,8k,12k,16k" })));
+    const headings = text.split("\n").filter((line) => line.startsWith("GPU memory at"));
+    expect(headings.map((line) => line.split(/ {2,}/))).toEqual([
+      ["GPU memory at", ...contexts.slice(0, 3), "tokens"],
+      ["GPU memory at", ...contexts.slice(3), "tokens"],
+    ]);
+    expect(text.split("\n").filter((line) => line.length > 80 || line.endsWith(" "))).toEqual([]);
+    expect(text).toContain("\n! --ctx 16384: 16,384 tokens a sequence, and the model was trained on 256\n");
+    expect(renderInspection(await inspected(MODEL))).not.toContain("! --ctx");
+  });
+
+  it("says where the embeddings are: on the GPU too where the head is tied to them", async () => {
+    const own = await inspected(MODEL);
+    expect(own.memory?.embeddings).toBe("RAM");
+    expect(renderInspection(own).replaceAll("\n", " ")).toContain("; embeddings stay in RAM.");
+    const open = await openLocalModel(MODEL);
+    await open.close();
+    const tied = inspect(
+      { ...open.model, tensors: open.model.tensors.filter(({ name }) => name !== "output.weight") },
+      [],
+    );
+    expect(tied.memory?.embeddings).toBe("RAM and GPU");
+    expect(renderInspection(tied)).not.toContain("in RAM");
+  });
+
   it("has the states of recurrent layers", async () => {
     const { memory } = await inspected(await writeTiny("mamba", dir, { hollow: true }));
     expect(memory?.contexts[0]).toMatchObject({ kvBytes: 0, stateBytes: expect.any(Number) });

@@ -1,38 +1,76 @@
-/** What a model takes of a GPU's memory, presets by contexts, and what fits. 80 columns for four contexts. */
+/** What a model takes of a GPU's memory, presets by contexts, and what fits. */
+import { beyondTraining } from "../../footprint/context-size.ts";
 import { formatInteger, formatSize } from "../../numbers.ts";
 import type { InspectedFit, InspectedMemory, InspectedPreset } from "../../preflight/inspection.ts";
 import { formatTable } from "./table.ts";
-import { wrapWords } from "./wrap-words.ts";
+import { displayWidth, TERMINAL_WIDTH, wrapWords } from "./wrap-words.ts";
 
-/** Render it; the presets smallest first, with their memory. No final line break. */
-export function inspectedMemoryTable(memory: InspectedMemory, presets: readonly InspectedPreset[]): string {
-  const { contexts, asIs, vramBytes } = memory;
-  const rows: (readonly [string, readonly InspectedFit[]])[] = presets.map(({ fileType, memory: fits = [] }) => [
-    fileType,
-    fits,
-  ]);
-  const table = formatTable(
+type Row = readonly [name: string, fits: readonly InspectedFit[]];
+
+/** Render it; the presets smallest first, with their memory. Contexts that have no room stand below. No final line break. */
+export function inspectedMemoryTable(
+  memory: InspectedMemory,
+  presets: readonly InspectedPreset[],
+  width = TERMINAL_WIDTH,
+): string {
+  const rows: readonly Row[] = [
+    ...presets.map(({ fileType, memory: fits = [] }): Row => [fileType, fits]),
+    ["as it is", memory.asIs],
+  ];
+  const contexts = memory.contexts.map(({ context }) => context);
+  const footer = [marks(memory) + parts(memory), ...warnings(memory)].map((line) => wrapWords(line, width));
+  return [tables(contexts, rows, width).join("\n\n"), ...footer].join("\n");
+}
+
+/** As few tables as have room in these columns. */
+function tables(contexts: readonly number[], rows: readonly Row[], width: number): string[] {
+  for (let count = 1; ; count++) {
+    const each = Math.ceil(contexts.length / count);
+    const starts = contexts.flatMap((_, index) => (index % each === 0 ? [index] : []));
+    const made = starts.map((start) => tableOf(contexts, rows, start, start + each));
+    if (each <= 1 || made.every((table) => table.split("\n").every((line) => displayWidth(line) <= width))) return made;
+  }
+}
+
+function tableOf(contexts: readonly number[], rows: readonly Row[], start: number, end: number): string {
+  return formatTable(
     [
       { header: "GPU memory at" },
-      ...contexts.map(({ context }) => ({ header: formatInteger(context), align: "right" as const })),
+      ...contexts.slice(start, end).map((context) => ({ header: formatInteger(context), align: "right" as const })),
       { header: "tokens" },
     ],
-    [...rows, ["as it is", asIs] as const].map(([name, fits]) => [name, ...fits.map(cell)]),
+    rows.map(([name, fits]) => [name, ...fits.slice(start, end).map(cell)]),
+    Number.POSITIVE_INFINITY,
   );
-  const marks = vramBytes === undefined ? "" : `*: fits ${formatSize(vramBytes)}. `;
-  return `${table}\n${wrapWords(`${marks}${parts(memory)}`, 80)}`;
 }
 
 function cell({ totalBytes, fits }: InspectedFit): string {
   return `${formatSize(totalBytes)}${fits === undefined ? "" : fits ? " *" : "  "}`;
 }
 
+function marks({ vramBytes }: InspectedMemory): string {
+  return vramBytes === undefined ? "" : `*: fits ${formatSize(vramBytes)}. `;
+}
+
 /** What is in it beside the weights. */
-function parts({ contexts, sequences, kvTypes: { k, v }, projectorBytes }: InspectedMemory): string {
+function parts({ contexts, sequences, kvTypes: { k, v }, projectorBytes, embeddings }: InspectedMemory): string {
   const margin = contexts[0]?.marginBytes ?? 0;
   const cache = k === v ? k : `${k}, ${v}`;
   const shared = sequences === 1 ? "" : ` for ${sequences} sequences`;
   const projector = projectorBytes === undefined ? "" : `, the projector (${formatSize(projectorBytes)})`;
   const states = contexts.some(({ stateBytes }) => stateBytes > 0) ? ", states" : "";
-  return `With keys and values (${cache})${shared}${states}${projector}, buffers, and a margin of ${formatSize(margin)}; embeddings stay in RAM.`;
+  const place =
+    embeddings === "RAM"
+      ? "; embeddings stay in RAM"
+      : embeddings === "RAM and GPU"
+        ? "; embeddings are there too, as the head that is tied to them"
+        : "";
+  return `With keys and values (${cache})${shared}${states}${projector}, buffers, and a margin of ${formatSize(margin)}${place}.`;
+}
+
+function warnings({ contexts, sequences, trainedContext }: InspectedMemory): string[] {
+  return contexts.flatMap(({ context }) => {
+    const beyond = beyondTraining(context, sequences, trainedContext);
+    return beyond === undefined ? [] : [`! ${beyond}`];
+  });
 }

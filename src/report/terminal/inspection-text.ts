@@ -28,7 +28,7 @@ const DETAILS: readonly (readonly [key: string, label: string])[] = [
 export function renderInspection(inspection: Inspection, paint: Paint = plain, width = TERMINAL_WIDTH): string {
   const blocks = [heading(inspection, width), classTable(inspection, width)];
   if (inspection.presets.length > 0) blocks.push(presetTable(inspection));
-  if (inspection.memory !== undefined) blocks.push(inspectedMemoryTable(inspection.memory, inspection.presets));
+  if (inspection.memory !== undefined) blocks.push(inspectedMemoryTable(inspection.memory, inspection.presets, width));
   const { findings } = inspection;
   blocks.push(findings.length === 0 ? "no findings" : renderFindings(findings, paint, width));
   if (inspection.engine !== undefined) blocks.push(engineLine(inspection.engine));
