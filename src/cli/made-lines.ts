@@ -2,8 +2,10 @@
 import { givesHiddenStates } from "../ggml/model-facts.ts";
 import { formatSize } from "../numbers.ts";
 import type { Plan } from "../plan/plan.ts";
+import { printable } from "../plan/printable.ts";
 import { serverArguments } from "../plan/server-arguments.ts";
 import { publishedRow } from "../report/card/card-model.ts";
+import { betterControls } from "../run/better-controls.ts";
 import type { Run } from "../run/run-document.ts";
 import { pathArgument } from "../shell-quote.ts";
 import { nextCommand } from "./next-command.ts";
@@ -54,6 +56,19 @@ function runLines({ path, projector }: MadeModel, { facts, budget }: Pick<Plan, 
     `run it: ${nextCommand("llama-cli", "-m", file, ...sight)}`,
     `serve it: ${nextCommand("llama-server", "-m", file, ...sight)}`,
   ];
+}
+
+/** The same of a run's file, after what was measured to be better than it; none where the run left no file. */
+export function takenLines(run: Run, plan: Pick<Plan, "facts" | "budget">, out: string): string[] {
+  const made = takenModel(run, out);
+  const row = publishedRow(run);
+  if (made === undefined || row === undefined) return [];
+  const judged = {
+    ranked: run.rows.some(({ rerank }) => rerank !== undefined),
+    embedded: run.rows.some(({ embedding }) => embedding !== undefined),
+  };
+  const better = betterControls(run, row).map((line) => `! ${printable(line)}`);
+  return [...better, ...madeLines(made, plan, judged)];
 }
 
 /** The file of a finished run that is to be taken: the better one, where there is one of the plan's and one with feedback. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { madeLines, takenModel } from "../../src/cli/made-lines.ts";
+import { madeLines, takenLines, takenModel } from "../../src/cli/made-lines.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import type { Run } from "../../src/run/run-document.ts";
 import { runInMemory } from "../report/charts/run-in-memory.ts";
@@ -58,5 +58,17 @@ describe("the last lines of run and quantize", () => {
     expect(taken([row("plan", 0.02), row("feedback", 0.01)])).toBe("out/models/plan-feedback.gguf");
     expect(taken([row("plan", 0.02), row("feedback", 0.03)])).toBe("out/models/plan.gguf");
     expect(takenModel({ rows: [] }, "out")).toBeUndefined();
+  });
+
+  it("are after what was measured to be better", () => {
+    const outputs = [{ path: "models/plan.gguf", fileBytes: 1000, sha256: "0".repeat(64) }];
+    expect(takenLines({ ...run, outputs }, plan, "out")[0]).toBe("file: out/models/plan.gguf, 1.00 kB");
+    const rows = run.rows.map((row) => (row.kind === "preset" ? { ...row, fileBytes: row.fileBytes * 0.9 } : row));
+    const better = rows.map((row) =>
+      row.label === "Q3_K_M" && row.kldPerChunk ? { ...row, kldPerChunk: row.kldPerChunk.map((kld) => kld / 2) } : row,
+    );
+    const lines = takenLines({ ...run, rows: better, outputs }, plan, "out");
+    expect(lines[0]).toMatch(/^! Q3_K_M is 10\.0 % smaller than this file and closer to the source: /);
+    expect(lines[1]).toMatch(/^file: /);
   });
 });

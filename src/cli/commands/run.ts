@@ -2,7 +2,6 @@
 import { Command, Option } from "commander";
 import { StoppedError } from "../../errors.ts";
 import { AUTO_FEEDBACK_WEIGHTS } from "../../feedback/feedback.ts";
-import { present } from "../../present.ts";
 import { PROBE_GUARDS, type ProbeGuard } from "../../probes/try-plans.ts";
 import { stoppedInWords } from "../../report/stopped-words.ts";
 import { renderRun } from "../../report/terminal/evaluation-table.ts";
@@ -19,7 +18,7 @@ import { addEmbeddingOptions, type EmbeddingCliOptions } from "../embedding-opti
 import { calibrationOption } from "../feedback-options.ts";
 import { fitsAlreadyResult } from "../fits-already-text.ts";
 import { requireGates, requireOption } from "../gate-options.ts";
-import { madeLines, takenModel } from "../made-lines.ts";
+import { takenLines } from "../made-lines.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, collect, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
@@ -74,6 +73,7 @@ nearest presets are made without it too.
 
 With --kv q8_0 the plan and the presets are judged with such caches of keys and
 values too.
+
 Error feedback makes models/plan-feedback.gguf beside plan.gguf: better codes,
 in types planned for them (plans/plan-feedback.json), at the same bytes.
 
@@ -211,14 +211,8 @@ async function run(model: string, options: Options, context: CommandContext): Pr
 }
 
 /** Where the file is, and how it runs; nothing of a run that was stopped before its end. */
-function fileOf({ run: { rows, outputs }, plan, out }: FinishedRun): string {
-  const made = takenModel(present({ rows, outputs }), out);
-  if (plan === undefined || made === undefined) return "";
-  const judged = {
-    ranked: rows.some(({ rerank }) => rerank !== undefined),
-    embedded: rows.some(({ embedding }) => embedding !== undefined),
-  };
-  return madeLines(made, plan, judged).join("\n");
+function fileOf({ run, plan, out }: FinishedRun): string {
+  return plan === undefined ? "" : takenLines(run, plan, out).join("\n");
 }
 
 /** A file that is smaller is beaten by none that is larger: there less is more. */
