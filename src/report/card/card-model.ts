@@ -58,6 +58,14 @@ export function withoutFolders(plan: Plan): Plan {
   };
 }
 
+/** The same with its importance matrix by the name that it is published under: commands find it so. */
+export function planOfCard({ plan, files }: Pick<CardModel, "plan" | "files">): Plan {
+  const shared = withoutFolders(plan);
+  const published = files.find(({ kind }) => kind === "imatrix");
+  if (shared.imatrix === undefined || published === undefined) return shared;
+  return { ...shared, imatrix: { ...shared.imatrix, path: published.publishAs, file: published.publishAs } };
+}
+
 /** Names on the network stay whole; of others the file's name does. */
 function publicPath(path: string): string {
   return localName(path) === path ? baseName(path) : path;

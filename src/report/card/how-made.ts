@@ -4,7 +4,7 @@ import { shownName } from "../../bytes/remote-name.ts";
 import { calibrationFiles } from "../../feedback/calibration-text.ts";
 import { formatInteger } from "../../numbers.ts";
 import { textLine } from "../terminal/evaluation-table.ts";
-import { type CardModel, publishedRow, withoutFolders } from "./card-model.ts";
+import { type CardModel, planOfCard, publishedRow } from "./card-model.ts";
 import { code, text } from "./markdown.ts";
 
 /** Two standard errors of a difference decide; a run with fewer chunks judges nothing (run/verdict.ts). */
@@ -15,8 +15,8 @@ export function howMade(model: CardModel): string[] {
   return [...planFacts(model), ...codeFacts(model), ...measurementFacts(model)];
 }
 
-function planFacts({ plan }: CardModel): string[] {
-  const { source, imatrix, sensitivity, budget, mode, prismVersion, createdAt, predicted } = withoutFolders(plan);
+function planFacts(model: CardModel): string[] {
+  const { source, imatrix, sensitivity, budget, mode, prismVersion, createdAt, predicted } = planOfCard(model);
   return [
     `Source: ${code(shownName(source.path))}, ${formatInteger(source.tensorCount)} tensors, ${formatInteger(source.elements)} weights, ${formatInteger(source.fileBytes)} bytes, SHA-256 of its header ${code(source.headerHash)}`,
     `Planned by PRISM ${text(prismVersion)} on ${createdAt.slice(0, 10)} for ${code(budget.text)} (at most ${formatInteger(budget.fileBytes)} bytes), mode ${mode}, sensitivity ${text(`${sensitivity.mode}, version ${sensitivity.version}`)}; predicted ${formatInteger(predicted.fileBytes)} bytes`,

@@ -10,7 +10,7 @@ import { renderRecipeSh } from "../../plan/recipe-sh.ts";
 import type { RowKind } from "../../run/run-document.ts";
 import { quoteWord } from "../../shell-quote.ts";
 import { type CardGroup, groupModels, memberName, sizeName } from "./card-groups.ts";
-import { type CardFile, type CardModel, publishedRow, withoutFolders } from "./card-model.ts";
+import { type CardFile, type CardModel, planOfCard, publishedRow } from "./card-model.ts";
 import { renderChoose } from "./choose-table.ts";
 import { type CardOptions, frontMatter, renderFrontMatter } from "./front-matter.ts";
 import { howMade, renderLimits } from "./how-made.ts";
@@ -150,7 +150,7 @@ function describeSmall({ publishAs, kind }: CardFile): string {
 function recipeSection(groups: readonly CardGroup[]): string {
   const models = groups.flatMap((group) => group.models.map((model) => ({ model, name: memberName(model, group) })));
   const recipes = models.map(({ model, name }) => {
-    const script = renderRecipeSh(withoutFolders(model.plan), { output: recipeOutput(model) });
+    const script = renderRecipeSh(planOfCard(model), { output: recipeOutput(model) });
     const block = codeBlock(script, "sh");
     return models.length === 1 ? block : details(name, block);
   });

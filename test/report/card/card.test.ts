@@ -186,6 +186,28 @@ describe("a card", () => {
     expect(card).toContain("in='tiny-f16.gguf'");
   });
 
+  it("names the importance matrix as it is published", () => {
+    const imatrix = {
+      path: "/home/somebody/im.gguf",
+      sha256: "ab".repeat(32),
+      file: "im.gguf",
+      chunks: 1,
+      dataset: "",
+      entries: 1,
+    };
+    const published = {
+      path: "im.gguf",
+      fileBytes: 9,
+      sha256: "ab".repeat(32),
+      publishAs: "imatrix.gguf",
+      kind: "imatrix" as const,
+    };
+    const card = renderCard([{ ...model, plan: { ...model.plan, imatrix }, files: [...model.files, published] }]);
+    expect(card).toContain("Importance matrix: `imatrix.gguf`");
+    expect(card).toContain("--imatrix 'imatrix.gguf'");
+    expect(card).not.toContain("im.gguf`");
+  });
+
   it("holds hostile names as text", () => {
     const name = "</details>`|](https://evil.example) <script>\n# x\u202e";
     const rows = run.rows.map((row) => (row.kind === "preset" ? { ...row, label: name } : row));
