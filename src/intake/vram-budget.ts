@@ -23,7 +23,7 @@ import { contextOf, smallestTypes } from "../plan/budget-range.ts";
 import { exactName } from "../plan/exact-name.ts";
 import { present } from "../present.ts";
 import { placeExperts } from "./experts-in-ram.ts";
-import { whatWouldFit } from "./what-would-fit.ts";
+import { largestContext, whatWouldFit } from "./what-would-fit.ts";
 
 export interface VramAsked {
   readonly vramBytes: number;
@@ -57,8 +57,7 @@ export function vramBudget(open: OpenModel, asked: VramAsked, planning: VramPlan
   const refusal = kvTypesRefusal(header, contextSize(header, asked.context));
   if (refusal !== undefined) throw new UsageError(`--kv: ${refusal}; give another type, or leave --kv out for F16`);
   const memory = memoryOf(open, header, asked);
-  const range = { tensors: model.tensors, hasImportance: planning.hasImportance };
-  const leastBytes = new Map(smallestTypes(range).map(({ name, type, shape }) => [name, tensorBytes(type, shape)]));
+  const leastBytes = leastBytesOf(model, planning);
   if (asked.ramBytes !== undefined) {
     const placed = placeExperts({ memory, tensors: model.tensors, leastBytes, text: asked.text }, asked.ramBytes);
     const limits = memoryPools(placed, model.tensors)?.map(({ limitBytes }) => limitBytes) ?? [];
@@ -74,9 +73,7 @@ export function vramBudget(open: OpenModel, asked: VramAsked, planning: VramPlan
   }
   const left = bytesForWeights(memory);
   const elsewhere = new Set(memory.notOnGpu);
-  const least = sum(model.tensors, ({ name, bytes }) =>
-    elsewhere.has(name) ? 0 : inBuffer(leastBytes.get(name) ?? bytes),
-  );
+  const least = bytesOnGpu(model, memory, leastBytes);
   // a pin may ask for smaller types than a plan would choose
   const pinned = planning.constraints.some(({ kind }) => kind === "pin");
   if (left < (pinned ? 1 : least)) throw whatWouldFit(header, asked, memory, least);
@@ -91,6 +88,46 @@ export function vramBudget(open: OpenModel, asked: VramAsked, planning: VramPlan
     budget: budgetOf(open, left + limit, memory, asked),
     floors: floors.map(({ name, type }) => ({ kind: "floor", pattern: exactName(name), type, builtIn: true })),
   };
+}
+
+/**
+ * The longest of these contexts, or shorter ones, at which a plan in the smallest types fits the memory, or, `asIs`, the
+ * file itself; undefined where none does. Throws UsageError where the memory can't be computed.
+ */
+export function longestContext(
+  open: OpenModel,
+  asked: Omit<VramAsked, "context" | "text"> & {
+    readonly contexts: readonly number[];
+    readonly kv: ContextAsked["kv"];
+    readonly parallel: number;
+    readonly asIs: boolean;
+  },
+): number | undefined {
+  const { contexts, kv, parallel, asIs } = asked;
+  const header = memoryHeader(open.model);
+  const found = contexts.flatMap((tokens) => {
+    const context: ContextAsked = { context: tokens, parallel, kv };
+    const memory = memoryOf(open, header, { ...asked, context });
+    const least = bytesOnGpu(open.model, memory, asIs ? new Map() : leastBytesOf(open.model, {}));
+    return largestContext(header, { context }, kv, memory, least) ?? [];
+  });
+  return found.length === 0 ? undefined : Math.max(...found);
+}
+
+/** What each tensor takes at least in a plan. */
+function leastBytesOf(
+  { tensors }: Model,
+  { hasImportance }: Pick<VramPlanning, "hasImportance">,
+): ReadonlyMap<string, number> {
+  return new Map(
+    smallestTypes({ tensors, hasImportance }).map(({ name, type, shape }) => [name, tensorBytes(type, shape)]),
+  );
+}
+
+/** Of all tensors there; those that are not in `sizes` as they are. */
+function bytesOnGpu({ tensors }: Model, { notOnGpu }: BudgetMemory, sizes: ReadonlyMap<string, number>): number {
+  const elsewhere = new Set(notOnGpu);
+  return sum(tensors, ({ name, bytes }) => (elsewhere.has(name) ? 0 : inBuffer(sizes.get(name) ?? bytes)));
 }
 
 /** `bytes`: of all tensors in the file, padded. */
@@ -109,7 +146,7 @@ function memoryHeader(model: Model): HeaderMemory {
   throw new UsageError(`--vram: what ${model.path} takes of memory can't be computed: ${header}; give --size instead`);
 }
 
-function memoryOf({ model }: OpenModel, header: HeaderMemory, asked: VramAsked): BudgetMemory {
+function memoryOf({ model }: OpenModel, header: HeaderMemory, asked: Omit<VramAsked, "text">): BudgetMemory {
   const { vramBytes, context, projectorBytes } = asked;
   const names = model.tensors.map(({ name }) => name);
   const places = weightPlaces(header, names);

@@ -43,10 +43,10 @@ export function whatWouldFit(header: HeaderMemory, asked: Asked, memory: BudgetM
   );
 }
 
-/** The largest context up to the one asked for beside which the smallest weights fit. */
-function largestContext(
+/** The largest context up to the one asked for beside which weights of `least` bytes fit. */
+export function largestContext(
   header: HeaderMemory,
-  { context }: Asked,
+  { context }: Pick<Asked, "context">,
   kv: KvTypes,
   memory: BudgetMemory,
   least: number,

@@ -88,6 +88,11 @@ const INSPECTED_MEMORY = t.object(
     kvTypes: t.object({ k: TENSOR_TYPE, v: TENSOR_TYPE }),
     contexts: t.list(INSPECTED_CONTEXT, { maxItems: MOST_CONTEXTS }),
     asIs: FITS,
+    longestContext: t.optional(
+      t.some(
+        "Where memory was given: the longest context, up to the longest looked at, at which a plan in the smallest types fits it, or the file itself where that is quantized; absent where none does.",
+      ),
+    ),
   },
   "What it takes of a GPU's memory with all layers there; absent where the header does not tell.",
 );

@@ -1,13 +1,14 @@
 /** A model → what its header says, the exact size of every preset, and what is wrong with it. */
 import type { Library } from "../engine/engine.ts";
-import type { Model } from "../gguf/model.ts";
+import type { Model, OpenModel } from "../gguf/model.ts";
 import { refusalOf, whyNotAnswered, whyNotAsked } from "../intake/engine-findings.ts";
 import { type Desk, noteTraffic, openNamedModel } from "../intake/open-named-model.ts";
+import { longestContext } from "../intake/vram-budget.ts";
 import { requireClean } from "../preflight/clean.ts";
 import { examineModel } from "../preflight/examine-model.ts";
 import type { Finding } from "../preflight/finding-codes.ts";
 import { inspect } from "../preflight/inspect.ts";
-import type { EngineOpinion, Inspection } from "../preflight/inspection.ts";
+import type { EngineOpinion, InspectedMemory, Inspection } from "../preflight/inspection.ts";
 import { present } from "../present.ts";
 import { planRepair } from "../repair/repair.ts";
 import { projectorOf } from "./fit-vram.ts";
@@ -57,7 +58,22 @@ export async function inspectModel(
   ) {
     progress.note("! what it takes of memory can't be told from its header: see the findings");
   }
-  return { ...inspection, repairable: mends };
+  return { ...inspection, ...present({ memory: withLongest(model, inspection) }), repairable: mends };
+}
+
+/** With the longest context that fits the memory that was given. */
+function withLongest(model: OpenModel, { memory, findings }: Inspection): InspectedMemory | undefined {
+  if (memory?.vramBytes === undefined) return memory;
+  const { vramBytes, projectorBytes, contexts, kvTypes, sequences } = memory;
+  const longest = longestContext(model, {
+    vramBytes,
+    projectorBytes,
+    contexts: contexts.map(({ context }) => context),
+    kv: kvTypes,
+    parallel: sequences,
+    asIs: findings.some(({ code, severity }) => code === "already-quantized" && severity === "error"),
+  });
+  return { ...memory, ...present({ longestContext: longest }) };
 }
 
 async function secondOpinion(

@@ -97,6 +97,27 @@ describe("prism inspect", () => {
     expect(stdout).not.toContain("\u001b");
   });
 
+  it("leads on to a plan that fits the memory, with the options that were given", async () => {
+    const cache = ["--kv", "q8_0", "--parallel", "2"];
+    const { stdout } = await run("inspect", MODEL, "--vram", "552MB", "--ctx", "32k", ...cache);
+    expect(stdout).toMatch(/^Nothing fits 552\.00 MB at 32,768 tokens; up to [\d,]+ tokens would, in the/m);
+    expect(stdout).not.toContain("*");
+    const next = /\nnext: prism (.*)/s.exec(stdout)?.[1]?.replaceAll("\\\n", " ").trim().split(/\s+/) ?? [];
+    const [, , , , , context] = next;
+    expect(next).toEqual(["plan", MODEL, "--vram", "552MB", "--ctx", context, ...cache]);
+    expect(Number(context)).toBeGreaterThanOrEqual(1024);
+    expect((await run(...next)).code).toBe(0);
+  });
+
+  it("leads on to the longest context that fits of those that were given, and to nothing where none does", async () => {
+    const some = await run("inspect", MODEL, "--vram", "560MB", "--ctx", "1k,2k,32k");
+    expect(some.stdout).toContain("\n*: fits 560.00 MB.");
+    expect(some.stdout.replaceAll("\\\n", "").replaceAll(/ +/g, " ")).toContain("--vram 560MB --ctx 2048\n");
+    const none = await run("inspect", MODEL, "--vram", "540MB");
+    expect(none.stdout).toContain("\nNothing fits 540.00 MB at 256 tokens, nor at a shorter one.");
+    expect(none.stdout).not.toContain("next:");
+  });
+
   it("does not lead on to a plan of what is quantized already", async () => {
     const tensors = [{ name: "blk.0.ffn_up.weight", shape: [256, 4], type: "Q4_K" }] as const;
     const keyValues = [{ key: "general.architecture", type: "string", value: "llama" }] as const;

@@ -3,10 +3,12 @@ import { Command } from "commander";
 import { DEFAULT_LOGITS_LIMIT_BYTES } from "../../bench.ts";
 import { isRemote, shownName } from "../../bytes/remote-name.ts";
 import { defaultCacheDir } from "../../disk/cache-dir.ts";
+import { DEFAULT_CONTEXT } from "../../footprint/context-size.ts";
 import { openExaminer } from "../../open-examiner.ts";
 import { openingFinding } from "../../preflight/examine-model.ts";
 import { isRefused } from "../../preflight/finding-codes.ts";
-import { type Inspection, inspectedFinding } from "../../preflight/inspection.ts";
+import { type InspectedMemory, type Inspection, inspectedFinding } from "../../preflight/inspection.ts";
+import { present } from "../../present.ts";
 import { renderInspection } from "../../report/terminal/inspection-text.ts";
 import { inspectModel, requireCleanInspection } from "../../verbs/inspect.ts";
 import type { MemoryRequest } from "../../verbs/vram-request.ts";
@@ -81,9 +83,9 @@ function tellDamage(path: string, error: unknown, { json }: Options): void {
 
 function followUp(
   path: string,
-  { vram }: Options,
+  options: Options,
   repairable: boolean,
-  { presets, findings }: Inspection,
+  { presets, findings, memory }: Inspection,
 ): string | undefined {
   if (!isRemote(path) && repairable) {
     return nextCommand("prism", "repair", path, "--dry-run");
@@ -92,12 +94,27 @@ function followUp(
   // a plan keeps what no preset can convert
   const isKept = findings.some(({ code }) => code === "weights-unconvertible");
   const plannable = (presets.length > 0 || isKept) && !isQuantized && !findings.some(isRefused);
-  return plannable
-    ? nextCommand(
-        "prism",
-        "plan",
-        shownName(path),
-        ...(vram === undefined ? ["--like", "Q3_K_M"] : ["--vram", String(vram)]),
-      )
-    : undefined;
+  const budget = options.vram === undefined ? ["--like", "Q3_K_M"] : vramOptions(options, memory);
+  return plannable && budget !== undefined ? nextCommand("prism", "plan", shownName(path), ...budget) : undefined;
+}
+
+/** For a plan that fits, of the longest context that was asked for; undefined where none does. */
+function vramOptions(
+  { vram, ctx, kv, parallel, mmproj }: Options,
+  memory: InspectedMemory | undefined,
+): string[] | undefined {
+  if (memory?.longestContext === undefined) return undefined;
+  const { contexts, longestContext, trainedContext = DEFAULT_CONTEXT } = memory;
+  const fitting = contexts.map(({ context }) => context).filter((context) => context <= longestContext);
+  // what a plan takes without --ctx
+  const isDefault = ctx === undefined && Math.min(DEFAULT_CONTEXT, trainedContext) <= longestContext;
+  const tokens = ctx === undefined ? longestContext : (fitting.at(-1) ?? longestContext);
+  const given = present({
+    "--vram": vram,
+    "--ctx": isDefault ? undefined : tokens,
+    "--kv": kv,
+    "--parallel": parallel,
+    "--mmproj": mmproj === undefined ? undefined : shownName(mmproj),
+  });
+  return Object.entries(given).flat().map(String);
 }

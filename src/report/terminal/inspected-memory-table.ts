@@ -18,7 +18,7 @@ export function inspectedMemoryTable(
     ["as it is", memory.asIs],
   ];
   const contexts = memory.contexts.map(({ context }) => context);
-  const footer = [marks(memory) + parts(memory), ...warnings(memory)].map((line) => wrapWords(line, width));
+  const footer = [marks(memory, rows) + parts(memory), ...warnings(memory)].map((line) => wrapWords(line, width));
   return [tables(contexts, rows, width).join("\n\n"), ...footer].join("\n");
 }
 
@@ -48,8 +48,18 @@ function cell({ totalBytes, fits }: InspectedFit): string {
   return `${formatSize(totalBytes)}${fits === undefined ? "" : fits ? " *" : "  "}`;
 }
 
-function marks({ vramBytes }: InspectedMemory): string {
-  return vramBytes === undefined ? "" : `*: fits ${formatSize(vramBytes)}. `;
+/** What the stars mean, or what would fit where there are none. */
+function marks({ vramBytes, contexts, longestContext }: InspectedMemory, rows: readonly Row[]): string {
+  if (vramBytes === undefined) return "";
+  const size = formatSize(vramBytes);
+  if (rows.some(([, fits]) => fits.some((fit) => fit.fits))) return `*: fits ${size}. `;
+  const [{ context: shortest } = { context: 0 }] = contexts;
+  const where = contexts.length === 1 ? `${formatInteger(shortest)} tokens` : "these contexts";
+  if (longestContext === undefined) return `Nothing fits ${size} at ${where}, nor at a shorter one. `;
+  const would = `up to ${formatInteger(longestContext)} tokens`;
+  return longestContext < shortest
+    ? `Nothing fits ${size} at ${where}; ${would} would, in the smallest types. `
+    : `None of these fits ${size}; a plan in smaller types does, ${would}. `;
 }
 
 /** What is in it beside the weights. */
