@@ -19,6 +19,22 @@ function plan(value: number, synthetic: Synthetic = { layers: 24, imatrix: true 
 const longest = (text: string) => Math.max(...text.split("\n").map((line) => line.length));
 
 describe("formatTable", () => {
+  it("keeps an indented name that is too long on the line of its figures", () => {
+    const name = "  Some-Model-8B-Instruct-UD-Q4_K_XL-of-somebody.gguf";
+    const table = formatTable(
+      [{ header: "" }, { header: "size", align: "right" }],
+      [
+        [name, "123"],
+        ["> plan", "9"],
+      ],
+      40,
+    );
+    expect(table.split("\n").slice(1)).toEqual([
+      expect.stringMatching(/^ {2}Some-Model.+….+somebody\.gguf {3}123$/),
+      expect.stringMatching(/^> plan +9$/),
+    ]);
+  });
+
   it("aligns text left and numbers right, and lets a cell have several lines", () => {
     const table = formatTable(
       [{ header: "name" }, { header: "n", align: "right" }, { header: "x" }],

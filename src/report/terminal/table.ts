@@ -76,8 +76,11 @@ function narrowed(columns: readonly Column[], table: readonly Cells[], width: nu
   );
 }
 
+/** What stands before the first word is no place to break at: a long name would stand below its figures. */
 function breakLine(line: string, room: number, isLast: boolean): string[] {
-  const lines = wrapWords(line, room).split("\n");
+  const indent = /^ */.exec(line)?.[0] ?? "";
+  const words = wrapWords(line.slice(indent.length), room - indent.length).split("\n");
+  const lines = words.map((part) => indent + part);
   return isLast ? lines : lines.map((part) => cutMiddle(part, room));
 }
 
