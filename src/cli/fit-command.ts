@@ -4,12 +4,20 @@ import { displayWidth, fitLines } from "../report/terminal/wrap-words.ts";
 /** A line to be typed, perhaps after what it is for. */
 const COMMAND = /^ *(?:[a-z ]+: )?(?:prism|hf|ollama|llama-[a-z]+) /;
 
-/** Break the lines that are too long: commands so that a shell reads them as one, others as prose. */
+/** A line that sha256sum checks a file by, which it would not find over two lines. */
+const CHECKSUM = /^[0-9a-f]{64} {2}./;
+
+/** Break the lines that are too long: commands so that a shell reads them as one, others but checksums as prose. */
 export function fitText(text: string, width: number): string {
   return text
     .split("\n")
-    .map((line) => (COMMAND.test(line) ? fitCommand(line, width) : fitLines(line, width)))
+    .map((line) => fitLine(line, width))
     .join("\n");
+}
+
+function fitLine(line: string, width: number): string {
+  if (CHECKSUM.test(line)) return line;
+  return COMMAND.test(line) ? fitCommand(line, width) : fitLines(line, width);
 }
 
 /** Break a command at spaces outside quotes into lines that a shell reads as one. */

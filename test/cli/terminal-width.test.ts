@@ -171,6 +171,11 @@ describe("lines", () => {
     const folded = process.platform === "win32" ? command : lines.join("\n");
     expect(fitText(`wrote plan.json\n${command}`, 50)).toBe(`wrote plan.json\n${folded}`);
   });
+
+  it("that sha256sum takes stay whole", () => {
+    const line = `${"0123abcd".repeat(8)}  models/Model with a name-PRISM-4.85bpw-Q4_K_M.gguf`;
+    expect(fitText(`SHA-256:\n${line}`, 80)).toBe(`SHA-256:\n${line}`);
+  });
 });
 
 describe("the width", () => {

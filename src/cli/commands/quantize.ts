@@ -5,6 +5,7 @@ import { protectInputs } from "../../intake/protect-inputs.ts";
 import { formatBytes } from "../../numbers.ts";
 import { defaultOutput } from "../../plan/quantize-arguments.ts";
 import { present } from "../../present.ts";
+import type { OutputFile } from "../../quantize/outputs.ts";
 import type { LoadProof } from "../../quantize/prove-loading.ts";
 import { loadPlan } from "../../verbs/load-document.ts";
 import { type QuantizedPlan, quantizePlan } from "../../verbs/quantize.ts";
@@ -70,13 +71,16 @@ async function run(path: string, options: Options, context: CommandContext): Pro
       `${describeFile(made)}: ${formatBytes(made.fileBytes)}, ${made.bpw.toFixed(4)} bits per weight, ${(made.elapsedMs / 1000).toFixed(1)} s\n` +
       (made.feedback === undefined ? "" : `${describeOutcome(made.feedback)}\n`) +
       `verified: ${made.verified.tensors} tensors have the plan's types, and the file the plan's bytes\n` +
-      `${describeProof(made.verified)}\n` +
-      [...(made.parts ?? [made]), ...made.projectors]
-        .map((written) => `SHA-256 ${written.sha256}  ${written.path}`)
-        .join("\n") +
+      `${describeProof(made.verified)}\nSHA-256:\n` +
+      [...(made.parts ?? [made]), ...made.projectors].map(checksumLine).join("\n") +
       `\n\n${madeLines(madeOf(made), plan).join("\n")}`,
     next: nextCommand("prism", "evaluate", made.path, "--reference", source),
   });
+}
+
+/** As `sha256sum -c` takes it. */
+function checksumLine({ sha256, path }: Pick<OutputFile, "sha256" | "path">): string {
+  return `${sha256}  ${path}`;
 }
 
 function madeOf({ path, fileBytes, parts, projectors: [projector] }: Omit<QuantizedPlan, "source">): MadeModel {
