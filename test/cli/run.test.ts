@@ -95,6 +95,17 @@ describe("prism run", () => {
     expect(run).toEqual(state);
   });
 
+  it("leaves a plan that prism show knows the file of", async () => {
+    const ofRun = await prism("show", "out");
+    expect(ofRun.stdout).toContain("\nfile: out/models/plan.gguf, ");
+    const path = join("out", "plans", "plan.json");
+    const ofPlan = await prism("show", path);
+    expect(ofPlan.stdout).toMatch(
+      /\nfile: out\/models\/plan\.gguf, .*\nrun it: llama-cli -m out\/models\/plan\.gguf\n/,
+    );
+    expect(ofPlan.stdout).toMatch(/\nnext: prism show out\n$/);
+  });
+
   it("makes a plan that says which weights it is for", async () => {
     const weights = await readFile(join(dir, "llama.gguf"));
     weights[weights.length - 2] = (weights[weights.length - 2] as number) ^ 1;

@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { Command, Option } from "commander";
+import { fileExists } from "../../disk/aside-file.ts";
 import { UsageError } from "../../errors.ts";
 import { diffPlans } from "../../plan/diff.ts";
 import { explainTensor } from "../../plan/explain.ts";
@@ -24,6 +25,8 @@ import { runDirectory } from "../../run/run-state.ts";
 import { loadPlan, loadPlanOrRecipe } from "../../verbs/load-document.ts";
 import { loadReportSource } from "../../verbs/report-source.ts";
 import type { CommandContext } from "../context.ts";
+import { fileOfPlan } from "../file-of-plan.ts";
+import { madeLines, takenLines, takenModel } from "../made-lines.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, type SharedOptions } from "../options.ts";
 import { openOutput, type Result } from "../output.ts";
@@ -55,10 +58,14 @@ async function show(named: string, options: ShowOptions): Promise<Result> {
   return showRun(path, documents);
 }
 
-function showRun(path: string, { run, plan }: ReportDocuments): Result {
+async function showRun(path: string, { run, plan }: ReportDocuments): Promise<Result> {
+  const taken = run && takenModel(run, path);
+  const isThere = taken !== undefined && (await fileExists(taken.path));
   const text = (paint: Paint, width: number) => {
     const blocks = [
-      ...(plan === undefined ? [] : [renderPlanTable(plan, width), renderMapText(mapTensors(plan), { paint, width })]),
+      ...(plan === undefined
+        ? []
+        : [renderPlanTable(plan, width, isThere), renderMapText(mapTensors(plan), { paint, width })]),
       ...(run === undefined
         ? []
         : [
@@ -66,6 +73,7 @@ function showRun(path: string, { run, plan }: ReportDocuments): Result {
             renderParetoText(run, { paint, width }) ?? "",
             verdictText(run.verdict, width),
             fitLines(stoppedInWords(run) ?? "", width),
+            plan === undefined || !isThere ? "" : takenLines(run, plan, path).join("\n"),
           ]),
     ];
     return blocks
@@ -100,11 +108,13 @@ async function showPlan(path: string, { diff, explain }: ShowOptions): Promise<R
     const text: Result["text"] = (_, width) => renderExplanation(explanation, width);
     return { document: explanation, text, next: nextCommand("prism", "show", path) };
   }
+  const found = await fileOfPlan(path);
+  const made = found === undefined ? "" : `\n\n${madeLines(found.made, plan).join("\n")}`;
   return {
     document: plan,
     text: (paint, width) =>
-      `${renderPlanTable(plan, width)}\n${renderMapText(mapTensors(plan), { paint, width })}\n${explainHint(plan, path)}`,
-    next: nextCommand("prism", "quantize", path),
+      `${renderPlanTable(plan, width, found !== undefined)}\n${renderMapText(mapTensors(plan), { paint, width })}\n${explainHint(plan, path)}${made}`,
+    next: found === undefined ? nextCommand("prism", "quantize", path) : nextCommand("prism", "show", found.run),
   };
 }
 

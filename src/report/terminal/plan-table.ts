@@ -11,8 +11,8 @@ import { memoryTable } from "./memory-table.ts";
 import { formatTable } from "./table.ts";
 import { fitLines, TERMINAL_WIDTH } from "./wrap-words.ts";
 
-/** Render a plan. Ends with a line break. */
-export function renderPlanTable(plan: Plan, width = TERMINAL_WIDTH): string {
+/** Render a plan; with how its file will run, unless it is `made` and that is said elsewhere. Ends with a line break. */
+export function renderPlanTable(plan: Plan, width = TERMINAL_WIDTH, made = false): string {
   const blocks = [
     planHeading(plan, width),
     classTable(
@@ -20,7 +20,7 @@ export function renderPlanTable(plan: Plan, width = TERMINAL_WIDTH): string {
       { loss: true, width },
     ),
   ];
-  const memory = memoryTable(plan, defaultOutput(plan));
+  const memory = memoryTable(plan, made ? undefined : defaultOutput(plan));
   if (memory !== undefined) blocks.splice(1, 0, memory);
   if (plan.warnings.length > 0) {
     blocks.push(plan.warnings.map((warning) => fitLines(`! ${printable(warning)}`, width)).join("\n"));
