@@ -9,8 +9,8 @@ import { MODEL, prism, scratchFolder } from "./prism.ts";
 const folder = scratchFolder();
 afterAll(folder.remove);
 
-/** What may be longer than a line: paths, addresses and hashes have no spaces to break at. */
-const UNBREAKABLE = /^\s*\S*[/\\@]\S*$/;
+/** What may be longer than a line: paths and addresses have no spaces to break at, and sha256sum takes a line whole. */
+const UNBREAKABLE = /^\s*\S*[/\\@]\S*$|^[0-9a-f]{64} {2}\S+$/;
 
 /** Lines that are too long, and those that end amid a word that the next line goes on with. */
 function ill(text: string, width: number): string[] {
