@@ -8,12 +8,12 @@ const SHOWN: Readonly<Record<string, string>> = {
   "plan without head guard": "no head guard",
 };
 
-/** "no sensitivity" for "s = elements", "shuffled plan 2" for "shuffle 2", "Q3_K_M (no imatrix)", "plan + feedback". */
+/** "no sensitivity" for "s = elements", "shuffled plan 2" for "shuffle 2", "Q3_K_M no imatrix", "plan + feedback". */
 export function shownLabel(label: string): string {
   const known = SHOWN[label];
   if (known !== undefined) return known;
   return label
     .replace(/^shuffle (\d+)$/, "shuffled plan $1")
-    .replace(/^(.+) without imatrix$/, "$1 (no imatrix)")
+    .replace(/^(.+) without imatrix$/, "$1 no imatrix")
     .replace(/^(.+), error feedback$/, "$1 + feedback");
 }

@@ -25,7 +25,7 @@ export const KIND_NAMES: Readonly<Record<RowKind, string>> = {
   plan: "plan",
   feedback: "plan + feedback",
   preset: "stock presets",
-  plain: "presets (no imatrix)",
+  plain: "presets, no imatrix",
   published: "types of others",
   rival: "files of others",
   uniform: "one type for all",
