@@ -6,10 +6,7 @@ const MANY = 25;
 
 const GROUPS: readonly (readonly [heading: string, options: readonly string[]])[] = [
   ["What to aim for:", ["--bpw", "--size", "--like", "--kld", "--ppl-ratio", "--budgets", "--sizes", "--sweep"]],
-  [
-    "The memory of a machine:",
-    ["--vram", "--ram", "--ctx", "--kv", "--parallel", "--mmproj", "--min-tps", "--prefer-speed"],
-  ],
+  ["The memory of a machine:", ["--vram", "--ram", "--ctx", "--kv", "--parallel", "--mmproj", "--prefer-speed"]],
   ["Output:", ["--out", "--recipe-dir", "--split-max-size", "--keep-split", "--keep-models", "--csv"]],
   ["What to compare with:", ["--reference", "--baseline", "--require"]],
   [
@@ -50,7 +47,8 @@ const GROUPS: readonly (readonly [heading: string, options: readonly string[]])[
   ],
 ];
 
-const PLACES: ReadonlyMap<string, number> = new Map(
+/** The options that have a heading. */
+export const PLACES: ReadonlyMap<string, number> = new Map(
   GROUPS.flatMap(([, options], group) => options.map((option, index) => [option, 100 * group + index])),
 );
 

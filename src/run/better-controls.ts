@@ -3,8 +3,9 @@
  * smaller and as close.
  */
 import { DEFAULT_SENSITIVITY } from "../sensitivity/sensitivity-modes.ts";
+import type { RunAsked } from "./asked-document.ts";
 import { differenceTo } from "./row-distance.ts";
-import type { RowKind, Run, RunAsked, RunRow } from "./run-document.ts";
+import type { RowKind, Run, RunRow } from "./run-document.ts";
 import { SAME_SIZE } from "./same-size.ts";
 import { shownLabel } from "./shown-label.ts";
 import { outcome, TIE_STANDARD_ERRORS } from "./verdict.ts";

@@ -8,7 +8,8 @@ import { readDocument } from "../documents/read-document.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { type Finished, firstDifference } from "./asked.ts";
-import { RUN, type Run, type RunAsked } from "./run-document.ts";
+import type { RunAsked } from "./asked-document.ts";
+import { RUN, type Run } from "./run-document.ts";
 
 export interface RunDirectory {
   readonly path: string;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { firstDifference } from "../../src/run/asked.ts";
-import type { RunAsked } from "../../src/run/run-document.ts";
+import type { RunAsked } from "../../src/run/asked-document.ts";
 import { layersBefore, openRunState, runDirectory } from "../../src/run/run-state.ts";
 
 const ON_GPU = ["Vulkan0: a card", "CPU: a processor"];
