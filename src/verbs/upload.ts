@@ -55,6 +55,8 @@ export async function upload(
   const found = await hubToken(env);
   // before the hours of hashing
   const token = yes ? requireToken(found, hubUrl) : found;
+  if (token === undefined)
+    progress.note("! no token of the Hub, which --yes needs: set HF_TOKEN, or log in with hf auth login");
   const target: HubTarget = { hubUrl, repository, revision };
   const { files, folder, written } = await publication(runs, { ...card, repository }, progress.note);
   const page = join(folder, README);

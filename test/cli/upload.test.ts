@@ -42,7 +42,11 @@ describe("prism upload", () => {
     expect(stderr).toContain("wrote the card: run/card/README.md");
     expect(hub.repositories.size).toBe(0);
     // without a token, without a Hub
-    expect((await upload(["me/Tiny-GGUF"], {})).code).toBe(0);
+    const anonymous = await upload(["me/Tiny-GGUF"], {});
+    expect([anonymous.code, anonymous.stderr]).toEqual([
+      0,
+      expect.stringContaining("! no token of the Hub, which --yes"),
+    ]);
     expect((await upload(["me/Tiny-GGUF"], { HF_TOKEN: TOKEN, HF_ENDPOINT: "http://127.0.0.1:9" })).code).toBe(0);
   });
 
