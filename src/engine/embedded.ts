@@ -62,6 +62,8 @@ export async function openEmbeddedEngine(options: EmbeddedOptions): Promise<Embe
     quantize: (job) => quantize(origin.dir === found.dir ? model : (children[0] ?? model), job),
     library: {
       roundTrip: (job) => pool.run(job),
+      // in one process, whose tables all its threads share
+      encode: (job) => (children[0] ?? model).call("encodeRows", { ...job, threads: options.threads }),
       async rewrite(job) {
         const share = (index: number) => job.tensors.filter((_, i) => i % children.length === index);
         const reads = noteModel(job.from);

@@ -60,6 +60,18 @@ export interface RoundTripResult {
   readonly nonFinite: number;
 }
 
+/** Whole rows of one matrix in another type, as llama-quantize makes them. */
+export interface EncodeJob {
+  readonly sourceType: TensorType;
+  /** The source's type: the rows are checked, and come back as they are. */
+  readonly type: TensorType;
+  readonly rowElements: number;
+  /** Whole rows in the source type. */
+  readonly data: Uint8Array;
+  /** One weight per element of a row. */
+  readonly importance?: Float32Array | undefined;
+}
+
 /**
  * Put the data of tensors into their place in another file of the same layout: through a tensor type and back, or,
  * without a type, as it is. A model loaded as views of that file (`ModelLoadOptions.mapped`) sees it at once.
@@ -525,6 +537,8 @@ export interface ImatrixJob extends JobResources {
 export interface Library {
   /** Safe to call many at a time; spread over processes. */
   roundTrip(job: RoundTripJob): Promise<RoundTripResult>;
+  /** Rows in a type. Throws EngineError where a value or a scale is not finite. */
+  encode?(job: EncodeJob): Promise<Uint8Array>;
   /** Throws EngineError where a value is too large for the source type after the round trip. */
   rewrite(job: RewriteJob): Promise<void>;
   load(options: ModelLoadOptions): Promise<LoadedModel>;

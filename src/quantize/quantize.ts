@@ -38,6 +38,8 @@ export interface QuantizeSpec {
   readonly split?: Split | undefined;
   /** Strings the output carries besides, by key. */
   readonly notes?: ReadonlyMap<string, string> | undefined;
+  /** Write the file, in llama-quantize's place: from what is made of its tensors already. The source may be remote. */
+  readonly write?: ((aside: string) => Promise<void>) | undefined;
   /** Work on what llama.cpp wrote, before it is verified and gets its name; types and places stay. */
   readonly finish?: ((aside: string) => Promise<void>) | undefined;
   /** It is verified and has its name. */
@@ -86,7 +88,9 @@ export async function quantize(
     request,
   );
   const { model } = source;
-  requireLocal(source.path, `name it as the source (--source ${localName(source.path)})`);
+  if (spec.write === undefined) {
+    requireLocal(source.path, `name it as the source (--source ${localName(source.path)})`);
+  }
   checkHeader(model, spec.headerHash);
   checkArchitecture(model, bench.engine);
   checkSource(model, spec.expectedTypes, allowRequantize);
@@ -96,7 +100,8 @@ export async function quantize(
   const start = performance.now();
   const make = async (aside: string) => {
     const what = `quantizing ${request.label ?? basename(spec.output)}`;
-    await runEngine(source, spec, { output: aside, allowRequantize, what }, bench);
+    if (spec.write !== undefined) await spec.write(aside);
+    else await runEngine(source, spec, { output: aside, allowRequantize, what }, bench);
     await spec.finish?.(aside);
     await requireUnchanged(source, bench);
     await verify(aside, spec);

@@ -63,7 +63,7 @@ export function plannedParts(
 }
 
 /** `weight_name_comparer` of src/llama-model-loader.h (llama.cpp v0.5.0). */
-function asLoaded({ name: one }: SplitTensor, { name: other }: SplitTensor): number {
+export function asLoaded({ name: one }: SplitTensor, { name: other }: SplitTensor): number {
   const layer = (name: string) => Number(/^blk\.\s*([+-]?\d+)/.exec(name)?.[1] ?? -1);
   return layer(one) - layer(other) || (one < other ? -1 : Number(one > other));
 }

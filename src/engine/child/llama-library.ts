@@ -86,6 +86,12 @@ export function openLlamaLibrary(found: EnginePackage) {
       importance: Float32Array | null,
     ) => number) &
       NativeFunction,
+    /** Whether scales and floats of a tensor's data are finite. */
+    validateRows: base.func("bool ggml_validate_row_data(int32_t, const void *, size_t)") as (
+      type: number,
+      data: Uint8Array,
+      bytes: number,
+    ) => boolean,
     dequantize: dequantizers(base),
     /** The same functions as addresses, for the native kernels. */
     addresses: {

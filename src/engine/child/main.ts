@@ -12,6 +12,7 @@ import { LOG_END } from "../log-end.ts";
 import type { EnginePackage } from "../package.ts";
 import type { CodesCall } from "./choose-codes.ts";
 import { drawTokens, nativeTokenDrawer, type TokenDrawer } from "./draw-tokens.ts";
+import { type EncodeCall, encodeRows } from "./encode.ts";
 import { openEngineKernels } from "./engine-kernels.ts";
 import { type FeedbackKernels, typescriptFeedback } from "./feedback.ts";
 import { type LlamaLibrary, openLlamaLibrary } from "./llama-library.ts";
@@ -127,6 +128,7 @@ const methods = {
     const found = await kernels();
     return typeof found === "string" ? roundTrip(library, job) : nativeRoundTrip(found, library, job);
   },
+  encodeRows: (call: EncodeCall) => encodeRows(library, call),
   rewrite: (job: RewriteJob) => rewrite(library, job),
   rewriteLoaded: ({ handle, ...job }: Omit<RewriteJob, "to"> & { handle: number }) => model(handle).rewrite(job),
   quantize(request: QuantizeCall): number {
