@@ -13,6 +13,7 @@ import { REPAIR } from "./repair/repair-document.ts";
 import { RUN } from "./run/run-document.ts";
 import { DENSITIES } from "./sensitivity/density-document.ts";
 import { PRIOR } from "./sensitivity/sensitivity-prior.ts";
+import { CAMPAIGN } from "./shard/campaign-document.ts";
 
 export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   ANALYSIS,
@@ -28,4 +29,5 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   REPAIR,
   ERROR_DOCUMENT,
   PROGRESS_LINE,
+  CAMPAIGN,
 ];

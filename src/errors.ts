@@ -3,7 +3,7 @@
  * A message says what, expected, got, and what to do.
  */
 
-/** How the command line ends (docs/exit-codes.md). 6: in order, before everything was done. */
+/** How the command line ends (docs/exit-codes.md). 6: in order, before everything was done. 75: EX_TEMPFAIL of sysexits.h. */
 export const EXIT = {
   ok: 0,
   failure: 1,
@@ -12,6 +12,8 @@ export const EXIT = {
   missing: 4,
   infeasible: 5,
   stopped: 6,
+  incomplete: 7,
+  again: 75,
   interrupted: 130,
 } as const;
 
@@ -35,6 +37,8 @@ export const ERROR_CODES = {
   backend: EXIT.missing,
   infeasible: EXIT.infeasible,
   stopped: EXIT.stopped,
+  incomplete: EXIT.incomplete,
+  again: EXIT.again,
   interrupted: EXIT.interrupted,
 } as const;
 export type ErrorCode = keyof typeof ERROR_CODES;
@@ -126,6 +130,20 @@ export class GateError extends PrismError {
 export class StoppedError extends PrismError {
   constructor(message: string) {
     super("stopped", EXIT.stopped, message);
+  }
+}
+
+/** Parts of a campaign are missing: they are made by `prism shard run`. */
+export class IncompleteError extends PrismError {
+  constructor(message: string) {
+    super("incomplete", EXIT.incomplete, message);
+  }
+}
+
+/** This machine can't go on now, through no fault of the work: the same command may do it later, or elsewhere. */
+export class AgainError extends PrismError {
+  constructor(message: string, options?: ErrorOptions) {
+    super("again", EXIT.again, message, options);
   }
 }
 

@@ -31,6 +31,7 @@ const STAGES = [
   "run",
   "report",
   "publish",
+  "shard",
   "verbs",
   "library",
   "cli",

@@ -22,13 +22,17 @@ import { ANALYZE_DEFAULTS, type AnalyzeRequest, analyze, type CompleteAnalyzeReq
 import type { TensorMeasurement } from "./tensor-measurement.ts";
 
 /** Counts changes of what is measured: an older entry is not used. */
-const METHOD = 3;
+export const METHOD = 3;
 
 /** Bytes of all entries: some 200 models of 400 tensors. */
 const LIMIT_BYTES = 200e6;
 
 /** A line of a journal. */
-const MEASUREMENT = t.object({ analysis: TENSOR_ANALYSIS, bytesRead: t.bytes(), sigmaMax: t.optional(t.amount()) });
+export const MEASUREMENT = t.object({
+  analysis: TENSOR_ANALYSIS,
+  bytesRead: t.bytes(),
+  sigmaMax: t.optional(t.amount()),
+});
 
 /** Analyze a model, or take up what the bench's cache holds of that. Throws as analyze() does. */
 export async function analyzeCached(file: OpenModel, request: AnalyzeRequest, bench: Bench): Promise<Analysis> {

@@ -19,7 +19,7 @@ import { PRISM_VERSION } from "../version.ts";
 import { createWorkQueue } from "../work-queue.ts";
 import type { Analysis, ImatrixIdentity, ModelIdentity, TensorAnalysis } from "./analysis.ts";
 import { summarizeClasses } from "./class-summary.ts";
-import { checkMeasurable, createMemoryBudget, type MemoryBudget, measurementBytes } from "./memory-budget.ts";
+import { checkMeasurable, createMemoryBudget, measurementBytes } from "./memory-budget.ts";
 import { type ResidualWriter, spectralPositionOf, spectralPositions } from "./spectral-position.ts";
 import {
   describeTensor,
@@ -79,14 +79,38 @@ export async function analyze(
 ): Promise<Analysis> {
   const started = performance.now();
   const asked: CompleteAnalyzeRequest = withDefaults(ANALYZE_DEFAULTS, request);
-  const { model, facts } = open;
-  const { imatrix, exactMetrics, exactDistortion, targetRelativeSe } = asked;
-  const { engine, seed } = bench;
-  if (imatrix) checkImatrix(imatrix, model);
+  if (asked.imatrix) checkImatrix(asked.imatrix, open.model);
   const backend = await bench.backend();
   const measurements = await measureTensors(open, asked, bench, backend, journal);
-  // every layer has a tensor; the count that a damaged file gives may be any
   await requireUnchanged(open, bench);
+  const { engine, seed } = bench;
+  const { version, origin } = engine.info;
+  const elapsedMs = Math.round(performance.now() - started);
+  return assembleAnalysis(open, asked, measurements, {
+    engine: { version, origin },
+    backend: backend.name,
+    seed,
+    elapsedMs,
+  });
+}
+
+/** What measured the tensors. */
+export interface MeasuredWith extends Pick<Analysis, "engine" | "backend"> {
+  readonly seed: number;
+  readonly elapsedMs: number;
+}
+
+/** The document of a model whose tensors are all measured, in file order. */
+export function assembleAnalysis(
+  open: OpenModel,
+  request: AnalyzeRequest,
+  measurements: readonly TensorMeasurement[],
+  { engine, backend, seed, elapsedMs }: MeasuredWith,
+): Analysis {
+  const asked: CompleteAnalyzeRequest = withDefaults(ANALYZE_DEFAULTS, request);
+  const { model, facts } = open;
+  const { imatrix, exactMetrics, exactDistortion, targetRelativeSe } = asked;
+  // every layer has a tensor; the count that a damaged file gives may be any
   const tensors = withPositions(measurements, Math.min(facts.layers, measurements.length));
   return {
     schema: "prism.analysis/1",
@@ -94,8 +118,8 @@ export async function analyze(
     createdAt: new Date().toISOString(),
     model: identifyModel(open),
     facts,
-    engine: { version: engine.info.version, origin: engine.info.origin },
-    backend: backend.name,
+    engine,
+    backend,
     ...(imatrix && { imatrix: identifyImatrix(imatrix, model) }),
     sampling: {
       exactMetrics,
@@ -103,28 +127,35 @@ export async function analyze(
       seed,
       targetRelativeSe,
       bytesRead: measurements.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
-      elapsedMs: Math.round(performance.now() - started),
+      elapsedMs,
     },
     tensors,
     classes: summarizeClasses(tensors),
   };
 }
 
-/** Measure all tensors; the first failure stops the others. The result is in file order. */
-async function measureTensors(
+/** Measures tensors one by one, as many at a time as it is asked; they share the threads and the memory of the bench. */
+export interface TensorMeter {
+  /** Tensors that keep the threads busy. */
+  readonly width: number;
+  /** Throws FormatError where weights are not finite. */
+  measure(tensor: TensorInfo): Promise<TensorMeasurement>;
+}
+
+export function createTensorMeter(
   file: OpenModel,
-  { imatrix, targetRelativeSe, exactMetrics, exactDistortion, types }: CompleteAnalyzeRequest,
-  { engine, threads, seed, memoryBytes, signal, progress }: Bench,
+  request: AnalyzeRequest,
+  { engine, threads, seed, memoryBytes }: Bench,
   backend: Backend,
-  { finished, onMeasured }: AnalysisJournal,
-): Promise<TensorMeasurement[]> {
-  signal.throwIfAborted();
-  const stop = new AbortController();
-  const stopped = AbortSignal.any([signal, stop.signal]);
-  setMaxListeners(0, stopped);
-  const tensorQueue = createWorkQueue(TENSORS_PER_THREAD * threads, stopped);
+  signal: AbortSignal,
+): TensorMeter {
+  const { imatrix, targetRelativeSe, exactMetrics, exactDistortion, types }: CompleteAnalyzeRequest = withDefaults(
+    ANALYZE_DEFAULTS,
+    request,
+  );
   const memory = createMemoryBudget(memoryBytes);
-  const measurement = {
+  const queue = createWorkQueue(threads, signal);
+  const options: MeasurementOptions = {
     file,
     library: requireLibrary(engine),
     backend,
@@ -134,20 +165,50 @@ async function measureTensors(
     exactMetrics,
     exactDistortion,
     types,
-    queue: createWorkQueue(threads, stopped),
+    queue,
   };
-  const described = file.model.tensors.map((tensor) => ({ tensor, analysis: describeTensor(tensor) }));
-  const eligible = described.filter(({ analysis }) => analysis.eligible).map(({ tensor }) => tensor);
-  checkMeasurable(file.model.path, eligible, memoryBytes, exactMetrics);
-  const total = eligible.length;
+  checkMeasurable(file.model.path, measurableTensors(file.model), memoryBytes, exactMetrics);
+  return {
+    width: TENSORS_PER_THREAD * threads,
+    measure: (tensor) => memory.run(measurementBytes(tensor, exactMetrics), () => measureTensor(tensor, options)),
+  };
+}
+
+/** Tensors that llama-quantize would quantize, in file order. */
+export function measurableTensors({ tensors }: Model): TensorInfo[] {
+  return tensors.filter((tensor) => describeTensor(tensor).eligible);
+}
+
+/** Measure all tensors; the first failure stops the others. The result is in file order. */
+async function measureTensors(
+  file: OpenModel,
+  request: CompleteAnalyzeRequest,
+  bench: Bench,
+  backend: Backend,
+  { finished, onMeasured }: AnalysisJournal,
+): Promise<TensorMeasurement[]> {
+  const { signal, progress } = bench;
+  signal.throwIfAborted();
+  const stop = new AbortController();
+  const stopped = AbortSignal.any([signal, stop.signal]);
+  setMaxListeners(0, stopped);
+  const meter = createTensorMeter(file, request, bench, backend, stopped);
+  const tensorQueue = createWorkQueue(meter.width, stopped);
+  const total = measurableTensors(file.model).length;
   let done = 0;
   let failure: unknown;
+  const measure = async (tensor: TensorInfo): Promise<TensorMeasurement> => {
+    const measured = await meter.measure(tensor);
+    await onMeasured?.(measured);
+    return measured;
+  };
   const settled = await Promise.allSettled(
-    described.map(async ({ tensor, analysis }): Promise<TensorMeasurement> => {
+    file.model.tensors.map(async (tensor): Promise<TensorMeasurement> => {
+      const analysis = describeTensor(tensor);
       if (!analysis.eligible) return { analysis, bytesRead: 0 };
       try {
         const known = finished?.get(tensor.name);
-        const result = known ?? (await tensorQueue.run(() => measureWithin(memory, tensor, measurement, onMeasured)));
+        const result = known ?? (await tensorQueue.run(() => measure(tensor)));
         progress.steps("analyzing", ++done, total, tensor.name);
         return result;
       } catch (error) {
@@ -159,18 +220,6 @@ async function measureTensors(
   );
   if (failure !== undefined) throw failure;
   return settled.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
-}
-
-async function measureWithin(
-  memory: MemoryBudget,
-  tensor: TensorInfo,
-  measurement: MeasurementOptions,
-  onMeasured: AnalysisJournal["onMeasured"],
-): Promise<TensorMeasurement> {
-  const bytes = measurementBytes(tensor, measurement.exactMetrics);
-  const measured = await memory.run(bytes, () => measureTensor(tensor, measurement));
-  await onMeasured?.(measured);
-  return measured;
 }
 
 function withPositions(measurements: readonly TensorMeasurement[], layers: number): TensorAnalysis[] {

@@ -25,6 +25,7 @@ export const COMMANDS: ReadonlyMap<string, () => Promise<CreateCommand>> = new M
   ["upload", async () => (await import("./commands/upload.ts")).uploadCommand],
   ["review", async () => (await import("./commands/review.ts")).reviewCommand],
   ["serve", async () => (await import("./commands/serve.ts")).serveCommand],
+  ["shard", async () => (await import("./commands/shard.ts")).shardCommand],
   ["doctor", async () => (await import("./commands/doctor.ts")).doctorCommand],
 ]);
 

@@ -19,6 +19,8 @@ export interface EngineInfo {
   readonly gpus?: readonly GpuDevice[] | undefined;
   /** What compares round trips and reduces logits: "C++, AVX-512", or "TypeScript: " and why. */
   readonly kernels?: string;
+  /** Which of ggml's builds for processors is loaded: "haswell"; absent where the system doesn't tell. */
+  readonly cpuBuild?: string | undefined;
 }
 
 export interface GpuDevice {

@@ -1,5 +1,6 @@
 /** Opens the process that models are loaded in: of the plain package, or of a GPU build that finds a device. */
 import { EngineError } from "../errors.ts";
+import { present } from "../present.ts";
 import type { Device } from "./child/main.ts";
 import { EngineChild } from "./child-process.ts";
 import type { EmbeddedOptions } from "./embedded.ts";
@@ -8,7 +9,7 @@ import { type EnginePackage, findGpuPackages, PACKAGE_VERSION, reinstallRemedy }
 import { damageOf } from "./package-damage.ts";
 import { wasEndedFromOutside } from "./process-end.ts";
 
-export interface OpenChild extends Pick<EngineInfo, "devices" | "gpus" | "kernels"> {
+export interface OpenChild extends Pick<EngineInfo, "devices" | "gpus" | "kernels" | "cpuBuild"> {
   readonly child: EngineChild;
   readonly origin: EnginePackage;
 }
@@ -78,6 +79,7 @@ export async function openChild(found: EnginePackage): Promise<OpenChild> {
       devices: devices.map(({ name, description }) => `${name}: ${description}`),
       ...(gpus.length === 0 ? {} : { gpus }),
       kernels: await child.call<string>("kernels", undefined),
+      ...present({ cpuBuild: await child.call<string | undefined>("cpuBuild", undefined) }),
     };
   } catch (error) {
     await child.close();

@@ -45,16 +45,16 @@ export interface Imatrix {
 /** A vector has 4 bytes an input: all of a model of 44,000 experts are 1 GB. */
 const FILE: FileLimit = { noun: "an imatrix", maxBytes: 2 ** 31, remedy: "give a file of llama-imatrix" };
 
-/** Read an importance matrix in either form. Throws FileError where it can't be read, FormatError where it is damaged. */
-export async function readImatrix(path: string): Promise<Imatrix> {
+/** Read an importance matrix in either form; a copy says under which name it is known. Throws FileError where it can't be read, FormatError where it is damaged. */
+export async function readImatrix(path: string, known = path): Promise<Imatrix> {
   requireLocal(path);
   const { sha256, isGguf } = await fingerprint(path);
   const content = isGguf ? await readGguf(path) : readLegacyImatrix(await readWhole(path, FILE), path);
   checkValues(content.importance, path);
   return {
-    path,
+    path: known,
     sha256,
-    file: overrideText(new TextEncoder().encode(path)),
+    file: overrideText(new TextEncoder().encode(known)),
     dataset: overrideText(content.dataset),
     entries: content.importance.size,
     chunks: content.chunks,

@@ -4,7 +4,7 @@
  * the parent reads.
  */
 import "./load-koffi.ts";
-import { writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import type { NativeLibrary } from "../../kernels/native-library.ts";
 import { createRandom, seedFromName } from "../../random.ts";
 import type { GpuDevice, RewriteJob, RoundTripJob, RoundTripResult, SamplingFolder } from "../engine.ts";
@@ -118,6 +118,15 @@ const methods = {
         totalBytes: Number(total[0]),
       };
     });
+  },
+  /** Which of ggml's builds for processors is mapped into this process, where the system lists that. */
+  cpuBuild(): string | undefined {
+    loadBackends();
+    try {
+      return /libggml-cpu-(\w+)\.so/.exec(readFileSync("/proc/self/maps", "utf8"))?.[1];
+    } catch {
+      return undefined;
+    }
   },
   /** Why round trips and scores run in TypeScript, or what runs them instead. */
   async kernels(): Promise<string> {

@@ -1,0 +1,176 @@
+/** prism shard: the work on one model by many machines, started by whatever the lab has. */
+import { Command } from "commander";
+import { EXIT } from "../../errors.ts";
+import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
+import type { WorkDone } from "../../shard/work.ts";
+import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
+import type { CommandContext } from "../context.ts";
+import { nextCommand } from "../next-command.ts";
+import {
+  addSharedOptions,
+  exactOption,
+  MODEL_ARGUMENT,
+  parseFraction,
+  parseInteger,
+  type SharedOptions,
+} from "../options.ts";
+import { openOutput } from "../output.ts";
+import { withBench } from "../with-bench.ts";
+
+const DIRECTORY = "the folder of the campaign";
+const MOST_JOBS = 100_000;
+
+export function shardCommand(context: CommandContext): Command {
+  const command = new Command("shard").description(
+    "analyze a large model on many machines: a campaign, run by index, merged bit for bit",
+  );
+  const create = [planCommand, runCommand, mergeCommand, statusCommand, retryCommand];
+  for (const one of create) {
+    const verb = one(context).copyInheritedSettings(command);
+    command.addCommand(verb.showHelpAfterError(`type prism shard ${verb.name()} --help for its options`));
+  }
+  return command;
+}
+
+interface PlanOptions extends SharedOptions {
+  readonly dir: string;
+  readonly jobs: number;
+  readonly imatrix?: string;
+  readonly targetSe?: number;
+}
+
+function planCommand(context: CommandContext): Command {
+  const command = new Command("plan")
+    .description("cut the work into units, and those into jobs")
+    .argument("<model>", MODEL_ARGUMENT)
+    .requiredOption("--dir <folder>", "a new folder that all machines see")
+    .requiredOption("--jobs <n>", "indexes to run, at most", (text) => parseInteger("--jobs", text, 1, MOST_JOBS))
+    .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
+    .addOption(exactOption())
+    .option(
+      "--target-se <fraction>",
+      "relative standard error of the distortion to sample until (default: 0.02)",
+      (text) => parseFraction("--target-se", text),
+    );
+  return addSharedOptions(command, "backend", "seed", "force-findings").action(
+    async (model: string, options: PlanOptions) => {
+      const output = openOutput(options);
+      const { dir: directory, jobs, imatrix, exact, targetSe: targetRelativeSe, forceFindings } = options;
+      const request = { directory, jobs, imatrix, exact, targetRelativeSe, forceFindings };
+      const campaign = await withBench(options, context, output, (bench) => planShards(model, request, bench));
+      output.result({
+        document: campaign,
+        text: () =>
+          `${directory}: ${campaign.units.length} units in ${campaign.jobs} jobs, indexes 0 to ${campaign.jobs - 1}`,
+        next: nextCommand("prism", "shard", "run", directory, "--index", "0"),
+      });
+    },
+  );
+}
+
+interface RunOptions extends SharedOptions {
+  readonly index?: number;
+}
+
+function runCommand(context: CommandContext): Command {
+  const command = new Command("run")
+    .description("do the units of an index that have no part yet; without --index all that nobody does")
+    .argument("<folder>", DIRECTORY)
+    .option("--index <n>", "which job, from 0 ($SLURM_ARRAY_TASK_ID)", (text) =>
+      parseInteger("--index", text, 0, MOST_JOBS - 1),
+    );
+  return addSharedOptions(command, "threads", "backend", "memory", "cache").action(
+    async (directory: string, options: RunOptions) => {
+      const output = openOutput(options);
+      const done = await withBench(options, context, output, (bench) => runShard(directory, options.index, bench));
+      output.result({ document: done, text: () => describeWork(done), next: nextOf(directory, done) });
+      if (done.finished < done.units) {
+        process.exitCode = done.failed.length > done.poisoned.length ? EXIT.again : EXIT.incomplete;
+      }
+    },
+  );
+}
+
+function describeWork({ done, finished, units, failed, poisoned }: WorkDone): string {
+  return [
+    `${done} units done; ${finished} of ${units} have parts`,
+    ...failed.map(({ of, error }) => `! ${JSON.stringify(of)} failed: ${error}`),
+    ...poisoned.map(({ of, error }) => `! ${JSON.stringify(of)} was given up: ${error}`),
+  ].join("\n");
+}
+
+function nextOf(directory: string, { finished, units, poisoned }: WorkDone): string {
+  if (finished === units) return nextCommand("prism", "shard", "status", directory);
+  return nextCommand("prism", "shard", poisoned.length > 0 ? "retry" : "run", directory);
+}
+
+interface MergeOptions extends SharedOptions {
+  readonly out: string;
+}
+
+function mergeCommand(context: CommandContext): Command {
+  const command = new Command("merge")
+    .description("write the result of all parts, as one machine would have made it")
+    .argument("<folder>", DIRECTORY)
+    .requiredOption("-o, --out <file>", "where the result goes");
+  return addSharedOptions(command, "force").action(async (directory: string, options: MergeOptions) => {
+    const output = openOutput(options);
+    const { out, force } = options;
+    const { campaign, document } = await withBench(options, context, output, (bench) =>
+      mergeShards(directory, { output: out, force }, bench),
+    );
+    output.result({
+      document,
+      text: () => `wrote ${out}: the ${campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
+      next: nextCommand("prism", "plan", out, "--like", "Q3_K_M"),
+    });
+  });
+}
+
+function statusCommand(): Command {
+  const command = new Command("status")
+    .description("how far the campaign is, what failed and what was given up")
+    .argument("<folder>", DIRECTORY);
+  return addSharedOptions(command).action(async (directory: string, options: SharedOptions) => {
+    const output = openOutput(options);
+    const status = await campaignStatus(directory);
+    output.result({ document: status, text: () => describeStatus(status), next: nextOfStatus(directory, status) });
+  });
+}
+
+/** Indexes named in a line. */
+const SHOWN_JOBS = 12;
+
+function describeStatus(status: CampaignStatus): string {
+  const { stage, model, units, finished, underWay, openJobs, jobs, poisoned, lost, hosts } = status;
+  const shown = openJobs.slice(0, SHOWN_JOBS).join(", ");
+  const more = openJobs.length > SHOWN_JOBS ? `, and ${openJobs.length - SHOWN_JOBS} more` : "";
+  return [
+    `${stage} of ${model}: ${finished} of ${units} units have parts`,
+    ...(underWay > 0 ? [`${underWay} are under way on ${hosts.join(", ")}`] : []),
+    ...(openJobs.length > 0 ? [`open: ${openJobs.length} of ${jobs} jobs (${shown}${more})`] : []),
+    ...(lost > 0 ? [`${lost} attempts failed or died`] : []),
+    ...poisoned.map(({ of, error }) => `! ${JSON.stringify(of)} was given up: ${error}`),
+  ].join("\n");
+}
+
+function nextOfStatus(directory: string, { finished, units, poisoned, openJobs }: CampaignStatus): string {
+  if (finished === units) return nextCommand("prism", "shard", "merge", directory, "-o", "result.json");
+  const verb = openJobs.length === 0 && poisoned.length > 0 ? "retry" : "run";
+  return nextCommand("prism", "shard", verb, directory);
+}
+
+function retryCommand(): Command {
+  const command = new Command("retry")
+    .description("let units be tried again that were given up")
+    .argument("<folder>", DIRECTORY);
+  return addSharedOptions(command).action(async (directory: string, options: SharedOptions) => {
+    const output = openOutput(options);
+    const units = await retryShards(directory);
+    output.result({
+      document: { retried: units },
+      text: () => `${units} units may be tried again`,
+      next: nextCommand("prism", "shard", "run", directory),
+    });
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * What a campaign is: a directory that says what is to be done, in pieces that any machine can do. Nothing in it is code,
+ * and every path lies below it. What decides a value decides the id, and with it the names of all parts.
+ */
+import { Type } from "@sinclair/typebox";
+import { cacheKey } from "../disk/cache-key.ts";
+import { defineDocument } from "../documents/document-kind.ts";
+import * as t from "../documents/fields.ts";
+
+export const STAGE_IDS = ["analysis", "probes", "imatrix", "quantize", "feedback", "evaluation"] as const;
+export type StageId = (typeof STAGE_IDS)[number];
+
+/** A path below the campaign: no root, no drive, no `..`. */
+const BELOW = "^(?!.*(^|/)\\.\\.(/|$))[^/\\\\:\\u0000-\\u001f][^\\\\\\u0000-\\u001f]*$";
+const below = (description: string) => Type.String({ pattern: BELOW, maxLength: 1024, description });
+
+const INPUT = t.object({
+  name: t.name("What it is to the stage: imatrix, text, analysis."),
+  file: below("Where it lies, below the campaign."),
+  sha256: t.text(),
+  path: t.text("What it was called where it came from."),
+});
+
+const UNIT = t.object({
+  key: Type.String({ pattern: "^[0-9a-f]{32}$", description: "Names its part: the campaign's id and what it is of." }),
+  job: t.count("The index that does it."),
+  cost: t.amount("What it takes beside others: bytes to read."),
+  of: Type.Unknown({ description: "What the stage is to measure." }),
+});
+
+export const CAMPAIGN = defineDocument({
+  id: "prism.campaign/1",
+  noun: "a campaign",
+  remedy: "make it again with prism shard plan",
+  description: "Work on one model in units that any machine does, and merges to one result.",
+  schema: t.object({
+    schema: t.exactly("prism.campaign/1"),
+    prismVersion: t.text(),
+    createdAt: t.text(),
+    id: t.text("A hash of all that decides the values."),
+    stage: t.oneOf(STAGE_IDS),
+    method: t.count("Counts changes of what the stage measures."),
+    model: t.object({
+      file: t.text("Below the campaign, a link to the file or the first of its shards; or hf:… and https://…"),
+      path: t.text("As it was named."),
+      shards: t.list(t.text()),
+      headerHash: t.text("SHA-256 of the header."),
+      fingerprint: t.text("SHA-256 of the header and of pieces of every tensor."),
+      fileBytes: t.bytes(),
+    }),
+    how: t.object({
+      engine: t.object({ version: t.text(), origin: t.text() }),
+      cpuBuild: t.optional(t.text("ggml's build for processors.")),
+      kernels: t.optional(t.text()),
+      backend: t.text(),
+      backendBuild: t.text("What computes the metrics, without its threads."),
+      arch: t.text("Of the processor."),
+      seed: t.count(),
+      gpuLayers: t.count(),
+    }),
+    inputs: t.list(INPUT),
+    options: Type.Unknown({ description: "Of the stage." }),
+    jobs: t.count("Indexes, from 0."),
+    units: t.list(UNIT),
+  }),
+});
+
+export type Campaign = t.Content<typeof CAMPAIGN.schema>;
+export type CampaignUnit = Campaign["units"][number];
+export type CampaignInput = Campaign["inputs"][number];
+
+/** What decides the values of a campaign, as a name. */
+export function campaignId(
+  campaign: Pick<Campaign, "stage" | "method" | "model" | "how" | "inputs" | "options">,
+): string {
+  const { stage, method, model, how, inputs, options } = campaign;
+  const { origin: _, ...engine } = how.engine;
+  const content = inputs.map(({ name, sha256 }) => [name, sha256]);
+  return cacheKey([
+    CAMPAIGN.id,
+    JSON.stringify([stage, method, model.headerHash, model.fingerprint, { ...how, engine }, content, options]),
+  ]);
+}
+
+/** Names the part of a unit. */
+export function unitKey(id: string, of: unknown): string {
+  return cacheKey([id, JSON.stringify(of)]);
+}

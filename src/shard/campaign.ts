@@ -1,0 +1,194 @@
+/** The directory of a campaign: made, opened and checked. */
+import { copyFile, readdir, symlink } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { TSchema } from "@sinclair/typebox";
+import type { Bench } from "../bench.ts";
+import { isRemote } from "../bytes/remote-name.ts";
+import { fileExists, makeFolder, writeAside, writeFileAside } from "../disk/aside-file.ts";
+import { hashFile } from "../disk/file-hash.ts";
+import { readDocumentText } from "../documents/document-file.ts";
+import type { Content } from "../documents/fields.ts";
+import { readDocument } from "../documents/read-document.ts";
+import { findViolation } from "../documents/violation.ts";
+import { FormatError, UsageError } from "../errors.ts";
+import type { OpenModel } from "../gguf/model.ts";
+import { openNamedModel } from "../intake/open-named-model.ts";
+import { present } from "../present.ts";
+import { PRISM_VERSION } from "../version.ts";
+import { balance } from "./balance.ts";
+import { CAMPAIGN, type Campaign, type CampaignInput, campaignId, unitKey } from "./campaign-document.ts";
+import { fingerprintOf } from "./fingerprint.ts";
+import type { CampaignPlace, ShardStage } from "./stage.ts";
+
+export interface CampaignRequest {
+  readonly directory: string;
+  /** Indexes at most. */
+  readonly jobs: number;
+  readonly options: unknown;
+  /** Files that are copied into the campaign, by what they are to the stage. */
+  readonly inputs: Readonly<Record<string, string | undefined>>;
+}
+
+export function campaignFile(directory: string): string {
+  return join(directory, "campaign.json");
+}
+
+/** Make the directory. Throws UsageError where one stands there. */
+export async function createCampaign(
+  source: OpenModel,
+  stage: ShardStage,
+  { directory, jobs, options, inputs }: CampaignRequest,
+  bench: Bench,
+): Promise<Campaign> {
+  const entries = await readdir(directory).catch(() => []);
+  if (entries.length > 0) {
+    throw new UsageError(`${directory} holds something already; name a new folder with --dir, or remove it`);
+  }
+  await makeFolder(directory);
+  const head = {
+    stage: stage.id,
+    method: stage.method,
+    model: await placeModel(source, directory, bench.signal),
+    how: await howOf(bench),
+    inputs: await placeInputs(directory, inputs),
+    options,
+  };
+  const id = campaignId(head);
+  const base = {
+    schema: "prism.campaign/1" as const,
+    prismVersion: PRISM_VERSION,
+    createdAt: new Date().toISOString(),
+    id,
+    ...head,
+  };
+  const units = stage.units({ source, campaign: { ...base, jobs, units: [] } });
+  const places = balance(
+    units.map(({ cost }) => cost),
+    jobs,
+  );
+  const campaign: Campaign = {
+    ...base,
+    jobs: (places.at(-1) ?? 0) + 1,
+    units: units.map(({ of, cost }, index) => ({ key: unitKey(id, of), job: places[index] as number, cost, of })),
+  };
+  await makeFolder(join(directory, "parts"));
+  // last: a directory with this file is whole
+  await writeFileAside(campaignFile(directory), `${JSON.stringify(campaign, null, 1)}\n`);
+  return campaign;
+}
+
+/** Links to the shards, so that every path lies below the campaign and a moved model is one link. */
+async function placeModel(source: OpenModel, directory: string, signal: AbortSignal): Promise<Campaign["model"]> {
+  const { model, path, fileBytes } = source;
+  const { headerHash } = model;
+  const fingerprint = await fingerprintOf(source, signal);
+  const shards = model.shards.map((shard) => shard.path);
+  if (isRemote(path)) return { file: path, path, shards, headerHash, fingerprint, fileBytes };
+  await makeFolder(join(directory, "model"));
+  for (const shard of shards) await symlink(resolve(shard), join(directory, "model", basename(shard)));
+  const file = `model/${basename(shards[0] as string)}`;
+  return { file, path: model.path, shards, headerHash, fingerprint, fileBytes };
+}
+
+async function placeInputs(directory: string, inputs: CampaignRequest["inputs"]): Promise<CampaignInput[]> {
+  const placed: CampaignInput[] = [];
+  for (const [name, path] of Object.entries(inputs)) {
+    if (path === undefined) continue;
+    const file = `inputs/${name}`;
+    await writeAside(join(directory, file), (aside) => copyFile(path, aside));
+    placed.push({ name, file, sha256: await hashFile(join(directory, file)), path });
+  }
+  return placed;
+}
+
+/** What computes here, as far as it decides values. */
+export async function howOf({ engine, backend, seed, gpuLayers }: Bench): Promise<Campaign["how"]> {
+  const { version, origin, kernels, cpuBuild } = engine.info;
+  const { name, description } = await backend();
+  return {
+    engine: { version, origin },
+    ...present({ cpuBuild, kernels }),
+    backend: name,
+    backendBuild: description.replace(/, \d+ threads?$/, ""),
+    arch: process.arch,
+    seed,
+    gpuLayers,
+  };
+}
+
+export async function readCampaign(directory: string): Promise<Campaign> {
+  const path = campaignFile(directory);
+  if (!(await fileExists(path))) {
+    throw new UsageError(`${directory} is no campaign: it has no campaign.json; make one with prism shard plan`);
+  }
+  const campaign = readDocument(await readDocumentText(path), path, CAMPAIGN);
+  const { id, units, model, prismVersion } = campaign;
+  if (prismVersion !== PRISM_VERSION) {
+    throw new FormatError(
+      path,
+      `is of PRISM ${prismVersion}, and this is ${PRISM_VERSION}; use that version everywhere`,
+    );
+  }
+  if (campaignId(campaign) !== id || units.some(({ key, of }) => key !== unitKey(id, of))) {
+    throw new FormatError(path, "was changed after it was made: its id is of other content; make it again");
+  }
+  if (!isRemote(model.file) && !/^model\/[^/\\]+$/.test(model.file)) {
+    throw new FormatError(path, `names a model outside the campaign (${model.file}); make it again`);
+  }
+  return campaign;
+}
+
+/** Open the campaign and its model on this machine; the caller closes the model. Throws FormatError for another model. */
+export async function openCampaign(directory: string, bench: Bench): Promise<CampaignPlace> {
+  const campaign = await readCampaign(directory);
+  const { file, headerHash, fingerprint } = campaign.model;
+  const { model: source } = await openNamedModel(isRemote(file) ? file : join(directory, file), bench);
+  try {
+    const isSame =
+      source.model.headerHash === headerHash && (await fingerprintOf(source, bench.signal)) === fingerprint;
+    if (!isSame) {
+      throw new FormatError(
+        source.path,
+        "is not the model this campaign was planned for (its header or weights differ); put that one back, or plan anew",
+      );
+    }
+    return { directory, campaign, source };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** Throws UsageError where this machine would compute other values than the campaign asks for. */
+export async function requireSameHow({ how }: Campaign, bench: Bench): Promise<void> {
+  const here = await howOf(bench);
+  const wanted: Record<string, unknown> = { ...how, engine: how.engine.version };
+  const found: Record<string, unknown> = { ...here, engine: here.engine.version };
+  const different = [...new Set([...Object.keys(wanted), ...Object.keys(found)])].filter(
+    (key) => wanted[key] !== found[key],
+  );
+  if (different.length === 0) return;
+  const words = different.map(
+    (key) => `${key}: ${found[key] ?? "none"} here, ${wanted[key] ?? "none"} in the campaign`,
+  );
+  throw new UsageError(
+    `this machine would compute other bits than the campaign's (${words.join("; ")}): run it where they agree, or plan the campaign on the machine that can do least`,
+  );
+}
+
+/** The path of an input, which is what it was. */
+export async function inputPath(directory: string, { file, sha256 }: CampaignInput): Promise<string> {
+  const path = join(directory, file);
+  if ((await hashFile(path)) === sha256) return path;
+  throw new FormatError(path, "was changed since the campaign was planned; put it back, or plan anew");
+}
+
+/** What a stage wrote into the campaign. Throws FormatError where it is something else. */
+export function requireContent<Schema extends TSchema>(schema: Schema, value: unknown, what: string): Content<Schema> {
+  const violation = findViolation(schema, value);
+  if (violation === undefined) return value as Content<Schema>;
+  throw new FormatError(
+    "campaign.json",
+    `the ${what} of the stage can't be read (${JSON.stringify(violation)}); make it again`,
+  );
+}

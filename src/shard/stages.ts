@@ -1,0 +1,13 @@
+/** Every stage of a campaign. */
+import { UsageError } from "../errors.ts";
+import type { StageId } from "./campaign-document.ts";
+import type { ShardStage } from "./stage.ts";
+import { analysisStage } from "./stages/analysis.ts";
+
+const STAGES: readonly ShardStage[] = [analysisStage];
+
+export function stageOf(id: StageId): ShardStage {
+  const stage = STAGES.find((one) => one.id === id);
+  if (stage !== undefined) return stage;
+  throw new UsageError(`--stage ${id}: expected one of ${STAGES.map((one) => one.id).join(", ")}`);
+}
