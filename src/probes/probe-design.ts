@@ -87,16 +87,23 @@ export function nextStep(
   };
   const first = Math.min(costs.first, chunks);
   for (const group of untaken) {
-    consider({ group, chunks: first }, partsOf(group), noiseOf(group, first), first);
+    consider({ group, chunks: first }, partsOf(group), stepNoise(group, 0, first), first);
   }
   for (const { group, parts, chunks: before } of taken) {
     const after = Math.min(chunks, 2 * before);
     if (after === before) continue;
-    const [noise, less] = [noiseOf(group, before), noiseOf(group, after)];
-    // as much as another probe whose error, taken together with that of the first, leaves that of both
-    consider({ group, chunks: after }, parts, (noise * less) / (noise - less), after - before);
+    consider({ group, chunks: after }, parts, stepNoise(group, before, after), after - before);
   }
   return best?.step;
+}
+
+/** Variance of the log of what chunks `first` … `end − 1` of a probe tell besides those before. */
+export function stepNoise(group: ProbeGroup, first: number, end: number): number {
+  const less = noiseOf(group, end);
+  if (first === 0) return less;
+  const noise = noiseOf(group, first);
+  // as much as another probe whose error, taken together with that of the first, leaves that of both
+  return (noise * less) / (noise - less);
 }
 
 /** Variance of the log of a probe of so many chunks. */

@@ -1,13 +1,12 @@
 /** One group of tensors to degrade: in which types, and what it costs. */
 import type { TensorAnalysis } from "../analyze/analysis.ts";
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
-import type { ProbedChunk } from "../sensitivity/density-document.ts";
-import { meanOfChunks, measureChunks } from "./measure-probe.ts";
-import type { ProbeSite } from "./probe-site.ts";
-import type { ProbeMeasurement, ProbeStore } from "./probe-store.ts";
+import type { ProbeMeasurement } from "../sensitivity/density-document.ts";
+import { meanOfChunks } from "./measure-probe.ts";
+import type { ProbeTypes } from "./probe-site.ts";
 
 /** The type a probe degrades to: its damage stands out of the noise and still adds up (research/probe-physics.ts). */
-const PROBE_TYPE: TensorType = "Q3_K";
+export const PROBE_TYPE: TensorType = "Q3_K";
 /** For a group whose damage by PROBE_TYPE is lost in the noise, and for one that it ruins. */
 const COARSER_TYPE: TensorType = "Q2_K";
 const FINER_TYPE: TensorType = "Q5_K";
@@ -46,61 +45,17 @@ export function probeParts(members: readonly TensorAnalysis[], type: TensorType 
 /** D of normally distributed weights. */
 const TYPICAL_DISTORTION: Readonly<Partial<Record<TensorType, number>>> = { Q2_K: 0.08, Q3_K: 0.023, Q5_K: 0.0014 };
 
-/** Where a group is measured, and where measurements are kept. */
-export interface ProbePlace {
-  readonly site: ProbeSite;
-  readonly store: ProbeStore;
+/**
+ * The type that a group has to be measured in instead, by its first chunks in the usual one: a coarser one where it drowns
+ * in noise, a finer one where the model breaks.
+ */
+export function typeInstead({ perChunk = [] }: ProbeMeasurement, chunks: number): TensorType | undefined {
+  const { kld, se } = meanOfChunks(perChunk.slice(0, chunks));
+  if (kld > LARGE_KLD) return FINER_TYPE;
+  return kld < NOISE_STANDARD_ERRORS * se ? COARSER_TYPE : undefined;
 }
 
-export interface ProbedGroup {
-  readonly name: string;
-  readonly members: readonly TensorAnalysis[];
-}
-
-/** Measure the group on the first `chunks` chunks, in a coarser type where it drowns in noise, in a finer one where the model breaks. */
-export async function measureGroup(
-  place: ProbePlace,
-  group: ProbedGroup,
-  chunks: number,
-  signal: AbortSignal,
-): Promise<ProbeMeasurement> {
-  const usual = await measureIn(place, group, PROBE_TYPE, chunks, signal);
-  if (usual.kld > LARGE_KLD) return measureIn(place, group, FINER_TYPE, chunks, signal);
-  if (usual.kld < NOISE_STANDARD_ERRORS * usual.se) return measureIn(place, group, COARSER_TYPE, chunks, signal);
-  return usual;
-}
-
-/** Measure the group in this type on the first `chunks` chunks; those that the store has are not decoded again. */
-export async function measureIn(
-  { site, store }: ProbePlace,
-  { name, members }: ProbedGroup,
-  type: TensorType,
-  chunks: number,
-  signal: AbortSignal,
-): Promise<ProbeMeasurement> {
-  const tensors = members.map((tensor) => tensor.name);
-  const known = store.find(tensors, type)?.perChunk ?? [];
-  // no more than asked for: what an earlier run went on to measure must not change what this one chooses
-  if (known.length >= chunks) return measurementOf(name, tensors, type, known.slice(0, chunks));
-  const types = new Map(probeParts(members, type).map(({ tensor, type: own }) => [tensor.name, own]));
-  const more = await measureChunks(site, types, { first: known.length, end: chunks }, signal);
-  const measurement = measurementOf(name, tensors, type, [...known, ...more]);
-  await store.add(measurement);
-  return measurement;
-}
-
-function measurementOf(
-  group: string,
-  tensors: readonly string[],
-  type: TensorType,
-  perChunk: readonly ProbedChunk[],
-): ProbeMeasurement {
-  return {
-    group,
-    tensors: [...tensors],
-    type,
-    ...meanOfChunks(perChunk),
-    chunks: perChunk.length,
-    perChunk: [...perChunk],
-  };
+/** What the tensors are degraded to for a probe in `type`. */
+export function probeTypes(members: readonly TensorAnalysis[], type: TensorType): ProbeTypes {
+  return new Map(probeParts(members, type).map(({ tensor, type: own }) => [tensor.name, own]));
 }
