@@ -42,6 +42,8 @@ export interface CheckRequest {
 }
 
 export interface QuantizeIntent {
+  /** Its tensors are read one by one, and may be anywhere; by default llama.cpp reads the file. */
+  readonly byTensors?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
   /** The type of each tensor, where it is decided: what keeps its type is copied. */
   readonly types?: ReadonlyMap<string, TensorType> | undefined;
@@ -68,7 +70,7 @@ const NOT_EVALUABLE: readonly FindingCode[] = ["no-architecture", "token-embd-mi
  * `strict`, GateError.
  */
 export async function checkedModel(path: string, request: CheckRequest, bench: Bench): Promise<CheckedModel> {
-  if (request.quantize !== undefined) requireLocal(path);
+  if (request.quantize !== undefined && request.quantize.byTensors !== true) requireLocal(path);
   const named = await openNamedModel(path, bench);
   try {
     const findings = await checkFindings(named.model, request, bench);

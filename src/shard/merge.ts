@@ -14,6 +14,7 @@ export async function mergeCampaign(
   stage: ShardStage,
   output: string,
   bench: Bench,
+  force = false,
 ): Promise<unknown> {
   const { directory, campaign } = place;
   const parts = await readParts(directory, campaign.units, stage.value, bench.progress.note);
@@ -30,5 +31,5 @@ export async function mergeCampaign(
     );
   }
   const values = campaign.units.map(({ key }) => parts.get(key)?.value);
-  return stage.merge(place, values, output, bench);
+  return stage.merge(place, values, output, bench, force);
 }

@@ -33,8 +33,17 @@ export interface ShardStage {
   readonly costPerSecond: number;
   /** Of a part's value. */
   readonly value: TSchema;
+  /** What it merges to is a model, not a document. */
+  readonly writesModel?: true;
   units(place: Omit<CampaignPlace, "directory">): readonly PlannedUnit[];
   open(place: CampaignPlace, bench: Bench): Promise<Worker>;
   /** Write the result of all values, in the order of the units. Returns the document to print. */
-  merge(place: CampaignPlace, values: readonly unknown[], output: string, bench: Bench): Promise<unknown>;
+  merge(
+    place: CampaignPlace,
+    values: readonly unknown[],
+    output: string,
+    bench: Bench,
+    /** Replace files that stand there besides `output`. */
+    force: boolean,
+  ): Promise<unknown>;
 }

@@ -3,8 +3,9 @@ import { UsageError } from "../errors.ts";
 import type { StageId } from "./campaign-document.ts";
 import type { ShardStage } from "./stage.ts";
 import { analysisStage } from "./stages/analysis.ts";
+import { quantizeStage } from "./stages/quantize.ts";
 
-const STAGES: readonly ShardStage[] = [analysisStage];
+const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage];
 
 export function stageOf(id: StageId): ShardStage {
   const stage = STAGES.find((one) => one.id === id);

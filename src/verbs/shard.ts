@@ -2,7 +2,6 @@
 import type { Bench } from "../bench.ts";
 import { UsageError } from "../errors.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
-import { present } from "../present.ts";
 import { forgetAttempts } from "../shard/attempts.ts";
 import { createCampaign, openCampaign, requireSameHow } from "../shard/campaign.ts";
 import type { Campaign } from "../shard/campaign-document.ts";
@@ -11,30 +10,22 @@ import { stageOf } from "../shard/stages.ts";
 import { campaignStatus } from "../shard/status.ts";
 import { runUnits, type WorkDone } from "../shard/work.ts";
 import { checkOutputs } from "./check-outputs.ts";
-import { type Exact, exactOf } from "./planning-request.ts";
+import { askStage, type StageRequest } from "./shard-stages.ts";
 
-export interface PlanShardsRequest {
+export interface PlanShardsRequest extends StageRequest {
   readonly directory: string;
   readonly jobs: number;
-  readonly imatrix?: string | undefined;
-  readonly exact?: Exact | undefined;
-  readonly targetRelativeSe?: number | undefined;
   readonly forceFindings?: boolean | undefined;
 }
 
-/** Cut the analysis of a model into units. */
+/** Cut the work of a stage on a model into units. Throws UsageError for options that the stage has not. */
 export async function planShards(path: string, request: PlanShardsRequest, bench: Bench): Promise<Campaign> {
-  const { directory, jobs, imatrix, exact, targetRelativeSe } = request;
-  const checked = await checkedModel(path, request, bench);
+  const { directory, jobs, forceFindings } = request;
+  const { stage, options, inputs, checks } = await askStage(request);
+  const checked = await checkedModel(path, { forceFindings, ...checks }, bench);
   try {
     noteWarnings(checked, bench);
-    const options = { ...exactOf(exact), ...present({ targetRelativeSe }) };
-    return await createCampaign(
-      checked.model,
-      stageOf("analysis"),
-      { directory, jobs, options, inputs: { imatrix } },
-      bench,
-    );
+    return await createCampaign(checked.model, stageOf(stage), { directory, jobs, options, inputs }, bench);
   } finally {
     await checked.model.close();
   }
@@ -66,9 +57,11 @@ export async function mergeShards(
   const place = await openCampaign(directory, bench);
   try {
     const { campaign, source } = place;
-    await checkOutputs([output], { inputs: source.model.shards.map(({ path }) => path), force });
+    const stage = stageOf(campaign.stage);
+    const inputs = source.model.shards.map(({ path }) => path);
+    await checkOutputs([output], { inputs, force, gguf: stage.writesModel });
     const { seed } = campaign.how;
-    return { campaign, document: await mergeCampaign(place, stageOf(campaign.stage), output, { ...bench, seed }) };
+    return { campaign, document: await mergeCampaign(place, stage, output, { ...bench, seed }, force) };
   } finally {
     await place.source.close();
   }

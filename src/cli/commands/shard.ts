@@ -1,9 +1,11 @@
 /** prism shard: the work on one model by many machines, started by whatever the lab has. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { EXIT } from "../../errors.ts";
+import type { Campaign } from "../../shard/campaign-document.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { WorkDone } from "../../shard/work.ts";
 import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
+import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import {
@@ -15,6 +17,7 @@ import {
   type SharedOptions,
 } from "../options.ts";
 import { openOutput } from "../output.ts";
+import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { withBench } from "../with-bench.ts";
 
 const DIRECTORY = "the folder of the campaign";
@@ -32,10 +35,9 @@ export function shardCommand(context: CommandContext): Command {
   return command;
 }
 
-interface PlanOptions extends SharedOptions {
+interface PlanOptions extends SharedOptions, Omit<StageRequest, "targetRelativeSe" | "exact"> {
   readonly dir: string;
   readonly jobs: number;
-  readonly imatrix?: string;
   readonly targetSe?: number;
 }
 
@@ -45,18 +47,27 @@ function planCommand(context: CommandContext): Command {
     .argument("<model>", MODEL_ARGUMENT)
     .requiredOption("--dir <folder>", "a new folder that all machines see")
     .requiredOption("--jobs <n>", "indexes to run, at most", (text) => parseInteger("--jobs", text, 1, MOST_JOBS))
+    .addOption(
+      new Option("--stage <stage>", "what is done: analysis, or quantize with the file of a plan")
+        .choices(SHARDED_STAGES)
+        .default("analysis"),
+    )
     .option("--imatrix <file>", "importance matrix that weighs the distortion and allows the smallest types")
     .addOption(exactOption())
     .option(
       "--target-se <fraction>",
       "relative standard error of the distortion to sample until (default: 0.02)",
       (text) => parseFraction("--target-se", text),
-    );
+    )
+    .option("--plan <plan.json>", "with --stage quantize: the plan of the file")
+    .addOption(splitMaxSizeOption())
+    .addOption(keepSplitOption())
+    .option("--allow-requantize", "with --stage quantize: accept a source that is already quantized");
   return addSharedOptions(command, "backend", "seed", "force-findings").action(
     async (model: string, options: PlanOptions) => {
       const output = openOutput(options);
-      const { dir: directory, jobs, imatrix, exact, targetSe: targetRelativeSe, forceFindings } = options;
-      const request = { directory, jobs, imatrix, exact, targetRelativeSe, forceFindings };
+      const { dir: directory, targetSe: targetRelativeSe } = options;
+      const request = { ...options, directory, targetRelativeSe };
       const campaign = await withBench(options, context, output, (bench) => planShards(model, request, bench));
       output.result({
         document: campaign,
@@ -104,6 +115,9 @@ function nextOf(directory: string, { finished, units, poisoned }: WorkDone): str
   return nextCommand("prism", "shard", poisoned.length > 0 ? "retry" : "run", directory);
 }
 
+/** What stages make, where it is not called as the stage is. */
+const NOUNS: Partial<Record<Campaign["stage"], string>> = { quantize: "quantized file" };
+
 interface MergeOptions extends SharedOptions {
   readonly out: string;
 }
@@ -121,10 +135,16 @@ function mergeCommand(context: CommandContext): Command {
     );
     output.result({
       document,
-      text: () => `wrote ${out}: the ${campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
-      next: nextCommand("prism", "plan", out, "--like", "Q3_K_M"),
+      text: () =>
+        `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
+      next: nextOfMerge(campaign.stage, document, out),
     });
   });
+}
+
+function nextOfMerge(stage: Campaign["stage"], document: unknown, out: string): string {
+  if (stage === "quantize") return nextCommand("llama-cli", "-m", (document as { readonly path: string }).path);
+  return nextCommand("prism", "plan", out, "--like", "Q3_K_M");
 }
 
 function statusCommand(): Command {
@@ -154,8 +174,9 @@ function describeStatus(status: CampaignStatus): string {
   ].join("\n");
 }
 
-function nextOfStatus(directory: string, { finished, units, poisoned, openJobs }: CampaignStatus): string {
-  if (finished === units) return nextCommand("prism", "shard", "merge", directory, "-o", "result.json");
+function nextOfStatus(directory: string, { stage, finished, units, poisoned, openJobs }: CampaignStatus): string {
+  const result = stage === "quantize" ? "model.gguf" : "result.json";
+  if (finished === units) return nextCommand("prism", "shard", "merge", directory, "-o", result);
   const verb = openJobs.length === 0 && poisoned.length > 0 ? "retry" : "run";
   return nextCommand("prism", "shard", verb, directory);
 }

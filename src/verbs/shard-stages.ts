@@ -1,0 +1,91 @@
+/** What a stage of a campaign is asked: its options, the files that go into the campaign, and what its model must stand. */
+import { UsageError } from "../errors.ts";
+import type { CheckRequest } from "../intake/checked-model.ts";
+import { present } from "../present.ts";
+import { parseSplitSize } from "../quantize/split-file.ts";
+import type { StageId } from "../shard/campaign-document.ts";
+import type { AnalysisOptions } from "../shard/stages/analysis.ts";
+import type { QuantizeOptions } from "../shard/stages/quantize.ts";
+import { refuseOptions } from "./given-option.ts";
+import { loadPlan } from "./load-document.ts";
+import { type Exact, exactOf } from "./planning-request.ts";
+
+/** Stages that prism shard plans. */
+export const SHARDED_STAGES = ["analysis", "quantize"] as const satisfies readonly StageId[];
+
+export interface StageRequest {
+  /** By default the analysis. */
+  readonly stage?: (typeof SHARDED_STAGES)[number] | undefined;
+  readonly imatrix?: string | undefined;
+  /** Of the analysis. */
+  readonly exact?: Exact | undefined;
+  readonly targetRelativeSe?: number | undefined;
+  /** Of quantize: the plan of the file. */
+  readonly plan?: string | undefined;
+  readonly splitMaxSize?: string | undefined;
+  readonly keepSplit?: boolean | undefined;
+  readonly allowRequantize?: boolean | undefined;
+}
+
+export interface AskedStage {
+  readonly stage: StageId;
+  readonly options: unknown;
+  readonly inputs: Readonly<Record<string, string | undefined>>;
+  readonly checks: Partial<CheckRequest>;
+}
+
+/** Throws UsageError for options of another stage, or where one is missing; FileError, FormatError for a plan. */
+export async function askStage(request: StageRequest): Promise<AskedStage> {
+  const {
+    stage = "analysis",
+    imatrix,
+    exact,
+    targetRelativeSe,
+    plan,
+    splitMaxSize,
+    keepSplit,
+    allowRequantize,
+  } = request;
+  const ofQuantize = {
+    "--plan": plan,
+    "--split-max-size": splitMaxSize,
+    "--keep-split": keepSplit,
+    "--allow-requantize": allowRequantize,
+  };
+  if (stage === "quantize") {
+    refuseOptions({ "--exact": exact, "--target-se": targetRelativeSe }, "--stage quantize measures nothing");
+    return askQuantize(request);
+  }
+  refuseOptions(ofQuantize, "they are of --stage quantize");
+  const options: AnalysisOptions = { ...exactOf(exact), ...present({ targetRelativeSe }) };
+  return { stage, options, inputs: { imatrix }, checks: { imatrix } };
+}
+
+async function askQuantize({
+  plan: path,
+  imatrix,
+  splitMaxSize,
+  keepSplit = false,
+  allowRequantize = false,
+}: StageRequest): Promise<AskedStage> {
+  if (path === undefined) {
+    throw new UsageError("--stage quantize: name the plan of the file with --plan plan.json (prism plan makes it)");
+  }
+  const plan = await loadPlan(path);
+  const typeOf = new Map(plan.tensors.map(({ name, type }) => [name, type]));
+  const options: QuantizeOptions = {
+    types: Object.fromEntries(typeOf),
+    allowRequantize,
+    keepSplit,
+    ...present({ splitMaxBytes: parseSplitSize(splitMaxSize) }),
+  };
+  return {
+    stage: "quantize",
+    options,
+    inputs: { plan: path, imatrix: imatrix ?? plan.imatrix?.path },
+    checks: {
+      ignored: ["already-quantized"],
+      quantize: { byTensors: true, allowRequantize, types: typeOf, headerHash: plan.source.headerHash },
+    },
+  };
+}

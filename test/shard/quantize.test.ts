@@ -1,0 +1,91 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readImatrix } from "../../src/imatrix/imatrix.ts";
+import { type OpenedBench, openBench } from "../../src/open-bench.ts";
+import { makePlan } from "../../src/plan/make-plan.ts";
+import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { quantizePlan } from "../../src/verbs/quantize.ts";
+import { mergeShards, type PlanShardsRequest, planShards, runShard } from "../../src/verbs/shard.ts";
+import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
+import { writeMadeUpImatrix } from "../quantize/made-up-imatrix.ts";
+
+const MODEL = join(import.meta.dirname, "../../models/books-llama-8m-f16.gguf");
+
+let folder: string;
+let bench: OpenedBench;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "prism-shard-quantize-"));
+  bench = await openBench({ threads: 2, backend: "reference", cacheDir: "none" });
+});
+afterAll(async () => {
+  await bench.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const within = (name: string) => join(folder, name);
+
+async function writePlan(name: string, imatrixPath?: string): Promise<string> {
+  const imatrix = imatrixPath === undefined ? undefined : await readImatrix(imatrixPath);
+  const analysis = await madeUpAnalysis(MODEL, imatrix);
+  const budget = { kind: "like", fileType: "Q3_K_M" } as const;
+  await writeFile(
+    within(name),
+    JSON.stringify(makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget })),
+  );
+  return within(name);
+}
+
+const planned = (name: string, request: Partial<PlanShardsRequest>) =>
+  planShards(MODEL, { stage: "quantize", directory: within(name), jobs: 3, ...request }, bench);
+
+const filesOf = ({ path, parts }: { path: string; parts?: readonly { path: string }[] }) =>
+  Promise.all((parts ?? [{ path }]).map((file) => readFile(file.path)));
+
+test("the merged file is that of one machine to the byte, with an imatrix and in parts, in whatever order it was made", async () => {
+  const imatrix = await writeMadeUpImatrix(MODEL, within("imatrix.gguf"));
+  const plan = await writePlan("plan.json", imatrix);
+  const campaign = await planned("c", { plan, splitMaxSize: "1.5MB" });
+  expect(campaign.jobs).toBe(3);
+  const rows = campaign.units.flatMap(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);
+  // some tensors are cut, and some are together
+  expect(campaign.units.length).toBeGreaterThan(3);
+  expect(rows.length).toBeGreaterThan(new Set(rows.map(({ tensor }) => tensor)).size);
+  for (const index of [2, 0, 1]) await runShard(within("c"), index, bench);
+  const { document } = await mergeShards(within("c"), { output: within("merged.gguf") }, bench);
+  const whole = await quantizePlan(plan, { output: within("whole.gguf"), splitMaxSize: "1.5MB" }, bench);
+  const ours = await filesOf(document as typeof whole);
+  const theirs = await filesOf(whole);
+  expect(ours.length).toBeGreaterThan(2);
+  expect(ours.map((file, index) => file.equals(theirs[index] as Buffer))).toEqual(theirs.map(() => true));
+});
+
+test("a value that is damaged or gone is named, and made again", async () => {
+  const plan = await writePlan("plain.json");
+  await planned("d", { plan });
+  await runShard(within("d"), undefined, bench);
+  const parts = within("d/parts");
+  const values = (await readdir(parts)).filter((name) => name.endsWith(".bin")).sort();
+  const [one = "", other = ""] = values;
+  const bytes = await readFile(join(parts, one));
+  bytes[5] = (bytes[5] as number) ^ 1;
+  await writeFile(join(parts, one), bytes);
+  const merge = () => mergeShards(within("d"), { output: within("d.gguf") }, bench);
+  await expect(merge()).rejects.toThrow(/damaged/);
+  for (const name of await readdir(parts)) if (name.startsWith(one.slice(0, 32))) await rm(join(parts, name));
+  await rm(join(parts, other));
+  await expect(merge()).rejects.toThrow(/1 of \d+ parts are missing/);
+  await runShard(within("d"), undefined, bench);
+  await expect(merge()).rejects.toThrow(/is not there/);
+  await expect(readFile(within("d.gguf"))).rejects.toThrow();
+  for (const name of await readdir(parts)) if (name.startsWith(other.slice(0, 32))) await rm(join(parts, name));
+  await runShard(within("d"), undefined, bench);
+  await expect(merge()).resolves.toBeDefined();
+});
+
+test("options of another stage, and a stage without its plan, are refused", async () => {
+  await expect(planned("e", {})).rejects.toThrow(/--plan/);
+  await expect(planned("e", { stage: "analysis", plan: "plan.json" })).rejects.toThrow(/--plan/);
+  await expect(planned("e", { targetRelativeSe: 0.1, plan: "plan.json" })).rejects.toThrow(/--target-se/);
+});
