@@ -1,14 +1,12 @@
 /**
- * Probes without files: on the processor a copy of the model is loaded as views of the file (mmap), so that tensors
+ * Probes without files: on the processor a copy of the model is loaded as views of its files (mmap), so that tensors
  * written into the copy are what the loaded model computes with; elsewhere they are written to the devices they live on.
  * Neither a file is quantized nor a model loaded for a probe. Before the site is trusted, a degraded tensor must change
  * the scores, and putting it back must restore them to the bit.
  */
-import { constants, copyFile, mkdir, rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { Analysis, TensorAnalysis } from "../analyze/analysis.ts";
 import type { Bench } from "../bench.ts";
-import { checkFreeSpace } from "../disk/free-space.ts";
 import { type LoadedModel, type RewrittenTensor, requireLibrary } from "../engine/engine.ts";
 import { EngineError } from "../errors.ts";
 import { isHead } from "../ggml/tensor-class.ts";
@@ -18,6 +16,7 @@ import type { Model, OpenModel } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
 import { kldMeter, referOnce } from "./meter.ts";
 import type { OpenSite, ProbeCosts, ProbeSite, ProbeSiteRequest, ProbeTypes } from "./probe-site.ts";
+import { linkModel } from "./writable-copy.ts";
 
 /** Why this model can't be probed in place here. */
 export class InPlaceRefused extends Error {}
@@ -31,11 +30,11 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
   const loaded = await (layers === 0
     ? loadCopy(source, request, bench)
     : loadOnDevices(source, request, layers, bench));
-  const { model, costs, close } = loaded;
+  const { costs, close } = loaded;
   try {
-    const text = await request.textOf(model);
+    const text = await request.textOf(loaded.model());
     const refer = referOnce(async (tokens) => {
-      const reference = await meter.refer(model, tokens);
+      const reference = await meter.refer(loaded.model(), tokens);
       // decoded anew it would be as degraded as what is compared with it; trials are compared while nothing is
       if (!reference.isKept && tokens === text.probes) {
         throw new InPlaceRefused("the reference's logits don't fit the disk");
@@ -47,7 +46,7 @@ export async function openInPlaceSite(source: OpenModel, request: ProbeSiteReque
     const hold: OpenSite["hold"] = (base, work) => degrade(base, () => work({ text, refer, degrade: degradeOn(base) }));
     const site: OpenSite = { kind: "in-place", costs, unit: meter.unit, text, refer, degrade, hold, close };
     await refer(text.probes);
-    await checkSite(site, request, model);
+    await checkSite(site, request);
     return site;
   } catch (error) {
     await close();
@@ -71,32 +70,51 @@ const COSTS = {
 } as const satisfies Record<string, ProbeCosts>;
 
 interface LoadedSite {
-  readonly model: LoadedModel;
+  /** Another one after `prepare`. */
+  model(): LoadedModel;
   readonly costs: ProbeCosts;
+  /** Before tensors of these shards are written. */
+  prepare(shards: ReadonlySet<number>): Promise<void>;
   /** Put tensors of a shard into the model, through a type and back or, without one, as they are. */
   rewrite(shard: number, tensors: readonly RewrittenTensor[], type: TensorType | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
-/** On the processor: a copy of the file, whose pages the model's weights are. */
-async function loadCopy(source: OpenModel, { scratch, context }: ProbeSiteRequest, bench: Bench): Promise<LoadedSite> {
+/** On the processor: copies of the files that are written, whose pages the model's weights are. */
+async function loadCopy(source: OpenModel, request: ProbeSiteRequest, bench: Bench): Promise<LoadedSite> {
+  const { scratch, context, analysis } = request;
   const { engine, threads, signal } = bench;
   const library = requireLibrary(engine);
-  const copy = await copyModel(source, scratch);
+  const copy = await linkModel(source.model, join(scratch, "probed"));
+  await copy.makeWritable(shardsOf(source.model, [vouching(analysis)?.name ?? ""]));
   await requireUnchanged(source, bench);
-  const [first = ""] = copy.paths;
-  const model = await library.load({ model: first, context, threads, gpuLayers: 0, mapped: true, signal });
+  const load = () => library.load({ model: copy.first, context, threads, gpuLayers: 0, mapped: true, signal });
+  let model: LoadedModel | undefined = await load();
   return {
-    model,
+    model: () => model as LoadedModel,
     costs: COSTS.processor,
+    async prepare(shards) {
+      if (model !== undefined && copy.isWritable(shards)) return;
+      // what is mapped is the source's file until it is loaded anew
+      await model?.close();
+      model = undefined;
+      await copy.makeWritable(shards);
+      await requireUnchanged(source, bench);
+      model = await load();
+    },
     rewrite: (shard, tensors, type) =>
-      library.rewrite({ from: shardPath(source, shard), to: copy.paths[shard] as string, tensors, type }),
+      library.rewrite({ from: shardPath(source, shard), to: copy.pathOf(shard), tensors, type }),
     async close() {
-      await model.close();
+      await model?.close();
       // its bytes are wanted for the models of the run
-      await rm(copy.folder, { recursive: true, force: true });
+      await copy.remove();
     },
   };
+}
+
+function shardsOf({ tensors }: Model, names: Iterable<string>): Set<number> {
+  const wanted = new Set(names);
+  return new Set(tensors.flatMap(({ name, shard }) => (wanted.has(name) ? [shard] : [])));
 }
 
 /** On other devices: the weights are written where they live, and put back from the source. */
@@ -111,8 +129,9 @@ async function loadOnDevices(
   const model = await requireLibrary(engine).load(load);
   await requireUnchanged(source, bench);
   return {
-    model,
+    model: () => model,
     costs: COSTS.device,
+    prepare: async () => undefined,
     rewrite: (shard, tensors, type) => model.rewrite({ from: shardPath(source, shard), tensors, type }),
     close: () => model.close(),
   };
@@ -120,24 +139,6 @@ async function loadOnDevices(
 
 function shardPath({ model }: OpenModel, shard: number): string {
   return model.shards[shard]?.path as string;
-}
-
-interface Copy {
-  readonly folder: string;
-  readonly paths: readonly string[];
-}
-
-async function copyModel({ model, fileBytes }: OpenModel, scratch: string): Promise<Copy> {
-  const folder = join(scratch, "probed");
-  await mkdir(folder, { recursive: true });
-  await checkFreeSpace(folder, folder, fileBytes);
-  const paths: string[] = [];
-  for (const { path } of model.shards) {
-    const to = join(folder, basename(path));
-    await copyFile(path, to, constants.COPYFILE_FICLONE);
-    paths.push(to);
-  }
-  return { folder, paths };
 }
 
 /** Degrades a model whose tensors are in the types of `base` already, and the others as they are. */
@@ -163,9 +164,15 @@ function degraderOf(loaded: LoadedSite, { imatrix }: ProbeSiteRequest, source: M
   };
   return (base) => async (types, score) => {
     const changed = [...types].filter(([name, type]) => type !== base.get(name));
+    await loaded.prepare(
+      shardsOf(
+        source,
+        changed.map(([name]) => name),
+      ),
+    );
     try {
       await put(changed);
-      return await score(loaded.model);
+      return await score(loaded.model());
     } finally {
       await put(changed.map(([name]) => [name, base.get(name)] as const));
     }
@@ -190,17 +197,17 @@ function vouching({ tensors, facts }: Analysis): TensorAnalysis | undefined {
 }
 
 /** Throws InPlaceRefused unless writing a tensor changes the scores and writing it back restores them. */
-async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest, model: LoadedModel): Promise<void> {
+async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest): Promise<void> {
   const tensor = vouching(analysis);
   if (tensor === undefined) throw new InPlaceRefused("the model has no tensor to check it with");
   const reference = await site.refer(site.text.probes);
-  const score = () => reference.measure(model, { first: 0, count: 1 });
-  const before = await score();
+  const score = (model: LoadedModel) => reference.measure(model, { first: 0, count: 1 });
+  const before = await site.degrade(new Map(), score);
   const degraded = await site.degrade(new Map([[tensor.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process; one that has ended can't go on elsewhere
     throw error instanceof EngineError && error.ended === undefined ? new InPlaceRefused(error.message) : error;
   });
-  const after = await score();
+  const after = await site.degrade(new Map(), score);
   const same = (a: Float64Array, b: Float64Array) => a.every((value, i) => value === b[i]);
   if (same(before, degraded)) throw new InPlaceRefused("the loaded model does not see what is written");
   if (!same(before, after)) throw new InPlaceRefused("the loaded model does not return to what it was");

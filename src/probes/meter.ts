@@ -26,13 +26,16 @@ export interface Meter {
   decode(loaded: LoadedModel, tokens: EvaluationTokens): Promise<unknown>;
 }
 
-/** The same comparison for the same tokens, made once. */
+/** The same comparison for the same tokens, made once where it is kept. */
 export function referOnce(refer: (tokens: EvaluationTokens) => Promise<Comparison>) {
   const known = new WeakMap<EvaluationTokens, Promise<Comparison>>();
-  return (tokens: EvaluationTokens): Promise<Comparison> => {
+  return async (tokens: EvaluationTokens): Promise<Comparison> => {
     const comparison = known.get(tokens) ?? refer(tokens);
     known.set(tokens, comparison);
-    return comparison;
+    const made = await comparison;
+    // it is of the model that was loaded then
+    if (!made.isKept) known.delete(tokens);
+    return made;
   };
 }
 

@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Analysis } from "../../src/analyze/analysis.ts";
 import { type Bench, DEFAULT_LOGITS_LIMIT_BYTES, SILENT } from "../../src/bench.ts";
@@ -8,6 +8,7 @@ import { type EmbeddedEngine, openEmbeddedEngine } from "../../src/engine/embedd
 import type { EvaluationTokens, LoadedModel } from "../../src/engine/engine.ts";
 import type { OpenModel } from "../../src/gguf/model.ts";
 import { openLocalModel } from "../../src/gguf/open.ts";
+import { keyBytesOf, partPaths, partsOf, writeParts } from "../../src/gguf/split.ts";
 import { planFromTypes } from "../../src/plan/plan-from-types.ts";
 import {
   type OpenSite,
@@ -184,6 +185,41 @@ describe.skipIf(process.platform === "win32")("a site in place", () => {
     for (const value of kld) expect(Math.abs(value)).toBeLessThan(1e-4);
     await full.close();
     expect(await readdir(scratch)).toEqual(["logits"]);
+  });
+});
+
+describe.skipIf(process.platform === "win32")("a split model in place", () => {
+  it("has only the shards copied that are degraded, and gives what the whole file does", async () => {
+    const split = { maxBytes: 60_000 };
+    const keyBytes = keyBytesOf(source.model.keyValues);
+    const parts = partsOf(source.model.tensors, keyBytes, split);
+    expect(parts.length).toBeGreaterThan(3);
+    const folder = await mkdtemp(join(dir, "split-"));
+    await writeParts(source, parts, split, partPaths(join(folder, "m.gguf"), parts.length));
+    const shards = await openLocalModel(join(folder, (await readdir(folder)).sort()[0] as string));
+    const before = await Promise.all(shards.model.shards.map(({ path }) => readFile(path)));
+    const scratch = join(dir, "scratch-split");
+    const opened = await openProbeSite(shards, request({ scratch }), bench);
+    const copies = async () => {
+      const stats = shards.model.shards.map(({ path }) => lstat(join(scratch, "probed", basename(path))));
+      return (await Promise.all(stats)).flatMap((found, shard) => (found.isSymbolicLink() ? [] : [shard]));
+    };
+    const shardOf = (name: string) => shards.model.tensors.find((tensor) => tensor.name === name)?.shard as number;
+    const [head, down] = [shardOf("output.weight"), shardOf(DOWN)];
+    expect([opened.kind, await copies(), head === down]).toEqual(["in-place", [head], false]);
+    for (const types of [new Map([["output.weight", "Q4_0"]]), new Map([[DOWN, "Q4_0"]])] as ProbeTypes[])
+      expect(await measureProbe(opened, types)).toEqual(await measureProbe(site, types));
+    expect(await copies()).toEqual([head, down].sort());
+    await opened.hold(new Map([[DOWN, "Q4_0"]]), async (held) => {
+      // another shard is copied, and the model loaded anew, while it is degraded
+      const norm: ProbeTypes = new Map([["blk.0.ffn_up.weight", "Q5_0"]]);
+      const more: ProbeTypes = new Map([[DOWN, "Q4_0"], ...norm]);
+      expect(await held.degrade(norm, scoreOf)).toEqual(await site.degrade(more, scoreOf));
+    });
+    expect(await opened.degrade(new Map(), scoreOf)).toEqual(await site.degrade(new Map(), scoreOf));
+    await opened.close();
+    expect(await Promise.all(shards.model.shards.map(({ path }) => readFile(path)))).toEqual(before);
+    await shards.close();
   });
 });
 
