@@ -158,6 +158,8 @@ export interface ModelLoadOptions extends JobResources {
   readonly rewritable?: boolean;
   /** Put the layers on this GPU alone (`GpuDevice.name`); otherwise on all there are. */
   readonly device?: string | undefined;
+  /** Read the vocabulary alone, which takes no time: it can tokenize, and nothing else. */
+  readonly vocabOnly?: boolean | undefined;
 }
 
 /** Tokens of an evaluation: `chunks` × `context` ids; the engine puts BOS in each chunk's first place where the model adds it. */

@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly kv?: KvTypes | undefined;
   /** Tokens its vocabulary must have. */
   readonly vocabSize?: number | undefined;
+  /** See ModelLoadOptions. */
+  readonly vocabOnly?: boolean | undefined;
 }
 
 /**
@@ -20,13 +22,13 @@ export interface LoadOptions {
  */
 export async function loadModel(
   path: string,
-  { context, vocabSize, kv }: LoadOptions,
+  { context, vocabSize, kv, vocabOnly }: LoadOptions,
   { engine, threads, gpuLayers, signal }: Bench,
 ): Promise<LoadedModel> {
   const layers = engine.programs === undefined ? gpuLayers : 0;
   const model = await requireLibrary(engine).load({
     ...{ model: path, context, threads, gpuLayers: layers, signal },
-    ...present({ kv }),
+    ...present({ kv, vocabOnly }),
   });
   if (vocabSize === undefined || model.vocabSize === vocabSize) return model;
   await model.close();

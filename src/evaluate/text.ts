@@ -101,6 +101,14 @@ export function firstChunks(tokens: EvaluationTokens, chunks: number): Evaluatio
   return { context, chunks, ids: tokens.ids.slice(0, chunks * context) };
 }
 
+/** Chunks [from, to) of a text. */
+export function chunksIn(
+  { context, ids }: EvaluationTokens,
+  { from, to }: { readonly from: number; readonly to: number },
+): EvaluationTokens {
+  return { context, chunks: to - from, ids: ids.slice(from * context, to * context) };
+}
+
 /** How much text is sampled, and from which seed where it is not the bench's. */
 export interface SampleRequest {
   readonly context: number;

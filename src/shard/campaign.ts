@@ -1,5 +1,5 @@
 /** The directory of a campaign: made, opened and checked. */
-import { copyFile, readdir, symlink } from "node:fs/promises";
+import { copyFile, readdir, symlink, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { TSchema } from "@sinclair/typebox";
 import type { Bench } from "../bench.ts";
@@ -26,7 +26,14 @@ export interface CampaignRequest {
   readonly jobs: number;
   readonly options: unknown;
   /** Files that are copied into the campaign, by what they are to the stage. */
-  readonly inputs: Readonly<Record<string, string | undefined>>;
+  readonly inputs: Readonly<Record<string, string | MadeInput | undefined>>;
+}
+
+/** What was made for the campaign of something: its bytes are written there. */
+export interface MadeInput {
+  readonly content: Uint8Array;
+  /** What it was made of, as it is named. */
+  readonly path: string;
 }
 
 export function campaignFile(directory: string): string {
@@ -92,10 +99,13 @@ async function placeModel(source: OpenModel, directory: string, signal: AbortSig
 
 async function placeInputs(directory: string, inputs: CampaignRequest["inputs"]): Promise<CampaignInput[]> {
   const placed: CampaignInput[] = [];
-  for (const [name, path] of Object.entries(inputs)) {
-    if (path === undefined) continue;
+  for (const [name, given] of Object.entries(inputs)) {
+    if (given === undefined) continue;
     const file = `inputs/${name}`;
-    await writeAside(join(directory, file), (aside) => copyFile(path, aside));
+    const path = typeof given === "string" ? given : given.path;
+    await writeAside(join(directory, file), (aside) =>
+      typeof given === "string" ? copyFile(given, aside) : writeFile(aside, given.content),
+    );
     placed.push({ name, file, sha256: await hashFile(join(directory, file)), path });
   }
   return placed;

@@ -33,8 +33,8 @@ export interface ShardStage {
   readonly costPerSecond: number;
   /** Of a part's value. */
   readonly value: TSchema;
-  /** What it merges to is a model, not a document. */
-  readonly writesModel?: true;
+  /** What it merges to is a GGUF file, not a document. */
+  readonly writesGguf?: true;
   units(place: Omit<CampaignPlace, "directory">): readonly PlannedUnit[];
   open(place: CampaignPlace, bench: Bench): Promise<Worker>;
   /** Write the result of all values, in the order of the units. Returns the document to print. */

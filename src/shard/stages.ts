@@ -3,9 +3,10 @@ import { UsageError } from "../errors.ts";
 import type { StageId } from "./campaign-document.ts";
 import type { ShardStage } from "./stage.ts";
 import { analysisStage } from "./stages/analysis.ts";
+import { imatrixStage } from "./stages/imatrix.ts";
 import { quantizeStage } from "./stages/quantize.ts";
 
-const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage];
+const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage, imatrixStage];
 
 export function stageOf(id: StageId): ShardStage {
   const stage = STAGES.find((one) => one.id === id);

@@ -3,8 +3,7 @@ import type { Bench } from "../bench.ts";
 import { fitLayers } from "../evaluate/gpu-layers.ts";
 import { type ImatrixRequest, makeImatrix } from "../evaluate/make-imatrix.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { type ClassCoverage, findHoles } from "../imatrix/coverage.ts";
-import { readImatrix } from "../imatrix/imatrix.ts";
+import { describeImatrix, type ImatrixFile } from "../imatrix/describe-imatrix.ts";
 import { checkOutputs } from "./check-outputs.ts";
 
 export interface ImatrixFileRequest extends Omit<ImatrixRequest, "output"> {
@@ -13,16 +12,7 @@ export interface ImatrixFileRequest extends Omit<ImatrixRequest, "output"> {
   readonly force?: boolean | undefined;
 }
 
-export interface ImatrixFile {
-  readonly path: string;
-  readonly sha256: string;
-  /** Tensors it has values for. */
-  readonly entries: number;
-  readonly chunks: number;
-  readonly dataset: string;
-  /** Weights without values, by class. */
-  readonly holes: readonly ClassCoverage[];
-}
+export type { ImatrixFile };
 
 export const DEFAULT_IMATRIX = "imatrix.gguf";
 
@@ -33,9 +23,7 @@ export async function imatrix(path: string, request: ImatrixFileRequest, bench: 
   try {
     await checkOutputs([output], { inputs: [path, request.text], force, gguf: true });
     await makeImatrix(model, { ...request, output }, fitLayers(bench, model, request));
-    const made = await readImatrix(output);
-    const { sha256, entries, chunks, dataset } = made;
-    return { path: output, sha256, entries, chunks, dataset, holes: findHoles(made, model.model.tensors) };
+    return await describeImatrix(output, model.model);
   } finally {
     await model.close();
   }

@@ -1,17 +1,21 @@
 /** What a stage of a campaign is asked: its options, the files that go into the campaign, and what its model must stand. */
+import type { Bench } from "../bench.ts";
 import { UsageError } from "../errors.ts";
+import type { OpenModel } from "../gguf/model.ts";
 import type { CheckRequest } from "../intake/checked-model.ts";
 import { present } from "../present.ts";
 import { parseSplitSize } from "../quantize/split-file.ts";
+import type { CampaignRequest } from "../shard/campaign.ts";
 import type { StageId } from "../shard/campaign-document.ts";
 import type { AnalysisOptions } from "../shard/stages/analysis.ts";
 import type { QuantizeOptions } from "../shard/stages/quantize.ts";
 import { refuseOptions } from "./given-option.ts";
 import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
+import { askImatrix } from "./shard-texts.ts";
 
 /** Stages that prism shard plans. */
-export const SHARDED_STAGES = ["analysis", "quantize"] as const satisfies readonly StageId[];
+export const SHARDED_STAGES = ["analysis", "quantize", "imatrix"] as const satisfies readonly StageId[];
 
 export interface StageRequest {
   /** By default the analysis. */
@@ -25,13 +29,23 @@ export interface StageRequest {
   readonly splitMaxSize?: string | undefined;
   readonly keepSplit?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
+  /** Of the imatrix: the text; by default the one that comes with PRISM, all chunks of 512 tokens. */
+  readonly text?: string | undefined;
+  readonly context?: number | undefined;
+  readonly chunks?: number | undefined;
+  readonly head?: boolean | undefined;
+}
+
+/** What a campaign is made with. */
+export interface StageContent extends Pick<CampaignRequest, "inputs"> {
+  readonly options: unknown;
 }
 
 export interface AskedStage {
   readonly stage: StageId;
-  readonly options: unknown;
-  readonly inputs: Readonly<Record<string, string | undefined>>;
   readonly checks: Partial<CheckRequest>;
+  /** Once the model is open. */
+  prepare(source: OpenModel, bench: Bench): Promise<StageContent>;
 }
 
 /** Throws UsageError for options of another stage, or where one is missing; FileError, FormatError for a plan. */
@@ -45,20 +59,31 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     splitMaxSize,
     keepSplit,
     allowRequantize,
+    text,
+    context,
+    chunks,
+    head,
   } = request;
+  const ofAnalysis = { "--exact": exact, "--target-se": targetRelativeSe };
   const ofQuantize = {
     "--plan": plan,
     "--split-max-size": splitMaxSize,
     "--keep-split": keepSplit,
     "--allow-requantize": allowRequantize,
   };
+  const ofTexts = { "--text": text, "--context": context, "--chunks": chunks, "--head": head };
+  if (stage === "imatrix") {
+    refuseOptions({ ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize }, "--stage imatrix makes one of a text");
+    return askImatrix(request);
+  }
+  refuseOptions(ofTexts, `--stage ${stage} reads no text`);
   if (stage === "quantize") {
-    refuseOptions({ "--exact": exact, "--target-se": targetRelativeSe }, "--stage quantize measures nothing");
+    refuseOptions(ofAnalysis, "--stage quantize measures nothing");
     return askQuantize(request);
   }
   refuseOptions(ofQuantize, "they are of --stage quantize");
   const options: AnalysisOptions = { ...exactOf(exact), ...present({ targetRelativeSe }) };
-  return { stage, options, inputs: { imatrix }, checks: { imatrix } };
+  return { stage, checks: { imatrix }, prepare: async () => ({ options, inputs: { imatrix } }) };
 }
 
 async function askQuantize({
@@ -81,8 +106,7 @@ async function askQuantize({
   };
   return {
     stage: "quantize",
-    options,
-    inputs: { plan: path, imatrix: imatrix ?? plan.imatrix?.path },
+    prepare: async () => ({ options, inputs: { plan: path, imatrix: imatrix ?? plan.imatrix?.path } }),
     checks: {
       ignored: ["already-quantized"],
       quantize: { byTensors: true, allowRequantize, types: typeOf, headerHash: plan.source.headerHash },

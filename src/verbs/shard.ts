@@ -21,11 +21,12 @@ export interface PlanShardsRequest extends StageRequest {
 /** Cut the work of a stage on a model into units. Throws UsageError for options that the stage has not. */
 export async function planShards(path: string, request: PlanShardsRequest, bench: Bench): Promise<Campaign> {
   const { directory, jobs, forceFindings } = request;
-  const { stage, options, inputs, checks } = await askStage(request);
+  const { stage, checks, prepare } = await askStage(request);
   const checked = await checkedModel(path, { forceFindings, ...checks }, bench);
   try {
     noteWarnings(checked, bench);
-    return await createCampaign(checked.model, stageOf(stage), { directory, jobs, options, inputs }, bench);
+    const content = await prepare(checked.model, bench);
+    return await createCampaign(checked.model, stageOf(stage), { directory, jobs, ...content }, bench);
   } finally {
     await checked.model.close();
   }
@@ -59,7 +60,7 @@ export async function mergeShards(
     const { campaign, source } = place;
     const stage = stageOf(campaign.stage);
     const inputs = source.model.shards.map(({ path }) => path);
-    await checkOutputs([output], { inputs, force, gguf: stage.writesModel });
+    await checkOutputs([output], { inputs, force, gguf: stage.writesGguf });
     const { seed } = campaign.how;
     return { campaign, document: await mergeCampaign(place, stage, output, { ...bench, seed }, force) };
   } finally {

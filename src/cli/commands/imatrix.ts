@@ -13,6 +13,7 @@ import { withBench } from "../with-bench.ts";
 interface Options extends SharedOptions, TextOptions {
   readonly out: string;
   readonly head?: boolean;
+  readonly blocks?: boolean;
 }
 
 const HELP = `
@@ -25,7 +26,8 @@ export function imatrixCommand(context: CommandContext): Command {
     .description("measure which inputs of each weight matter, for --imatrix of plan, run and llama-quantize")
     .argument("<model>", "the unquantized GGUF file, or the first of its shards")
     .option("-o, --out <file>", "where the matrix goes", DEFAULT_IMATRIX)
-    .option("--head", "also for the output head, which llama-imatrix leaves out; prism run makes it so");
+    .option("--head", "also for the output head, which llama-imatrix leaves out; prism run makes it so")
+    .option("--blocks", "sum the text in blocks: the very file that prism shard makes on many machines");
   addTextOptions(
     command,
     "text to run the model on; default: sampled from the model itself",

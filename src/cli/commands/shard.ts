@@ -1,6 +1,9 @@
 /** prism shard: the work on one model by many machines, started by whatever the lab has. */
 import { Command, Option } from "commander";
 import { EXIT } from "../../errors.ts";
+import { describeHole } from "../../imatrix/coverage.ts";
+import type { ImatrixFile } from "../../imatrix/describe-imatrix.ts";
+import { printable } from "../../plan/printable.ts";
 import type { Campaign } from "../../shard/campaign-document.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { WorkDone } from "../../shard/work.ts";
@@ -18,6 +21,7 @@ import {
 } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
+import { addTextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
 
 const DIRECTORY = "the folder of the campaign";
@@ -48,7 +52,7 @@ function planCommand(context: CommandContext): Command {
     .requiredOption("--dir <folder>", "a new folder that all machines see")
     .requiredOption("--jobs <n>", "indexes to run, at most", (text) => parseInteger("--jobs", text, 1, MOST_JOBS))
     .addOption(
-      new Option("--stage <stage>", "what is done: analysis, or quantize with the file of a plan")
+      new Option("--stage <stage>", "what is done: analysis, imatrix, or quantize with the file of a plan")
         .choices(SHARDED_STAGES)
         .default("analysis"),
     )
@@ -62,7 +66,13 @@ function planCommand(context: CommandContext): Command {
     .option("--plan <plan.json>", "with --stage quantize: the plan of the file")
     .addOption(splitMaxSizeOption())
     .addOption(keepSplitOption())
-    .option("--allow-requantize", "with --stage quantize: accept a source that is already quantized");
+    .option("--allow-requantize", "with --stage quantize: accept a source that is already quantized")
+    .option("--head", "with --stage imatrix: also for the output head");
+  addTextOptions(
+    command,
+    "with --stage imatrix: the text; default: the one that comes with PRISM",
+    "chunks of the text that are read, from its beginning; default: all",
+  );
   return addSharedOptions(command, "backend", "seed", "force-findings").action(
     async (model: string, options: PlanOptions) => {
       const output = openOutput(options);
@@ -116,7 +126,10 @@ function nextOf(directory: string, { finished, units, poisoned }: WorkDone): str
 }
 
 /** What stages make, where it is not called as the stage is. */
-const NOUNS: Partial<Record<Campaign["stage"], string>> = { quantize: "quantized file" };
+const NOUNS: Partial<Record<Campaign["stage"], string>> = {
+  quantize: "quantized file",
+  imatrix: "importance matrix",
+};
 
 interface MergeOptions extends SharedOptions {
   readonly out: string;
@@ -136,13 +149,19 @@ function mergeCommand(context: CommandContext): Command {
     output.result({
       document,
       text: () =>
-        `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
-      next: nextOfMerge(campaign.stage, document, out),
+        [
+          `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
+          ...(campaign.stage === "imatrix" ? describeHoles(document as ImatrixFile) : []),
+        ].join("\n"),
+      next: nextOfMerge(campaign, document, out),
     });
   });
 }
 
-function nextOfMerge(stage: Campaign["stage"], document: unknown, out: string): string {
+const describeHoles = ({ holes }: ImatrixFile) => holes.map((hole) => printable(`! ${describeHole(hole)}`));
+
+function nextOfMerge({ stage, model }: Campaign, document: unknown, out: string): string {
+  if (stage === "imatrix") return nextCommand("prism", "plan", model.path, "--imatrix", out);
   if (stage === "quantize") return nextCommand("llama-cli", "-m", (document as { readonly path: string }).path);
   return nextCommand("prism", "plan", out, "--like", "Q3_K_M");
 }
@@ -174,8 +193,11 @@ function describeStatus(status: CampaignStatus): string {
   ].join("\n");
 }
 
+/** Files that are no documents. */
+const RESULTS: Partial<Record<string, string>> = { quantize: "model.gguf", imatrix: "imatrix.gguf" };
+
 function nextOfStatus(directory: string, { stage, finished, units, poisoned, openJobs }: CampaignStatus): string {
-  const result = stage === "quantize" ? "model.gguf" : "result.json";
+  const result = RESULTS[stage] ?? "result.json";
   if (finished === units) return nextCommand("prism", "shard", "merge", directory, "-o", result);
   const verb = openJobs.length === 0 && poisoned.length > 0 ? "retry" : "run";
   return nextCommand("prism", "shard", verb, directory);

@@ -54,6 +54,7 @@ export interface LoadCall extends Pick<ModelLoadOptions, "model" | "threads" | "
   readonly mapped?: boolean;
   readonly rewritable?: boolean;
   readonly device?: string | undefined;
+  readonly vocabOnly?: boolean | undefined;
 }
 
 export interface PoolCall extends PoolingAsked {
@@ -140,6 +141,7 @@ export class LoadedModelHandle {
     this.#rewritable = request.rewritable ?? false;
     const params = library.modelDefaults();
     params.n_gpu_layers = request.gpuLayers;
+    params.vocab_only = request.vocabOnly ?? false;
     if (request.mapped || request.rewritable) {
       params.load_mode = request.mapped ? LOAD_MODE_MMAP : LOAD_MODE_NONE;
       // Such buffers hold copies, packed for the CPU's matrix instructions.

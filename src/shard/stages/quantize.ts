@@ -44,7 +44,7 @@ const LEAST_UNIT_BYTES = 2 ** 20;
 
 export const quantizeStage: ShardStage = {
   id: "quantize",
-  writesModel: true,
+  writesGguf: true,
   method: 1,
   costPerSecond: 1e6,
   value: LARGE_VALUE,
