@@ -47,7 +47,11 @@ export async function beginAttempt(directory: string, unit: string): Promise<Own
   const path = join(folder, `${unit}.${randomBytes(8).toString("hex")}.json`);
   const own: Attempt = { unit, host: hostname(), pid: process.pid };
   const text = JSON.stringify(own);
-  await writeFile(path, text);
+  await writeFile(path, text).catch(async (error: unknown) => {
+    // on a full disk the name is there already, and would look like somebody at work
+    await rm(path, { force: true });
+    throw error;
+  });
   const renewing = setInterval(() => void writeFile(path, text, { flag: "r+" }).catch(() => undefined), RENEW_MS);
   renewing.unref();
   return {
@@ -85,7 +89,9 @@ async function readAttempt(path: string, unit: string, now: number): Promise<Att
   const { host = "?", pid = 0, error } = parse(text);
   if (error !== undefined) return { unit, host, pid, error, state: "failed" };
   const isGone = host === hostname() && pid > 0 && !isRunning(pid);
-  return { unit, host, pid, state: isGone || now - found.mtimeMs > DEAD_MS ? "died" : "under way" };
+  // in its future: the clock was set back since
+  const isStale = Math.abs(now - found.mtimeMs) > DEAD_MS;
+  return { unit, host, pid, state: isGone || isStale ? "died" : "under way" };
 }
 
 /** What a worker that was killed while it wrote left is an attempt too, of nobody known. */
