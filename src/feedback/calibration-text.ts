@@ -17,9 +17,12 @@ export interface CalibrationRequest {
   readonly context: number;
   /** Files, a kind each, and OWN_TEXT; no file: text that the model writes, and the text that comes with PRISM. */
   readonly texts?: readonly string[] | undefined;
-  /** Chunks of text that the model writes. */
-  readonly sampledChunks: number;
+  /** What the model wrote, where it was sampled before: by ownText(). */
+  readonly own?: Int32Array | undefined;
 }
+
+/** Chunks of text that the model writes. */
+const OWN_CHUNKS = 64;
 
 /** Fewer texts are cut, so that so many parts are held out in turn: without all of its kind nothing could be judged. */
 const PARTS = 4;
@@ -42,21 +45,35 @@ export function calibrationFiles(given: readonly string[] = []): string[] {
 export async function calibrationKinds(
   loaded: LoadedModel,
   source: OpenModel,
-  { context, texts = [], sampledChunks }: CalibrationRequest,
+  { context, texts = [], own }: CalibrationRequest,
   bench: Bench,
 ): Promise<CalibrationKinds> {
   const kinds = await textKinds(loaded, source, { context, texts });
   const files = calibrationFiles(texts);
   const read = files.length === 0 ? SHIPPED_TEXT : files.length === 1 ? "1 file" : `${files.length} files`;
-  if (!writesText(source) || (files.length > 0 && files.length === texts.length)) return { kinds, text: read };
-  // none of what models are judged on, which is sampled from other seeds
-  const seed = seedFromName("feedback", bench.seed);
-  const request = { context, chunks: sampledChunks, seed, purpose: "error feedback" };
-  const sampled = await sampleText(loaded, source, request, bench);
+  if (!readsOwn(source, texts)) return { kinds, text: read };
+  const ids = own ?? (await ownText(loaded, source, context, bench));
   return {
-    kinds: [sampled.tokens, ...kinds],
+    kinds: [{ context, chunks: ids.length / context, ids }, ...kinds],
     text: `sampled from the model, seed ${bench.seed}, and ${read}`,
   };
+}
+
+/** Whether codes are calibrated on what the model writes too. */
+export function readsOwn(source: OpenModel, texts: readonly string[]): boolean {
+  return writesText(source) && (texts.length === 0 || texts.includes(OWN_TEXT));
+}
+
+/** What the model writes, whole chunks. None of what models are judged on, which is sampled from other seeds. */
+export async function ownText(
+  loaded: LoadedModel,
+  source: OpenModel,
+  context: number,
+  bench: Bench,
+): Promise<Int32Array> {
+  const seed = seedFromName("feedback", bench.seed);
+  const request = { context, chunks: OWN_CHUNKS, seed, purpose: "error feedback" };
+  return (await sampleText(loaded, source, request, bench)).tokens.ids;
 }
 
 /**

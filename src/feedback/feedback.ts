@@ -8,7 +8,7 @@ import type { Bench } from "../bench.ts";
 import type { ChosenCodes, CodedTensor, CodesFolder } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import { isQuantizedType, rowBytes, type TensorType } from "../ggml/tensor-types.ts";
-import type { Model, OpenModel } from "../gguf/model.ts";
+import type { Model, OpenModel, TensorInfo } from "../gguf/model.ts";
 import { openModel } from "../gguf/open.ts";
 import type { Plan } from "../plan/plan.ts";
 import { withNotes } from "../quantize/plan-spec.ts";
@@ -41,6 +41,12 @@ export function feedbackNotes({ calibration = [] }: FeedbackRequest): ReadonlyMa
   const own = files === calibration.length && files > 0 ? [] : ["text of its own"];
   const text = [...(files === 0 ? [] : [`${files} texts given`]), ...own].join(" and ");
   return new Map([[FEEDBACK_KEY, `PRISM ${PRISM_VERSION}: codes chosen with error feedback, from ${text}`]]);
+}
+
+/** Say where a plan counts with codes that aren't chosen so. */
+export function noteFeedback(plan: Plan, feedback: boolean, { progress }: Pick<Bench, "progress">): void {
+  if (plan.feedback === undefined || feedback) return;
+  progress.note("! the plan counts with codes chosen with error feedback; without --feedback the file loses more");
 }
 
 /** The specification of a plan's file with its codes chosen so, and what became of them once it is made. */
@@ -100,7 +106,12 @@ export async function addFeedback(
   return outcomeOf(tensors, chosen, text);
 }
 
-function outcomeOf(tensors: readonly CodedTensor[], codes: readonly ChosenCodes[], text: string): FeedbackOutcome {
+/** What became of all tensors. */
+export function outcomeOf(
+  tensors: readonly Pick<CodedTensor, "name">[],
+  codes: readonly ChosenCodes[],
+  text: string,
+): FeedbackOutcome {
   const better = codes.filter(({ shrinkage }) => shrinkage !== undefined);
   const chosen = new Set(better.map(({ name }) => name)).size;
   const logs = better.reduce((sum, { ratio }) => sum + Math.log(ratio), 0);
@@ -112,34 +123,41 @@ function outcomeOf(tensors: readonly CodedTensor[], codes: readonly ChosenCodes[
   };
 }
 
-/** The matrices of a quantized file that hold codes, and where their weights come from. */
-async function codedTensors({ tensors, shards }: Model, output: string): Promise<CodedTensor[]> {
+/** Where a tensor's codes lie in a file. */
+export type PlacedTensor = Pick<TensorInfo, "name" | "type" | "offset" | "shape">;
+
+async function codedTensors(source: Model, output: string): Promise<CodedTensor[]> {
   const file = await openModel(output);
   try {
-    const sources = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-    return file.model.tensors.flatMap(({ name, type, offset, shape }) => {
-      const source = sources.get(name);
-      if (source === undefined) throw new FormatError(output, `has a tensor ${name}, which its source has not`);
-      if (!isQuantizedType(type) || type === source.type) return [];
-      const [columns = 1, rows = 1, ...outer] = shape;
-      const experts = outer.reduce((product, n) => product * n, 1);
-      const from = shards[source.shard]?.path ?? "";
-      return Array.from({ length: experts }, (_, expert): CodedTensor => {
-        const place = (start: number, stored: TensorType) => start + expert * rows * rowBytes(stored, columns);
-        return {
-          name,
-          ...(experts > 1 ? { expert } : {}),
-          from,
-          sourceOffset: place(source.offset, source.type),
-          sourceType: source.type,
-          offset: place(offset, type),
-          type,
-          columns,
-          rows,
-        };
-      });
-    });
+    return codesIn(source, file.model.tensors, output);
   } finally {
     await file.close();
   }
+}
+
+/** The matrices in the file at a path that hold codes, and where their weights come from. */
+export function codesIn({ tensors, shards }: Model, placed: readonly PlacedTensor[], path: string): CodedTensor[] {
+  const sources = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  return placed.flatMap(({ name, type, offset, shape }) => {
+    const source = sources.get(name);
+    if (source === undefined) throw new FormatError(path, `has a tensor ${name}, which its source has not`);
+    if (!isQuantizedType(type) || type === source.type) return [];
+    const [columns = 1, rows = 1, ...outer] = shape;
+    const experts = outer.reduce((product, n) => product * n, 1);
+    const from = shards[source.shard]?.path ?? "";
+    return Array.from({ length: experts }, (_, expert): CodedTensor => {
+      const place = (start: number, stored: TensorType) => start + expert * rows * rowBytes(stored, columns);
+      return {
+        name,
+        ...(experts > 1 ? { expert } : {}),
+        from,
+        sourceOffset: place(source.offset, source.type),
+        sourceType: source.type,
+        offset: place(offset, type),
+        type,
+        columns,
+        rows,
+      };
+    });
+  });
 }

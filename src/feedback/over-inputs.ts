@@ -6,7 +6,7 @@ import { loadModel } from "../evaluate/load-model.ts";
 import { aboutSeconds } from "../evaluate/text.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
-import { calibrationKinds } from "./calibration-text.ts";
+import { type CalibrationKinds, calibrationKinds } from "./calibration-text.ts";
 import { collectRange, type InputsRange } from "./kept-work.ts";
 import { layerRanges, type WeightInputs } from "./layer-ranges.ts";
 
@@ -14,6 +14,8 @@ export interface FeedbackRequest {
   /** Files of text, a kind each, and "own", what the model writes; none: that, and the text that comes with PRISM. */
   readonly calibration?: readonly string[] | undefined;
   readonly context?: number | undefined;
+  /** What the model wrote, where that is known: see ownText(). */
+  readonly own?: Int32Array | undefined;
 }
 
 /** Weights whose inputs were seen, while the engine has their sums. */
@@ -24,43 +26,72 @@ export interface SeenRange<Weight> {
   readonly inputs: InputsRange;
 }
 
-/** Chunks of text that the model writes. */
-const SAMPLED_CHUNKS = 64;
+/** A loaded model and the text whose inputs are summed. */
+export interface OpenInputs extends CalibrationKinds {
+  readonly loaded: LoadedModel;
+}
+
+/** The caller closes the model. */
+export async function openInputs(
+  source: OpenModel,
+  { calibration, context: asked, own }: FeedbackRequest,
+  bench: Bench,
+): Promise<OpenInputs> {
+  const context = chooseContext(asked, source.facts.contextTrain);
+  const loaded = await loadModel(source.path, { context }, bench);
+  try {
+    if (!hasNativeKernels(bench.engine.info)) {
+      bench.progress.note(
+        "! without the native kernels error feedback takes very long; prism doctor says how to get them",
+      );
+    }
+    const request = { context, texts: calibration, own };
+    return { loaded, ...(await calibrationKinds(loaded, source, request, bench)) };
+  } catch (error) {
+    await loaded.close();
+    throw error;
+  }
+}
 
 /** Call `work` with one range of the weights after another. Returns what text it was. */
 export async function overInputs<Weight extends WeightInputs>(
   source: OpenModel,
   weights: readonly Weight[],
-  { calibration, context: asked }: FeedbackRequest,
+  request: FeedbackRequest,
   bench: Bench,
   work: (range: SeenRange<Weight>) => Promise<void>,
 ): Promise<string> {
-  const context = chooseContext(asked, source.facts.contextTrain);
-  const loaded = await loadModel(source.path, { context }, bench);
-  const { progress, memoryBytes } = bench;
-  if (!hasNativeKernels(bench.engine.info)) {
-    progress.note("! without the native kernels error feedback takes very long; prism doctor says how to get them");
-  }
+  const open = await openInputs(source, request, bench);
   try {
-    const request = { context, texts: calibration, sampledChunks: SAMPLED_CHUNKS };
-    const { kinds, text } = await calibrationKinds(loaded, source, request, bench);
-    const ranges = layerRanges(matricesOf(source.model), memoryBytes)
-      .map((range) => ({ range, wanted: weights.filter(isIn(range)) }))
-      .filter(({ wanted }) => wanted.length > 0);
-    const started = performance.now();
-    for (const [index, { range, wanted }] of ranges.entries()) {
-      const passes = ranges.length === 1 ? "" : ` (pass ${index + 1} of ${ranges.length})`;
-      const inputs = { kinds, weights: range };
-      const seen = await collectRange(loaded, source, inputs, `inputs of the weights${passes}`, bench);
-      await work({ loaded, weights: wanted.filter(({ name }) => seen.includes(name)), inputs });
-      if (index === 0 && ranges.length > 1) {
-        const left = ((performance.now() - started) / wanted.length) * (weights.length - wanted.length);
-        progress.note(`error feedback in ${ranges.length} passes, ${aboutSeconds(left)} more`);
-      }
-    }
-    return text;
+    await overRanges(open, source, { weights, summed: matricesOf(source.model) }, bench, work);
+    return open.text;
   } finally {
-    await loaded.close();
+    await open.loaded.close();
+  }
+}
+
+/** The same of inputs that are open; those of `summed` are summed, in one pass over the text for each range that has any. */
+export async function overRanges<Weight extends WeightInputs>(
+  { loaded, kinds }: OpenInputs,
+  source: OpenModel,
+  { weights, summed }: { readonly weights: readonly Weight[]; readonly summed: readonly WeightInputs[] },
+  bench: Bench,
+  work: (range: SeenRange<Weight>) => Promise<void>,
+): Promise<void> {
+  const { progress, memoryBytes } = bench;
+  const ranges = layerRanges(summed, memoryBytes)
+    .map((range) => ({ range, wanted: weights.filter(isIn(range)) }))
+    .filter(({ wanted }) => wanted.length > 0);
+  const started = performance.now();
+  for (const [index, { range, wanted }] of ranges.entries()) {
+    const passes = ranges.length === 1 ? "" : ` (pass ${index + 1} of ${ranges.length})`;
+    const inputs = { kinds, weights: range };
+    const seen = await collectRange(loaded, source, inputs, `inputs of the weights${passes}`, bench);
+    await work({ loaded, weights: wanted.filter(({ name }) => seen.includes(name)), inputs });
+    if (index === 0 && ranges.length > 1) {
+      const left = ((performance.now() - started) / wanted.length) * (weights.length - wanted.length);
+      progress.note(`error feedback in ${ranges.length} passes, ${aboutSeconds(left)} more`);
+    }
   }
 }
 

@@ -5,7 +5,7 @@ import { isRemote, localName, requireLocal } from "../bytes/remote-name.ts";
 import { fileExists } from "../disk/aside-file.ts";
 import { FileError } from "../errors.ts";
 import { checkCalibration, checkFeedbackChoice } from "../feedback/check-calibration.ts";
-import { type FeedbackOutcome, feedbackSpec } from "../feedback/feedback.ts";
+import { type FeedbackOutcome, feedbackSpec, noteFeedback } from "../feedback/feedback.ts";
 import { identityOf } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
@@ -87,11 +87,7 @@ export async function quantizePlan(
     noteWarnings(checked, bench);
     await noteOtherWeights(plan, model, bench);
     if (feedback === true) await checkCalibration(model, { calibration }, bench);
-    if (plan.feedback !== undefined && feedback !== true) {
-      bench.progress.note(
-        "! the plan counts with codes chosen with error feedback; without --feedback the file loses more",
-      );
-    }
+    noteFeedback(plan, feedback === true, bench);
     const imatrix = await planImatrix(plan, model, request.imatrix);
     const split = splitOf(splitRequest, model);
     const stock = { ...planSpec(plan, target, imatrix), ...present({ split }) };

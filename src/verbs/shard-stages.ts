@@ -1,6 +1,11 @@
 /** What a stage of a campaign is asked: its options, the files that go into the campaign, and what its model must stand. */
 import type { Bench } from "../bench.ts";
+import { requireLocal } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
+import { calibrationFiles, OWN_TEXT } from "../feedback/calibration-text.ts";
+import { checkFeedbackChoice } from "../feedback/check-calibration.ts";
+import { noteFeedback } from "../feedback/feedback.ts";
+import { calibrationOfParts } from "../feedback/part-codes.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { CheckRequest } from "../intake/checked-model.ts";
 import { present } from "../present.ts";
@@ -9,6 +14,7 @@ import type { CampaignRequest } from "../shard/campaign.ts";
 import type { StageId } from "../shard/campaign-document.ts";
 import type { AnalysisOptions } from "../shard/stages/analysis.ts";
 import type { QuantizeOptions } from "../shard/stages/quantize.ts";
+import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
 import { refuseOptions } from "./given-option.ts";
 import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
@@ -29,6 +35,8 @@ export interface StageRequest {
   readonly splitMaxSize?: string | undefined;
   readonly keepSplit?: boolean | undefined;
   readonly allowRequantize?: boolean | undefined;
+  readonly feedback?: boolean | undefined;
+  readonly calibration?: readonly string[] | undefined;
   /** Of the imatrix: the text; by default the one that comes with PRISM, all chunks of 512 tokens. */
   readonly text?: string | undefined;
   readonly context?: number | undefined;
@@ -59,6 +67,8 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     splitMaxSize,
     keepSplit,
     allowRequantize,
+    feedback,
+    calibration,
     text,
     context,
     chunks,
@@ -70,6 +80,8 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     "--split-max-size": splitMaxSize,
     "--keep-split": keepSplit,
     "--allow-requantize": allowRequantize,
+    "--feedback": feedback,
+    "--calibration": calibration,
   };
   const ofTexts = { "--text": text, "--context": context, "--chunks": chunks, "--head": head };
   if (stage === "imatrix") {
@@ -92,21 +104,38 @@ async function askQuantize({
   splitMaxSize,
   keepSplit = false,
   allowRequantize = false,
+  feedback = false,
+  calibration = [],
 }: StageRequest): Promise<AskedStage> {
   if (path === undefined) {
     throw new UsageError("--stage quantize: name the plan of the file with --plan plan.json (prism plan makes it)");
   }
   const plan = await loadPlan(path);
   const typeOf = new Map(plan.tensors.map(({ name, type }) => [name, type]));
+  const texts = Object.fromEntries(calibrationFiles(calibration).map((file, at) => [`calibration-${at}`, file]));
+  const names = [...Object.keys(texts), ...(calibration.includes(OWN_TEXT) ? [OWN_TEXT] : [])];
   const options: QuantizeOptions = {
     types: Object.fromEntries(typeOf),
     allowRequantize,
     keepSplit,
     ...present({ splitMaxBytes: parseSplitSize(splitMaxSize) }),
+    ...(feedback ? { feedback: { calibration: names } } : {}),
   };
   return {
     stage: "quantize",
-    prepare: async () => ({ options, inputs: { plan: path, imatrix: imatrix ?? plan.imatrix?.path } }),
+    async prepare(source, bench) {
+      checkFeedbackChoice({ feedback, calibration }, bench);
+      noteFeedback(plan, feedback, bench);
+      const inputs = { plan: path, imatrix: imatrix ?? plan.imatrix?.path };
+      if (!feedback) return { options, inputs };
+      requireLocal(source.path, "leave --feedback out: it decodes text with all of the model");
+      const own = await calibrationOfParts(source, { calibration }, bench);
+      const content = own && new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
+      return {
+        options,
+        inputs: { ...inputs, ...texts, [OWN_INPUT]: content && { content, path: "sampled from the model" } },
+      };
+    },
     checks: {
       ignored: ["already-quantized"],
       quantize: { byTensors: true, allowRequantize, types: typeOf, headerHash: plan.source.headerHash },

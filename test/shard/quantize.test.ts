@@ -89,3 +89,33 @@ test("options of another stage, and a stage without its plan, are refused", asyn
   await expect(planned("e", { stage: "analysis", plan: "plan.json" })).rejects.toThrow(/--plan/);
   await expect(planned("e", { targetRelativeSe: 0.1, plan: "plan.json" })).rejects.toThrow(/--target-se/);
 });
+
+test("codes chosen layer by layer are those of one machine to the byte, whatever memory and threads it has", async () => {
+  const kinds = join(import.meta.dirname, "../../data/calibration");
+  const calibration: string[] = [];
+  for (const kind of ["prose", "dialogue"]) {
+    await writeFile(within(`${kind}.txt`), (await readFile(join(kinds, `${kind}.txt`), "utf8")).slice(0, 4000));
+    calibration.push(within(`${kind}.txt`));
+  }
+  const plan = await writePlan("coded.json");
+  const campaign = await planned("f", { plan, feedback: true, calibration });
+  const pieces = campaign.units.map(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);
+  const layers = pieces.map((unit) => new Set(unit.map(({ tensor }) => /^blk\.\d+/.exec(tensor)?.[0] ?? tensor)));
+  expect(campaign.units.length).toBeGreaterThan(2);
+  // no layer is in two units
+  expect(layers.reduce((sum, { size }) => sum + size, 0)).toBe(new Set(layers.flatMap((unit) => [...unit])).size);
+  // one layer's inputs at a time
+  const small = { ...bench, threads: 1, memoryBytes: 2 ** 20 };
+  for (const index of [2, 0, 1]) await runShard(within("f"), index, index === 2 ? small : bench);
+  const { document } = await mergeShards(within("f"), { output: within("f.gguf") }, bench);
+  const whole = await quantizePlan(plan, { output: within("g.gguf"), feedback: true, calibration }, bench);
+  expect((await readFile(within("f.gguf"))).equals(await readFile(within("g.gguf")))).toBe(true);
+  const { feedback } = document as typeof whole;
+  expect(feedback).toEqual(whole.feedback);
+  expect(feedback?.chosen).toBeGreaterThan(5);
+});
+
+test("text for codes is refused where no codes are chosen", async () => {
+  await expect(planned("h", { plan: await writePlan("h.json"), calibration: ["a.txt"] })).rejects.toThrow(/--feedback/);
+  await expect(planned("h", { stage: "analysis", feedback: true })).rejects.toThrow(/--feedback/);
+});

@@ -10,6 +10,7 @@ import type { WorkDone } from "../../shard/work.ts";
 import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
 import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
 import type { CommandContext } from "../context.ts";
+import { calibrationOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
 import {
   addSharedOptions,
@@ -67,13 +68,15 @@ function planCommand(context: CommandContext): Command {
     .addOption(splitMaxSizeOption())
     .addOption(keepSplitOption())
     .option("--allow-requantize", "with --stage quantize: accept a source that is already quantized")
+    .option("--feedback", "with --stage quantize: choose the codes with error feedback, layer by layer")
+    .addOption(calibrationOption())
     .option("--head", "with --stage imatrix: also for the output head");
   addTextOptions(
     command,
     "with --stage imatrix: the text; default: the one that comes with PRISM",
     "chunks of the text that are read, from its beginning; default: all",
   );
-  return addSharedOptions(command, "backend", "seed", "force-findings").action(
+  return addSharedOptions(command, "backend", "seed", "threads", "cache", "force-findings").action(
     async (model: string, options: PlanOptions) => {
       const output = openOutput(options);
       const { dir: directory, targetSe: targetRelativeSe } = options;

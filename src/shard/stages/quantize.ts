@@ -1,81 +1,91 @@
-/** The file of a plan by tensors, and by rows of large ones: what llama-quantize writes on one machine, to the byte. */
+/**
+ * The file of a plan by tensors, by rows of large ones, or by layers where codes are chosen with error feedback: what one
+ * machine writes, to the byte.
+ */
 import { readDocumentText } from "../../documents/document-file.ts";
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
-import type { EngineImatrix } from "../../engine/engine.ts";
+import type { ChosenCodes, EngineImatrix } from "../../engine/engine.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
+import { type FeedbackOutcome, feedbackNotes, outcomeOf } from "../../feedback/feedback.ts";
+import { isQuantizedType, type TensorType } from "../../ggml/tensor-types.ts";
 import { TENSOR_TYPE } from "../../ggml/type-fields.ts";
 import { requireUnchanged } from "../../gguf/identity.ts";
 import type { OpenModel, TensorInfo } from "../../gguf/model.ts";
 import { PLAN, type Plan } from "../../plan/plan.ts";
 import { readPlan } from "../../plan/read-plan.ts";
 import { present } from "../../present.ts";
-import { assembledSpec, type TensorData } from "../../quantize/assemble.ts";
-import { encodeTensor, type RowRange, rowsOf } from "../../quantize/encode-tensor.ts";
+import { assembledSpec } from "../../quantize/assemble.ts";
+import { encodeTensor } from "../../quantize/encode-tensor.ts";
 import { describeOutput } from "../../quantize/outputs.ts";
-import { planImatrix, planSpec } from "../../quantize/plan-spec.ts";
+import { planImatrix, planSpec, withNotes } from "../../quantize/plan-spec.ts";
 import { quantize } from "../../quantize/quantize.ts";
 import { asLoaded, splitOf } from "../../quantize/split-file.ts";
 import { inputPath, requireContent } from "../campaign.ts";
-import type { Campaign } from "../campaign-document.ts";
-import { unitKey } from "../campaign-document.ts";
-import { LARGE_VALUE, type LargeValue, readLarge, writeLarge } from "../large-values.ts";
-import type { CampaignPlace, PlannedUnit, ShardStage } from "../stage.ts";
-
-/** Rows of a tensor, over all its matrices: [from, to). */
-const PIECE = t.object({ tensor: t.name(), from: t.count(), to: t.count() });
-type Piece = Content<typeof PIECE>;
-const UNIT = t.object({ pieces: t.list(PIECE) });
+import { type Campaign, unitKey } from "../campaign-document.ts";
+import { writeLarge } from "../large-values.ts";
+import type { CampaignPlace, ShardStage } from "../stage.ts";
+import { CODED_VALUE, type CodedValue, createCoder, FEEDBACK_OPTIONS } from "./quantize-codes.ts";
+import { unitsData } from "./quantize-parts.ts";
+import { layerUnits, type Piece, QUANTIZE_UNIT, rowUnits } from "./quantize-units.ts";
 
 export const QUANTIZE_OPTIONS = t.object({
   types: t.table(TENSOR_TYPE, "The type of every tensor."),
   allowRequantize: t.flag(),
   splitMaxBytes: t.optional(t.bytes()),
   keepSplit: t.flag(),
+  feedback: t.optional(FEEDBACK_OPTIONS),
 });
 export type QuantizeOptions = Content<typeof QUANTIZE_OPTIONS>;
-
-/** Units that a job has at least, where the model is large enough, so that jobs can be balanced. */
-const UNITS_PER_JOB = 8;
-/** Of the source: no unit is larger, or smaller than there is use for. */
-const MOST_UNIT_BYTES = 2 ** 30;
-const LEAST_UNIT_BYTES = 2 ** 20;
 
 export const quantizeStage: ShardStage = {
   id: "quantize",
   writesGguf: true,
   method: 1,
   costPerSecond: 1e6,
-  value: LARGE_VALUE,
+  value: CODED_VALUE,
   units({ source, campaign }) {
-    const { types } = optionsOf(campaign);
-    const wanted = source.fileBytes / (campaign.jobs * UNITS_PER_JOB);
-    const most = Math.min(MOST_UNIT_BYTES, Math.max(LEAST_UNIT_BYTES, wanted));
-    return inUnits(inFileOrder(source), typeIn(types), most);
+    const { types, feedback } = optionsOf(campaign);
+    const { jobs } = campaign;
+    const cut = feedback === undefined ? rowUnits : layerUnits;
+    return cut(inFileOrder(source), typeIn(types), { fileBytes: source.fileBytes, jobs });
   },
   async open(place, bench) {
     const { source, directory, campaign } = place;
-    const { types } = optionsOf(campaign);
+    const { types, feedback } = optionsOf(campaign);
+    const typeOf = typeIn(types);
     const imatrix = await imatrixOf(place, await planOf(place));
     const tensors = new Map(source.model.tensors.map((tensor) => [tensor.name, tensor]));
+    const found = (name: string): TensorInfo => {
+      const tensor = tensors.get(name);
+      if (tensor !== undefined) return tensor;
+      throw new FormatError(source.path, `has no tensor ${name} to quantize`);
+    };
     async function* encode(pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
       for (const { tensor: name, from, to } of pieces) {
-        const tensor = tensors.get(name);
-        if (tensor === undefined) throw new FormatError(source.path, `has no tensor ${name} to quantize`);
-        yield* encodeTensor(source, { tensor, type: typeIn(types)(tensor), imatrix, rows: { from, to } }, bench);
+        const tensor = found(name);
+        yield* encodeTensor(source, { tensor, type: typeOf(tensor), imatrix, rows: { from, to } }, bench);
       }
     }
+    const coder = feedback && (await createCoder(place, feedback, bench));
     return {
       // all threads are at one tensor
       width: 1,
       async measure(of) {
-        const { pieces } = requireContent(UNIT, of, "unit");
-        const made = await writeLarge(directory, unitKey(campaign.id, of), encode(pieces));
+        const { pieces } = requireContent(QUANTIZE_UNIT, of, "unit");
+        const unit = unitKey(campaign.id, of);
+        const made =
+          coder === undefined
+            ? await writeLarge(directory, unit, encode(pieces))
+            : await coder.write(
+                unit,
+                pieces.map(({ tensor }) => ({ ...found(tensor), type: typeOf(found(tensor)) })),
+                encode(pieces),
+              );
         await requireUnchanged(source, bench);
         return made;
       },
-      close: async () => undefined,
+      close: async () => coder?.close(),
     };
   },
   async merge(place, values, output, bench, force) {
@@ -86,7 +96,12 @@ export const quantizeStage: ShardStage = {
       ...planSpec(plan, output, await imatrixOf(place, plan)),
       ...present({ split: splitOf(options, source) }),
     };
-    const spec = assembledSpec(source, stock, dataOf(place, values as LargeValue[]));
+    const noted =
+      options.feedback === undefined
+        ? stock
+        : withNotes(plan, stock, feedbackNotes({ calibration: options.feedback.calibration }));
+    const made = values as readonly CodedValue[];
+    const spec = assembledSpec(source, noted, unitsData(place, made));
     const { allowRequantize } = options;
     const { proof, parts, ...file } = await quantize(
       source,
@@ -100,6 +115,7 @@ export const quantizeStage: ShardStage = {
       sha256: written[0]?.sha256,
       ...present({ parts: parts && written }),
       bpw: plan.predicted.bpw,
+      ...present({ feedback: options.feedback && feedbackOf(source, typeIn(options.types), made) }),
       verified: { tensors: plan.tensors.length, fileBytes: file.fileBytes, ...proof },
     };
   },
@@ -118,36 +134,15 @@ function inFileOrder({ model }: Pick<OpenModel, "model">): TensorInfo[] {
   return [...model.tensors].sort(asLoaded);
 }
 
-/** Consecutive tensors of the file, or rows of one, of so many bytes of the source at most; a row is never cut. */
-function inUnits(
-  tensors: readonly TensorInfo[],
+/** What became of the codes that were chosen. */
+function feedbackOf(
+  { model }: Pick<OpenModel, "model">,
   typeOf: (tensor: TensorInfo) => TensorType,
-  mostBytes: number,
-): PlannedUnit[] {
-  const units: { pieces: Piece[]; bytes: number; cost: number }[] = [];
-  for (const tensor of tensors) {
-    const rows = rowsOf(tensor);
-    const rowBytes = tensor.bytes / rows;
-    const most = Math.max(1, Math.floor(mostBytes / rowBytes));
-    for (let from = 0; from < rows; from += most) {
-      const to = Math.min(rows, from + most);
-      const bytes = (to - from) * rowBytes;
-      const last = units.at(-1);
-      const unit = last !== undefined && last.bytes + bytes <= mostBytes ? last : { pieces: [], bytes: 0, cost: 0 };
-      if (unit !== last) units.push(unit);
-      unit.pieces.push({ tensor: tensor.name, from, to });
-      unit.bytes += bytes;
-      unit.cost += bytes * effort(tensor.type, typeOf(tensor));
-    }
-  }
-  return units.map(({ pieces, cost }) => ({ of: { pieces }, cost }));
-}
-
-/** Times of a byte of the source beside each other, about: what is copied, rounded, and searched for on a lattice. */
-function effort(from: TensorType, to: TensorType): number {
-  if (from === to) return 0.1;
-  if (TENSOR_TYPES[to].importance === "required" || to.startsWith("IQ3")) return 30;
-  return to.startsWith("IQ") ? 5 : 1;
+  values: readonly CodedValue[],
+): FeedbackOutcome {
+  const coded = model.tensors.filter((tensor) => typeOf(tensor) !== tensor.type && isQuantizedType(typeOf(tensor)));
+  const chosen = values.flatMap(({ codes }) => (codes?.chosen ?? []) as readonly ChosenCodes[]);
+  return outcomeOf(coded, chosen, values.find(({ codes }) => codes !== undefined)?.codes?.text ?? "none");
 }
 
 /** The plan of the campaign. */
@@ -164,60 +159,4 @@ async function imatrixOf(
 ): Promise<EngineImatrix | undefined> {
   const input = campaign.inputs.find(({ name }) => name === "imatrix");
   return planImatrix(plan, source, input && (await inputPath(directory, input)));
-}
-
-/** The data of the tensors, which are asked for in the order of the units. */
-function dataOf({ directory, campaign }: CampaignPlace, values: readonly LargeValue[]): TensorData {
-  const pieces = campaign.units.flatMap(({ key, of }, index) =>
-    requireContent(UNIT, of, "unit").pieces.map((piece, at, all) => ({
-      ...piece,
-      unit: { key, value: values[index] as LargeValue },
-      ends: at === all.length - 1,
-    })),
-  );
-  const stream = createStream(directory);
-  let next = 0;
-  return async function* (tensor, type) {
-    const rowBytes = TENSOR_TYPES[type].blockBytes * ((tensor.shape[0] ?? 1) / TENSOR_TYPES[type].blockElements);
-    for (let row = 0; row < rowsOf(tensor); ) {
-      const piece = pieces[next++];
-      if (piece?.tensor !== tensor.name || piece.from !== row) {
-        throw new FormatError("campaign.json", `its units are not the rows of ${tensor.name}; make it again`);
-      }
-      yield* stream(piece.unit, bytesOf(piece, rowBytes), piece.ends);
-      row = piece.to;
-    }
-  };
-}
-
-const bytesOf = ({ from, to }: RowRange, rowBytes: number): number => (to - from) * rowBytes;
-
-/** Takes so many bytes at a time from the values of units, one unit after another. */
-function createStream(directory: string) {
-  let open: AsyncGenerator<Uint8Array> | undefined;
-  let rest = new Uint8Array();
-  return async function* (
-    { key, value }: { readonly key: string; readonly value: LargeValue },
-    bytes: number,
-    ends: boolean,
-  ): AsyncGenerator<Uint8Array> {
-    open ??= readLarge(directory, key, value);
-    let left = bytes;
-    while (left > 0) {
-      if (rest.length === 0) {
-        const { value: piece, done } = await open.next();
-        if (done) throw new FormatError(directory, `the part of unit ${key} is too short; make it again`);
-        rest = piece as Uint8Array<ArrayBuffer>;
-      }
-      const taken = rest.subarray(0, left);
-      yield taken;
-      rest = rest.subarray(taken.length);
-      left -= taken.length;
-    }
-    if (!ends) return;
-    // to its end, where it is known to be what was written
-    const beyond = rest.length > 0 || !(await open.next()).done;
-    if (beyond) throw new FormatError(directory, `the part of unit ${key} is too long; make it again`);
-    open = undefined;
-  };
 }
