@@ -28,6 +28,7 @@ export async function exactDistortionCost(
     model: { ...file.model, tensors },
     facts: file.facts,
     read: (...range) => file.read(...range),
+    change: () => file.change(),
   };
   try {
     const roundTrips = await withBench(threads, (bench) => roundTripAll(part, bench));

@@ -50,7 +50,21 @@ export async function generateModel(
   seed: number,
   layers?: number,
 ): Promise<number> {
-  const { keyValues, tensors } = layers === undefined ? readArchitecture(name) : firstLayers(name, layers);
+  return await generateTensors(
+    path,
+    layers === undefined ? readArchitecture(name) : firstLayers(name, layers),
+    type,
+    seed,
+  );
+}
+
+/** Write a model of these tensors, the BF16 ones as `type`; returns its bytes. */
+export async function generateTensors(
+  path: string,
+  { keyValues, tensors }: Pick<Architecture, "keyValues" | "tensors">,
+  type: SourceType,
+  seed: number,
+): Promise<number> {
   const fileType = { key: "general.file_type", type: "u32", value: type === "F16" ? 1 : 32 } as const;
   await writeGguf(path, {
     keyValues: keyValues.map((keyValue) => (keyValue.key === fileType.key ? fileType : keyValue)),
