@@ -12,7 +12,7 @@ import { FileError } from "../errors.ts";
 const underWay = new Set<string>();
 
 /** Process ids are those of one machine or container; folders may be shared by several. */
-const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+export const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
 /** A half-written file of another machine, untouched this long, was abandoned. */
 const ABANDONED_MS = 24 * 3_600_000;
 

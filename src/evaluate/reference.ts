@@ -33,16 +33,26 @@ export async function referenceLogits(
   const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });
   if (!(await makeRoom(dir, bytes, cache.logitsLimitBytes))) return { loaded };
   await writeAside(path, async (aside) => {
-    await createLogitsFile(aside, tokens, loaded.vocabSize);
-    for (let first = 0; first < tokens.chunks; first += loaded.chunksPerBatch) {
-      const count = Math.min(loaded.chunksPerBatch, tokens.chunks - first);
-      await loaded.score({ tokens, first, count, writeLogits: aside, signal });
-      progress.steps("reference", first + count, tokens.chunks);
-    }
+    await writeReferenceLogits(loaded, tokens, aside, { signal, progress });
     await requireUnchanged(reference, bench);
     await sealLogits(path, aside, signal);
   });
   return { logits: path };
+}
+
+/** Write the file of a reference's logits. */
+export async function writeReferenceLogits(
+  loaded: LoadedModel,
+  tokens: EvaluationTokens,
+  path: string,
+  { signal, progress }: Pick<Bench, "signal" | "progress">,
+): Promise<void> {
+  await createLogitsFile(path, tokens, loaded.vocabSize);
+  for (let first = 0; first < tokens.chunks; first += loaded.chunksPerBatch) {
+    const count = Math.min(loaded.chunksPerBatch, tokens.chunks - first);
+    await loaded.score({ tokens, first, count, writeLogits: path, signal });
+    progress.steps("reference", first + count, tokens.chunks);
+  }
 }
 
 const TOUCH_EVERY_MS = 60_000;

@@ -64,7 +64,7 @@ function requireFloats({ tensors }: Model): void {
  * A thread degrades 20 million weights a second while it decodes 17 billion weights × tokens, so a chunk of 512 tokens is
  * worth a third of the model, of any size. A GPU decodes a hundred times as fast, and degrading stays on the processor.
  */
-const COSTS = {
+export const COSTS = {
   processor: { first: 1, each: 0.05, whole: 3.3 },
   device: { first: 4, each: 0.5, whole: 250 },
 } as const satisfies Record<string, ProbeCosts>;
@@ -197,11 +197,14 @@ function vouching({ tensors, facts }: Analysis): TensorAnalysis | undefined {
 }
 
 /** Throws InPlaceRefused unless writing a tensor changes the scores and writing it back restores them. */
-async function checkSite(site: ProbeSite, { analysis }: ProbeSiteRequest): Promise<void> {
+async function checkSite(site: ProbeSite, { analysis, checkTokens }: ProbeSiteRequest): Promise<void> {
   const tensor = vouching(analysis);
   if (tensor === undefined) throw new InPlaceRefused("the model has no tensor to check it with");
   const reference = await site.refer(site.text.probes);
-  const score = (model: LoadedModel) => reference.measure(model, { first: 0, count: 1 });
+  const score = async (model: LoadedModel) =>
+    checkTokens === undefined
+      ? reference.measure(model, { first: 0, count: 1 })
+      : (await model.score({ tokens: checkTokens, first: 0, count: 1 })).nll;
   const before = await site.degrade(new Map(), score);
   const degraded = await site.degrade(new Map([[tensor.name, CHECK_TYPE]]), score).catch((error: unknown) => {
     // a value that does not fit the source's type is said by the child process; one that has ended can't go on elsewhere

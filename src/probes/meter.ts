@@ -1,7 +1,7 @@
 /** By what probes tell how far a model is from its reference: the KL divergence of its next tokens, or the drift of its vectors. */
 import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { referenceLogits } from "../evaluate/reference.ts";
+import { type ReferenceLogits, referenceLogits } from "../evaluate/reference.ts";
 import type { OpenModel } from "../gguf/model.ts";
 
 export interface Chunks {
@@ -43,17 +43,29 @@ export function referOnce(refer: (tokens: EvaluationTokens) => Promise<Compariso
 export function kldMeter(reference: OpenModel, bench: Bench): Meter {
   return {
     unit: "nats",
-    async refer(loaded, tokens) {
-      const logits = await referenceLogits(loaded, tokens, reference, bench);
-      return {
-        isKept: "logits" in logits,
-        async measure(model, { first, count }, signal) {
-          const { kld = new Float64Array() } = await model.score({ tokens, first, count, reference: logits, signal });
-          return kld;
-        },
-      };
-    },
-    decode: (loaded, tokens) =>
-      loaded.score({ tokens, first: 0, count: Math.min(loaded.chunksPerBatch, tokens.chunks) }),
+    refer: async (loaded, tokens) => compareWith(await referenceLogits(loaded, tokens, reference, bench), tokens),
+    decode: decodeChunks,
   };
 }
+
+/** The same with logits that were made before; `logitsOf` finds their file. */
+export function keptLogitsMeter(logitsOf: (loaded: LoadedModel, tokens: EvaluationTokens) => Promise<string>): Meter {
+  return {
+    unit: "nats",
+    refer: async (loaded, tokens) => compareWith({ logits: await logitsOf(loaded, tokens) }, tokens),
+    decode: decodeChunks,
+  };
+}
+
+function compareWith(logits: ReferenceLogits, tokens: EvaluationTokens): Comparison {
+  return {
+    isKept: "logits" in logits,
+    async measure(model, { first, count }, signal) {
+      const { kld = new Float64Array() } = await model.score({ tokens, first, count, reference: logits, signal });
+      return kld;
+    },
+  };
+}
+
+const decodeChunks: Meter["decode"] = (loaded, tokens) =>
+  loaded.score({ tokens, first: 0, count: Math.min(loaded.chunksPerBatch, tokens.chunks) });

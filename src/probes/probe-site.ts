@@ -57,6 +57,8 @@ export interface ProbeSiteRequest {
   /** Text to probe on, given the model to tokenize or sample with. */
   readonly textOf: (model: LoadedModel) => Promise<ProbeText>;
   readonly allowRequantize?: boolean | undefined;
+  /** What the site is checked with; by default the first chunk to probe on. */
+  readonly checkTokens?: EvaluationTokens | undefined;
   /** Default: the KL divergence. */
   readonly meter?: Meter | undefined;
 }

@@ -62,7 +62,7 @@ export async function readProbeText(
     if (shares !== undefined) {
       const { verdict, trial } = shares;
       return {
-        probes: spread(cutChunks(tokens, verdict + trial, tokens.chunks)),
+        probes: spreadOut(cutChunks(tokens, verdict + trial, tokens.chunks)),
         trial: cutChunks(tokens, verdict, verdict + trial),
         verdictChunks: verdict,
         source: "file",
@@ -90,7 +90,7 @@ export async function shippedProbeText(
   model: LoadedModel,
   { context, textChunks, trialChunks }: ProbeTextRequest,
 ): Promise<ProbeText> {
-  const all = spread(await shippedTokens(model, context));
+  const all = spreadOut(await shippedTokens(model, context));
   return {
     probes: cutChunks(all, 0, textChunks),
     trial: cutChunks(all, textChunks, textChunks + trialChunks),
@@ -105,7 +105,7 @@ export function cutChunks({ context, chunks, ids }: EvaluationTokens, first: num
 }
 
 /** The same chunks, so ordered that any number of the first are spread over the text. */
-function spread(tokens: EvaluationTokens): EvaluationTokens {
+export function spreadOut(tokens: EvaluationTokens): EvaluationTokens {
   const { context, chunks, ids } = tokens;
   const order = spreadOrder(chunks);
   const ordered = new Int32Array(ids.length);

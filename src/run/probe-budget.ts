@@ -33,9 +33,9 @@ export const AUTO_TIME_MS = 10 * 60_000;
 const AUTO_CHUNKS = 256;
 
 /** Chunks of an average probe: `--refine N` decodes N times as many. */
-const CHUNKS_PER_PROBE = 4;
+export const CHUNKS_PER_PROBE = 4;
 /** Chunks of the text of probes; nothing is measured on more. */
-const TEXT_CHUNKS = 16;
+export const TEXT_CHUNKS = 16;
 /** Chunks of a trial; its first look mostly decides it. */
 const TRIAL_CHUNKS = 64;
 /** Passes over the chunks of a trial: the reference and both plans. */

@@ -9,7 +9,7 @@ import { TENSOR_TYPE } from "../ggml/type-fields.ts";
 import { headIsProbed } from "./head-known.ts";
 import { fromDensity, type Sensitivity } from "./sensitivity.ts";
 
-const PROBED_CHUNK = t.object(
+export const PROBED_CHUNK = t.object(
   {
     kld: t.nats("Nats, mean over its tokens; of a model that embeds the drift, 1 − cosine, over pieces of it."),
     se: t.given(t.amount(), { maximum: 100 }),

@@ -21,7 +21,7 @@ const INPUT = t.object({
   path: t.text("What it was called where it came from."),
 });
 
-const UNIT = t.object({
+export const CAMPAIGN_UNIT = t.object({
   key: Type.String({ pattern: "^[0-9a-f]{32}$", description: "Names its part: the campaign's id and what it is of." }),
   job: t.count("The index that does it."),
   cost: t.amount("What it takes beside others: bytes to read."),
@@ -61,7 +61,12 @@ export const CAMPAIGN = defineDocument({
     inputs: t.list(INPUT),
     options: Type.Unknown({ description: "Of the stage." }),
     jobs: t.count("Indexes, from 0."),
-    units: t.list(UNIT),
+    rounds: t.optional(
+      t.exactly(true, {
+        description: "These are the units of the first round; later ones, which follow from its parts, lie in rounds/.",
+      }),
+    ),
+    units: t.list(CAMPAIGN_UNIT),
   }),
 });
 

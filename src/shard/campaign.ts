@@ -16,9 +16,16 @@ import { openNamedModel } from "../intake/open-named-model.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { balance } from "./balance.ts";
-import { CAMPAIGN, type Campaign, type CampaignInput, campaignId, unitKey } from "./campaign-document.ts";
+import {
+  CAMPAIGN,
+  type Campaign,
+  type CampaignInput,
+  type CampaignUnit,
+  campaignId,
+  unitKey,
+} from "./campaign-document.ts";
 import { fingerprintOf } from "./fingerprint.ts";
-import type { CampaignPlace, ShardStage } from "./stage.ts";
+import type { CampaignPlace, PlannedUnit, ShardStage } from "./stage.ts";
 
 export interface CampaignRequest {
   readonly directory: string;
@@ -69,19 +76,33 @@ export async function createCampaign(
     ...head,
   };
   const units = stage.units({ source, campaign: { ...base, jobs, units: [] } });
-  const places = balance(
-    units.map(({ cost }) => cost),
-    jobs,
-  );
+  const first = unitsIn(units, id, jobs);
   const campaign: Campaign = {
     ...base,
-    jobs: (places.at(-1) ?? 0) + 1,
-    units: units.map(({ of, cost }, index) => ({ key: unitKey(id, of), job: places[index] as number, cost, of })),
+    // a later round may have more units than the first
+    ...(stage.rounds === undefined ? { jobs: first.jobs } : { jobs, rounds: true as const }),
+    units: first.units,
   };
   await makeFolder(join(directory, "parts"));
   // last: a directory with this file is whole
   await writeFileAside(campaignFile(directory), `${JSON.stringify(campaign, null, 1)}\n`);
   return campaign;
+}
+
+/** Units with their names, given out to jobs: how many there are. */
+export function unitsIn(
+  planned: readonly PlannedUnit[],
+  id: string,
+  jobs: number,
+): { readonly units: CampaignUnit[]; readonly jobs: number } {
+  const places = balance(
+    planned.map(({ cost }) => cost),
+    jobs,
+  );
+  return {
+    jobs: (places.at(-1) ?? 0) + 1,
+    units: planned.map(({ of, cost }, index) => ({ key: unitKey(id, of), job: places[index] as number, cost, of })),
+  };
 }
 
 /** Links to the shards, so that every path lies below the campaign and a moved model is one link. */

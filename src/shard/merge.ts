@@ -3,6 +3,7 @@ import type { Bench } from "../bench.ts";
 import { IncompleteError } from "../errors.ts";
 import { poisonOf, readAttempts } from "./attempts.ts";
 import { readParts } from "./parts.ts";
+import { followRounds } from "./rounds.ts";
 import type { CampaignPlace, ShardStage } from "./stage.ts";
 
 /** Units named in a message; the rest is counted. */
@@ -10,12 +11,14 @@ const SHOWN = 5;
 
 /** Merge. Throws IncompleteError, which names what is missing, PrismError (`verification`) where machines disagree. */
 export async function mergeCampaign(
-  place: CampaignPlace,
+  opened: CampaignPlace,
   stage: ShardStage,
   output: string,
   bench: Bench,
   force = false,
 ): Promise<unknown> {
+  // rounds that lie there are believed by nobody who can decide them himself
+  const { place } = await followRounds(opened, stage, bench, { verify: true })();
   const { directory, campaign } = place;
   const parts = await readParts(directory, campaign.units, stage.value, bench.progress.note);
   const missing = campaign.units.filter(({ key }) => !parts.has(key));

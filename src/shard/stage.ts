@@ -25,6 +25,14 @@ export interface Worker {
   close(): Promise<void>;
 }
 
+export interface DoneUnit {
+  readonly of: unknown;
+  readonly value: unknown;
+}
+
+/** The units of the next round by all that is done, in the order of the units; none: that was all. Pure. */
+export type RoundChoice = (done: readonly DoneUnit[]) => readonly PlannedUnit[];
+
 export interface ShardStage {
   readonly id: StageId;
   /** Counts changes of what is measured. */
@@ -35,7 +43,10 @@ export interface ShardStage {
   readonly value: TSchema;
   /** What it merges to is a GGUF file, not a document. */
   readonly writesGguf?: true;
+  /** Of a stage with rounds, those of the first. */
   units(place: Omit<CampaignPlace, "directory">): readonly PlannedUnit[];
+  /** Of a stage whose later units follow from the values of earlier ones. */
+  rounds?(place: CampaignPlace): Promise<RoundChoice>;
   open(place: CampaignPlace, bench: Bench): Promise<Worker>;
   /** Write the result of all values, in the order of the units. Returns the document to print. */
   merge(

@@ -4,9 +4,10 @@ import type { StageId } from "./campaign-document.ts";
 import type { ShardStage } from "./stage.ts";
 import { analysisStage } from "./stages/analysis.ts";
 import { imatrixStage } from "./stages/imatrix.ts";
+import { probesStage } from "./stages/probes.ts";
 import { quantizeStage } from "./stages/quantize.ts";
 
-const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage, imatrixStage];
+const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage, imatrixStage, probesStage];
 
 export function stageOf(id: StageId): ShardStage {
   const stage = STAGES.find((one) => one.id === id);

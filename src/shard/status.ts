@@ -2,12 +2,17 @@
 import { poisonOf, readAttempts } from "./attempts.ts";
 import { readCampaign } from "./campaign.ts";
 import { finishedUnits } from "./parts.ts";
+import { knownUnits } from "./rounds.ts";
 import type { UnitFault } from "./work.ts";
 
 export interface CampaignStatus {
   readonly stage: string;
   readonly model: string;
+  /** Of a campaign with rounds those that are decided. */
   readonly units: number;
+  /** Of a campaign with rounds: the latest that is decided, from 0, and whether it is the last one. */
+  readonly round?: number;
+  readonly isOver?: boolean;
   readonly finished: number;
   readonly underWay: number;
   /** Indexes that have units without parts which may be tried. */
@@ -21,7 +26,9 @@ export interface CampaignStatus {
 }
 
 export async function campaignStatus(directory: string): Promise<CampaignStatus> {
-  const { stage, model, units, jobs } = await readCampaign(directory);
+  const campaign = await readCampaign(directory);
+  const { stage, model, jobs } = campaign;
+  const { units, round, isOver } = await knownUnits({ directory, campaign }, () => undefined);
   const finished = await finishedUnits(directory);
   const attempts = await readAttempts(directory);
   const open = units.filter(({ key }) => !finished.has(key));
@@ -36,6 +43,7 @@ export async function campaignStatus(directory: string): Promise<CampaignStatus>
     stage,
     model: model.path,
     units: units.length,
+    ...(campaign.rounds && { round, isOver }),
     finished: units.length - open.length,
     underWay: new Set(working.map(({ unit }) => unit)).size,
     openJobs: [...new Set(open.filter(({ key }) => !isPoison.has(key)).map(({ job }) => job))].sort((a, b) => a - b),

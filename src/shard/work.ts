@@ -10,6 +10,8 @@ import { createWorkQueue } from "../work-queue.ts";
 import { beginAttempt, poisonOf, readAttempts } from "./attempts.ts";
 import type { Campaign, CampaignUnit } from "./campaign-document.ts";
 import { finishedUnits, partsFolder, writePart } from "./parts.ts";
+import { createRoundWait, ROUND_WAIT_SECONDS } from "./round-wait.ts";
+import { followRounds } from "./rounds.ts";
 import type { CampaignPlace, ShardStage, Worker } from "./stage.ts";
 import { limitSeconds } from "./unit-time.ts";
 
@@ -22,6 +24,8 @@ export interface WorkDone {
   /** What is left for another try, and what was given up after the last. */
   readonly failed: readonly UnitFault[];
   readonly poisoned: readonly UnitFault[];
+  /** Units that others have to do before there is more to do here. */
+  readonly waiting?: number;
 }
 
 export interface UnitFault {
@@ -30,61 +34,114 @@ export interface UnitFault {
   readonly error: string;
 }
 
-/** Who else works in the campaign leaves what is under way there alone; an index is its worker's own. */
+/**
+ * Who else works in the campaign leaves what is under way there alone; an index is its worker's own. Where units are decided
+ * in rounds, a round that others have to complete is waited for.
+ */
 export async function runUnits(
   place: CampaignPlace,
   stage: ShardStage,
   index: number | undefined,
   bench: Bench,
+  waitSeconds = ROUND_WAIT_SECONDS,
 ): Promise<WorkDone> {
-  const { directory, campaign } = place;
-  const units = unitsOf(campaign, index);
+  const { directory } = place;
   await makeFolder(partsFolder(directory));
+  const advance = followRounds(place, stage, bench);
+  const wait = createRoundWait(waitSeconds, bench.signal);
+  const failed: UnitFault[] = [];
+  let worker: Worker | undefined;
+  let done = 0;
+  try {
+    for (;;) {
+      const { place: now, isOver } = await advance();
+      const { open, poisoned, unfinished, isBusy } = await lookAt(now, index, failed);
+      if (open.length > 0) {
+        worker ??= await stage.open(place, bench);
+        const { width } = worker;
+        const limit = await limitSeconds(now, stage, bench.threads);
+        const total = done + open.length;
+        const measure = async (unit: OpenUnit) => {
+          const fault = await runUnit(now, unit, worker as Worker, limit(unit), bench);
+          if (fault !== undefined) failed.push(fault);
+          else bench.progress.steps(stage.id, ++done, total);
+        };
+        const chosen = index === undefined && !isOver ? someOf(open, width) : open;
+        // what failed before may end the process it is in: alone, and last
+        const calm = chosen.filter(({ isRisky }) => !isRisky);
+        const risky = chosen.filter(({ isRisky }) => isRisky);
+        await together(calm, width, bench.signal, measure);
+        await together(risky, 1, bench.signal, measure);
+      }
+      const isStuck = failed.length > 0 || poisoned.length > 0;
+      const goesOn = !isOver && (open.length > 0 || (!isStuck && (await wait.next(`${unfinished}`, isBusy))));
+      if (goesOn) continue;
+      const units = unitsOf(now.campaign, index);
+      const finished = await finishedUnits(directory);
+      return {
+        done,
+        finished: units.filter(({ key }) => finished.has(key)).length,
+        units: units.length,
+        failed,
+        poisoned,
+        ...(isOver || isStuck ? {} : { waiting: unfinished }),
+      };
+    }
+  } finally {
+    await worker?.close();
+  }
+}
+
+interface OpenUnit extends CampaignUnit {
+  /** It was tried before. */
+  readonly isRisky: boolean;
+}
+
+/** What there is to do for an index, or for whoever comes, and what was given up. */
+async function lookAt(
+  { directory, campaign }: CampaignPlace,
+  index: number | undefined,
+  failed: readonly UnitFault[],
+): Promise<{ open: OpenUnit[]; poisoned: UnitFault[]; unfinished: number; isBusy: boolean }> {
   const attempts = await readAttempts(directory);
   const finished = await finishedUnits(directory);
-  const poisoned = units.flatMap(({ key, of }) => {
-    const error = finished.has(key) ? undefined : poisonOf(attempts.get(key));
-    return error === undefined ? [] : [{ unit: key, of, error }];
-  });
-  const isPoison = new Set(poisoned.map(({ unit }) => unit));
-  const isTaken = (key: string) =>
-    index === undefined && (attempts.get(key) ?? []).some(({ state }) => state === "under way");
-  const open = units.filter(({ key }) => !finished.has(key) && !isPoison.has(key) && !isTaken(key));
-  // what failed before may end the process it is in: alone, and last
-  const calm = open.filter(({ key }) => !attempts.has(key));
-  const risky = open.filter(({ key }) => attempts.has(key));
-  const failed: UnitFault[] = [];
-  let done = 0;
-  if (open.length > 0) {
-    const worker = await stage.open(place, bench);
-    try {
-      const limit = await limitSeconds(place, stage, bench.threads);
-      const measure = async (unit: CampaignUnit) => {
-        const fault = await runUnit(place, unit, worker, limit(unit), bench);
-        if (fault !== undefined) failed.push(fault);
-        else bench.progress.steps(stage.id, ++done, open.length);
-      };
-      await together(calm, worker.width, bench.signal, measure);
-      await together(risky, 1, bench.signal, measure);
-    } finally {
-      await worker.close();
-    }
-  }
-  const now = await finishedUnits(directory);
-  return { done, finished: units.filter(({ key }) => now.has(key)).length, units: units.length, failed, poisoned };
+  const isTried = new Set(failed.map(({ unit }) => unit));
+  const isTaken = (key: string) => (attempts.get(key) ?? []).some(({ state }) => state === "under way");
+  const unfinished = campaign.units.filter(({ key }) => !finished.has(key));
+  const own = unitsOf({ units: unfinished }, index);
+  const open = own.filter(
+    ({ key }) =>
+      !isTried.has(key) && poisonOf(attempts.get(key)) === undefined && !(index === undefined && isTaken(key)),
+  );
+  return {
+    open: open.map((unit) => ({ ...unit, isRisky: attempts.has(unit.key) })),
+    // a round that lacks one is never complete, whoever was to do it
+    poisoned: (campaign.rounds ? unfinished : own).flatMap(({ key, of }) => {
+      const error = poisonOf(attempts.get(key));
+      return error === undefined || isTried.has(key) ? [] : [{ unit: key, of, error }];
+    }),
+    unfinished: unfinished.length,
+    isBusy: unfinished.some(({ key }) => isTaken(key)),
+  };
+}
+
+/** So many of them, from anywhere: others, who look at the same time, take others. */
+function someOf<Item>(items: readonly Item[], count: number): Item[] {
+  const from = Math.floor(Math.random() * Math.max(1, items.length - count + 1));
+  return items.slice(from, from + count);
 }
 
 /** The units of an index, or all. */
-export function unitsOf({ units }: Campaign, index: number | undefined): readonly CampaignUnit[] {
+export function unitsOf({ units }: Pick<Campaign, "units">, index: number | undefined): readonly CampaignUnit[] {
   return index === undefined ? units : units.filter(({ job }) => job === index);
 }
 
 /** All units; the first error that is none of a unit stops the others. */
-async function together(
-  units: readonly CampaignUnit[],
+async function together<Unit>(
+  units: readonly Unit[],
   width: number,
   signal: AbortSignal,
-  work: (unit: CampaignUnit) => Promise<void>,
+  work: (unit: Unit) => Promise<void>,
 ): Promise<void> {
   const queue = createWorkQueue(width);
   let failure: unknown;

@@ -18,10 +18,11 @@ import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
 import { refuseOptions } from "./given-option.ts";
 import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
+import { askProbes } from "./shard-probes.ts";
 import { askImatrix } from "./shard-texts.ts";
 
 /** Stages that prism shard plans. */
-export const SHARDED_STAGES = ["analysis", "quantize", "imatrix"] as const satisfies readonly StageId[];
+export const SHARDED_STAGES = ["analysis", "quantize", "imatrix", "probes"] as const satisfies readonly StageId[];
 
 export interface StageRequest {
   /** By default the analysis. */
@@ -42,6 +43,11 @@ export interface StageRequest {
   readonly context?: number | undefined;
   readonly chunks?: number | undefined;
   readonly head?: boolean | undefined;
+  /** Of probes: how many groups at most, and chosen at a time. */
+  readonly probes?: number | undefined;
+  readonly round?: number | undefined;
+  /** Path of the analysis of the model; by default it is analyzed by the planner. */
+  readonly analysis?: string | undefined;
 }
 
 /** What a campaign is made with. */
@@ -73,6 +79,9 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     context,
     chunks,
     head,
+    probes,
+    round,
+    analysis,
   } = request;
   const ofAnalysis = { "--exact": exact, "--target-se": targetRelativeSe };
   const ofQuantize = {
@@ -83,12 +92,19 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     "--feedback": feedback,
     "--calibration": calibration,
   };
-  const ofTexts = { "--text": text, "--context": context, "--chunks": chunks, "--head": head };
+  const ofTexts = { "--text": text, "--context": context, "--chunks": chunks };
+  const ofImatrix = { "--head": head };
+  const ofProbes = { "--probes": probes, "--round": round, "--analysis": analysis };
+  if (stage === "probes") {
+    refuseOptions({ ...ofAnalysis, ...ofQuantize, ...ofImatrix }, "--stage probes has it not");
+    return askProbes(request);
+  }
+  refuseOptions(ofProbes, "it is of --stage probes");
   if (stage === "imatrix") {
     refuseOptions({ ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize }, "--stage imatrix makes one of a text");
     return askImatrix(request);
   }
-  refuseOptions(ofTexts, `--stage ${stage} reads no text`);
+  refuseOptions({ ...ofTexts, ...ofImatrix }, `--stage ${stage} reads no text`);
   if (stage === "quantize") {
     refuseOptions(ofAnalysis, "--stage quantize measures nothing");
     return askQuantize(request);

@@ -27,20 +27,20 @@ export function askImatrix({ text, context, chunks, head = false }: StageRequest
 }
 
 /** With the vocabulary of a model, which is all that is read of it. */
-async function withTokenizer<Result>(
+export async function withTokenizer<Result>(
   source: OpenModel,
   bench: Bench,
   work: (loaded: LoadedModel) => Promise<Result>,
+  context = source.facts.contextTrain,
 ): Promise<Result> {
   // llama.cpp, which is to decode, reads files
   requireLocal(source.path);
-  const context = source.facts.contextTrain;
   const loaded = await loadModel(source.path, { context, vocabOnly: true }, bench);
   return work(loaded).finally(() => loaded.close());
 }
 
 /** A campaign has the size that was asked for. */
-function requireChunks({ chunks, context }: EvaluationTokens, asked: number | undefined, text: string): void {
+export function requireChunks({ chunks, context }: EvaluationTokens, asked: number | undefined, text: string): void {
   if (asked === undefined || asked === chunks) return;
   throw new UsageError(
     `--chunks ${asked}: ${text} has ${chunks} chunks of ${context} tokens; give fewer, or a longer --text`,

@@ -6,6 +6,7 @@ import { forgetAttempts } from "../shard/attempts.ts";
 import { createCampaign, openCampaign, requireSameHow } from "../shard/campaign.ts";
 import type { Campaign } from "../shard/campaign-document.ts";
 import { mergeCampaign } from "../shard/merge.ts";
+import { knownUnits } from "../shard/rounds.ts";
 import { stageOf } from "../shard/stages.ts";
 import { campaignStatus } from "../shard/status.ts";
 import { runUnits, type WorkDone } from "../shard/work.ts";
@@ -32,8 +33,16 @@ export async function planShards(path: string, request: PlanShardsRequest, bench
   }
 }
 
-/** Do the units of an index, or of all, that have no part yet. */
-export async function runShard(directory: string, index: number | undefined, bench: Bench): Promise<WorkDone> {
+/**
+ * Do the units of an index, or of all, that have no part yet. Where they are decided in rounds, a round is waited for while
+ * others work at it, and `waitSeconds` after nobody does.
+ */
+export async function runShard(
+  directory: string,
+  index: number | undefined,
+  bench: Bench,
+  waitSeconds?: number,
+): Promise<WorkDone> {
   const place = await openCampaign(directory, bench);
   try {
     const { campaign } = place;
@@ -43,7 +52,7 @@ export async function runShard(directory: string, index: number | undefined, ben
     const { seed, gpuLayers } = campaign.how;
     const own = { ...bench, seed, gpuLayers };
     await requireSameHow(campaign, own);
-    return await runUnits(place, stageOf(campaign.stage), index, own);
+    return await runUnits(place, stageOf(campaign.stage), index, own, waitSeconds);
   } finally {
     await place.source.close();
   }
@@ -54,7 +63,7 @@ export async function mergeShards(
   directory: string,
   { output, force }: { readonly output: string; readonly force?: boolean | undefined },
   bench: Bench,
-): Promise<{ readonly campaign: Campaign; readonly document: unknown }> {
+): Promise<{ readonly campaign: Campaign; readonly parts: number; readonly document: unknown }> {
   const place = await openCampaign(directory, bench);
   try {
     const { campaign, source } = place;
@@ -62,7 +71,8 @@ export async function mergeShards(
     const inputs = source.model.shards.map(({ path }) => path);
     await checkOutputs([output], { inputs, force, gguf: stage.writesGguf });
     const { seed } = campaign.how;
-    return { campaign, document: await mergeCampaign(place, stage, output, { ...bench, seed }, force) };
+    const document = await mergeCampaign(place, stage, output, { ...bench, seed }, force);
+    return { campaign, parts: (await knownUnits(place, bench.progress.note)).units.length, document };
   } finally {
     await place.source.close();
   }

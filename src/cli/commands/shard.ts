@@ -4,10 +4,13 @@ import { EXIT } from "../../errors.ts";
 import { describeHole } from "../../imatrix/coverage.ts";
 import type { ImatrixFile } from "../../imatrix/describe-imatrix.ts";
 import { printable } from "../../plan/printable.ts";
+import { DEFAULT_PROBES } from "../../run/run-request.ts";
 import type { Campaign } from "../../shard/campaign-document.ts";
+import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { WorkDone } from "../../shard/work.ts";
 import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
+import { DEFAULT_ROUND } from "../../verbs/shard-probes.ts";
 import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
 import type { CommandContext } from "../context.ts";
 import { calibrationOption } from "../feedback-options.ts";
@@ -53,7 +56,7 @@ function planCommand(context: CommandContext): Command {
     .requiredOption("--dir <folder>", "a new folder that all machines see")
     .requiredOption("--jobs <n>", "indexes to run, at most", (text) => parseInteger("--jobs", text, 1, MOST_JOBS))
     .addOption(
-      new Option("--stage <stage>", "what is done: analysis, imatrix, or quantize with the file of a plan")
+      new Option("--stage <stage>", "what is done: analysis, imatrix, probes, or quantize with the file of a plan")
         .choices(SHARDED_STAGES)
         .default("analysis"),
     )
@@ -70,11 +73,22 @@ function planCommand(context: CommandContext): Command {
     .option("--allow-requantize", "with --stage quantize: accept a source that is already quantized")
     .option("--feedback", "with --stage quantize: choose the codes with error feedback, layer by layer")
     .addOption(calibrationOption())
-    .option("--head", "with --stage imatrix: also for the output head");
+    .option("--head", "with --stage imatrix: also for the output head")
+    .option(
+      "--probes <n>",
+      `with --stage probes: groups of tensors to degrade, at most (default: ${DEFAULT_PROBES})`,
+      (text) => parseInteger("--probes", text, 1, 1e5),
+    )
+    .option(
+      "--round <n>",
+      `with --stage probes: groups that are chosen at a time (default: ${DEFAULT_ROUND})`,
+      (text) => parseInteger("--round", text, 1, MOST_JOBS),
+    )
+    .option("--analysis <file>", "with --stage probes: the analysis of the model; default: it is analyzed now");
   addTextOptions(
     command,
-    "with --stage imatrix: the text; default: the one that comes with PRISM",
-    "chunks of the text that are read, from its beginning; default: all",
+    "with --stage imatrix or probes: the text; default: the one that comes with PRISM",
+    "chunks of the text that are read: of imatrix from its beginning (default: all), of probes from its end (default: 16 at most)",
   );
   return addSharedOptions(command, "backend", "seed", "threads", "cache", "force-findings").action(
     async (model: string, options: PlanOptions) => {
@@ -94,6 +108,7 @@ function planCommand(context: CommandContext): Command {
 
 interface RunOptions extends SharedOptions {
   readonly index?: number;
+  readonly wait?: number;
 }
 
 function runCommand(context: CommandContext): Command {
@@ -102,29 +117,40 @@ function runCommand(context: CommandContext): Command {
     .argument("<folder>", DIRECTORY)
     .option("--index <n>", "which job, from 0 ($SLURM_ARRAY_TASK_ID)", (text) =>
       parseInteger("--index", text, 0, MOST_JOBS - 1),
+    )
+    .option(
+      "--wait <seconds>",
+      `with probes: how long a round is waited for that nobody works at (default: ${ROUND_WAIT_SECONDS})`,
+      (text) => parseInteger("--wait", text, 0, 1e6),
     );
   return addSharedOptions(command, "threads", "backend", "memory", "cache").action(
     async (directory: string, options: RunOptions) => {
       const output = openOutput(options);
-      const done = await withBench(options, context, output, (bench) => runShard(directory, options.index, bench));
+      const done = await withBench(options, context, output, (bench) =>
+        runShard(directory, options.index, bench, options.wait),
+      );
       output.result({ document: done, text: () => describeWork(done), next: nextOf(directory, done) });
-      if (done.finished < done.units) {
-        process.exitCode = done.failed.length > done.poisoned.length ? EXIT.again : EXIT.incomplete;
+      const { finished, units, failed, poisoned, waiting } = done;
+      if (waiting !== undefined) process.exitCode = EXIT.again;
+      else if (finished < units || poisoned.length > 0) {
+        process.exitCode = failed.length > poisoned.length ? EXIT.again : EXIT.incomplete;
       }
     },
   );
 }
 
-function describeWork({ done, finished, units, failed, poisoned }: WorkDone): string {
+function describeWork({ done, finished, units, failed, poisoned, waiting }: WorkDone): string {
   return [
     `${done} units done; ${finished} of ${units} have parts`,
+    ...(waiting === undefined ? [] : [`${waiting} units of the round are for others; the same command goes on then`]),
     ...failed.map(({ of, error }) => `! ${JSON.stringify(of)} failed: ${error}`),
     ...poisoned.map(({ of, error }) => `! ${JSON.stringify(of)} was given up: ${error}`),
   ].join("\n");
 }
 
-function nextOf(directory: string, { finished, units, poisoned }: WorkDone): string {
-  if (finished === units) return nextCommand("prism", "shard", "status", directory);
+function nextOf(directory: string, { finished, units, poisoned, waiting }: WorkDone): string {
+  if (finished === units && poisoned.length === 0 && waiting === undefined)
+    return nextCommand("prism", "shard", "status", directory);
   return nextCommand("prism", "shard", poisoned.length > 0 ? "retry" : "run", directory);
 }
 
@@ -132,6 +158,7 @@ function nextOf(directory: string, { finished, units, poisoned }: WorkDone): str
 const NOUNS: Partial<Record<Campaign["stage"], string>> = {
   quantize: "quantized file",
   imatrix: "importance matrix",
+  probes: "densities",
 };
 
 interface MergeOptions extends SharedOptions {
@@ -146,14 +173,14 @@ function mergeCommand(context: CommandContext): Command {
   return addSharedOptions(command, "force").action(async (directory: string, options: MergeOptions) => {
     const output = openOutput(options);
     const { out, force } = options;
-    const { campaign, document } = await withBench(options, context, output, (bench) =>
+    const { campaign, parts, document } = await withBench(options, context, output, (bench) =>
       mergeShards(directory, { output: out, force }, bench),
     );
     output.result({
       document,
       text: () =>
         [
-          `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${campaign.units.length} parts`,
+          `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${parts} parts`,
           ...(campaign.stage === "imatrix" ? describeHoles(document as ImatrixFile) : []),
         ].join("\n"),
       next: nextOfMerge(campaign, document, out),
@@ -166,6 +193,7 @@ const describeHoles = ({ holes }: ImatrixFile) => holes.map((hole) => printable(
 function nextOfMerge({ stage, model }: Campaign, document: unknown, out: string): string {
   if (stage === "imatrix") return nextCommand("prism", "plan", model.path, "--imatrix", out);
   if (stage === "quantize") return nextCommand("llama-cli", "-m", (document as { readonly path: string }).path);
+  if (stage === "probes") return nextCommand("prism", "plan", model.path, "--like", "Q3_K_M", "--sensitivity", out);
   return nextCommand("prism", "plan", out, "--like", "Q3_K_M");
 }
 
@@ -184,11 +212,12 @@ function statusCommand(): Command {
 const SHOWN_JOBS = 12;
 
 function describeStatus(status: CampaignStatus): string {
-  const { stage, model, units, finished, underWay, openJobs, jobs, poisoned, lost, hosts } = status;
+  const { stage, model, units, finished, underWay, openJobs, jobs, poisoned, lost, hosts, round, isOver } = status;
   const shown = openJobs.slice(0, SHOWN_JOBS).join(", ");
   const more = openJobs.length > SHOWN_JOBS ? `, and ${openJobs.length - SHOWN_JOBS} more` : "";
   return [
     `${stage} of ${model}: ${finished} of ${units} units have parts`,
+    ...(round === undefined ? [] : [isOver ? `round ${round} was the last` : `in round ${round}, from 0; more follow`]),
     ...(underWay > 0 ? [`${underWay} are under way on ${hosts.join(", ")}`] : []),
     ...(openJobs.length > 0 ? [`open: ${openJobs.length} of ${jobs} jobs (${shown}${more})`] : []),
     ...(lost > 0 ? [`${lost} attempts failed or died`] : []),
@@ -197,11 +226,18 @@ function describeStatus(status: CampaignStatus): string {
 }
 
 /** Files that are no documents. */
-const RESULTS: Partial<Record<string, string>> = { quantize: "model.gguf", imatrix: "imatrix.gguf" };
+const RESULTS: Partial<Record<string, string>> = {
+  quantize: "model.gguf",
+  imatrix: "imatrix.gguf",
+  probes: "probes.json",
+};
 
-function nextOfStatus(directory: string, { stage, finished, units, poisoned, openJobs }: CampaignStatus): string {
+function nextOfStatus(
+  directory: string,
+  { stage, finished, units, poisoned, openJobs, isOver }: CampaignStatus,
+): string {
   const result = RESULTS[stage] ?? "result.json";
-  if (finished === units) return nextCommand("prism", "shard", "merge", directory, "-o", result);
+  if (finished === units && isOver !== false) return nextCommand("prism", "shard", "merge", directory, "-o", result);
   const verb = openJobs.length === 0 && poisoned.length > 0 ? "retry" : "run";
   return nextCommand("prism", "shard", verb, directory);
 }
