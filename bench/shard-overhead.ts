@@ -17,6 +17,8 @@ import { machineName, recordResult } from "./results.ts";
 
 const MAIN = resolve(import.meta.dirname, "../dist/cli/main.js");
 const ONE_THREAD = ["--threads", "1", "--no-cache", "--quiet"];
+// a model of shapes has no vocabulary of its own
+const ANY_MODEL = "--force-findings";
 const WORKERS = 2;
 
 const { values } = parseArgs({
@@ -40,11 +42,11 @@ const work = await mkdtemp(join(tmpdir(), "prism-bench-"));
 try {
   const model = values.model ?? (await makeModel());
   const campaign = join(work, "campaign");
-  await prism("shard", "plan", model, "--dir", campaign, "--jobs", String(WORKERS), "--quiet", ...exact);
+  await prism("shard", "plan", model, "--dir", campaign, "--jobs", String(WORKERS), "--quiet", ANY_MODEL, ...exact);
   const rounds: Round[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
     const analysis = await usageOf(() =>
-      prism("analyze", model, "-o", join(work, "analysis.json"), "--force", ...ONE_THREAD, ...exact),
+      prism("analyze", model, "-o", join(work, "analysis.json"), "--force", ANY_MODEL, ...ONE_THREAD, ...exact),
     );
     const oneWorker = await usageOfCampaign(campaign, [[]]);
     const twoWorkers = await usageOfCampaign(

@@ -3,15 +3,33 @@ import { readFile } from "node:fs/promises";
 import type { EvaluationTokens } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
 import { inputPath, type MadeInput } from "./campaign.ts";
+import type { CampaignInput } from "./campaign-document.ts";
 import type { CampaignPlace } from "./stage.ts";
 
 const INPUT = "tokens";
 
+const ID_BYTES = Int32Array.BYTES_PER_ELEMENT;
+
+/** Tokens as a file of the campaign, 32 bits each; `path` is what their text is called. */
+export function idsInput(ids: Int32Array, path: string): MadeInput {
+  const content = new DataView(new ArrayBuffer(ids.length * ID_BYTES));
+  for (const [index, id] of ids.entries()) content.setInt32(index * ID_BYTES, id, true);
+  return { content: new Uint8Array(content.buffer), path };
+}
+
+/** The tokens of such a file. Throws FormatError where they are no whole chunks. */
+export async function readIdsInput(directory: string, input: CampaignInput, context: number): Promise<Int32Array> {
+  const path = await inputPath(directory, input);
+  const bytes = await readFile(path);
+  if (bytes.length === 0 || bytes.length % (context * ID_BYTES) !== 0) {
+    throw new FormatError(path, `has ${bytes.length} bytes, expected chunks of ${context} tokens; plan anew`);
+  }
+  return Int32Array.from({ length: bytes.length / ID_BYTES }, (_, index) => bytes.readInt32LE(ID_BYTES * index));
+}
+
 /** What goes into the campaign; `path` is what the text is called. */
 export function tokensInput({ ids }: EvaluationTokens, path: string): { readonly [INPUT]: MadeInput } {
-  const content = new DataView(new ArrayBuffer(ids.length * Int32Array.BYTES_PER_ELEMENT));
-  for (const [index, id] of ids.entries()) content.setInt32(index * Int32Array.BYTES_PER_ELEMENT, id, true);
-  return { [INPUT]: { content: new Uint8Array(content.buffer), path } };
+  return { [INPUT]: idsInput(ids, path) };
 }
 
 export interface CampaignText {
@@ -26,11 +44,12 @@ export async function campaignTokens(
 ): Promise<CampaignText> {
   const input = campaign.inputs.find(({ name }) => name === INPUT);
   if (input === undefined) throw new FormatError("campaign.json", "the campaign has no tokens; make it again");
-  const path = await inputPath(directory, input);
-  const bytes = await readFile(path);
-  if (bytes.length !== context * chunks * Int32Array.BYTES_PER_ELEMENT) {
-    throw new FormatError(path, `has ${bytes.length} bytes, expected ${chunks} chunks of ${context} tokens; plan anew`);
+  const ids = await readIdsInput(directory, input, context);
+  if (ids.length !== context * chunks) {
+    throw new FormatError(
+      input.file,
+      `has ${ids.length / context} chunks of ${context} tokens, expected ${chunks}; plan anew`,
+    );
   }
-  const ids = Int32Array.from({ length: context * chunks }, (_, index) => bytes.readInt32LE(4 * index));
   return { tokens: { context, chunks, ids }, path: input.path };
 }

@@ -26,7 +26,7 @@ export async function mergeCampaign(
     const attempts = await readAttempts(directory);
     const shown = missing.slice(0, SHOWN).map(({ key, of, job }) => {
       const poison = poisonOf(attempts.get(key));
-      return `${JSON.stringify(of)} of job ${job}${poison === undefined ? "" : ` (given up: ${poison})`}`;
+      return `${stage.name(of)} of job ${job}${poison === undefined ? "" : ` (given up: ${poison})`}`;
     });
     const more = missing.length > SHOWN ? ` and ${missing.length - SHOWN} more` : "";
     throw new IncompleteError(

@@ -43,6 +43,8 @@ export interface ShardStage {
   readonly value: TSchema;
   /** What it merges to is a GGUF file, not a document. */
   readonly writesGguf?: true;
+  /** What a unit is called in messages. */
+  name(of: unknown): string;
   /** Of a stage with rounds, those of the first. */
   units(place: Omit<CampaignPlace, "directory">): readonly PlannedUnit[];
   /** Of a stage whose later units follow from the values of earlier ones. */

@@ -3,6 +3,7 @@ import { poisonOf, readAttempts } from "./attempts.ts";
 import { readCampaign } from "./campaign.ts";
 import { finishedUnits } from "./parts.ts";
 import { knownUnits } from "./rounds.ts";
+import { stageOf } from "./stages.ts";
 import type { UnitFault } from "./work.ts";
 
 export interface CampaignStatus {
@@ -31,10 +32,11 @@ export async function campaignStatus(directory: string): Promise<CampaignStatus>
   const { units, round, isOver } = await knownUnits({ directory, campaign }, () => undefined);
   const finished = await finishedUnits(directory);
   const attempts = await readAttempts(directory);
+  const { name } = stageOf(stage);
   const open = units.filter(({ key }) => !finished.has(key));
   const poisoned = open.flatMap(({ key, of }): UnitFault[] => {
     const error = poisonOf(attempts.get(key));
-    return error === undefined ? [] : [{ unit: key, of, error }];
+    return error === undefined ? [] : [{ unit: key, of, name: name(of), error }];
   });
   const isPoison = new Set(poisoned.map(({ unit }) => unit));
   const tries = open.flatMap(({ key }) => attempts.get(key) ?? []);

@@ -31,6 +31,8 @@ export interface WorkDone {
 export interface UnitFault {
   readonly unit: string;
   readonly of: unknown;
+  /** What it is called. */
+  readonly name: string;
   readonly error: string;
 }
 
@@ -55,14 +57,20 @@ export async function runUnits(
   try {
     for (;;) {
       const { place: now, isOver } = await advance();
-      const { open, poisoned, unfinished, isBusy } = await lookAt(now, index, failed);
+      const { open, poisoned, unfinished, isBusy } = await lookAt(now, stage, index, failed);
       if (open.length > 0) {
         worker ??= await stage.open(place, bench);
         const { width } = worker;
         const limit = await limitSeconds(now, stage, bench.threads);
         const total = done + open.length;
         const measure = async (unit: OpenUnit) => {
-          const fault = await runUnit(now, unit, worker as Worker, limit(unit), bench);
+          const fault = await runUnit(
+            now,
+            { ...unit, name: stage.name(unit.of) },
+            worker as Worker,
+            limit(unit),
+            bench,
+          );
           if (fault !== undefined) failed.push(fault);
           else bench.progress.steps(stage.id, ++done, total);
         };
@@ -100,6 +108,7 @@ interface OpenUnit extends CampaignUnit {
 /** What there is to do for an index, or for whoever comes, and what was given up. */
 async function lookAt(
   { directory, campaign }: CampaignPlace,
+  { name }: Pick<ShardStage, "name">,
   index: number | undefined,
   failed: readonly UnitFault[],
 ): Promise<{ open: OpenUnit[]; poisoned: UnitFault[]; unfinished: number; isBusy: boolean }> {
@@ -118,7 +127,7 @@ async function lookAt(
     // a round that lacks one is never complete, whoever was to do it
     poisoned: (campaign.rounds ? unfinished : own).flatMap(({ key, of }) => {
       const error = poisonOf(attempts.get(key));
-      return error === undefined || isTried.has(key) ? [] : [{ unit: key, of, error }];
+      return error === undefined || isTried.has(key) ? [] : [{ unit: key, of, name: name(of), error }];
     }),
     unfinished: unfinished.length,
     isBusy: unfinished.some(({ key }) => isTaken(key)),
@@ -162,7 +171,7 @@ async function together<Unit>(
 /** Do one unit. Returns what was wrong with it; throws what is wrong with this machine. */
 async function runUnit(
   { directory }: CampaignPlace,
-  { key, of }: CampaignUnit,
+  { key, of, name }: CampaignUnit & Pick<UnitFault, "name">,
   worker: Worker,
   limit: number,
   { threads, signal }: Bench,
@@ -188,11 +197,11 @@ async function runUnit(
     await attempt.fail(reason);
     // its process is gone, or busy with what took too long: another one goes on
     if (error instanceof TimeoutError || (error instanceof EngineError && error.ended !== undefined)) {
-      throw new AgainError(`unit ${JSON.stringify(of)}: ${reason}; the rest is done by the same command again`, {
+      throw new AgainError(`${name}: ${reason}; the rest is done by the same command again`, {
         cause: error,
       });
     }
-    return { unit: key, of, error: reason };
+    return { unit: key, of, name, error: reason };
   }
 }
 

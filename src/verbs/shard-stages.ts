@@ -12,6 +12,7 @@ import { present } from "../present.ts";
 import { parseSplitSize } from "../quantize/split-file.ts";
 import type { CampaignRequest } from "../shard/campaign.ts";
 import type { StageId } from "../shard/campaign-document.ts";
+import { idsInput } from "../shard/campaign-tokens.ts";
 import type { AnalysisOptions } from "../shard/stages/analysis.ts";
 import type { QuantizeOptions } from "../shard/stages/quantize.ts";
 import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
@@ -146,11 +147,8 @@ async function askQuantize({
       if (!feedback) return { options, inputs };
       requireLocal(source.path, "leave --feedback out: it decodes text with all of the model");
       const own = await calibrationOfParts(source, { calibration }, bench);
-      const content = own && new Uint8Array(own.buffer, own.byteOffset, own.byteLength);
-      return {
-        options,
-        inputs: { ...inputs, ...texts, [OWN_INPUT]: content && { content, path: "sampled from the model" } },
-      };
+      const sampled = own && idsInput(own, "sampled from the model");
+      return { options, inputs: { ...inputs, ...texts, [OWN_INPUT]: sampled } };
     },
     checks: {
       ignored: ["already-quantized"],

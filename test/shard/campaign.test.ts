@@ -114,8 +114,8 @@ test("a unit that fails is given up after three tries, the rest goes on, and ret
     [0, 0, 1],
   ]);
   const { poisoned, openJobs, lost } = await campaignStatus(place.directory);
-  expect([poisoned.map(({ of, error }) => [of, error]), openJobs, lost]).toEqual([
-    [[{ tensor: bad }, "a bad sector"]],
+  expect([poisoned.map(({ of, name, error }) => [of, name, error]), openJobs, lost]).toEqual([
+    [[{ tensor: bad }, bad, "a bad sector"]],
     [],
     3,
   ]);

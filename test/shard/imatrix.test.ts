@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type OpenedBench, openBench } from "../../src/open-bench.ts";
 import { createRandom } from "../../src/random.ts";
+import { imatrixStage } from "../../src/shard/stages/imatrix.ts";
 import { imatrix } from "../../src/verbs/imatrix.ts";
 import { mergeShards, type PlanShardsRequest, planShards, runShard } from "../../src/verbs/shard.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
@@ -48,6 +49,7 @@ test("a matrix of experts is the same to the byte in jobs of any number and orde
       { from: 64, to: 72 },
     ],
   ]);
+  expect(imatrixStage.name(campaign.units[1]?.of)).toBe("chunks 32 to 63");
   for (const index of [2, 0, 1]) await runShard(within("many"), index, { ...bench, threads: 1 });
   await planned(moe, "one", { ...asked, jobs: 1 });
   await runShard(within("one"), 0, bench);

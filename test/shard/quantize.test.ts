@@ -6,6 +6,7 @@ import { readImatrix } from "../../src/imatrix/imatrix.ts";
 import { type OpenedBench, openBench } from "../../src/open-bench.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { quantizeStage } from "../../src/shard/stages/quantize.ts";
 import { quantizePlan } from "../../src/verbs/quantize.ts";
 import { mergeShards, type PlanShardsRequest, planShards, runShard } from "../../src/verbs/shard.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
@@ -51,6 +52,9 @@ test("the merged file is that of one machine to the byte, with an imatrix and in
   const rows = campaign.units.flatMap(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);
   // some tensors are cut, and some are together
   expect(campaign.units.length).toBeGreaterThan(3);
+  const names = campaign.units.map(({ of }) => quantizeStage.name(of));
+  expect(names).toContainEqual(expect.stringMatching(/^\S+, rows 0 to \d+$/));
+  expect(names).toContainEqual(expect.stringMatching(/^\S+ to \S+$/));
   expect(rows.length).toBeGreaterThan(new Set(rows.map(({ tensor }) => tensor)).size);
   for (const index of [2, 0, 1]) await runShard(within("c"), index, bench);
   const { document } = await mergeShards(within("c"), { output: within("merged.gguf") }, bench);

@@ -8,7 +8,7 @@ import { DEFAULT_PROBES } from "../../run/run-request.ts";
 import type { Campaign } from "../../shard/campaign-document.ts";
 import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
-import type { WorkDone } from "../../shard/work.ts";
+import type { UnitFault, WorkDone } from "../../shard/work.ts";
 import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
 import { DEFAULT_ROUND } from "../../verbs/shard-probes.ts";
 import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
@@ -143,10 +143,12 @@ function describeWork({ done, finished, units, failed, poisoned, waiting }: Work
   return [
     `${done} units done; ${finished} of ${units} have parts`,
     ...(waiting === undefined ? [] : [`${waiting} units of the round are for others; the same command goes on then`]),
-    ...failed.map(({ of, error }) => `! ${JSON.stringify(of)} failed: ${error}`),
-    ...poisoned.map(({ of, error }) => `! ${JSON.stringify(of)} was given up: ${error}`),
+    ...failed.map(({ name, error }) => printable(`! ${name} failed: ${error}`)),
+    ...poisoned.map(describePoison),
   ].join("\n");
 }
+
+const describePoison = ({ name, error }: UnitFault) => printable(`! ${name} was given up: ${error}`);
 
 function nextOf(directory: string, { finished, units, poisoned, waiting }: WorkDone): string {
   if (finished === units && poisoned.length === 0 && waiting === undefined)
@@ -221,7 +223,7 @@ function describeStatus(status: CampaignStatus): string {
     ...(underWay > 0 ? [`${underWay} are under way on ${hosts.join(", ")}`] : []),
     ...(openJobs.length > 0 ? [`open: ${openJobs.length} of ${jobs} jobs (${shown}${more})`] : []),
     ...(lost > 0 ? [`${lost} attempts failed or died`] : []),
-    ...poisoned.map(({ of, error }) => `! ${JSON.stringify(of)} was given up: ${error}`),
+    ...poisoned.map(describePoison),
   ].join("\n");
 }
 

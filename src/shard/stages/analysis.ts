@@ -30,6 +30,7 @@ export const analysisStage: ShardStage = {
   method: METHOD,
   costPerSecond: 1e6,
   value: MEASUREMENT,
+  name: (of) => requireContent(UNIT, of, "unit").tensor,
   units({ source: { model }, campaign }) {
     const { exactMetrics, exactDistortion } = optionsOf(campaign.options);
     const most = exactMetrics || exactDistortion ? Number.POSITIVE_INFINITY : SAMPLED_BYTES;

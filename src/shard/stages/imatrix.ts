@@ -41,6 +41,10 @@ export const imatrixStage: ShardStage = {
   method: 1,
   costPerSecond: 5e8,
   value: VALUE,
+  name(of) {
+    const { from, to } = requireContent(UNIT, of, "unit");
+    return `chunks ${from} to ${to - 1}`;
+  },
   units({ source, campaign }) {
     const { context, chunks } = optionsOf(campaign.options);
     // every token meets every weight, as a rule

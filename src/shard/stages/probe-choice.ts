@@ -78,6 +78,10 @@ async function campaignAnalysis({ directory, campaign }: Omit<CampaignPlace, "so
   return readAnalysis(await readDocumentText(path), path);
 }
 
+export function nameOfProbe({ group, type, from, to }: Content<typeof PROBES_UNIT>): string {
+  return `${group === undefined ? "the reference" : `${group} in ${type}`}, chunks ${from} to ${to - 1}`;
+}
+
 /** The reference's logits, before any probe. */
 export function referenceUnits(campaign: Pick<Campaign, "options">, fileBytes: number): PlannedUnit[] {
   const { chunks, block, context } = probesOptions(campaign);

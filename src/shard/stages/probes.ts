@@ -5,11 +5,14 @@
 import { writeFileAside } from "../../disk/aside-file.ts";
 import { present } from "../../present.ts";
 import { probesDocument } from "../../probes/probes-document.ts";
+import { requireContent } from "../campaign.ts";
 import type { ShardStage } from "../stage.ts";
 import {
   campaignDesign,
   describeDone,
+  nameOfProbe,
   nextUnits,
+  PROBES_UNIT,
   PROBES_VALUE,
   probesOptions,
   referenceUnits,
@@ -21,6 +24,7 @@ export const probesStage: ShardStage = {
   method: 1,
   costPerSecond: 5e8,
   value: PROBES_VALUE,
+  name: (of) => nameOfProbe(requireContent(PROBES_UNIT, of, "unit")),
   units: ({ source, campaign }) => referenceUnits(campaign, source.fileBytes),
   async rounds(place) {
     const { source, campaign } = place;

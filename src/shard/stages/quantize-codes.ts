@@ -1,6 +1,6 @@
 /** Units of a quantized file whose codes are chosen with error feedback. */
 import { createReadStream } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { Type } from "@sinclair/typebox";
 import type { Bench } from "../../bench.ts";
@@ -8,11 +8,13 @@ import { withScratchFile } from "../../disk/aside-file.ts";
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
 import { FormatError } from "../../errors.ts";
+import { chooseContext } from "../../evaluate/evaluate-options.ts";
 import { OWN_TEXT } from "../../feedback/calibration-text.ts";
 import type { PlacedTensor } from "../../feedback/feedback.ts";
 import { createPartCodes } from "../../feedback/part-codes.ts";
 import { tensorBytes } from "../../ggml/tensor-types.ts";
 import { inputPath } from "../campaign.ts";
+import { readIdsInput } from "../campaign-tokens.ts";
 import { LARGE_VALUE, writeLarge } from "../large-values.ts";
 import { partsFolder } from "../parts.ts";
 import type { CampaignPlace } from "../stage.ts";
@@ -84,10 +86,9 @@ async function pathOf({ directory, campaign }: CampaignPlace, name: string): Pro
   throw new FormatError("campaign.json", `names a text ${name} that it has not; make it again`);
 }
 
-async function ownIds(place: CampaignPlace): Promise<Int32Array | undefined> {
-  if (!place.campaign.inputs.some(({ name }) => name === OWN_INPUT)) return undefined;
-  const bytes = await readFile(await pathOf(place, OWN_INPUT));
-  return new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+async function ownIds({ directory, campaign, source }: CampaignPlace): Promise<Int32Array | undefined> {
+  const input = campaign.inputs.find(({ name }) => name === OWN_INPUT);
+  return input && readIdsInput(directory, input, chooseContext(undefined, source.facts.contextTrain));
 }
 
 async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {

@@ -54,6 +54,15 @@ export function rowUnits(
   return units.map(({ pieces, cost }) => ({ of: { pieces }, cost }));
 }
 
+/** Rows of one tensor, or the first and the last of several. */
+export function nameOfPieces(pieces: readonly Piece[]): string {
+  const [first, last] = [pieces[0], pieces.at(-1)];
+  if (first === undefined || last === undefined) return "no tensors";
+  return first === last
+    ? `${first.tensor}, rows ${first.from} to ${first.to - 1}`
+    : `${first.tensor} to ${last.tensor}`;
+}
+
 /** Choosing codes, beside rounding alone, about. */
 const CHOOSING = 20;
 

@@ -27,7 +27,7 @@ import { writeLarge } from "../large-values.ts";
 import type { CampaignPlace, ShardStage } from "../stage.ts";
 import { CODED_VALUE, type CodedValue, createCoder, FEEDBACK_OPTIONS } from "./quantize-codes.ts";
 import { unitsData } from "./quantize-parts.ts";
-import { layerUnits, type Piece, QUANTIZE_UNIT, rowUnits } from "./quantize-units.ts";
+import { layerUnits, nameOfPieces, type Piece, QUANTIZE_UNIT, rowUnits } from "./quantize-units.ts";
 
 export const QUANTIZE_OPTIONS = t.object({
   types: t.table(TENSOR_TYPE, "The type of every tensor."),
@@ -44,6 +44,7 @@ export const quantizeStage: ShardStage = {
   method: 1,
   costPerSecond: 1e6,
   value: CODED_VALUE,
+  name: (of) => nameOfPieces(requireContent(QUANTIZE_UNIT, of, "unit").pieces),
   units({ source, campaign }) {
     const { types, feedback } = optionsOf(campaign);
     const { jobs } = campaign;
