@@ -77,31 +77,29 @@ export const DISTORTION_ESTIMATE = t.object({
 /** D of a tensor in a type. */
 export interface DistortionEstimate extends t.Content<typeof DISTORTION_ESTIMATE> {}
 
+export const ALPHA_HILL = t.object(
+  { value: t.number(), tail: t.number(), se: t.number(), rankDeficient: t.optional(t.exactly(true)) },
+  "PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing.",
+);
+export const SPECTRAL_DOMINANCE = t.object(
+  { value: t.number(), stableRank: t.number() },
+  "ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁².",
+);
+export const IMBALANCE = t.object(
+  { value: t.amount(), row: t.amount(), column: t.amount(), columnLogSpread: t.amount() },
+  "max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS.",
+);
+
 const METRICS = t.object({
-  alphaHill: t.optional(
-    t.object(
-      { value: t.number(), tail: t.number(), se: t.number(), rankDeficient: t.optional(t.exactly(true)) },
-      "PL-Alpha-Hill: the exponent, the tail size it was fitted on, (α−1)/√K, and whether rank is missing.",
-    ),
-  ),
-  spectralDominance: t.optional(
-    t.object(
-      { value: t.number(), stableRank: t.number() },
-      "ln of σ₁²/‖W‖² over its Gaussian null (nats); with the stable rank ‖W‖²/σ₁².",
-    ),
-  ),
+  alphaHill: t.optional(ALPHA_HILL),
+  spectralDominance: t.optional(SPECTRAL_DOMINANCE),
   osqe: t.optional(
     t.object(
       { b2: t.amount(), b3: t.amount(), b4: t.amount(), b6: t.amount() },
       "Relative squared error of scale-optimal quantization in groups of 32.",
     ),
   ),
-  imbalance: t.optional(
-    t.object(
-      { value: t.amount(), row: t.amount(), column: t.amount(), columnLogSpread: t.amount() },
-      "max(row, column) coefficient of variation of the RMS; `columnLogSpread` is MAD of ln column RMS.",
-    ),
-  ),
+  imbalance: t.optional(IMBALANCE),
   fragility: t.optional(t.number("ln(OSQE(2)/OSQE(4)), nats.")),
   boundaryDensity: t.optional(t.number("BD*: density near decision thresholds relative to uniform, minus 1.")),
   spectralPosition: t.optional(

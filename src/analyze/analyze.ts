@@ -9,7 +9,7 @@ import type { Bench } from "../bench.ts";
 import { requireLibrary } from "../engine/engine.ts";
 import type { TensorType } from "../ggml/tensor-types.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
-import type { Model, OpenModel, TensorInfo } from "../gguf/model.ts";
+import type { Model, OpenModel, RowRange, TensorInfo } from "../gguf/model.ts";
 import { checkImatrix } from "../imatrix/check.ts";
 import { findHoles } from "../imatrix/coverage.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
@@ -27,6 +27,7 @@ import {
   measureTensor,
   type TensorMeasurement,
 } from "./tensor-measurement.ts";
+import { measurePart, type TensorPart } from "./tensor-part.ts";
 
 export interface AnalyzeRequest {
   readonly imatrix?: Imatrix | undefined;
@@ -140,6 +141,8 @@ export interface TensorMeter {
   readonly width: number;
   /** Throws FormatError where weights are not finite. */
   measure(tensor: TensorInfo): Promise<TensorMeasurement>;
+  /** Of rows that cutRows() cut, where metrics and distortion are exact. */
+  measureRows(tensor: TensorInfo, rows: RowRange): Promise<TensorPart>;
 }
 
 export function createTensorMeter(
@@ -168,9 +171,12 @@ export function createTensorMeter(
     queue,
   };
   checkMeasurable(file.model.path, measurableTensors(file.model), memoryBytes, exactMetrics);
+  const within = <Result>(tensor: TensorInfo, work: () => Promise<Result>) =>
+    memory.run(measurementBytes(tensor, exactMetrics), work);
   return {
     width: TENSORS_PER_THREAD * threads,
-    measure: (tensor) => memory.run(measurementBytes(tensor, exactMetrics), () => measureTensor(tensor, options)),
+    measure: (tensor) => within(tensor, () => measureTensor(tensor, options)),
+    measureRows: (tensor, rows) => within(tensor, () => measurePart(tensor, rows, options)),
   };
 }
 

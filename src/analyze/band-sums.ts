@@ -1,6 +1,6 @@
 /**
- * Round trips of the sampled bands of one tensor: power and error of each band, by type, kept until the tensor is done.
- * Bands travel to the engine in jobs of bounded size.
+ * Round trips of bands of one tensor: power and error of each band, by type, kept until the tensor is done. Bands travel to
+ * the engine in jobs of bounded size.
  */
 import type { Library, RoundTripResult } from "../engine/engine.ts";
 import { FormatError } from "../errors.ts";
@@ -8,7 +8,7 @@ import type { TensorType } from "../ggml/tensor-types.ts";
 import type { WorkQueue } from "../work-queue.ts";
 import type { StratumSample } from "./ratio-estimate.ts";
 import type { RowReader } from "./row-reader.ts";
-import { type Band, type BandOrder, bandAt, takeBands } from "./sampling.ts";
+import { type Band, type BandOrder, bandAt } from "./sampling.ts";
 
 export interface BandSource {
   readonly library: Pick<Library, "roundTrip">;
@@ -21,11 +21,23 @@ export interface BandSource {
   readonly importance?: Float32Array;
 }
 
+/** Power of bands, and their error in each type. */
+export interface BandValues {
+  readonly power: ArrayLike<number>;
+  readonly error: Readonly<Partial<Record<TensorType, ArrayLike<number>>>>;
+}
+
+/** What is known of the bands of a tensor. */
 export interface BandSums {
-  /** Measure types on the bands `from` … `to`−1 of every stratum. Throws FormatError where weights are not finite. */
-  measure(types: readonly TensorType[], from: number, to: number): Promise<void>;
+  /** Values of these bands. */
+  add(bands: readonly number[], values: BandValues): void;
   /** Error of `type` over power, or over the error of `over`, in the first `bands` bands of every stratum. */
   strata(type: TensorType, bands: number, over?: TensorType): StratumSample[];
+  /** What is known of these bands, all of which were measured. */
+  of(
+    bands: readonly number[],
+    types: readonly TensorType[],
+  ): { readonly power: number[]; readonly error: Partial<Record<TensorType, number[]>> };
   /** Whether no band measured so far has any power. */
   isPowerless(): boolean;
 }
@@ -40,28 +52,16 @@ interface Sums {
 
 type NumberedBand = Band & { readonly number: number };
 
-/** Start measuring the bands of a tensor. */
-export function createBandSums(source: BandSource): BandSums {
-  const { order, queue, reader, path } = source;
+export function createBandSums(order: BandOrder): BandSums {
   const sums = new Map<number, Sums>();
-
-  function add(bands: readonly NumberedBand[], types: readonly TensorType[], { power, error }: RoundTripResult): void {
-    bands.forEach(({ number }, index) => {
-      const known = sums.get(number) ?? { power: 0, error: {} };
-      known.power = power[index] as number;
-      for (const type of types) known.error[type] = error[type]?.[index] as number;
-      sums.set(number, known);
-    });
-  }
-
   return {
-    async measure(types, from, to) {
-      const jobs = cutIntoJobs(source, takeBands(order, from, to));
-      const results = await Promise.all(jobs.map((bands) => queue.run(() => roundTrip(source, types, bands))));
-      results.forEach((result, job) => void add(jobs[job] ?? [], types, result));
-      const nonFinite = results.reduce((total, result) => total + result.nonFinite, 0);
-      const rows = jobs.flat().reduce((total, band) => total + band.rows, 0);
-      checkFinite(path, reader.tensor.name, nonFinite, rows * (reader.tensor.shape[0] ?? 1));
+    add(bands, { power, error }) {
+      bands.forEach((number, index) => {
+        const known = sums.get(number) ?? { power: 0, error: {} };
+        known.power = power[index] as number;
+        for (const [type, errors] of Object.entries(error)) known.error[type as TensorType] = errors[index] as number;
+        sums.set(number, known);
+      });
     },
     strata(type, count, over) {
       return order.strata.map((bands) => {
@@ -77,8 +77,36 @@ export function createBandSums(source: BandSource): BandSums {
         };
       });
     },
+    of(bands, types) {
+      const known = bands.map((band) => sums.get(band) as Sums);
+      return {
+        power: known.map(({ power }) => power),
+        error: Object.fromEntries(types.map((type) => [type, known.map(({ error }) => error[type] as number)])),
+      };
+    },
     isPowerless: () => [...sums.values()].every(({ power }) => power === 0),
   };
+}
+
+/** Measure types on bands, given in file order. Throws FormatError where weights are not finite. */
+export async function measureBands(
+  source: BandSource,
+  types: readonly TensorType[],
+  bands: readonly number[],
+  sums: BandSums,
+): Promise<void> {
+  const { queue, reader, path } = source;
+  const jobs = cutIntoJobs(source, bands);
+  const results = await Promise.all(jobs.map((job) => queue.run(() => roundTrip(source, types, job))));
+  results.forEach((result, index) => {
+    sums.add(
+      (jobs[index] ?? []).map(({ number }) => number),
+      result,
+    );
+  });
+  const nonFinite = results.reduce((total, result) => total + result.nonFinite, 0);
+  const rows = jobs.flat().reduce((total, band) => total + band.rows, 0);
+  checkFinite(path, reader.tensor.name, nonFinite, rows * (reader.tensor.shape[0] ?? 1));
 }
 
 /** Throw FormatError where some of the weights read are NaN or infinite. */

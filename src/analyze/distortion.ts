@@ -9,10 +9,17 @@
  */
 import { bitsPerWeight, type TensorType } from "../ggml/tensor-types.ts";
 import type { DistortionEstimate, Estimate } from "./analysis.ts";
-import { type BandSource, type BandSums, createBandSums } from "./band-sums.ts";
+import { type BandSource, type BandSums, createBandSums, measureBands } from "./band-sums.ts";
 import { estimateProduct, estimateRatio } from "./ratio-estimate.ts";
 import { bandsNeeded } from "./sample-size.ts";
-import { longestStratum } from "./sampling.ts";
+import { type BandOrder, longestStratum, takeBands } from "./sampling.ts";
+
+/** Of a tensor whose every band is measured. */
+export interface WholeDistortion {
+  readonly sourceType: TensorType;
+  readonly types: readonly TensorType[];
+  readonly order: BandOrder;
+}
 
 export interface DistortionJob extends BandSource {
   readonly types: readonly TensorType[];
@@ -47,11 +54,16 @@ const NEGLIGIBLE_DISTORTION = 1e-6;
  */
 export async function measureDistortion(job: DistortionJob): Promise<DistortionResult> {
   const { type: sourceType } = job.reader.tensor;
-  const types = job.types.filter((type) => type !== sourceType);
-  const sample: Sample = { sums: createBandSums(job), taken: new Map(), estimates: new Map() };
+  const types = typesMeasured({ sourceType, types: job.types });
+  const sums = createBandSums(job.order);
+  if (job.exact) {
+    await measureBands(job, types, takeBands(job.order, 0, longestStratum(job.order)), sums);
+    return wholeDistortion({ sourceType, types: job.types, order: job.order }, sums);
+  }
+  const sample: Sample = { sums, taken: new Map(), estimates: new Map() };
   let wanted = firstWanted(job, types);
   while (wanted.size > 0) {
-    await measureWanted(sample, wanted);
+    await measureWanted(job, sample, wanted);
     for (const type of types) sample.estimates.set(type, estimate(sample, type));
     markDominated(types, sample);
     wanted = stillWanted(job, types, sample);
@@ -59,6 +71,22 @@ export async function measureDistortion(job: DistortionJob): Promise<DistortionR
   return {
     distortion: inOrder(job.types, sourceType, sample.estimates),
     powerless: types.length > 0 && sample.sums.isPowerless(),
+  };
+}
+
+/** Types that take round trips: storing a tensor in its own type changes nothing. */
+export function typesMeasured({ sourceType, types }: Omit<WholeDistortion, "order">): TensorType[] {
+  return types.filter((type) => type !== sourceType);
+}
+
+/** The distortion once every band is measured in every type. */
+export function wholeDistortion({ sourceType, types, order }: WholeDistortion, sums: BandSums): DistortionResult {
+  const measured = typesMeasured({ sourceType, types });
+  const all = longestStratum(order);
+  const estimates = new Map(measured.map((type) => [type, estimateRatio(sums.strata(type, all))]));
+  return {
+    distortion: inOrder(types, sourceType, estimates),
+    powerless: measured.length > 0 && sums.isPowerless(),
   };
 }
 
@@ -72,9 +100,9 @@ interface Sample {
 /** Bands per stratum that types are to be measured on next. */
 type Wanted = ReadonlyMap<TensorType, number>;
 
-function firstWanted({ order, exact, firstBands }: DistortionJob, types: readonly TensorType[]): Wanted {
+function firstWanted({ order, firstBands }: DistortionJob, types: readonly TensorType[]): Wanted {
   const longest = longestStratum(order);
-  if (exact || longest <= firstBands) return new Map(types.map((type) => [type, longest]));
+  if (longest <= firstBands) return new Map(types.map((type) => [type, longest]));
   const slow = Math.max(2, Math.ceil(SLOW_SHARE * firstBands));
   return new Map(types.map((type) => [type, isSlow(type) && types.includes(REFERENCE) ? slow : firstBands]));
 }
@@ -84,7 +112,7 @@ function isSlow(type: TensorType): boolean {
 }
 
 /** Each band is read once for all types that want it. */
-async function measureWanted({ sums, taken }: Sample, wanted: Wanted): Promise<void> {
+async function measureWanted(job: DistortionJob, { sums, taken }: Sample, wanted: Wanted): Promise<void> {
   const from = (type: TensorType) => taken.get(type) ?? 0;
   const cuts = [...new Set([...wanted].flatMap(([type, to]) => [from(type), to]))].sort((a, b) => a - b);
   const segments = cuts.slice(1).map((end, index) => {
@@ -92,7 +120,9 @@ async function measureWanted({ sums, taken }: Sample, wanted: Wanted): Promise<v
     return { start, end, types: [...wanted].flatMap(([type, to]) => (from(type) <= start && end <= to ? type : [])) };
   });
   await Promise.all(
-    segments.flatMap(({ types, start, end }) => (types.length > 0 ? sums.measure(types, start, end) : [])),
+    segments.flatMap(({ types, start, end }) =>
+      types.length > 0 ? measureBands(job, types, takeBands(job.order, start, end), sums) : [],
+    ),
   );
   for (const [type, to] of wanted) taken.set(type, to);
 }

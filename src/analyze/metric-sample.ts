@@ -2,6 +2,7 @@
  * The rows the metrics are computed on, decoded to f32: about 256 rows of a plain tensor, as many of each of a few
  * experts of a 3-D one, or everything in bounded pieces.
  */
+import type { RowRange, TensorInfo } from "../gguf/model.ts";
 import type { Backend, Matrix } from "../kernels/backend.ts";
 import { decodeRows, isDecodable } from "../kernels/decode.ts";
 import type { SampledMatrix } from "./metrics.ts";
@@ -16,6 +17,7 @@ import {
   METRIC_PAIRS,
   metricMatrices,
   orderBands,
+  rowLayout,
   SAMPLING_DESIGN,
   takePairs,
 } from "./sampling.ts";
@@ -46,30 +48,37 @@ export async function* sampleMatrices(
 /**
  * Yield all of a tensor: each expert whole, or, where it is larger than 64 MiB in f32, in pieces of rows. Spectra are asked
  * of 32 experts at even distances. The rows stay with the reader where that is no more than a piece, else the bands that
- * the distortion begins with.
+ * the distortion begins with. Of `rows`, which begin and end where pieces do, only those.
  */
 export async function* wholeMatrices(
   reader: RowReader,
   order: BandOrder,
   backend: Backend,
+  rows?: RowRange,
 ): AsyncGenerator<SampledMatrix> {
-  const { matrices, matrixRows } = order.layout;
-  const columns = reader.tensor.shape[0] ?? 1;
-  const pieces = Math.ceil((matrixRows * columns * Float32Array.BYTES_PER_ELEMENT) / PIECE_BYTES);
+  const { matrixRows } = order.layout;
   const isSmall = reader.tensor.elements * Float32Array.BYTES_PER_ELEMENT <= PIECE_BYTES;
   const wanted = takePairs(order, 0, isSmall ? longestStratum(order) : METRIC_PAIRS).map((band) => bandAt(order, band));
   const isWanted = (band: Band) => wantedBands.has(band);
   const wantedBands = new Set(wanted);
   const spectral = new Set(metricMatrices(order.layout, EXACT_EXPERTS));
-  for (let matrix = 0; matrix < matrices; matrix++) {
-    for (let piece = 0; piece < pieces; piece++) {
-      const start = matrix * matrixRows + Math.floor((piece * matrixRows) / pieces);
-      const end = matrix * matrixRows + Math.floor(((piece + 1) * matrixRows) / pieces);
-      const bands = cutAround(wanted, { matrix, firstRow: start, rows: end - start });
-      const decoded = await decode(backend, reader, await reader.read(bands, isWanted));
-      yield { ...decoded, spectral: spectral.has(matrix) };
-    }
+  for (const { from, to } of wholePieces(reader.tensor)) {
+    if (rows !== undefined && (from < rows.from || to > rows.to)) continue;
+    const matrix = Math.floor(from / matrixRows);
+    const bands = cutAround(wanted, { matrix, firstRow: from, rows: to - from });
+    const decoded = await decode(backend, reader, await reader.read(bands, isWanted));
+    yield { ...decoded, spectral: spectral.has(matrix) };
   }
+}
+
+/** The rows of each piece that all of a tensor is read in: a matrix, or 64 MiB of it in f32. */
+export function wholePieces({ shape }: Pick<TensorInfo, "shape">): RowRange[] {
+  const { matrices, matrixRows } = rowLayout(shape);
+  const pieces = Math.ceil((matrixRows * (shape[0] ?? 1) * Float32Array.BYTES_PER_ELEMENT) / PIECE_BYTES);
+  const ends = Array.from({ length: pieces }, (_, piece) => Math.floor(((piece + 1) * matrixRows) / pieces));
+  return Array.from({ length: matrices }, (_, matrix) => matrix * matrixRows).flatMap((start) =>
+    ends.map((end, piece) => ({ from: start + (ends[piece - 1] ?? 0), to: start + end })),
+  );
 }
 
 /** The rows of a piece as bands: those of `wanted` that lie in it, and what is between them. */

@@ -25,8 +25,8 @@ export interface MeasuredMetrics {
   readonly nonFinite: number;
 }
 
-/** Everything measured of one matrix: a tensor, or one expert of it. */
-interface Piece {
+/** Everything measured of one matrix: a tensor, one expert of it, or rows of either. */
+export interface MetricPiece {
   readonly alpha: AlphaHill | string;
   readonly sigmaMax?: number;
   readonly dominance?: SpectralDominance;
@@ -56,8 +56,22 @@ export async function measureMetrics(
   sample: readonly SampledMatrix[] | AsyncIterable<SampledMatrix>,
   options: MetricsOptions = {},
 ): Promise<MeasuredMetrics> {
-  const pieces: Piece[] = [];
-  for await (const matrix of sample) pieces.push(await measurePiece(backend, matrix, options.exact ?? false));
+  return metricsOfPieces(await measurePieces(backend, sample, options));
+}
+
+/** Measure each matrix by itself. */
+export async function measurePieces(
+  backend: Backend,
+  sample: readonly SampledMatrix[] | AsyncIterable<SampledMatrix>,
+  { exact = false }: MetricsOptions = {},
+): Promise<MetricPiece[]> {
+  const pieces: MetricPiece[] = [];
+  for await (const matrix of sample) pieces.push(await measurePiece(backend, matrix, exact));
+  return pieces;
+}
+
+/** What the pieces of a tensor, in its order, amount to. */
+export function metricsOfPieces(pieces: readonly MetricPiece[]): MeasuredMetrics {
   const nonFinite = pieces.reduce((sum, piece) => sum + piece.nonFinite, 0);
   const alive = pieces.filter((piece) => piece.osqe.power > 0);
   if (alive.length === 0) return { metrics: {}, omitted: allOmitted("all sampled weights are 0"), nonFinite };
@@ -65,7 +79,7 @@ export async function measureMetrics(
   return { ...combine(alive), ...(sigmas.length > 0 && { sigmaMax: mean(sigmas) }), nonFinite };
 }
 
-async function measurePiece(backend: Backend, given: SampledMatrix, exact: boolean): Promise<Piece> {
+async function measurePiece(backend: Backend, given: SampledMatrix, exact: boolean): Promise<MetricPiece> {
   const moments = await backend.moments(given);
   const { nonFinite } = moments;
   const matrix = nonFinite > 0 ? withoutNonFinite(given) : given;
@@ -84,7 +98,7 @@ async function spectrumOf(
   matrix: Matrix,
   moments: Moments,
   exact: boolean,
-): Promise<Pick<Piece, "alpha" | "sigmaMax" | "dominance">> {
+): Promise<Pick<MetricPiece, "alpha" | "sigmaMax" | "dominance">> {
   const { rows, columns } = matrix;
   const power = moments.rowPower.reduce((sum, value) => sum + value, 0);
   const [sigmaMax, alpha] = await Promise.all([
@@ -115,7 +129,7 @@ function withoutNonFinite({ data, rows, columns }: Matrix): Matrix {
   return { data: data.map((weight) => (Number.isFinite(weight) ? weight : 0)), rows, columns };
 }
 
-function combine(pieces: readonly Piece[]): Pick<MeasuredMetrics, "metrics" | "omitted"> {
+function combine(pieces: readonly MetricPiece[]): Pick<MeasuredMetrics, "metrics" | "omitted"> {
   const omitted: Partial<Record<MetricName, string>> = {};
   const metrics: Writable<Metrics> = {};
 

@@ -3,7 +3,7 @@ import type { Library } from "../engine/engine.ts";
 import { candidateTypes } from "../ggml/candidates.ts";
 import { ineligibleReason } from "../ggml/eligibility.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
-import { isQuantizedType, type TensorType } from "../ggml/tensor-types.ts";
+import { isQuantizedType, rowBytes, type TensorType } from "../ggml/tensor-types.ts";
 import type { ModelFile, TensorInfo } from "../gguf/model.ts";
 import { importanceOf } from "../imatrix/check.ts";
 import type { Imatrix } from "../imatrix/imatrix.ts";
@@ -11,8 +11,8 @@ import type { Backend } from "../kernels/backend.ts";
 import { isDecodable } from "../kernels/decode.ts";
 import type { WorkQueue } from "../work-queue.ts";
 import type { TensorAnalysis } from "./analysis.ts";
-import { checkFinite, JOB_BYTES } from "./band-sums.ts";
-import { measureDistortion } from "./distortion.ts";
+import { type BandSource, checkFinite, JOB_BYTES } from "./band-sums.ts";
+import { type DistortionJob, type DistortionResult, measureDistortion } from "./distortion.ts";
 import { aheadOf, sampleMatrices, wholeMatrices } from "./metric-sample.ts";
 import { METRIC_TABLE } from "./metric-table.ts";
 import { type MeasuredMetrics, measureMetrics } from "./metrics.ts";
@@ -57,44 +57,87 @@ export function describeTensor({ name, shape, elements, type }: TensorInfo): Ten
 
 /** Measure an eligible tensor. Throws FormatError where weights are not finite. */
 export async function measureTensor(tensor: TensorInfo, options: MeasurementOptions): Promise<TensorMeasurement> {
-  const { file, imatrix, seed } = options;
-  const reader = createRowReader(file, tensor);
-  const layout = rowLayout(tensor.shape);
-  const design = options.exactDistortion ? wholeDesign(reader.rowBytes) : SAMPLING_DESIGN;
-  const order = orderBands(layout, tensor.name, seed);
-  const found = imatrix && importanceOf(imatrix, tensor);
-  const importance = found instanceof Float32Array ? found : undefined;
+  const reader = createRowReader(options.file, tensor);
+  const design = options.exactDistortion ? wholeDesign(tensor) : SAMPLING_DESIGN;
+  const source = distortionSource(tensor, reader, design, options);
+  const order = orderBands(rowLayout(tensor.shape), tensor.name, options.seed);
+  const metrics = await metricsOf(tensor, reader, order, options);
+  const { firstBands } = design;
+  const distortion = await measureDistortion({ ...source, firstBands, exact: options.exactDistortion });
+  const read = { bytesRead: reader.bytesRead(), rowsRead: reader.rowsRead() };
+  return describeMeasured(tensor, { metrics, distortion, ...read }, options);
+}
 
-  const measured = await metricsOf(tensor, reader, order, options);
-  const { distortion, powerless } = await measureDistortion({
-    ...options,
-    path: file.model.path,
-    reader,
-    order: orderBands(layout, tensor.name, seed, design),
-    types: candidateTypes(tensor, { importance: importance !== undefined, also: options.types }),
-    firstBands: design.firstBands,
-    exact: options.exactDistortion,
-    ...(importance && { importance }),
-  });
+/** What the distortion of a tensor is measured with. */
+export function distortionSource(
+  tensor: TensorInfo,
+  reader: RowReader,
+  design: SamplingDesign,
+  options: MeasurementOptions,
+): BandSource & Pick<DistortionJob, "types" | "targetRelativeSe"> {
+  const { importance } = importanceIn(tensor, options);
   return {
-    bytesRead: reader.bytesRead(),
-    ...(measured.sigmaMax !== undefined && { sigmaMax: measured.sigmaMax }),
+    ...options,
+    path: options.file.model.path,
+    reader,
+    order: orderBands(rowLayout(tensor.shape), tensor.name, options.seed, design),
+    types: typesOf(tensor, options),
+    ...(importance && { importance }),
+  };
+}
+
+/** Types that are measured of a tensor. */
+export function typesOf(tensor: TensorInfo, options: Pick<MeasurementOptions, "imatrix" | "types">): TensorType[] {
+  const { importance } = importanceIn(tensor, options);
+  return candidateTypes(tensor, { importance: importance !== undefined, also: options.types });
+}
+
+function importanceIn(tensor: TensorInfo, { imatrix }: Pick<MeasurementOptions, "imatrix">) {
+  const found = imatrix && importanceOf(imatrix, tensor);
+  return found instanceof Float32Array
+    ? { importance: found, state: "used" as const }
+    : { importance: undefined, state: found };
+}
+
+export interface TensorFigures {
+  readonly metrics: MeasuredMetrics;
+  readonly distortion: DistortionResult;
+  readonly bytesRead: number;
+  readonly rowsRead: number;
+}
+
+/** All that was measured of a tensor, as it stands in the document. */
+export function describeMeasured(
+  tensor: TensorInfo,
+  {
+    metrics: { metrics, omitted, sigmaMax },
+    distortion: { distortion, powerless },
+    bytesRead,
+    rowsRead,
+  }: TensorFigures,
+  options: Pick<MeasurementOptions, "imatrix">,
+): TensorMeasurement {
+  const { state } = importanceIn(tensor, options);
+  const { matrices, matrixRows } = rowLayout(tensor.shape);
+  return {
+    bytesRead,
+    ...(sigmaMax !== undefined && { sigmaMax }),
     analysis: {
       ...describeTensor(tensor),
-      metrics: measured.metrics,
-      omitted: measured.omitted,
+      metrics,
+      omitted,
       distortion,
-      ...(found !== undefined && { importance: found instanceof Float32Array ? "used" : found }),
+      ...(state !== undefined && { importance: state }),
       ...(powerless && { powerless }),
-      rowsRead: reader.rowsRead(),
-      rows: layout.matrices * layout.matrixRows,
+      rowsRead,
+      rows: matrices * matrixRows,
     },
   };
 }
 
 /** Where every row is quantized no standard error is needed, and a band may be as large as a job. */
-function wholeDesign(rowBytes: number): SamplingDesign {
-  return { ...SAMPLING_DESIGN, bandRows: Math.max(1, Math.floor(JOB_BYTES / rowBytes)) };
+export function wholeDesign({ type, shape }: Pick<TensorInfo, "type" | "shape">): SamplingDesign {
+  return { ...SAMPLING_DESIGN, bandRows: Math.max(1, Math.floor(JOB_BYTES / rowBytes(type, shape[0] ?? 1))) };
 }
 
 async function metricsOf(
@@ -112,7 +155,7 @@ async function metricsOf(
   return measured;
 }
 
-function withoutMetrics(type: TensorType): MeasuredMetrics {
+export function withoutMetrics(type: TensorType): MeasuredMetrics {
   const reason = isQuantizedType(type) ? "source is quantized" : `source is ${type}`;
   return { metrics: {}, omitted: Object.fromEntries(METRIC_TABLE.map(({ name }) => [name, reason])), nonFinite: 0 };
 }

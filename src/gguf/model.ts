@@ -32,6 +32,12 @@ export interface TensorInfo {
   readonly offset: number;
 }
 
+/** Rows of a tensor over all its matrices, [from, to). */
+export interface RowRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One key-value pair of the first shard: where its raw bytes lie, so that they can be copied untouched. */
 export interface KeyValueRange {
   readonly key: string;

@@ -6,16 +6,10 @@ import type { Bench } from "../bench.ts";
 import { type EngineImatrix, requireLibrary } from "../engine/engine.ts";
 import { EngineError, PrismError } from "../errors.ts";
 import { rowBytes, type TensorType } from "../ggml/tensor-types.ts";
-import type { OpenModel, TensorInfo } from "../gguf/model.ts";
+import type { OpenModel, RowRange, TensorInfo } from "../gguf/model.ts";
 
 /** Weights converted at once: bounds the memory to a few hundred MB. */
 const PIECE_WEIGHTS = 2 ** 24;
-
-/** Rows of a tensor over all its matrices, [from, to). */
-export interface RowRange {
-  readonly from: number;
-  readonly to: number;
-}
 
 export interface TensorEncoding {
   readonly tensor: TensorInfo;

@@ -1,8 +1,9 @@
 /** The data of a quantized file from the values of its units. */
 import { FormatError } from "../../errors.ts";
 import { TENSOR_TYPES } from "../../ggml/tensor-types.ts";
+import type { RowRange } from "../../gguf/model.ts";
 import type { TensorData } from "../../quantize/assemble.ts";
-import { type RowRange, rowsOf } from "../../quantize/encode-tensor.ts";
+import { rowsOf } from "../../quantize/encode-tensor.ts";
 import { requireContent } from "../campaign.ts";
 import { type LargeValue, readLarge } from "../large-values.ts";
 import type { CampaignPlace } from "../stage.ts";

@@ -6,27 +6,12 @@ import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import type { TensorInfo } from "../../gguf/model.ts";
 import { rowsOf } from "../../quantize/encode-tensor.ts";
 import type { PlannedUnit } from "../stage.ts";
+import { type UnitSizes, unitBytes } from "../unit-bytes.ts";
 
 /** Rows of a tensor, over all its matrices: [from, to). */
 const PIECE = t.object({ tensor: t.name(), from: t.count(), to: t.count() });
 export type Piece = Content<typeof PIECE>;
 export const QUANTIZE_UNIT = t.object({ pieces: t.list(PIECE) });
-
-/** Units that a job has at least, where the model is large enough, so that jobs can be balanced. */
-const UNITS_PER_JOB = 8;
-/** Of the source: no unit is larger, or smaller than there is use for. */
-const MOST_UNIT_BYTES = 2 ** 30;
-const LEAST_UNIT_BYTES = 2 ** 20;
-
-export interface UnitSizes {
-  readonly fileBytes: number;
-  readonly jobs: number;
-}
-
-/** Bytes of the source in a unit at most. */
-function unitBytes({ fileBytes, jobs }: UnitSizes, perJob: number): number {
-  return Math.min(MOST_UNIT_BYTES, Math.max(LEAST_UNIT_BYTES, fileBytes / (jobs * perJob)));
-}
 
 /** Consecutive tensors of the file, or rows of one, of so many bytes of the source at most; a row is never cut. */
 export function rowUnits(
@@ -34,7 +19,7 @@ export function rowUnits(
   typeOf: (tensor: TensorInfo) => TensorType,
   sizes: UnitSizes,
 ): PlannedUnit[] {
-  const mostBytes = unitBytes(sizes, UNITS_PER_JOB);
+  const mostBytes = unitBytes(sizes);
   const units: { pieces: Piece[]; bytes: number; cost: number }[] = [];
   for (const tensor of tensors) {
     const rows = rowsOf(tensor);
