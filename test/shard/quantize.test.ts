@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readImatrix } from "../../src/imatrix/imatrix.ts";
 import { type OpenedBench, openBench } from "../../src/open-bench.ts";
-import { makePlan } from "../../src/plan/make-plan.ts";
+import { makePlan, type PlanOptions } from "../../src/plan/make-plan.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
 import { quantizeStage } from "../../src/shard/stages/quantize.ts";
 import { quantizePlan } from "../../src/verbs/quantize.ts";
@@ -27,16 +27,23 @@ afterAll(async () => {
 
 const within = (name: string) => join(folder, name);
 
-async function writePlan(name: string, imatrixPath?: string): Promise<string> {
+async function writePlan(
+  name: string,
+  { imatrixPath, ...asked }: Partial<Pick<PlanOptions, "budget" | "constraints">> & { imatrixPath?: string } = {},
+): Promise<string> {
   const imatrix = imatrixPath === undefined ? undefined : await readImatrix(imatrixPath);
   const analysis = await madeUpAnalysis(MODEL, imatrix);
   const budget = { kind: "like", fileType: "Q3_K_M" } as const;
-  await writeFile(
-    within(name),
-    JSON.stringify(makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget })),
-  );
+  const plan = makePlan({ analysis, sensitivity: uniformSensitivity(analysis), budget, ...asked });
+  await writeFile(within(name), JSON.stringify(plan));
   return within(name);
 }
+
+/** Of three of the eight layers, in three units, codes are chosen. */
+const FEW_CODES = [
+  { kind: "pin", pattern: ".", type: "F16" },
+  ...[0, 3, 6].map((layer) => ({ kind: "pin", pattern: `^blk\\.${layer}\\.`, type: "Q3_K" }) as const),
+] as const;
 
 const planned = (name: string, request: Partial<PlanShardsRequest>) =>
   planShards(MODEL, { stage: "quantize", directory: within(name), jobs: 3, ...request }, bench);
@@ -46,7 +53,7 @@ const filesOf = ({ path, parts }: { path: string; parts?: readonly { path: strin
 
 test("the merged file is that of one machine to the byte, with an imatrix and in parts, in whatever order it was made", async () => {
   const imatrix = await writeMadeUpImatrix(MODEL, within("imatrix.gguf"));
-  const plan = await writePlan("plan.json", imatrix);
+  const plan = await writePlan("plan.json", { imatrixPath: imatrix });
   const campaign = await planned("c", { plan, splitMaxSize: "1.5MB" });
   expect(campaign.jobs).toBe(3);
   const rows = campaign.units.flatMap(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);
@@ -101,7 +108,7 @@ test("codes chosen layer by layer are those of one machine to the byte, whatever
     await writeFile(within(`${kind}.txt`), (await readFile(join(kinds, `${kind}.txt`), "utf8")).slice(0, 4000));
     calibration.push(within(`${kind}.txt`));
   }
-  const plan = await writePlan("coded.json");
+  const plan = await writePlan("coded.json", { budget: { kind: "bpw", value: 16 }, constraints: FEW_CODES });
   const campaign = await planned("f", { plan, feedback: true, calibration });
   const pieces = campaign.units.map(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);
   const layers = pieces.map((unit) => new Set(unit.map(({ tensor }) => /^blk\.\d+/.exec(tensor)?.[0] ?? tensor)));
