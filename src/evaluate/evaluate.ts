@@ -11,7 +11,7 @@ import { present } from "../present.ts";
 import { EVALUATE_DEFAULTS, type EvaluateRequest } from "./evaluate-options.ts";
 import type { Evaluation, ModelEvaluation } from "./evaluation.ts";
 import { evaluationHead } from "./evaluation-head.ts";
-import { fitLayers } from "./gpu-layers.ts";
+import { type DecodedWith, fitLayers } from "./gpu-layers.ts";
 import { type EvaluationSession, openSession } from "./session.ts";
 import { measureSpeeds } from "./speed.ts";
 
@@ -78,10 +78,13 @@ function largestBeside(reference: OpenModel | undefined, models: readonly OpenMo
   return Math.max(0, ...sizes) / reference.fileBytes;
 }
 
+/** What was judged, and how, of a session or of a campaign of many machines. */
+export type Judged = Pick<EvaluationSession, "reference" | "referencePpl" | "text" | "warnings">;
+
 export function assembleEvaluation(
-  session: EvaluationSession,
+  session: Judged,
   models: readonly ModelEvaluation[],
-  bench: Pick<Bench, "engine" | "gpuLayers">,
+  bench: DecodedWith,
 ): Evaluation {
   const ppl = session.referencePpl();
   return {

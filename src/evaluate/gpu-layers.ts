@@ -1,6 +1,6 @@
 /** How many layers of a model fit on the GPUs there are, by what its file says and what is free. */
 import type { Bench } from "../bench.ts";
-import type { GpuDevice } from "../engine/engine.ts";
+import type { Engine, GpuDevice } from "../engine/engine.ts";
 import { isEncoder, type ModelFacts } from "../ggml/model-facts.ts";
 import { tensorClass } from "../ggml/tensor-class.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
@@ -38,13 +38,19 @@ export function fitLayers<B extends Bench>(bench: B, open: Pick<OpenModel, "mode
   return { ...bench, gpuLayers, autoLayers: false };
 }
 
+/** What decodes, as far as documents tell. */
+export interface DecodedWith {
+  readonly engine: Pick<Engine, "info">;
+  readonly gpuLayers: number;
+}
+
 /** What a document says of the devices that decoded for it. */
-export function decodedBy({ engine, gpuLayers }: Pick<Bench, "engine" | "gpuLayers">) {
+export function decodedBy({ engine, gpuLayers }: DecodedWith) {
   return { devices: engine.info.devices, ...(gpuLayers > 0 ? { gpuLayers } : {}) };
 }
 
 /** What a key has besides where a GPU may have computed; those of the processor alone stay what they were. */
-export function gpuKey({ engine, gpuLayers }: Pick<Bench, "engine" | "gpuLayers">): (string | number)[] {
+export function gpuKey({ engine, gpuLayers }: DecodedWith): (string | number)[] {
   return engine.info.gpus === undefined ? [] : [engine.info.devices.join(), gpuLayers];
 }
 

@@ -17,24 +17,44 @@ import { areWholeLogits, sealLogits, sealOfLogits } from "./logits-seal.ts";
 /** What ScoreOptions.reference takes. */
 export type ReferenceLogits = NonNullable<ScoreOptions["reference"]>;
 
+/** A reference that need not be loaded where its logits are in the cache. */
+export interface UnloadedReference {
+  readonly open: OpenModel;
+  readonly vocabSize: number;
+  load(): Promise<LoadedModel>;
+  /** What its logits are kept under: of its content. */
+  identity(): Promise<string>;
+}
+
 /** The reference's logits for these tokens: the cached file, or `loaded`, which is the reference, itself. */
-export async function referenceLogits(
+export function referenceLogits(
   loaded: LoadedModel,
   tokens: EvaluationTokens,
   reference: OpenModel,
   bench: Bench,
 ): Promise<ReferenceLogits> {
+  const { vocabSize } = loaded;
+  const identity = () => identityOf(reference, bench);
+  return logitsOf({ open: reference, vocabSize, load: async () => loaded, identity }, tokens, bench);
+}
+
+/** The same of a reference that is loaded only where it has to be decoded. */
+export async function logitsOf(
+  { open, vocabSize, load, identity }: UnloadedReference,
+  tokens: EvaluationTokens,
+  bench: Bench,
+): Promise<ReferenceLogits> {
   const { cache, signal, progress } = bench;
-  if (cache.dir === undefined) return { loaded };
+  if (cache.dir === undefined) return { loaded: await load() };
   const dir = join(cache.dir, "logits");
   await makeFolder(dir);
-  const path = join(dir, `${logitsKey(tokens, await identityOf(reference, bench), bench)}.logits`);
-  if (await areWholeLogits(path, tokens, loaded.vocabSize, bench)) return { logits: path };
-  const bytes = logitsFileBytes({ ...tokens, vocabSize: loaded.vocabSize });
-  if (!(await makeRoom(dir, bytes, cache.logitsLimitBytes))) return { loaded };
+  const path = join(dir, `${logitsKey(tokens, await identity(), bench)}.logits`);
+  if (await areWholeLogits(path, tokens, vocabSize, bench)) return { logits: path };
+  const loaded = await load();
+  if (!(await makeRoom(dir, logitsFileBytes({ ...tokens, vocabSize }), cache.logitsLimitBytes))) return { loaded };
   await writeAside(path, async (aside) => {
     await writeReferenceLogits(loaded, tokens, aside, { signal, progress });
-    await requireUnchanged(reference, bench);
+    await requireUnchanged(open, bench);
     await sealLogits(path, aside, signal);
   });
   return { logits: path };

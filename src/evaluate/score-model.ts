@@ -14,28 +14,40 @@ export interface ScoredModel {
   readonly referencePpl?: MeanSe | undefined;
 }
 
+/** What a row says of the file itself. */
+export type JudgedFile = Pick<OpenModel, "path" | "fileBytes" | "bpw">;
+
 export async function scoreModel(
-  { path, fileBytes, bpw }: OpenModel,
+  file: JudgedFile,
   model: LoadedModel,
   tokens: EvaluationTokens,
   reference: ScoreOptions["reference"],
   bench: Bench,
 ): Promise<ScoredModel> {
   const start = performance.now();
-  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, `evaluating ${basename(path)}`, bench);
+  const scores = await scoreChunks(model, tokens, tokens.chunks, reference, `evaluating ${basename(file.path)}`, bench);
+  return reduceScores(file, scores, { chunks: tokens.chunks, elapsedMs: Math.round(performance.now() - start) });
+}
+
+/** The scores of all chunks, in their order, whoever measured them → the row. Throws FormatError as checkFigures does. */
+export function reduceScores(
+  { path, fileBytes, bpw }: JudgedFile,
+  scores: TokenScores,
+  { chunks, elapsedMs }: Pick<ModelEvaluation, "chunks" | "elapsedMs">,
+): ScoredModel {
   const { nll, referenceNll, kld } = scores;
   const evaluation: ModelEvaluation = {
     path,
     fileBytes,
     bpw,
     ...nearness(scores),
-    chunks: tokens.chunks,
+    chunks,
     tokens: nll.length,
     perChunk: {
-      ...present({ kld: kld && chunkMeans(kld, tokens.chunks) }),
-      nll: chunkMeans(nll, tokens.chunks),
+      ...present({ kld: kld && chunkMeans(kld, chunks) }),
+      nll: chunkMeans(nll, chunks),
     },
-    elapsedMs: Math.round(performance.now() - start),
+    elapsedMs,
   };
   return {
     evaluation: checkFigures(path, MODEL_EVALUATION, evaluation),

@@ -4,7 +4,6 @@
  */
 import type { Bench } from "../bench.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { scoredTokens } from "../engine/logits-file.ts";
 import type { KvTypes } from "../footprint/context-size.ts";
 import { requireUnchanged } from "../gguf/identity.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -12,9 +11,10 @@ import { compareVocabularies } from "../intake/same-vocabulary.ts";
 import { refuseProjector } from "../intake/source-checks.ts";
 import { present } from "../present.ts";
 import { checkFigures } from "./check-figures.ts";
+import { describeText, textWarnings } from "./describe-text.ts";
 import { chooseContext, chunksAtMost, type MoreFigures, type TextRequest } from "./evaluate-options.ts";
 import { type Evaluation, type KindFigures, type MeanSe, type ModelEvaluation, PPL } from "./evaluation.ts";
-import { chooseChunks, MIN_CHUNKS } from "./length-rule.ts";
+import { chooseChunks } from "./length-rule.ts";
 import { loadModel } from "./load-model.ts";
 import { calibrated, scoreKinds, scoreWithCache } from "./more-figures.ts";
 import { openProgramsSession } from "./programs-session.ts";
@@ -23,7 +23,6 @@ import { type ScoredModel, scoreModel } from "./score-model.ts";
 import {
   type EvaluationText,
   firstChunks,
-  hashIds,
   readText,
   readTextFile,
   SAMPLED_SEQUENCES,
@@ -130,7 +129,7 @@ async function openEmbeddedSession(
   return {
     text: describeText(judged, spread),
     get warnings() {
-      return [...warningsOf(judged, base), ...gate.notes, ...notes];
+      return [...textWarnings(judged, base), ...gate.notes, ...notes];
     },
     reference: reference && { path: reference.path, headerHash: reference.model.headerHash },
     referencePpl: () => referencePpl,
@@ -181,29 +180,4 @@ async function readChunks(
   if (!spread || chunks === undefined) return readText(loaded, path, context, chunksAtMost(chunks, availableChunks));
   const text = await readText(loaded, path, context, availableChunks);
   return { ...text, tokens: spreadChunks(text.tokens, chunks) };
-}
-
-function describeText(text: EvaluationText, spread: boolean): Evaluation["text"] {
-  const { context, chunks } = text.tokens;
-  return present({
-    source: text.source,
-    path: text.path,
-    sha256: text.fileHash ?? hashIds(text.tokens.ids),
-    seed: text.seed,
-    context,
-    chunks,
-    spread: spread || undefined,
-    tokens: chunks * scoredTokens(context),
-  });
-}
-
-function warningsOf({ tokens: { chunks, context } }: EvaluationText, { facts: { contextTrain } }: OpenModel): string[] {
-  return [
-    ...(chunks < MIN_CHUNKS
-      ? [`only ${chunks} chunks were scored; fewer than ${MIN_CHUNKS} give no verdict: use a longer text`]
-      : []),
-    ...(contextTrain > 0 && context > contextTrain
-      ? [`a context of ${context} is longer than the ${contextTrain} tokens the model was trained with`]
-      : []),
-  ];
 }

@@ -25,10 +25,10 @@ export interface CutTexts {
   readonly load: (model: Named) => Promise<TextCutter>;
 }
 
-/** Loads models to cut a text as it is cut where it is scored; on the processor, whatever else is loaded. */
+/** Loads what models cut a text with, as it is cut where it is scored: their vocabularies. */
 export function textCutter(context: number, bench: Bench): CutTexts["load"] {
   return async ({ path }) => {
-    const loaded = await loadModel(path, { context }, { ...bench, gpuLayers: 0 });
+    const loaded = await loadModel(path, { context, vocabOnly: true }, { ...bench, gpuLayers: 0 });
     return { cut: (texts) => Promise.all(texts.map((text) => loaded.tokenize(text))), close: () => loaded.close() };
   };
 }

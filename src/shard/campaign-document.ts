@@ -28,6 +28,16 @@ export const CAMPAIGN_UNIT = t.object({
   of: Type.Unknown({ description: "What the stage is to measure." }),
 });
 
+const MODEL = t.object({
+  file: t.text("Below the campaign, a link to the file or the first of its shards; or hf:… and https://…"),
+  path: t.text("As it was named."),
+  shards: t.list(t.text()),
+  headerHash: t.text("SHA-256 of the header."),
+  fingerprint: t.text("SHA-256 of the header and of pieces of every tensor."),
+  fileBytes: t.bytes(),
+});
+export type CampaignModel = t.Content<typeof MODEL>;
+
 export const CAMPAIGN = defineDocument({
   id: "prism.campaign/1",
   noun: "a campaign",
@@ -40,14 +50,8 @@ export const CAMPAIGN = defineDocument({
     id: t.text("A hash of all that decides the values."),
     stage: t.oneOf(STAGE_IDS),
     method: t.count("Counts changes of what the stage measures."),
-    model: t.object({
-      file: t.text("Below the campaign, a link to the file or the first of its shards; or hf:… and https://…"),
-      path: t.text("As it was named."),
-      shards: t.list(t.text()),
-      headerHash: t.text("SHA-256 of the header."),
-      fingerprint: t.text("SHA-256 of the header and of pieces of every tensor."),
-      fileBytes: t.bytes(),
-    }),
+    model: MODEL,
+    candidates: t.optional(t.list(MODEL, "Files that are compared with it.")),
     how: t.object({
       engine: t.object({ version: t.text(), origin: t.text() }),
       cpuBuild: t.optional(t.text("ggml's build for processors.")),
@@ -76,15 +80,13 @@ export type CampaignInput = Campaign["inputs"][number];
 
 /** What decides the values of a campaign, as a name. */
 export function campaignId(
-  campaign: Pick<Campaign, "stage" | "method" | "model" | "how" | "inputs" | "options">,
+  campaign: Pick<Campaign, "stage" | "method" | "model" | "candidates" | "how" | "inputs" | "options">,
 ): string {
-  const { stage, method, model, how, inputs, options } = campaign;
+  const { stage, method, model, candidates = [], how, inputs, options } = campaign;
   const { origin: _, ...engine } = how.engine;
+  const files = [model, ...candidates].map(({ headerHash, fingerprint }) => [headerHash, fingerprint]);
   const content = inputs.map(({ name, sha256 }) => [name, sha256]);
-  return cacheKey([
-    CAMPAIGN.id,
-    JSON.stringify([stage, method, model.headerHash, model.fingerprint, { ...how, engine }, content, options]),
-  ]);
+  return cacheKey([CAMPAIGN.id, JSON.stringify([stage, method, files, { ...how, engine }, content, options])]);
 }
 
 /** Names the part of a unit. */

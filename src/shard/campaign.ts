@@ -1,9 +1,8 @@
 /** The directory of a campaign: made, opened and checked. */
-import { copyFile, readdir, symlink, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { copyFile, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { TSchema } from "@sinclair/typebox";
 import type { Bench } from "../bench.ts";
-import { isRemote } from "../bytes/remote-name.ts";
 import { fileExists, makeFolder, writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { readDocumentText } from "../documents/document-file.ts";
@@ -12,7 +11,6 @@ import { readDocument } from "../documents/read-document.ts";
 import { findViolation } from "../documents/violation.ts";
 import { FormatError, UsageError } from "../errors.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import { openNamedModel } from "../intake/open-named-model.ts";
 import { present } from "../present.ts";
 import { PRISM_VERSION } from "../version.ts";
 import { balance } from "./balance.ts";
@@ -24,7 +22,7 @@ import {
   campaignId,
   unitKey,
 } from "./campaign-document.ts";
-import { fingerprintOf } from "./fingerprint.ts";
+import { openPlaced, placeCandidates, placeSource, requireBelow } from "./campaign-models.ts";
 import type { CampaignPlace, PlannedUnit, ShardStage } from "./stage.ts";
 
 export interface CampaignRequest {
@@ -34,6 +32,8 @@ export interface CampaignRequest {
   readonly options: unknown;
   /** Files that are copied into the campaign, by what they are to the stage. */
   readonly inputs: Readonly<Record<string, string | MadeInput | undefined>>;
+  /** Models that are compared with the source; of stages that have them. */
+  readonly candidates?: readonly OpenModel[] | undefined;
 }
 
 /** What was made for the campaign of something: its bytes are written there. */
@@ -51,7 +51,7 @@ export function campaignFile(directory: string): string {
 export async function createCampaign(
   source: OpenModel,
   stage: ShardStage,
-  { directory, jobs, options, inputs }: CampaignRequest,
+  { directory, jobs, options, inputs, candidates }: CampaignRequest,
   bench: Bench,
 ): Promise<Campaign> {
   const entries = await readdir(directory).catch(() => []);
@@ -62,7 +62,8 @@ export async function createCampaign(
   const head = {
     stage: stage.id,
     method: stage.method,
-    model: await placeModel(source, directory, bench.signal),
+    model: await placeSource(source, directory, bench.signal),
+    ...present({ candidates: candidates && (await placeCandidates(candidates, directory, bench.signal)) }),
     how: await howOf(bench),
     inputs: await placeInputs(directory, inputs),
     options,
@@ -105,19 +106,6 @@ export function unitsIn(
   };
 }
 
-/** Links to the shards, so that every path lies below the campaign and a moved model is one link. */
-async function placeModel(source: OpenModel, directory: string, signal: AbortSignal): Promise<Campaign["model"]> {
-  const { model, path, fileBytes } = source;
-  const { headerHash } = model;
-  const fingerprint = await fingerprintOf(source, signal);
-  const shards = model.shards.map((shard) => shard.path);
-  if (isRemote(path)) return { file: path, path, shards, headerHash, fingerprint, fileBytes };
-  await makeFolder(join(directory, "model"));
-  for (const shard of shards) await symlink(resolve(shard), join(directory, "model", basename(shard)));
-  const file = `model/${basename(shards[0] as string)}`;
-  return { file, path: model.path, shards, headerHash, fingerprint, fileBytes };
-}
-
 async function placeInputs(directory: string, inputs: CampaignRequest["inputs"]): Promise<CampaignInput[]> {
   const placed: CampaignInput[] = [];
   for (const [name, given] of Object.entries(inputs)) {
@@ -153,7 +141,7 @@ export async function readCampaign(directory: string): Promise<Campaign> {
     throw new UsageError(`${directory} is no campaign: it has no campaign.json; make one with prism shard plan`);
   }
   const campaign = readDocument(await readDocumentText(path), path, CAMPAIGN);
-  const { id, units, model, prismVersion } = campaign;
+  const { id, units, prismVersion } = campaign;
   if (prismVersion !== PRISM_VERSION) {
     throw new FormatError(
       path,
@@ -163,31 +151,14 @@ export async function readCampaign(directory: string): Promise<Campaign> {
   if (campaignId(campaign) !== id || units.some(({ key, of }) => key !== unitKey(id, of))) {
     throw new FormatError(path, "was changed after it was made: its id is of other content; make it again");
   }
-  if (!isRemote(model.file) && !/^model\/[^/\\]+$/.test(model.file)) {
-    throw new FormatError(path, `names a model outside the campaign (${model.file}); make it again`);
-  }
+  requireBelow(campaign, path);
   return campaign;
 }
 
 /** Open the campaign and its model on this machine; the caller closes the model. Throws FormatError for another model. */
 export async function openCampaign(directory: string, bench: Bench): Promise<CampaignPlace> {
   const campaign = await readCampaign(directory);
-  const { file, headerHash, fingerprint } = campaign.model;
-  const { model: source } = await openNamedModel(isRemote(file) ? file : join(directory, file), bench);
-  try {
-    const isSame =
-      source.model.headerHash === headerHash && (await fingerprintOf(source, bench.signal)) === fingerprint;
-    if (!isSame) {
-      throw new FormatError(
-        source.path,
-        "is not the model this campaign was planned for (its header or weights differ); put that one back, or plan anew",
-      );
-    }
-    return { directory, campaign, source };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+  return { directory, campaign, source: await openPlaced(directory, campaign.model, bench) };
 }
 
 /** Throws UsageError where this machine would compute other values than the campaign asks for. */

@@ -3,11 +3,12 @@ import { UsageError } from "../errors.ts";
 import type { StageId } from "./campaign-document.ts";
 import type { ShardStage } from "./stage.ts";
 import { analysisStage } from "./stages/analysis.ts";
+import { evaluationStage } from "./stages/evaluation.ts";
 import { imatrixStage } from "./stages/imatrix.ts";
 import { probesStage } from "./stages/probes.ts";
 import { quantizeStage } from "./stages/quantize.ts";
 
-const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage, imatrixStage, probesStage];
+const STAGES: readonly ShardStage[] = [analysisStage, quantizeStage, imatrixStage, probesStage, evaluationStage];
 
 export function stageOf(id: StageId): ShardStage {
   const stage = STAGES.find((one) => one.id === id);

@@ -6,17 +6,14 @@ import { UsageError } from "../errors.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
 import type { EvaluateRequest } from "../evaluate/evaluate-options.ts";
 import type { EmbeddingEvaluation, Evaluation, RerankEvaluation } from "../evaluate/evaluation.ts";
-import { type EmbeddingPooling, isEncoder } from "../ggml/model-facts.ts";
+import type { EmbeddingPooling } from "../ggml/model-facts.ts";
 import { openLocalModel } from "../gguf/open.ts";
-import { engineFindings } from "../intake/engine-findings.ts";
-import { refuseUnloadable } from "../intake/refuse-unloadable.ts";
-import { requireClean } from "../preflight/clean.ts";
-import { examineModel } from "../preflight/examine-model.ts";
 import { hasRankHead } from "../preflight/rank-head.ts";
 import { evaluateRerank, joinRerank } from "../rerank/rerank.ts";
 import type { PromptOptions } from "../rerank/rerank-scorer.ts";
 import { requireMeasured } from "../run/gates.ts";
 import { refuseOptions } from "./given-option.ts";
+import { examineJudged } from "./judged-model.ts";
 import { held, modelGates } from "./model-gates.ts";
 import { cacheToJudge } from "./vram-request.ts";
 
@@ -117,8 +114,7 @@ async function chooseMeasure(
       "--reference-server scores documents with the reference: give --rerank and --reference with it",
     );
   }
-  const { signal, progress } = bench;
-  // files of one model have the same findings
+  const { progress } = bench;
   const said = new Set<string>();
   let ranked = rerank;
   const { retrieval, pooling, queryPrefix, documentPrefix } = ofEmbeddings;
@@ -128,22 +124,8 @@ async function chooseMeasure(
   }
   for (const path of [...(server === undefined ? models : []), ...(reference === undefined ? [] : [reference])]) {
     const open = await openLocalModel(path);
-    const found = await examineModel(open, { signal }).finally(() => open.close());
-    found.push(...(await engineFindings(open.model, found, bench)));
-    // what is judged here is quantized as a rule
-    const findings = found.filter(({ code }) => code !== "already-quantized");
-    // --strict says the same in its own way, after the notes
-    if (!forceFindings && !strict) refuseUnloadable(open.model, findings, bench.engine);
-    for (const { severity, message, remedy } of findings) {
-      const words = `! ${message}; ${remedy}`;
-      if (severity === "info" || said.has(words)) continue;
-      said.add(words);
-      progress.note(words);
-    }
-    if (strict) requireClean(path, findings);
-    if (text !== undefined && isEncoder(open.model.arch)) {
-      throw new UsageError(`--text: ${path} is an encoder and predicts no next token; leave it out`);
-    }
+    const checks = { strict, forceFindings, byText: text !== undefined, said };
+    await examineJudged(open, checks, bench).finally(() => open.close());
     if (ranked !== undefined || text !== undefined || embeds) continue;
     if (hasRankHead(open.model)) {
       progress.note(`${path} ranks with a head of its own: judged by its ranking, as with --rerank`);

@@ -19,11 +19,18 @@ import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
 import { refuseOptions } from "./given-option.ts";
 import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
+import { askEvaluation } from "./shard-evaluation.ts";
 import { askProbes } from "./shard-probes.ts";
 import { askImatrix } from "./shard-texts.ts";
 
 /** Stages that prism shard plans. */
-export const SHARDED_STAGES = ["analysis", "quantize", "imatrix", "probes"] as const satisfies readonly StageId[];
+export const SHARDED_STAGES = [
+  "analysis",
+  "quantize",
+  "imatrix",
+  "probes",
+  "evaluation",
+] as const satisfies readonly StageId[];
 
 export interface StageRequest {
   /** By default the analysis. */
@@ -39,7 +46,11 @@ export interface StageRequest {
   readonly allowRequantize?: boolean | undefined;
   readonly feedback?: boolean | undefined;
   readonly calibration?: readonly string[] | undefined;
-  /** Of the imatrix: the text; by default the one that comes with PRISM, all chunks of 512 tokens. */
+  /** Of the evaluation: files that are compared with the model. */
+  readonly candidate?: readonly string[] | undefined;
+  /** Go on with models that llama.cpp does not load. */
+  readonly forceFindings?: boolean | undefined;
+  /** Of the imatrix: the text; by default the one that comes with PRISM, all chunks of 512 tokens. Of the evaluation. */
   readonly text?: string | undefined;
   readonly context?: number | undefined;
   readonly chunks?: number | undefined;
@@ -52,15 +63,15 @@ export interface StageRequest {
 }
 
 /** What a campaign is made with. */
-export interface StageContent extends Pick<CampaignRequest, "inputs"> {
+export interface StageContent extends Pick<CampaignRequest, "inputs" | "candidates"> {
   readonly options: unknown;
 }
 
 export interface AskedStage {
   readonly stage: StageId;
   readonly checks: Partial<CheckRequest>;
-  /** Once the model is open. */
-  prepare(source: OpenModel, bench: Bench): Promise<StageContent>;
+  /** Once the model is open; `said`: what is wrong with it. */
+  prepare(source: OpenModel, bench: Bench, said: readonly string[]): Promise<StageContent>;
 }
 
 /** Throws UsageError for options of another stage, or where one is missing; FileError, FormatError for a plan. */
@@ -83,6 +94,7 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     probes,
     round,
     analysis,
+    candidate,
   } = request;
   const ofAnalysis = { "--exact": exact, "--target-se": targetRelativeSe };
   const ofQuantize = {
@@ -96,6 +108,13 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
   const ofTexts = { "--text": text, "--context": context, "--chunks": chunks };
   const ofImatrix = { "--head": head };
   const ofProbes = { "--probes": probes, "--round": round, "--analysis": analysis };
+  const ofEvaluation = { "--candidate": candidate };
+  if (stage === "evaluation") {
+    const others = { ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize, ...ofImatrix, ...ofProbes };
+    refuseOptions(others, "--stage evaluation has it not");
+    return askEvaluation(request);
+  }
+  refuseOptions(ofEvaluation, "it is of --stage evaluation");
   if (stage === "probes") {
     refuseOptions({ ...ofAnalysis, ...ofQuantize, ...ofImatrix }, "--stage probes has it not");
     return askProbes(request);

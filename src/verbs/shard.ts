@@ -5,18 +5,18 @@ import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { forgetAttempts } from "../shard/attempts.ts";
 import { createCampaign, openCampaign, requireSameHow } from "../shard/campaign.ts";
 import type { Campaign } from "../shard/campaign-document.ts";
+import { candidateFiles } from "../shard/campaign-models.ts";
 import { mergeCampaign } from "../shard/merge.ts";
 import { knownUnits } from "../shard/rounds.ts";
 import { stageOf } from "../shard/stages.ts";
 import { campaignStatus } from "../shard/status.ts";
 import { runUnits, type WorkDone } from "../shard/work.ts";
 import { checkOutputs } from "./check-outputs.ts";
-import { askStage, type StageRequest } from "./shard-stages.ts";
+import { askStage, type StageContent, type StageRequest } from "./shard-stages.ts";
 
 export interface PlanShardsRequest extends StageRequest {
   readonly directory: string;
   readonly jobs: number;
-  readonly forceFindings?: boolean | undefined;
 }
 
 /** Cut the work of a stage on a model into units. Throws UsageError for options that the stage has not. */
@@ -24,12 +24,13 @@ export async function planShards(path: string, request: PlanShardsRequest, bench
   const { directory, jobs, forceFindings } = request;
   const { stage, checks, prepare } = await askStage(request);
   const checked = await checkedModel(path, { forceFindings, ...checks }, bench);
+  let content: StageContent | undefined;
   try {
     noteWarnings(checked, bench);
-    const content = await prepare(checked.model, bench);
+    content = await prepare(checked.model, bench, checked.warnings);
     return await createCampaign(checked.model, stageOf(stage), { directory, jobs, ...content }, bench);
   } finally {
-    await checked.model.close();
+    for (const open of [checked.model, ...(content?.candidates ?? [])]) await open.close();
   }
 }
 
@@ -68,7 +69,7 @@ export async function mergeShards(
   try {
     const { campaign, source } = place;
     const stage = stageOf(campaign.stage);
-    const inputs = source.model.shards.map(({ path }) => path);
+    const inputs = [...source.model.shards.map(({ path }) => path), ...candidateFiles(directory, campaign)];
     await checkOutputs([output], { inputs, force, gguf: stage.writesGguf });
     const { seed } = campaign.how;
     const document = await mergeCampaign(place, stage, output, { ...bench, seed }, force);

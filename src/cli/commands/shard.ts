@@ -1,9 +1,11 @@
 /** prism shard: the work on one model by many machines, started by whatever the lab has. */
 import { Command, Option } from "commander";
 import { EXIT } from "../../errors.ts";
+import type { Evaluation } from "../../evaluate/evaluation.ts";
 import { describeHole } from "../../imatrix/coverage.ts";
 import type { ImatrixFile } from "../../imatrix/describe-imatrix.ts";
 import { printable } from "../../plan/printable.ts";
+import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
 import { DEFAULT_PROBES } from "../../run/run-request.ts";
 import type { Campaign } from "../../shard/campaign-document.ts";
 import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
@@ -43,7 +45,7 @@ export function shardCommand(context: CommandContext): Command {
   return command;
 }
 
-interface PlanOptions extends SharedOptions, Omit<StageRequest, "targetRelativeSe" | "exact"> {
+interface PlanOptions extends SharedOptions, Omit<StageRequest, "targetRelativeSe" | "exact" | "forceFindings"> {
   readonly dir: string;
   readonly jobs: number;
   readonly targetSe?: number;
@@ -56,7 +58,10 @@ function planCommand(context: CommandContext): Command {
     .requiredOption("--dir <folder>", "a new folder that all machines see")
     .requiredOption("--jobs <n>", "indexes to run, at most", (text) => parseInteger("--jobs", text, 1, MOST_JOBS))
     .addOption(
-      new Option("--stage <stage>", "what is done: analysis, imatrix, probes, or quantize with the file of a plan")
+      new Option(
+        "--stage <stage>",
+        "what is done: analysis, imatrix, probes, quantize with the file of a plan, or evaluation of files",
+      )
         .choices(SHARDED_STAGES)
         .default("analysis"),
     )
@@ -84,11 +89,12 @@ function planCommand(context: CommandContext): Command {
       `with --stage probes: groups that are chosen at a time (default: ${DEFAULT_ROUND})`,
       (text) => parseInteger("--round", text, 1, MOST_JOBS),
     )
-    .option("--analysis <file>", "with --stage probes: the analysis of the model; default: it is analyzed now");
+    .option("--analysis <file>", "with --stage probes: the analysis of the model; default: it is analyzed now")
+    .option("--candidate <file...>", "with --stage evaluation: files that are compared with the model");
   addTextOptions(
     command,
-    "with --stage imatrix or probes: the text; default: the one that comes with PRISM",
-    "chunks of the text that are read: of imatrix from its beginning (default: all), of probes from its end (default: 16 at most)",
+    "with --stage imatrix, probes or evaluation: the text; default but for the last: the one that comes with PRISM",
+    "chunks of the text that are read: from its beginning (default of imatrix: all), of probes from its end (default: 16 at most)",
   );
   return addSharedOptions(command, "backend", "seed", "threads", "cache", "force-findings").action(
     async (model: string, options: PlanOptions) => {
@@ -180,9 +186,10 @@ function mergeCommand(context: CommandContext): Command {
     );
     output.result({
       document,
-      text: () =>
+      text: (_, width) =>
         [
           `wrote ${out}: the ${NOUNS[campaign.stage] ?? campaign.stage} of ${campaign.model.path}, of ${parts} parts`,
+          ...(campaign.stage === "evaluation" ? [renderEvaluation(document as Evaluation, width)] : []),
           ...(campaign.stage === "imatrix" ? describeHoles(document as ImatrixFile) : []),
         ].join("\n"),
       next: nextOfMerge(campaign, document, out),
@@ -193,6 +200,7 @@ function mergeCommand(context: CommandContext): Command {
 const describeHoles = ({ holes }: ImatrixFile) => holes.map((hole) => printable(`! ${describeHole(hole)}`));
 
 function nextOfMerge({ stage, model }: Campaign, document: unknown, out: string): string {
+  if (stage === "evaluation") return nextCommand("prism", "run", model.path, "--like", "Q3_K_M");
   if (stage === "imatrix") return nextCommand("prism", "plan", model.path, "--imatrix", out);
   if (stage === "quantize") return nextCommand("llama-cli", "-m", (document as { readonly path: string }).path);
   if (stage === "probes") return nextCommand("prism", "plan", model.path, "--like", "Q3_K_M", "--sensitivity", out);

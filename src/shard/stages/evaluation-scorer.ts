@@ -1,0 +1,63 @@
+/**
+ * Scores blocks of chunks on one machine. The reference's logits of a block are kept in this machine's cache, as an evaluation
+ * keeps them: candidates that are scored here share them, and models too large to be loaded together take turns.
+ */
+import { basename } from "node:path";
+import type { Bench } from "../../bench.ts";
+import type { EvaluationTokens, TokenScores } from "../../engine/engine.ts";
+import { FormatError } from "../../errors.ts";
+import { createLoadedModels } from "../../evaluate/loaded-models.ts";
+import { keepInUse, logitsOf } from "../../evaluate/reference.ts";
+import { scoreChunks } from "../../evaluate/score-model.ts";
+import { chunksIn } from "../../evaluate/text.ts";
+import { requireUnchanged } from "../../gguf/identity.ts";
+import type { ChunkRange } from "../../imatrix/importance-blocks.ts";
+import { openCandidates } from "../campaign-models.ts";
+import type { CampaignPlace } from "../stage.ts";
+
+export interface BlockScorer {
+  /** Of the candidate of this number. */
+  score(candidate: number, block: ChunkRange): Promise<TokenScores>;
+  close(): Promise<void>;
+}
+
+/** Throws FormatError where a file is not what the campaign was planned for. */
+export async function createBlockScorer(
+  { directory, campaign, source }: CampaignPlace,
+  tokens: EvaluationTokens,
+  { context, vocabSize }: { readonly context: number; readonly vocabSize: number },
+  bench: Bench,
+): Promise<BlockScorer> {
+  const loaded = createLoadedModels({ context, vocabSize }, bench);
+  const candidates = await openCandidates(directory, campaign, bench);
+  const reference = {
+    open: source,
+    vocabSize,
+    load: () => loaded.get(source),
+    // all that a worker knows of it without reading every byte
+    identity: async () => campaign.model.fingerprint,
+  };
+  return {
+    async score(candidate, range) {
+      const found = candidates[candidate];
+      if (found === undefined) throw new FormatError("campaign.json", `has no candidate ${candidate}; make it again`);
+      const { path, open: model } = found;
+      const block = chunksIn(tokens, range);
+      const against = await logitsOf(reference, block, bench);
+      const release = "logits" in against ? keepInUse(against.logits) : () => undefined;
+      try {
+        const own = await loaded.get(model, "loaded" in against ? source : undefined);
+        const what = `evaluating ${basename(path)}`;
+        const scores = await scoreChunks(own, block, block.chunks, against, what, bench);
+        for (const read of [model, source]) await requireUnchanged(read, bench);
+        return scores;
+      } finally {
+        release();
+      }
+    },
+    async close() {
+      await loaded.close();
+      for (const { open } of candidates) await open.close();
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type OpenedBench, openBench } from "../../src/open-bench.ts";
+import { makePlan } from "../../src/plan/make-plan.ts";
+import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
+import { evaluateModels } from "../../src/verbs/evaluate.ts";
+import { quantizePlan } from "../../src/verbs/quantize.ts";
+import { mergeShards, type PlanShardsRequest, planShards, runShard } from "../../src/verbs/shard.ts";
+import { generateText } from "../evaluate/generated-text.ts";
+import { writeRunnable } from "../fixtures/runnable.ts";
+import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
+
+const BOOKS = join(import.meta.dirname, "../../models/books-llama-8m-f16.gguf");
+// batches of eight chunks and of four
+const ASKED = { context: 256, chunks: 12 };
+
+let folder: string;
+let bench: OpenedBench;
+let text: string;
+/** One file, and one in parts. */
+let whole: string;
+let split: string;
+const within = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "prism-shard-evaluation-"));
+  // more threads of so small a model wait for each other
+  bench = await openBench({ threads: 1, backend: "reference", cacheDir: "none" });
+  text = within("text.txt");
+  await writeFile(text, generateText(4000));
+  whole = within("q3.gguf");
+  const job = { source: BOOKS, output: whole, fileType: "Q3_K_M", overrides: [], threads: 2 } as const;
+  await bench.engine.quantize(job);
+  const analysis = await madeUpAnalysis(BOOKS);
+  const plan = makePlan({
+    analysis,
+    sensitivity: uniformSensitivity(analysis),
+    budget: { kind: "like", fileType: "Q4_K_M" },
+  });
+  await writeFile(within("plan.json"), JSON.stringify(plan));
+  const made = await quantizePlan(within("plan.json"), { output: within("q4.gguf"), splitMaxSize: "2MB" }, bench);
+  split = made.path;
+});
+afterAll(async () => {
+  await bench.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const planned = (name: string, request: Partial<PlanShardsRequest> = {}) =>
+  planShards(
+    BOOKS,
+    { stage: "evaluation", directory: within(name), jobs: 3, candidate: [whole, split], text, ...ASKED, ...request },
+    bench,
+  );
+
+async function merged(name: string): Promise<string> {
+  const output = within(`${name}.json`);
+  await mergeShards(within(name), { output }, bench);
+  return readFile(output, "utf8");
+}
+
+const timeless = (document: string) => document.replaceAll(/"(createdAt|elapsedMs)": [^,\n]*/g, "");
+
+async function alone(candidates: readonly string[], request = {}): Promise<string> {
+  const { evaluation } = await evaluateModels(candidates, { reference: BOOKS, text, ...ASKED, ...request }, bench);
+  return `${JSON.stringify(evaluation, null, 2)}\n`;
+}
+
+test("the document is that of one machine but for its times, by any number of jobs, threads and in any order", async () => {
+  const campaign = await planned("many");
+  expect(campaign.jobs).toBe(3);
+  expect(campaign.units.map(({ of }) => of)).toEqual(
+    [0, 8].flatMap((from) => [0, 1].map((candidate) => ({ candidate, from, to: Math.min(12, from + 8) }))),
+  );
+  // a file in parts has all of them there
+  expect((await readdir(within("many/candidates/1"))).length).toBeGreaterThan(1);
+  const cached = { ...bench, cache: { ...bench.cache, dir: within("cache") } };
+  await runShard(within("many"), 2, { ...bench, threads: 2 });
+  for (const index of [0, 1]) await runShard(within("many"), index, cached);
+  // of both blocks, for both candidates
+  expect((await readdir(within("cache/logits"))).filter((name) => name.endsWith(".logits"))).toHaveLength(2);
+  const many = timeless(await merged("many"));
+  expect(many).toBe(timeless(await alone([whole, split])));
+  expect(JSON.parse(await readFile(within("many.json"), "utf8"))).toMatchObject({
+    text: { path: text, chunks: 12 },
+    models: [{ path: whole, chunks: 12, tokens: 12 * 127 }, { path: split }],
+  });
+
+  await planned("one", { jobs: 1 });
+  await runShard(within("one"), undefined, cached);
+  expect(timeless(await merged("one"))).toBe(many);
+});
+
+test("what differs without harm and a context beyond the model's are said as on one machine", async () => {
+  const asked = { context: 320, chunks: 2 };
+  await planned("warned", { candidate: [whole], jobs: 1, ...asked });
+  await runShard(within("warned"), 0, bench);
+  const document = await merged("warned");
+  expect(timeless(document)).toBe(timeless(await alone([whole], asked)));
+  expect(JSON.parse(document).warnings).toHaveLength(2);
+});
+
+test("a candidate that was changed, and parts that are damaged or of other machines' making, are refused", async () => {
+  const own = within("own.gguf");
+  await copyFile(whole, own);
+  const asked = { candidate: [own], context: 64, chunks: 2, jobs: 1 };
+  await planned("changed", asked);
+  await rm(own);
+  await copyFile(BOOKS, own);
+  await expect(runShard(within("changed"), 0, bench)).rejects.toThrow(
+    /own\.gguf: is not the model this campaign was planned for/,
+  );
+  await rm(own);
+  await copyFile(whole, own);
+  await runShard(within("changed"), 0, bench);
+  const [data = ""] = (await readdir(within("changed/parts"))).filter((name) => name.endsWith(".bin"));
+  const part = within(`changed/parts/${data}`);
+  const bytes = await readFile(part);
+  await writeFile(part, bytes.fill(0, 8, 16));
+  await expect(merged("changed")).rejects.toThrow(/is damaged \(its checksum is another\); delete parts/);
+  await writeFile(part, "short");
+  await expect(merged("changed")).rejects.toThrow(/has 5 bytes, expected/);
+  const over = mergeShards(within("changed"), { output: own, force: true }, bench);
+  await expect(over).rejects.toThrow(/own\.gguf/);
+});
+
+test("what one machine would find by decoding has to be given, and what no campaign judges is refused", async () => {
+  await expect(planned("a", { candidate: undefined })).rejects.toThrow(/--candidate FILE/);
+  await expect(planned("a", { text: undefined })).rejects.toThrow(/give --text FILE/);
+  await expect(planned("a", { chunks: undefined })).rejects.toThrow(/give --chunks N/);
+  await expect(planned("a", { chunks: 5000 })).rejects.toThrow(/--chunks 5000: .* has \d+ chunks of 256/);
+  await expect(planned("a", { head: true })).rejects.toThrow(/--head/);
+  await expect(planned("a", { plan: "plan.json" })).rejects.toThrow(/--plan/);
+  await expect(planned("a", { stage: "imatrix" })).rejects.toThrow(/--candidate/);
+  await expect(planned("a", { candidate: ["hf:a/b/c.gguf"] })).rejects.toThrow(/hf:a\/b\/c\.gguf/);
+  const other = await writeRunnable("moe", folder);
+  await expect(planned("a", { candidate: [other] })).rejects.toThrow(
+    new RegExp(`${basename(other)}: its tokens are not those of the reference`),
+  );
+  const encoder = await writeRunnable("embedder", folder);
+  await expect(planned("a", { candidate: [encoder] })).rejects.toThrow(/is an encoder and predicts no next token/);
+});
