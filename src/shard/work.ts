@@ -21,7 +21,7 @@ export interface WorkDone {
   /** Units of the job that have parts now. */
   readonly finished: number;
   readonly units: number;
-  /** What is left for another try, and what was given up after the last. */
+  /** What failed here and is left for another try, and all that was given up after the last. */
   readonly failed: readonly UnitFault[];
   readonly poisoned: readonly UnitFault[];
   /** Units that others have to do before there is more to do here. */
@@ -86,12 +86,15 @@ export async function runUnits(
       if (goesOn) continue;
       const units = unitsOf(now.campaign, index);
       const finished = await finishedUnits(directory);
+      // with what was given up just now
+      const { poisoned: lost } = await lookAt(now, stage, index, []);
+      const isLost = new Set(lost.map(({ unit }) => unit));
       return {
         done,
         finished: units.filter(({ key }) => finished.has(key)).length,
         units: units.length,
-        failed,
-        poisoned,
+        failed: failed.filter(({ unit }) => !isLost.has(unit)),
+        poisoned: lost,
         ...(isOver || isStuck ? {} : { waiting: unfinished }),
       };
     }

@@ -136,13 +136,15 @@ function runCommand(context: CommandContext): Command {
         runShard(directory, options.index, bench, options.wait),
       );
       output.result({ document: done, text: () => describeWork(done), next: nextOf(directory, done) });
-      const { finished, units, failed, poisoned, waiting } = done;
-      if (waiting !== undefined) process.exitCode = EXIT.again;
-      else if (finished < units || poisoned.length > 0) {
-        process.exitCode = failed.length > poisoned.length ? EXIT.again : EXIT.incomplete;
-      }
+      if (mayGoOn(done)) process.exitCode = EXIT.again;
+      else if (done.poisoned.length > 0) process.exitCode = EXIT.incomplete;
     },
   );
+}
+
+/** There is something to do yet, be it by others, besides what was given up. */
+function mayGoOn({ finished, units, failed, poisoned, waiting }: WorkDone): boolean {
+  return waiting !== undefined || failed.length > 0 || finished + poisoned.length < units;
 }
 
 function describeWork({ done, finished, units, failed, poisoned, waiting }: WorkDone): string {
@@ -156,10 +158,9 @@ function describeWork({ done, finished, units, failed, poisoned, waiting }: Work
 
 const describePoison = ({ name, error }: UnitFault) => printable(`! ${name} was given up: ${error}`);
 
-function nextOf(directory: string, { finished, units, poisoned, waiting }: WorkDone): string {
-  if (finished === units && poisoned.length === 0 && waiting === undefined)
-    return nextCommand("prism", "shard", "status", directory);
-  return nextCommand("prism", "shard", poisoned.length > 0 ? "retry" : "run", directory);
+function nextOf(directory: string, done: WorkDone): string {
+  if (mayGoOn(done)) return nextCommand("prism", "shard", "run", directory);
+  return nextCommand("prism", "shard", done.poisoned.length > 0 ? "retry" : "status", directory);
 }
 
 /** What stages make, where it is not called as the stage is. */
