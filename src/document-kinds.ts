@@ -14,6 +14,7 @@ import { RUN } from "./run/run-document.ts";
 import { DENSITIES } from "./sensitivity/density-document.ts";
 import { PRIOR } from "./sensitivity/sensitivity-prior.ts";
 import { CAMPAIGN } from "./shard/campaign-document.ts";
+import { SUBMISSION } from "./shard/submission.ts";
 
 export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   ANALYSIS,
@@ -30,4 +31,5 @@ export const DOCUMENT_KINDS: readonly DocumentKind[] = [
   ERROR_DOCUMENT,
   PROGRESS_LINE,
   CAMPAIGN,
+  SUBMISSION,
 ];

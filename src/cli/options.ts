@@ -94,7 +94,7 @@ function parseExact(text: string): Exact {
   throw new UsageError(`--exact: expected nothing or distortion, got "${text}"`);
 }
 
-function parseMemory(text: string): number {
+export function parseMemory(text: string): number {
   const bytes = parseSize(text);
   if (bytes >= LEAST_MEMORY_BYTES) return bytes;
   throw new UsageError(

@@ -66,6 +66,8 @@ describe("--json of a command that succeeds", () => {
       upload: await documentOf("upload", "run", "owner/name"),
       "shard plan": await documentOf("shard", "plan", "llama.gguf", "--dir", "campaign", "--jobs", "2"),
       "shard run": await documentOf("shard", "run", "campaign"),
+      "shard submit": await documentOf("shard", "submit", "campaign", "--slurm"),
+      "shard cancel": await documentOf("shard", "cancel", "campaign"),
       "shard status": await documentOf("shard", "status", "campaign"),
       "shard retry": await documentOf("shard", "retry", "campaign"),
       "shard merge": await documentOf("shard", "merge", "campaign", "-o", "merged.json"),
@@ -92,7 +94,7 @@ describe("--json of a command that succeeds", () => {
         undescribed: [],
       });
     }
-  }, 120_000);
+  }, 240_000);
 
   it("has verdicts as codes, all of which docs/ci.md explains", () => {
     const line = (start: string) => page.split("\n").find((one) => one.startsWith(`| ${start}`)) ?? "";

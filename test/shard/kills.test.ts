@@ -1,5 +1,3 @@
-import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,10 +5,10 @@ import { afterAll, expect, test } from "vitest";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import { createRandom } from "../../src/random.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
-import type { Campaign } from "../../src/shard/campaign-document.ts";
 import { MODEL, prism, type RunningPrism, scratchFolder, startPrism } from "../cli/prism.ts";
 import { madeUpAnalysis } from "../quantize/made-up-analysis.ts";
 import { killOnExit } from "./kill-on-exit.ts";
+import { beginners, descendants, expectGone, expectOnePartEach, timeless } from "./workers.ts";
 
 /** Of workers in the middle of a unit, in all. */
 const ANALYSIS_KILLS = 19;
@@ -25,50 +23,9 @@ const at = (...names: string[]) => join(folder.path, ...names);
 const random = createRandom(25);
 afterAll(folder.remove);
 
-const unitsOf = async (name: string) =>
-  (JSON.parse(await readFile(at(name, "campaign.json"), "utf8")) as Campaign).units;
-const timeless = (text: string) => text.replaceAll(/"(createdAt|elapsedMs)": ?[^,}\n]*/g, "");
-
 async function run(...args: readonly string[]): Promise<void> {
   const { code, stderr } = await prism(args, folder.path);
   expect(code, stderr).toBe(0);
-}
-
-/** Processes that run below this one. */
-function descendants(pid: number): number[] {
-  try {
-    const children = execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
-      .trim()
-      .split("\n")
-      .map(Number);
-    return children.flatMap((child) => [child, ...descendants(child)]);
-  } catch {
-    return [];
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-/** Ids of processes whose attempts lie in the campaign. */
-function beginners(name: string): Set<number> {
-  const files = readdirSync(at(name)).includes("attempts") ? readdirSync(at(name, "attempts")) : [];
-  return new Set(
-    files.flatMap((file) => {
-      try {
-        const { pid, error } = JSON.parse(readFileSync(at(name, "attempts", file), "utf8")) as Record<string, unknown>;
-        return error === undefined ? [Number(pid)] : [];
-      } catch {
-        // it ended meanwhile, or was written just now
-        return [];
-      }
-    }),
-  );
 }
 
 interface Kills {
@@ -103,7 +60,7 @@ async function runUnderFire(name: string, jobs: number, most: number): Promise<K
   };
   const killer = async () => {
     while (kills.count < most && open > 0) {
-      const begun = beginners(name);
+      const begun = beginners(at(name));
       const victims = [...running].filter(({ child }) => begun.has(child.pid as number));
       const victim = victims[Math.floor(random() * victims.length)];
       await sleep(victim === undefined ? 5 : random() * MOST_DELAY_MS);
@@ -120,18 +77,6 @@ async function runUnderFire(name: string, jobs: number, most: number): Promise<K
   return kills;
 }
 
-/** Every unit has one part, and nothing else lies there. */
-async function expectOnePartEach(name: string, endings: readonly string[]): Promise<void> {
-  const found = readdirSync(at(name, "parts")).map((file) => file.replace(/\.[0-9a-f]{32}\./, "."));
-  const units = await unitsOf(name);
-  expect(found.sort()).toEqual(units.flatMap(({ key }) => endings.map((ending) => `${key}.${ending}`)).sort());
-}
-
-async function expectGone(processes: readonly number[]): Promise<void> {
-  for (let tries = 0; processes.some(isRunning) && tries < 100; tries++) await sleep(100);
-  expect(processes.filter(isRunning)).toEqual([]);
-}
-
 test("19 workers are killed amid an analysis: nothing is lost or counted twice, and the result is one machine's", async () => {
   await copyFile(MODEL, at("model.gguf"));
   await run("analyze", "model.gguf", "-o", "whole.json", "--exact", "--no-cache", ...BACKEND, "--quiet");
@@ -144,7 +89,7 @@ test("19 workers are killed amid an analysis: nothing is lost or counted twice, 
     expect(count).toBeGreaterThan(0);
     kills += count;
     await expectGone(orphans);
-    await expectOnePartEach(name, ["json"]);
+    await expectOnePartEach(at(name), ["json"]);
     await run("shard", "merge", name, "-o", `${name}.json`, "--quiet");
     expect(timeless(await readFile(at(`${name}.json`), "utf8"))).toBe(whole);
   }
@@ -166,7 +111,7 @@ test("6 workers are killed amid a quantized file: it is one machine's to the byt
     expect(count).toBeGreaterThan(0);
     kills += count;
     await expectGone(orphans);
-    await expectOnePartEach(name, ["json", "bin"]);
+    await expectOnePartEach(at(name), ["json", "bin"]);
     await run("shard", "merge", name, "-o", `${name}.gguf`, "--quiet");
     expect(whole.equals(await readFile(at(`${name}.gguf`)))).toBe(true);
   }

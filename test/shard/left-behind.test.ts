@@ -1,12 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { copyFile, mkdir, open, readdir, readFile, rm, statfs, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, statfs, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { writeSealed } from "../../src/disk/sealed-file.ts";
-import { openLocalModel } from "../../src/gguf/open.ts";
 import type { Campaign } from "../../src/shard/campaign-document.ts";
 import type { CampaignStatus } from "../../src/shard/status.ts";
 import { MODEL, prism, scratchFolder } from "../cli/prism.ts";
+import { spoilTensor } from "./spoil-tensor.ts";
 
 const BACKEND = ["--backend", "reference"];
 const UNITS = 58;
@@ -111,12 +111,7 @@ test("a worker is under way by the clock of the file system: what is long past, 
 test("a tensor of NaN is given up after three tries, named, and kept from no other; retry lets it be tried again", async () => {
   const bad = "blk.3.ffn_up.weight";
   await copyFile(MODEL, at("nan.gguf"));
-  const model = await openLocalModel(at("nan.gguf"));
-  const { offset, bytes } = model.model.tensors.find(({ name }) => name === bad) as { offset: number; bytes: number };
-  await model.close();
-  const file = await open(at("nan.gguf"), "r+");
-  await file.write(new Uint8Array(new Uint16Array(bytes / 2).fill(0x7e00).buffer), 0, bytes, offset);
-  await file.close();
+  await spoilTensor(at("nan.gguf"), bad);
   await planned("nan", "nan.gguf", "--force-findings");
   const codes: (number | null)[] = [];
   for (let tries = 0; tries < 4; tries++) codes.push((await work("nan")).code);

@@ -14,6 +14,7 @@ import type { UnitFault, WorkDone } from "../../shard/work.ts";
 import { mergeShards, planShards, retryShards, runShard } from "../../verbs/shard.ts";
 import { DEFAULT_ROUND } from "../../verbs/shard-probes.ts";
 import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
+import { type EngineAnswer, engineAnswers } from "../../verbs/shard-submit.ts";
 import type { CommandContext } from "../context.ts";
 import { calibrationOption } from "../feedback-options.ts";
 import { nextCommand } from "../next-command.ts";
@@ -29,6 +30,7 @@ import { openOutput } from "../output.ts";
 import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { addTextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
+import { cancelCommand, describeAnswer, submitCommand } from "./shard-submit.ts";
 
 const DIRECTORY = "the folder of the campaign";
 const MOST_JOBS = 100_000;
@@ -37,7 +39,7 @@ export function shardCommand(context: CommandContext): Command {
   const command = new Command("shard").description(
     "analyze a large model on many machines: a campaign, run by index, merged bit for bit",
   );
-  const create = [planCommand, runCommand, mergeCommand, statusCommand, retryCommand];
+  const create = [planCommand, submitCommand, runCommand, statusCommand, retryCommand, cancelCommand, mergeCommand];
   for (const one of create) {
     const verb = one(context).copyInheritedSettings(command);
     command.addCommand(verb.showHelpAfterError(`type prism shard ${verb.name()} --help for its options`));
@@ -208,21 +210,26 @@ function nextOfMerge({ stage, model }: Campaign, document: unknown, out: string)
   return nextCommand("prism", "plan", out, "--like", "Q3_K_M");
 }
 
-function statusCommand(): Command {
+function statusCommand({ signal }: CommandContext): Command {
   const command = new Command("status")
     .description("how far the campaign is, what failed and what was given up")
     .argument("<folder>", DIRECTORY);
   return addSharedOptions(command).action(async (directory: string, options: SharedOptions) => {
     const output = openOutput(options);
     const status = await campaignStatus(directory);
-    output.result({ document: status, text: () => describeStatus(status), next: nextOfStatus(directory, status) });
+    const engines = await engineAnswers(directory, signal);
+    output.result({
+      document: { ...status, engines },
+      text: () => describeStatus(status, engines),
+      next: nextOfStatus(directory, status),
+    });
   });
 }
 
 /** Indexes named in a line. */
 const SHOWN_JOBS = 12;
 
-function describeStatus(status: CampaignStatus): string {
+function describeStatus(status: CampaignStatus, engines: readonly EngineAnswer[]): string {
   const { stage, model, units, finished, underWay, openJobs, jobs, poisoned, lost, hosts, round, isOver } = status;
   const shown = openJobs.slice(0, SHOWN_JOBS).join(", ");
   const more = openJobs.length > SHOWN_JOBS ? `, and ${openJobs.length - SHOWN_JOBS} more` : "";
@@ -231,6 +238,7 @@ function describeStatus(status: CampaignStatus): string {
     ...(round === undefined ? [] : [isOver ? `round ${round} was the last` : `in round ${round}, from 0; more follow`]),
     ...(underWay > 0 ? [`${underWay} are under way on ${hosts.join(", ")}`] : []),
     ...(openJobs.length > 0 ? [`open: ${openJobs.length} of ${jobs} jobs (${shown}${more})`] : []),
+    ...engines.map(describeAnswer),
     ...(lost > 0 ? [`${lost} attempts failed or died`] : []),
     ...poisoned.map(describePoison),
   ].join("\n");
