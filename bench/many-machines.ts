@@ -10,6 +10,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { cutRows } from "../src/analyze/tensor-part.ts";
+import { elementCount } from "../src/ggml/tensor-types.ts";
+import { unitBytes } from "../src/shard/unit-bytes.ts";
 import { readArchitecture } from "../test/fixtures/architectures.ts";
 import {
   type Cluster,
@@ -39,13 +42,13 @@ const CHECKOUT = join(import.meta.dirname, "..");
 const MODEL = join(CHECKOUT, "models/books-llama-8m-f16.gguf");
 const TEXT = join(CHECKOUT, "data/calibration/prose.txt");
 const WORKERS = [1, 8, 64, 256, 1000];
+/** Those that units are counted for. */
+const DESCRIBED_WORKERS = 256;
 /** Campaigns that a row of the table is the median of. */
 const DRAWS = 5;
 /** Until a scheduler has put a job on a node, and until it sees that the node is dead (Slurm's defaults are of this order). */
 const SCHEDULE_SECONDS = 5;
 const REQUEUE_SECONDS = 60;
-/** Matrices of a stack in a unit, where units are finer than tensors. */
-const RANGE_MATRICES = 16;
 const PROBES = 160;
 const PROBE_CHUNKS = 32;
 const CHUNK_TOKENS = 512;
@@ -82,10 +85,13 @@ const modelBytes = architecture.tensors.reduce(
   0,
 );
 const measured = await unitTimes();
-const campaigns = [
-  ...(["sampled", "exact", "distortion"] as const).map((mode) => analysis(mode, Number.POSITIVE_INFINITY)),
-  analysis("distortion", RANGE_MATRICES),
-  probes(),
+/** Campaigns for so many workers, each with a job. */
+const campaigns: readonly ((workers: number) => Campaign)[] = [
+  () => analysis("sampled"),
+  () => analysis("exact"),
+  () => analysis("distortion"),
+  (workers) => analysis("distortion", workers),
+  probes,
 ];
 
 const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0);
@@ -95,7 +101,7 @@ console.log(
 console.log(
   `workers of ${cores} cores, storage ${values.storage} B/s, a node ${values.node} B/s, deaths ${values.deaths} per hour`,
 );
-for (const { name, rounds } of campaigns) {
+for (const { name, rounds } of campaigns.map((campaign) => campaign(DESCRIBED_WORKERS))) {
   const units = rounds.flat();
   const sum = units.reduce((total, { seconds }) => total + seconds, 0);
   const largest = Math.max(...units.map(({ seconds }) => seconds));
@@ -107,7 +113,7 @@ console.log(
   "\n| campaign | workers | at least | bound by | by bytes | by seconds | claims | efficiency | slowest / mean | GB read by a worker, mean (most) |",
 );
 console.log("|---|--:|--:|---|--:|--:|--:|---|---|---|");
-const rows = campaigns.flatMap((campaign) => WORKERS.map((workers) => row(campaign, workers)));
+const rows = campaigns.flatMap((campaign) => WORKERS.map((workers) => row(campaign(workers), workers)));
 const figures = { ...values, times: undefined, modelBytes, measured, rows };
 console.error(`added to ${await recordResult({ bench: "many-machines", figures })}`);
 
@@ -125,20 +131,21 @@ async function unitTimes(): Promise<Measured> {
   }
 }
 
-/** A unit is a tensor, or `matrices` of a stack. */
-function analysis(mode: Mode, matrices: number): Campaign {
+/** A unit is a tensor, or the rows of one that a campaign of so many jobs cuts it to. */
+function analysis(mode: Mode, jobs?: number): Campaign {
+  const mostBytes = jobs === undefined ? Number.POSITIVE_INFINITY : unitBytes({ fileBytes: modelBytes, jobs });
   const units = architecture.tensors.flatMap((tensor): SimulatedUnit[] => {
     const time = measured.kinds[kindOf(tensor)]?.[mode];
     if (time === undefined) return [];
-    const parts = Math.max(1, Math.ceil((tensor.shape[2] ?? 1) / matrices));
-    return Array.from({ length: parts }, (_, part) => ({
-      key: `${tensor.name} ${part}`,
-      seconds: time.seconds / parts / cores,
-      bytes: time.bytes / parts,
-    }));
+    const cuts = cutRows({ shape: tensor.shape, bytes: 2 * elementCount(tensor.shape) }, mostBytes);
+    const rows = cuts.at(-1)?.to ?? 1;
+    return cuts.map(({ from, to }) => {
+      const part = (to - from) / rows;
+      return { key: `${tensor.name} ${from}`, seconds: (time.seconds * part) / cores, bytes: time.bytes * part };
+    });
   });
   const what = { sampled: "sampled", exact: "`--exact`", distortion: "`--exact=distortion`" }[mode];
-  const name = Number.isFinite(matrices) ? `${what}, ${matrices} matrices a unit` : what;
+  const name = mode === "distortion" && jobs === undefined ? `${what}, tensors whole` : what;
   return { name, rounds: [units], startSeconds: measured.startSeconds + SCHEDULE_SECONDS, startBytes: 0 };
 }
 

@@ -53,7 +53,7 @@ export const TENSOR_PART = t.object({
 export type TensorPart = Content<typeof TENSOR_PART>;
 
 /** Cut a tensor into rows of so many bytes at most, or of one piece. */
-export function cutRows(tensor: TensorInfo, mostBytes: number): RowRange[] {
+export function cutRows(tensor: Pick<TensorInfo, "shape" | "bytes">, mostBytes: number): RowRange[] {
   const rowBytes = tensor.bytes / rowsIn(tensor.shape);
   const cuts: { from: number; to: number }[] = [];
   for (const { from, to } of wholePieces(tensor)) {
