@@ -51,6 +51,13 @@ export function shownName(name: string): string {
   return URL.canParse(bare) ? new URL(bare).href : bare;
 }
 
+/** Whether a web address has a query or a user, which shownName() leaves out: what it opens with may not be written down. */
+export function hasSecrets(name: string): boolean {
+  if (!/^https?:\/\//i.test(name)) return false;
+  const { search, username, password } = parseWebName(name);
+  return `${search}${username}${password}` !== "";
+}
+
 /** The path of the local file that `downloadCommand` makes; a local path as it is. */
 export function localName(name: string): string {
   if (/^hf:/i.test(name)) return parseHubName(name).file;

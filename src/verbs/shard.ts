@@ -1,5 +1,6 @@
 /** Work on one model by many machines: planned into a campaign, run by index, merged to the result of one machine. */
 import type { Bench } from "../bench.ts";
+import { hasSecrets, shownName } from "../bytes/remote-name.ts";
 import { UsageError } from "../errors.ts";
 import { checkedModel, noteWarnings } from "../intake/checked-model.ts";
 import { forgetAttempts } from "../shard/attempts.ts";
@@ -22,6 +23,11 @@ export interface PlanShardsRequest extends StageRequest {
 /** Cut the work of a stage on a model into units. Throws UsageError for options that the stage has not. */
 export async function planShards(path: string, request: PlanShardsRequest, bench: Bench): Promise<Campaign> {
   const { directory, jobs, forceFindings } = request;
+  if (hasSecrets(path)) {
+    throw new UsageError(
+      `${shownName(path)}: a campaign keeps no secrets, and this address has what follows its ?, or a user, that machines would need; name it without, as hf:owner/repository/file.gguf with HF_TOKEN on each machine, or as a file in a shared folder`,
+    );
+  }
   const { stage, checks, prepare } = await askStage(request);
   const checked = await checkedModel(path, { forceFindings, ...checks }, bench);
   let content: StageContent | undefined;
