@@ -74,7 +74,12 @@ async function contentOf(
     refuseProjector(open.model);
     await gate.admit(open);
   }
-  const { tokens, chunksPerBatch, vocabSize } = await withTokenizer(
+  const {
+    tokens,
+    fileHash = "",
+    chunksPerBatch,
+    vocabSize,
+  } = await withTokenizer(
     source,
     bench,
     async (loaded) => ({
@@ -91,8 +96,9 @@ async function contentOf(
     chunks,
     chunksPerBatch,
     vocabSize,
+    textSha256: fileHash,
     devices: [...devices],
     notes: [...gate.notes],
   };
-  return { options, inputs: { text: path, ...tokensInput(tokens, path) }, candidates };
+  return { options, inputs: tokensInput(tokens, path), candidates };
 }

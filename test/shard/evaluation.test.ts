@@ -123,6 +123,11 @@ test("a candidate that was changed, and parts that are damaged or of other machi
   await expect(merged("changed")).rejects.toThrow(/has 5 bytes, expected/);
   const over = mergeShards(within("changed"), { output: own, force: true }, bench);
   await expect(over).rejects.toThrow(/own\.gguf/);
+  const campaign = await readFile(within("changed/campaign.json"), "utf8");
+  for (const elsewhere of ["candidates/0/../../../own.gguf", "/own.gguf", "https://example.org/own.gguf"]) {
+    await writeFile(within("changed/campaign.json"), campaign.replace("candidates/0/own.gguf", elsewhere));
+    await expect(merged("changed")).rejects.toThrow(/names a model outside the campaign/);
+  }
 });
 
 test("what one machine would find by decoding has to be given, and what no campaign judges is refused", async () => {

@@ -2,17 +2,18 @@
  * Candidates against their reference by blocks of chunks: the document of `prism evaluate` on one machine, byte for byte but
  * for its times. A part holds the scores of tokens; figures are made of all of them, by the merge, as one machine makes them.
  */
+import type { Bench } from "../../bench.ts";
 import { writeFileAside } from "../../disk/aside-file.ts";
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
 import type { TokenScores } from "../../engine/engine.ts";
 import { scoredTokens } from "../../engine/logits-file.ts";
-import { FormatError, UsageError } from "../../errors.ts";
+import { FormatError } from "../../errors.ts";
 import { checkFigures } from "../../evaluate/check-figures.ts";
 import { describeText, textWarnings } from "../../evaluate/describe-text.ts";
 import { assembleEvaluation } from "../../evaluate/evaluate.ts";
 import { PPL } from "../../evaluate/evaluation.ts";
-import { reduceScores, type ScoredModel } from "../../evaluate/score-model.ts";
+import { type JudgedFile, reduceScores, type ScoredModel } from "../../evaluate/score-model.ts";
 import { concatScores } from "../../evaluate/statistics.ts";
 import { decodeScores, encodeScores, scoresBytes } from "../../evaluate/token-scores.ts";
 import { blocksOf } from "../../imatrix/importance-blocks.ts";
@@ -38,6 +39,7 @@ export const EVALUATION_OPTIONS = t.object({
   chunks: t.some(),
   chunksPerBatch: t.some("That are decoded together; a block is whole batches, as one machine decodes them."),
   vocabSize: t.some("Tokens that every model has."),
+  textSha256: t.text("Of the file that was cut into tokens."),
   devices: t.list(t.prose(), "What decodes, as the document says it."),
   notes: t.list(t.prose(), "In what the vocabularies of candidates differ without harm."),
 });
@@ -82,18 +84,14 @@ export const evaluationStage: ShardStage = {
   },
   async merge(place, values, output, bench) {
     const { campaign, source } = place;
-    const { devices, notes, ...asked } = optionsOf(campaign);
+    const { devices, notes, textSha256, ...asked } = optionsOf(campaign);
     const { path, headerHash } = campaign.model;
-    const { tokens } = await campaignTokens(place, asked);
-    const written = campaign.inputs.find(({ name }) => name === "text");
-    if (written === undefined) throw new UsageError(`${place.directory}: the campaign has no text; make it again`);
-    const text = { source: "file", path: written.path, fileHash: written.sha256, tokens } as const;
+    const read = await campaignTokens(place, asked);
+    const text = { source: "file", path: read.path, fileHash: textSha256, tokens: read.tokens } as const;
     const models: ScoredModel[] = [];
-    for (const [index, { path, open }] of (await openCandidates(place.directory, campaign, bench)).entries()) {
-      const { fileBytes, bpw } = open;
-      await open.close();
+    for (const [index, file] of (await judgedFiles(place, bench)).entries()) {
       const scores = await scoresOf(place, index, values as LargeValue[]);
-      models.push(reduceScores({ path, fileBytes, bpw }, scores, { chunks: asked.chunks, elapsedMs: 0 }));
+      models.push(reduceScores(file, scores, { chunks: asked.chunks, elapsedMs: 0 }));
     }
     const ppl = models[0]?.referencePpl;
     const { version, origin } = campaign.how.engine;
@@ -111,6 +109,13 @@ export const evaluationStage: ShardStage = {
     return evaluation;
   },
 };
+
+/** What the rows say of the files: under the names they were given. */
+async function judgedFiles({ directory, campaign }: CampaignPlace, bench: Bench): Promise<JudgedFile[]> {
+  const candidates = await openCandidates(directory, campaign, bench);
+  for (const { open } of candidates) await open.close();
+  return candidates.map(({ path, open: { fileBytes, bpw } }) => ({ path, fileBytes, bpw }));
+}
 
 /** The scores of a candidate, of all its parts in the order of the text. */
 async function scoresOf(
