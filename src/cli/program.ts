@@ -63,10 +63,18 @@ export async function createProgram(context: CommandContext, verb?: string): Pro
   const asked = COMMANDS.get(verb ?? "");
   const creators = await Promise.all((asked === undefined ? [...COMMANDS.values()] : [asked]).map((load) => load()));
   for (const create of creators) {
-    const command = create(context).copyInheritedSettings(program);
-    program.addCommand(command.showHelpAfterError(`type prism ${command.name()} --help for its options`));
+    const command = create(context);
+    inherit(command, program, `prism ${command.name()}`);
+    program.addCommand(command);
   }
   return program;
+}
+
+/** What the program was told to do holds in its commands and theirs: how errors are written, and what they exit with. */
+function inherit(command: Command, parent: Command, name: string): void {
+  command.copyInheritedSettings(parent);
+  for (const verb of command.commands) inherit(verb, command, `${name} ${verb.name()}`);
+  command.showHelpAfterError(`type ${name} --help for its options`);
 }
 
 /** As commander does, but for the preset: what an option means without a value, its description says. */

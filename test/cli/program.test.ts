@@ -42,6 +42,10 @@ describe("prism", () => {
     expect(option.code).toBe(2);
     expect(option.stderr).toBe("prism: unknown option '--exact'\ntype prism inspect --help for its options\n");
     expect((await run("inspect")).code).toBe(2);
+    expect(await run("shard", "run", "campaign", "--exact")).toMatchObject({
+      code: 2,
+      stderr: "prism: unknown option '--exact'\ntype prism shard run --help for its options\n",
+    });
     expect((await run("analyze", MODEL, "--threads", "none")).stderr).toBe(
       'prism: --threads: expected a whole number from 1 to 1024, got "none"\n',
     );

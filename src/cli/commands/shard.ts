@@ -40,10 +40,7 @@ export function shardCommand(context: CommandContext): Command {
     "analyze a large model on many machines: a campaign, run by index, merged bit for bit",
   );
   const create = [planCommand, submitCommand, runCommand, statusCommand, retryCommand, cancelCommand, mergeCommand];
-  for (const one of create) {
-    const verb = one(context).copyInheritedSettings(command);
-    command.addCommand(verb.showHelpAfterError(`type prism shard ${verb.name()} --help for its options`));
-  }
+  for (const one of create) command.addCommand(one(context));
   return command;
 }
 
