@@ -1,6 +1,7 @@
-import { copyFile, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readAnalysis } from "../../src/analyze/analysis-document.ts";
 import { readSealed, writeSealed } from "../../src/disk/sealed-file.ts";
@@ -21,6 +22,7 @@ import { probesOptions } from "../../src/shard/stages/probe-choice.ts";
 import { campaignStatus } from "../../src/shard/status.ts";
 import { analyzeModel } from "../../src/verbs/analyze.ts";
 import { mergeShards, type PlanShardsRequest, planShards, runShard } from "../../src/verbs/shard.ts";
+import { startPrism } from "../cli/prism.ts";
 import { writeRunnable } from "../fixtures/runnable.ts";
 import { emptyStore } from "../probes/synthetic-model.ts";
 
@@ -47,7 +49,7 @@ afterAll(async () => {
 });
 
 const planned = (name: string, request: Partial<PlanShardsRequest> = {}) => {
-  const asked = { stage: "probes" as const, text: within("text.txt"), context: 32, chunks: 6, probes: 8, round: 4 };
+  const asked = { stage: "probes" as const, text: within("text.txt"), context: 32, chunks: 6, probes: 6, round: 3 };
   return planShards(
     model,
     { ...asked, analysis: within("analysis.json"), directory: within(name), jobs: 3, ...request },
@@ -91,7 +93,7 @@ test("one worker, three jobs in odd order and workers side by side make the same
   expect(await merged("jobs")).toBe(document);
   expect(await merged("free")).toBe(document);
   const { probes } = JSON.parse(document) as ProbesDocument;
-  expect(probes.length).toBe(8);
+  expect(probes.length).toBe(6);
   expect(await unitsOf("jobs")).toEqual(await unitsOf("one"));
 
   const analysis = readAnalysis(await readFile(within("analysis.json"), "utf8"), "analysis.json");
@@ -106,7 +108,7 @@ test("one worker, three jobs in odd order and workers side by side make the same
 }, 120_000);
 
 test("a round of one is what one machine measures, probe after probe", async () => {
-  await planned("single", { round: 1, probes: 5 });
+  await planned("single", { round: 1, probes: 4 });
   await run("single");
   const document = JSON.parse(await merged("single")) as ProbesDocument;
   const place = await openCampaign(within("single"), bench);
@@ -167,6 +169,35 @@ test("a round follows from the parts before it, and goes on where its worker was
       }
     ).units,
   );
+}, 60_000);
+
+test("what a worker that was killed in the middle of a probe has done counts, and its copies are removed", async () => {
+  await copied("killed");
+  const temporary = within("temporary");
+  await mkdir(temporary);
+  const { child, outcome } = startPrism(["shard", "run", within("killed"), "--threads", "1", "--quiet"], folder, {
+    TMPDIR: temporary,
+  });
+  const isBusy = async () =>
+    (await campaignStatus(within("killed"))).underWay > 0 && (await readdir(within("killed/parts"))).length > 5;
+  while (child.exitCode === null && !(await isBusy())) await sleep(5);
+  child.kill("SIGKILL");
+  const { code, stderr } = await outcome;
+  expect([code, stderr, child.signalCode]).toEqual([null, "", "SIGKILL"]);
+  expect(await readdir(temporary)).toHaveLength(1);
+  const { finished, lost } = await campaignStatus(within("killed"));
+  expect(lost).toBe(1);
+  const before = process.env.TMPDIR;
+  process.env.TMPDIR = temporary;
+  try {
+    const { done, units } = await run("killed");
+    expect(done).toBe(units - finished);
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
+  expect(await readdir(temporary)).toEqual([]);
+  expect(await merged("killed")).toBe(await merged("one"));
 }, 60_000);
 
 async function partOf(name: string, file: string): Promise<Part> {

@@ -24,6 +24,7 @@ import { inputPath, requireContent } from "../campaign.ts";
 import type { Campaign } from "../campaign-document.ts";
 import { LARGE_VALUE } from "../large-values.ts";
 import type { CampaignPlace, DoneUnit, PlannedUnit } from "../stage.ts";
+import type { UnitCosts } from "./probe-costs.ts";
 
 /** Chunks `from` … `to − 1`: the logits of the reference, or with a group what it does in a type. */
 export const PROBES_UNIT = t.object({
@@ -83,31 +84,28 @@ export function nameOfProbe({ group, type, from, to }: Content<typeof PROBES_UNI
 }
 
 /** The reference's logits, before any probe. */
-export function referenceUnits(campaign: Pick<Campaign, "options">, fileBytes: number): PlannedUnit[] {
-  const { chunks, block, context } = probesOptions(campaign);
-  // every token meets every weight, as a rule
+export function referenceUnits({ chunks, block, context }: ProbesOptions, costs: UnitCosts): PlannedUnit[] {
   return blocksOf(chunks, block).map(({ from, to }) => ({
     of: { from, to },
-    cost: (to - from) * context * fileBytes,
+    cost: costs.decode((to - from) * context),
   }));
 }
 
 /** The units of the next round. */
 export function nextUnits(
   design: ProbeDesign,
-  { round, context, block }: ProbesOptions,
-  fileBytes: number,
+  { round, context, block }: Pick<ProbesOptions, "round" | "context" | "block">,
+  costs: UnitCosts,
   done: readonly DoneUnit[],
 ): PlannedUnit[] {
   const { taken, fit } = fitDone(design, done);
   const total = design.tensors.reduce((sum, { elements }) => sum + elements, 0);
   const elements = new Map(design.tensors.map((tensor) => [tensor.name, tensor.elements]));
-  const { each, whole } = design.costs;
   return chooseTasks(design, taken, fit, round).flatMap(({ group, type, tensors, first, end }) => {
     const part = tensors.reduce((sum, name) => sum + (elements.get(name) ?? 0), 0) / total;
     return blocksOf(end - first, block).map(({ from, to }) => ({
       of: { group, type, from: first + from, to: first + to },
-      cost: (to - from + each + whole * part) * context * fileBytes,
+      cost: costs.decode((to - from) * context) + costs.degrade(part),
     }));
   });
 }

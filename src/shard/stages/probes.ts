@@ -17,6 +17,7 @@ import {
   probesOptions,
   referenceUnits,
 } from "./probe-choice.ts";
+import { unitCosts } from "./probe-costs.ts";
 import { openProbeWorker } from "./probe-worker.ts";
 
 export const probesStage: ShardStage = {
@@ -25,12 +26,13 @@ export const probesStage: ShardStage = {
   costPerSecond: 5e8,
   value: PROBES_VALUE,
   name: (of) => nameOfProbe(requireContent(PROBES_UNIT, of, "unit")),
-  units: ({ source, campaign }) => referenceUnits(campaign, source.fileBytes),
+  units: ({ source, campaign }) => referenceUnits(probesOptions(campaign), unitCosts(source)),
   async rounds(place) {
     const { source, campaign } = place;
     const design = await campaignDesign(place);
     const options = probesOptions(campaign);
-    return (done) => nextUnits(design, options, source.fileBytes, done);
+    const costs = unitCosts(source);
+    return (done) => nextUnits(design, options, costs, done);
   },
   open: async (place, bench) => openProbeWorker(place, await campaignDesign(place), bench),
   async merge(place, values, output) {
