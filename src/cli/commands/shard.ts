@@ -104,7 +104,7 @@ function planCommand(context: CommandContext): Command {
       output.result({
         document: campaign,
         text: () =>
-          `${directory}: ${campaign.units.length} units in ${campaign.jobs} jobs, indexes 0 to ${campaign.jobs - 1}`,
+          `${directory}: ${campaign.units.length} units${campaign.rounds ? " in the first round," : ""} in ${campaign.jobs} jobs, indexes 0 to ${campaign.jobs - 1}`,
         next: nextCommand("prism", "shard", "run", directory, "--index", "0"),
       });
     },
@@ -149,7 +149,7 @@ function mayGoOn({ finished, units, failed, poisoned, waiting }: WorkDone): bool
 function describeWork({ done, finished, units, failed, poisoned, waiting }: WorkDone): string {
   return [
     `${done} units done; ${finished} of ${units} have parts`,
-    ...(waiting === undefined ? [] : [`${waiting} units of the round are for others; the same command goes on then`]),
+    ...(waiting === undefined ? [] : [`units that others have to do first: ${waiting}; the same command goes on then`]),
     ...failed.map(({ name, error }) => printable(`! ${name} failed: ${error}`)),
     ...poisoned.map(describePoison),
   ].join("\n");
@@ -232,7 +232,7 @@ function describeStatus(status: CampaignStatus, engines: readonly EngineAnswer[]
   const more = openJobs.length > SHOWN_JOBS ? `, and ${openJobs.length - SHOWN_JOBS} more` : "";
   return [
     `${stage} of ${model}: ${finished} of ${units} units have parts`,
-    ...(round === undefined ? [] : [isOver ? `round ${round} was the last` : `in round ${round}, from 0; more follow`]),
+    ...(round === undefined ? [] : [isOver ? `round ${round} was the last` : `round ${round}, and not the last`]),
     ...(underWay > 0 ? [`${underWay} are under way on ${hosts.join(", ")}`] : []),
     ...(openJobs.length > 0 ? [`open: ${openJobs.length} of ${jobs} jobs (${shown}${more})`] : []),
     ...engines.map(describeAnswer),

@@ -4,7 +4,7 @@ import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Bench } from "../../bench.ts";
-import { isRunning, MACHINE } from "../../disk/aside-file.ts";
+import { isRunning, MACHINE, writeError } from "../../disk/aside-file.ts";
 import { checkFreeSpace } from "../../disk/free-space.ts";
 import { type EvaluationTokens, type LoadedModel, requireLibrary } from "../../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, logitsOffset } from "../../engine/logits-file.ts";
@@ -56,12 +56,7 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
     const checkTokens = { context: checkContext, chunks: 1, ids: tokens.ids.slice(0, checkContext) };
     const textOf = async () => ({ probes: tokens, trial: { ...tokens, chunks: 0 }, source: "file" as const });
     const request = { analysis, imatrix, context, scratch, textOf, meter, checkTokens };
-    site = await openInPlaceSite(source, request, bench).catch((error: unknown) => {
-      if (!(error instanceof InPlaceRefused) && !(error instanceof FileError)) throw error;
-      // no fault of the unit that was to be first
-      const reason = `no probe can be measured here: ${error.message}; the same command goes on where it can`;
-      throw new AgainError(reason, { cause: error });
-    });
+    site = await openInPlaceSite(source, request, bench);
     return site;
   };
   return {
@@ -75,7 +70,12 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
         await requireUnchanged(source, bench);
         return { logits: await writeLarge(directory, unitKey(campaign.id, of), createReadStream(path)) };
       }
-      const perChunk = await measureTask(await probing(), design.analysis, taskOf(design, unit), signal);
+      const task = taskOf(design, unit);
+      const perChunk = await probing()
+        .then((open) => measureTask(open, design.analysis, task, signal))
+        .catch((error: unknown) => {
+          throw againElsewhere(error);
+        });
       await requireUnchanged(source, bench);
       return { perChunk };
     },
@@ -87,14 +87,24 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
   };
 }
 
+/** That a machine has no room, or can't degrade in place, is no fault of a probe. */
+function againElsewhere(error: unknown): unknown {
+  if (!(error instanceof InPlaceRefused) && !(error instanceof FileError)) return error;
+  const reason = `no probe can be measured here: ${error.message}; the same command goes on where one can`;
+  return new AgainError(reason, { cause: error });
+}
+
 /** A folder of this process; those of processes of this machine that were killed are removed. */
 async function ownScratch(): Promise<string> {
   const prefix = `prism-probes-${MACHINE}-`;
-  for (const name of await readdir(tmpdir())) {
+  for (const name of await readdir(tmpdir()).catch(() => [])) {
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
     if (pid > 0 && !isRunning(pid)) await rm(join(tmpdir(), name), { recursive: true, force: true });
   }
-  return mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
+  const path = join(tmpdir(), `${prefix}${process.pid}-`);
+  return mkdtemp(path).catch((error: unknown) => {
+    throw writeError(path, error);
+  });
 }
 
 /** The reference's logits of all chunks in one file here, from the blocks of the campaign. */
