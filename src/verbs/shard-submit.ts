@@ -1,18 +1,24 @@
 /** A campaign handed to what starts workers in a lab, asked about there, and taken back. */
 import { resolve } from "node:path";
 import { AgainError, IncompleteError, UsageError } from "../errors.ts";
+import { present } from "../present.ts";
 import { readCampaign } from "../shard/campaign.ts";
+import type { Campaign } from "../shard/campaign-document.ts";
 import type { EngineState, Handover } from "../shard/engines/engine.ts";
+import { cancelRedis, redisState, submitToRedis } from "../shard/engines/redis-queue.ts";
+import { type QueueWork, workFromRedis } from "../shard/engines/redis-worker.ts";
 import { ClientMissing } from "../shard/engines/run-client.ts";
 import { cancelSlurm, slurmState, submitToSlurm } from "../shard/engines/slurm.ts";
-import { campaignStatus } from "../shard/status.ts";
-import { readMark, type Submission } from "../shard/submission.ts";
+import { type CampaignStatus, campaignStatus } from "../shard/status.ts";
+import { ENGINES, type EngineId, readMark, type Submission } from "../shard/submission.ts";
 import { refuseOptions } from "./given-option.ts";
 
 export interface SubmitRequest {
   readonly slurm?: boolean | undefined;
   /** For sbatch. */
   readonly slurmOption?: readonly string[] | undefined;
+  /** Its URL. */
+  readonly redis?: string | undefined;
   readonly threads?: number | undefined;
   readonly memory?: number | undefined;
   readonly backend?: string | undefined;
@@ -28,10 +34,14 @@ export async function submitShards(
   request: SubmitRequest,
   signal?: AbortSignal,
 ): Promise<Submission | undefined> {
-  const { slurm, slurmOption, threads, memory, backend, cache } = request;
-  if (!slurm) {
-    refuseOptions({ "--slurm-option": slurmOption }, "it is of --slurm");
-    throw new UsageError("name what is to start the workers: --slurm");
+  const { slurm, slurmOption, redis, threads, memory, backend, cache } = request;
+  if ([slurm, redis].filter((engine) => engine !== undefined).length !== 1) {
+    throw new UsageError("name what is to start the workers: one of --slurm and --redis URL");
+  }
+  if (!slurm) refuseOptions({ "--slurm-option": slurmOption }, "it is of --slurm");
+  if (redis !== undefined) {
+    const ofWorkers = { "--threads": threads, "--memory": memory, "--backend": backend };
+    refuseOptions({ ...ofWorkers, "--no-cache": cache === false || undefined }, "it is of prism shard work");
   }
   const campaign = await readCampaign(directory);
   const { openJobs, poisoned, isOver = true } = await campaignStatus(directory);
@@ -45,6 +55,7 @@ export async function submitShards(
   }
   const worker = { backend: backend ?? campaign.how.backend, memory, cache };
   const handover: Handover = { directory: resolve(directory), campaign, indexes, worker, signal };
+  if (redis !== undefined) return submitToRedis(handover, redis);
   return submitToSlurm(handover, { threads, options: slurmOption });
 }
 
@@ -57,27 +68,76 @@ export interface EngineAnswer extends Partial<EngineState> {
 /** Of all engines that have left a mark. Never throws: they may be of other machines. */
 export async function engineAnswers(directory: string, signal?: AbortSignal): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
-  const answer = async (): Promise<EngineAnswer | undefined> => {
-    if ((await readMark(directory, campaign, "slurm")) === undefined) return undefined;
-    const { engine, running, waiting } = await slurmState(campaign, { signal, seconds: 15 });
-    return { engine, running, waiting };
+  const ask = async (engine: EngineId): Promise<readonly EngineAnswer[]> => {
+    const mark = await readMark(directory, campaign, engine);
+    if (mark === undefined) return [];
+    if (engine === "redis") return [await redisState(campaign, mark.url ?? "")];
+    const { running, waiting } = await slurmState(campaign, { signal, seconds: 15 });
+    return [{ engine, running, waiting }];
   };
-  const found = await answer().catch((error: Error): EngineAnswer => ({ engine: "slurm", error: error.message }));
-  return found === undefined ? [] : [found];
+  const asked = ENGINES.map((engine) => ask(engine).catch((error: Error) => [{ engine, error: error.message }]));
+  return (await Promise.all(asked)).flat();
 }
 
 /**
- * Take the campaign back from whoever has it; what is done stays. Returns what there was. Throws AgainError where an engine
- * that has it does not answer.
+ * Take the campaign back from whoever has it; what is done stays. Returns what there was. `redis` is the URL of one, where none
+ * is noted or the noted one lacks something. Throws AgainError where an engine that has it does not answer.
  */
-export async function cancelShards(directory: string, signal?: AbortSignal): Promise<readonly EngineAnswer[]> {
+export async function cancelShards(
+  directory: string,
+  { redis }: { readonly redis?: string | undefined } = {},
+  signal?: AbortSignal,
+): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
-  // one whose submitter was killed has left no mark: Slurm is asked where there is one
+  const url = redis ?? (await readMark(directory, campaign, "redis"))?.url;
+  const ofRedis = url === undefined ? undefined : await cancelRedis({ directory, campaign }, url);
+  const ofSlurm = await cancelAnySlurm(directory, campaign, signal);
+  // that Slurm does not answer matters where nobody else had the campaign
+  const matters = ofSlurm?.error === undefined || url === undefined;
+  return [ofRedis, matters ? ofSlurm : undefined].filter((answer) => answer !== undefined);
+}
+
+/** One whose submitter was killed has left no mark: Slurm is asked where there is one. */
+async function cancelAnySlurm(
+  directory: string,
+  campaign: Campaign,
+  signal: AbortSignal | undefined,
+): Promise<EngineAnswer | undefined> {
   const mark = await readMark(directory, campaign, "slurm");
-  const cancelled = await cancelSlurm({ directory, campaign, signal }).catch((error: unknown) => {
+  return cancelSlurm({ directory, campaign, signal }).catch((error: unknown) => {
     if (mark === undefined && error instanceof ClientMissing) return undefined;
     if (mark === undefined && error instanceof AgainError) return { engine: "slurm", error: error.message } as const;
     throw error;
   });
-  return cancelled === undefined ? [] : [cancelled];
+}
+
+export interface WorkRequest {
+  readonly redis: string;
+  readonly threads: number;
+  readonly memory?: number | undefined;
+  readonly backend?: string | undefined;
+  readonly cache?: boolean | undefined;
+}
+
+/** What a worker has done, and how far the campaign is then. */
+export interface WorkReport
+  extends QueueWork,
+    Pick<CampaignStatus, "finished" | "units" | "isOver" | "openJobs" | "poisoned"> {}
+
+/** Take indexes from Redis until none is left. */
+export async function workShards(
+  directory: string,
+  request: WorkRequest,
+  { signal, note }: { readonly signal: AbortSignal; readonly note: (text: string) => void },
+): Promise<WorkReport> {
+  const { redis, threads, memory, backend, cache } = request;
+  const campaign = await readCampaign(directory);
+  const worker = { backend: backend ?? campaign.how.backend, memory, cache, threads };
+  const isOpen = async () => {
+    const { openJobs, isOver = true } = await campaignStatus(directory);
+    return openJobs.length > 0 || !isOver;
+  };
+  const work = await workFromRedis({ directory: resolve(directory), campaign, worker, signal, note, isOpen }, redis);
+  const { finished, units, isOver, openJobs, poisoned } = await campaignStatus(directory);
+  return { ...work, finished, units, ...present({ isOver }), openJobs, poisoned };
 }

@@ -30,7 +30,7 @@ import { openOutput } from "../output.ts";
 import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { addTextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
-import { cancelCommand, describeAnswer, submitCommand } from "./shard-submit.ts";
+import { cancelCommand, describeAnswer, submitCommand, workCommand } from "./shard-submit.ts";
 
 const DIRECTORY = "the folder of the campaign";
 const MOST_JOBS = 100_000;
@@ -39,7 +39,16 @@ export function shardCommand(context: CommandContext): Command {
   const command = new Command("shard").description(
     "analyze a large model on many machines: a campaign, run by index, merged bit for bit",
   );
-  const create = [planCommand, submitCommand, runCommand, statusCommand, retryCommand, cancelCommand, mergeCommand];
+  const create = [
+    planCommand,
+    submitCommand,
+    workCommand,
+    runCommand,
+    statusCommand,
+    retryCommand,
+    cancelCommand,
+    mergeCommand,
+  ];
   for (const one of create) command.addCommand(one(context));
   return command;
 }
@@ -130,6 +139,7 @@ function runCommand(context: CommandContext): Command {
     );
   return addSharedOptions(command, "threads", "backend", "memory", "cache").action(
     async (directory: string, options: RunOptions) => {
+      endWithStarter();
       const output = openOutput(options);
       const done = await withBench(options, context, output, (bench) =>
         runShard(directory, options.index, bench, options.wait),
@@ -139,6 +149,13 @@ function runCommand(context: CommandContext): Command {
       else if (done.poisoned.length > 0) process.exitCode = EXIT.incomplete;
     },
   );
+}
+
+/** A worker that was started over a channel (prism shard work) ends with whoever started it. */
+function endWithStarter(): void {
+  if (process.channel === undefined) return;
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel.unref();
 }
 
 /** There is something to do yet, be it by others, besides what was given up. */
