@@ -1,7 +1,7 @@
 /** What is measured of a model beside the text of its session: kinds of text, and caches of other types than F16. */
 import { basename } from "node:path";
 import type { Bench } from "../bench.ts";
-import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
+import type { EvaluationTokens, LoadedModel, TokenScores } from "../engine/engine.ts";
 import { UsageError } from "../errors.ts";
 import { describeKv, type KvTypes } from "../footprint/context-size.ts";
 import type { OpenModel } from "../gguf/model.ts";
@@ -10,7 +10,7 @@ import type { MoreFigures } from "./evaluate-options.ts";
 import { KIND_FIGURES, type KindFigures, KV_FIGURES, type KvFigures } from "./evaluation.ts";
 import type { ReferenceLogits } from "./reference.ts";
 import { nearness, scoreChunks } from "./score-model.ts";
-import { figuresOfKinds, type TextKinds } from "./text-kinds.ts";
+import { figuresOfKinds, type KindsInOrder, type TextKinds } from "./text-kinds.ts";
 
 export async function scoreKinds(
   { path }: OpenModel,
@@ -21,7 +21,15 @@ export async function scoreKinds(
 ): Promise<KindFigures[]> {
   const { tokens } = kinds;
   const what = `evaluating ${basename(path)} by kind of text`;
-  const scores = await scoreChunks(loaded, tokens, tokens.chunks, against, what, bench);
+  return reduceKinds({ path }, kinds, await scoreChunks(loaded, tokens, tokens.chunks, against, what, bench));
+}
+
+/** The scores of all chunks of the kinds, whoever measured them → the figures of each. */
+export function reduceKinds(
+  { path }: Pick<OpenModel, "path">,
+  kinds: KindsInOrder,
+  scores: TokenScores,
+): KindFigures[] {
   return figuresOfKinds(kinds, scores).map((figures) => checkFigures(path, KIND_FIGURES, figures));
 }
 
@@ -36,11 +44,15 @@ export async function scoreWithCache(
   const loaded = await load(path, { k, v });
   try {
     const what = `evaluating ${basename(path)} with its cache in ${describeKv({ k, v })}`;
-    const scores = await scoreChunks(loaded, tokens, tokens.chunks, against, what, bench);
-    return checkFigures(path, KV_FIGURES, { k, v, ...nearness(scores) });
+    return reduceCache({ path }, { k, v }, await scoreChunks(loaded, tokens, tokens.chunks, against, what, bench));
   } finally {
     await loaded.close();
   }
+}
+
+/** The scores of all chunks with these caches → the figures. */
+export function reduceCache({ path }: Pick<OpenModel, "path">, { k, v }: KvTypes, scores: TokenScores): KvFigures {
+  return checkFigures(path, KV_FIGURES, { k, v, ...nearness(scores) });
 }
 
 /** Codes chosen with error feedback were chosen on the text that comes with PRISM, as a rule. */

@@ -18,6 +18,11 @@ export interface TextKinds {
   readonly texts: readonly string[];
 }
 
+/** What tells the scores of one kind from those of the next. */
+export interface KindsInOrder extends Pick<TextKinds, "kinds"> {
+  readonly tokens: Pick<EvaluationTokens, "context">;
+}
+
 /** Chunks of a kind, unless another number is asked for. */
 const KIND_CHUNKS = 24;
 
@@ -69,7 +74,7 @@ async function readFiles(paths: readonly string[]): Promise<{ readonly kind: str
 }
 
 /** The figures of each kind, of the scores of all chunks. */
-export function figuresOfKinds({ kinds, tokens: { context } }: TextKinds, scores: TokenScores): KindFigures[] {
+export function figuresOfKinds({ kinds, tokens: { context } }: KindsInOrder, scores: TokenScores): KindFigures[] {
   const perChunk = scoredTokens(context);
   let start = 0;
   return kinds.map(({ kind, chunks }) => {

@@ -28,7 +28,7 @@ export async function readIdsInput(directory: string, input: CampaignInput, cont
 }
 
 /** What goes into the campaign; `path` is what the text is called. */
-export function tokensInput({ ids }: EvaluationTokens, path: string): { readonly [INPUT]: MadeInput } {
+export function tokensInput({ ids }: Pick<EvaluationTokens, "ids">, path: string): { readonly [INPUT]: MadeInput } {
   return { [INPUT]: idsInput(ids, path) };
 }
 

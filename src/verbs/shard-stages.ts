@@ -16,6 +16,7 @@ import { idsInput } from "../shard/campaign-tokens.ts";
 import type { AnalysisOptions } from "../shard/stages/analysis.ts";
 import type { QuantizeOptions } from "../shard/stages/quantize.ts";
 import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
+import type { EvaluateModelsRequest } from "./evaluate.ts";
 import { refuseOptions } from "./given-option.ts";
 import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
@@ -48,6 +49,8 @@ export interface StageRequest {
   readonly calibration?: readonly string[] | undefined;
   /** Of the evaluation: files that are compared with the model. */
   readonly candidate?: readonly string[] | undefined;
+  readonly kinds?: EvaluateModelsRequest["kinds"];
+  readonly kv?: EvaluateModelsRequest["kv"];
   /** Go on with models that llama.cpp does not load. */
   readonly forceFindings?: boolean | undefined;
   /** Of the imatrix: the text; by default the one that comes with PRISM, all chunks of 512 tokens. Of the evaluation. */
@@ -95,6 +98,8 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
     round,
     analysis,
     candidate,
+    kinds,
+    kv,
   } = request;
   const ofAnalysis = { "--exact": exact, "--target-se": targetRelativeSe };
   const ofQuantize = {
@@ -108,7 +113,7 @@ export async function askStage(request: StageRequest): Promise<AskedStage> {
   const ofTexts = { "--text": text, "--context": context, "--chunks": chunks };
   const ofImatrix = { "--head": head };
   const ofProbes = { "--probes": probes, "--round": round, "--analysis": analysis };
-  const ofEvaluation = { "--candidate": candidate };
+  const ofEvaluation = { "--candidate": candidate, "--kinds": kinds, "--kv": kv };
   if (stage === "evaluation") {
     const others = { ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize, ...ofImatrix, ...ofProbes };
     refuseOptions(others, "--stage evaluation has it not");

@@ -1,10 +1,9 @@
 import { expect, test } from "vitest";
 import type { Engine, LoadedModel } from "../../src/engine/engine.ts";
-import { createLoadedModels } from "../../src/evaluate/loaded-models.ts";
-import type { OpenModel } from "../../src/gguf/model.ts";
+import { createLoadedModels, type ModelToLoad } from "../../src/evaluate/loaded-models.ts";
 import { testBench } from "../bench.ts";
 
-const modelOf = (path: string, fileBytes: number) => ({ path, fileBytes }) as OpenModel;
+const modelOf = (path: string, fileBytes: number): ModelToLoad => ({ open: { path, fileBytes } });
 const [F16, Q4, Q3] = [modelOf("f16", 100), modelOf("q4", 30), modelOf("q3", 20)];
 
 function opened(bytes: number) {

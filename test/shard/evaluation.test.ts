@@ -71,7 +71,9 @@ test("the document is that of one machine but for its times, by any number of jo
   const campaign = await planned("many");
   expect(campaign.jobs).toBe(3);
   expect(campaign.units.map(({ of }) => of)).toEqual(
-    [0, 8].flatMap((from) => [0, 1].map((candidate) => ({ candidate, from, to: Math.min(12, from + 8) }))),
+    [0, 8].flatMap((from) =>
+      [0, 1].map((candidate) => ({ candidate, pass: "text", from, to: Math.min(12, from + 8) })),
+    ),
   );
   // a file in parts has all of them there
   expect((await readdir(within("many/candidates/1"))).length).toBeGreaterThan(1);
@@ -90,6 +92,29 @@ test("the document is that of one machine but for its times, by any number of jo
   await planned("one", { jobs: 1 });
   await runShard(within("one"), undefined, cached);
   expect(timeless(await merged("one"))).toBe(many);
+});
+
+test("kinds of text, and caches of other types, are judged as on one machine", async () => {
+  const kinds = [within("prose.txt"), within("code.txt")];
+  for (const [index, path] of kinds.entries()) await writeFile(path, generateText(1200, index + 7));
+  // a batch has sixteen chunks: those of kinds begin within one
+  const asked = { context: 128, chunks: 3, kinds, kv: "q8_0,q4_0" };
+  const campaign = await planned("more", { candidate: [whole], jobs: 2, ...asked });
+  expect(campaign.units.map(({ of }) => of)).toEqual([
+    { candidate: 0, pass: "text", from: 0, to: 3 },
+    { candidate: 0, pass: "kv", from: 0, to: 3 },
+    { candidate: 0, pass: "kinds", from: 3, to: 9 },
+  ]);
+  for (const index of [1, 0]) await runShard(within("more"), index, bench);
+  const document = await merged("more");
+  expect(timeless(document)).toBe(timeless(await alone([whole], asked)));
+  expect(JSON.parse(document).models[0]).toMatchObject({
+    kinds: [
+      { kind: "prose", chunks: 3 },
+      { kind: "code", chunks: 3 },
+    ],
+    kvCache: { k: "Q8_0", v: "Q4_0" },
+  });
 });
 
 test("what differs without harm and a context beyond the model's are said as on one machine", async () => {
@@ -138,6 +163,8 @@ test("what one machine would find by decoding has to be given, and what no campa
   await expect(planned("a", { head: true })).rejects.toThrow(/--head/);
   await expect(planned("a", { plan: "plan.json" })).rejects.toThrow(/--plan/);
   await expect(planned("a", { stage: "imatrix" })).rejects.toThrow(/--candidate/);
+  await expect(planned("a", { kv: "Q3_K" })).rejects.toThrow(/--kv/);
+  await expect(planned("a", { kinds: [text, text] })).rejects.toThrow(/two files are called "text"/);
   await expect(planned("a", { candidate: ["hf:a/b/c.gguf"] })).rejects.toThrow(/hf:a\/b\/c\.gguf/);
   const other = await writeRunnable("moe", folder);
   await expect(planned("a", { candidate: [other] })).rejects.toThrow(

@@ -98,7 +98,15 @@ function planCommand(context: CommandContext): Command {
       (text) => parseInteger("--round", text, 1, MOST_JOBS),
     )
     .option("--analysis <file>", "with --stage probes: the analysis of the model; default: it is analyzed now")
-    .option("--candidate <file...>", "with --stage evaluation: files that are compared with the model");
+    .option("--candidate <file...>", "with --stage evaluation: files that are compared with the model")
+    .option(
+      "--kinds [file...]",
+      "with --stage evaluation: judge by kind of text too: a file a kind; default: prism's own",
+    )
+    .option(
+      "--kv <type>",
+      "with --stage evaluation: judge with caches of this type too, like q8_0, or of each: q8_0,q4_0",
+    );
   addTextOptions(
     command,
     "with --stage imatrix, probes or evaluation: the text; default but for the last: the one that comes with PRISM",

@@ -11,13 +11,12 @@ import { keepInUse, logitsOf } from "../../evaluate/reference.ts";
 import { scoreChunks } from "../../evaluate/score-model.ts";
 import { chunksIn } from "../../evaluate/text.ts";
 import { requireUnchanged } from "../../gguf/identity.ts";
-import type { ChunkRange } from "../../imatrix/importance-blocks.ts";
 import { openCandidates } from "../campaign-models.ts";
 import type { CampaignPlace } from "../stage.ts";
+import type { EvaluationOptions, EvaluationUnit } from "./evaluation-units.ts";
 
 export interface BlockScorer {
-  /** Of the candidate of this number. */
-  score(candidate: number, block: ChunkRange): Promise<TokenScores>;
+  score(unit: EvaluationUnit): Promise<TokenScores>;
   close(): Promise<void>;
 }
 
@@ -25,31 +24,33 @@ export interface BlockScorer {
 export async function createBlockScorer(
   { directory, campaign, source }: CampaignPlace,
   tokens: EvaluationTokens,
-  { context, vocabSize }: { readonly context: number; readonly vocabSize: number },
+  { context, vocabSize, kv }: EvaluationOptions,
   bench: Bench,
 ): Promise<BlockScorer> {
   const loaded = createLoadedModels({ context, vocabSize }, bench);
   const candidates = await openCandidates(directory, campaign, bench);
+  const plain = candidates.map(({ open }) => ({ open }));
+  const cached = candidates.map(({ open }) => ({ open, kv }));
+  const base = { open: source };
   const reference = {
     open: source,
     vocabSize,
-    load: () => loaded.get(source),
+    load: () => loaded.get(base),
     // all that a worker knows of it without reading every byte
     identity: async () => campaign.model.fingerprint,
   };
   return {
-    async score(candidate, range) {
-      const found = candidates[candidate];
-      if (found === undefined) throw new FormatError("campaign.json", `has no candidate ${candidate}; make it again`);
-      const { path, open: model } = found;
-      const block = chunksIn(tokens, range);
+    async score({ candidate, pass, from, to }) {
+      const model = (pass === "kv" ? cached : plain)[candidate];
+      if (model === undefined) throw new FormatError("campaign.json", `has no candidate ${candidate}; make it again`);
+      const block = chunksIn(tokens, { from, to });
       const against = await logitsOf(reference, block, bench);
       const release = "logits" in against ? keepInUse(against.logits) : () => undefined;
       try {
-        const own = await loaded.get(model, "loaded" in against ? source : undefined);
-        const what = `evaluating ${basename(path)}`;
+        const own = await loaded.get(model, "loaded" in against ? base : undefined);
+        const what = `evaluating ${basename(model.open.path)}`;
         const scores = await scoreChunks(own, block, block.chunks, against, what, bench);
-        for (const read of [model, source]) await requireUnchanged(read, bench);
+        for (const read of [model.open, source]) await requireUnchanged(read, bench);
         return scores;
       } finally {
         release();

@@ -4,19 +4,19 @@
  */
 import type { Bench } from "../../bench.ts";
 import { writeFileAside } from "../../disk/aside-file.ts";
-import type { Content } from "../../documents/fields.ts";
-import * as t from "../../documents/fields.ts";
 import type { TokenScores } from "../../engine/engine.ts";
 import { scoredTokens } from "../../engine/logits-file.ts";
 import { FormatError } from "../../errors.ts";
 import { checkFigures } from "../../evaluate/check-figures.ts";
 import { describeText, textWarnings } from "../../evaluate/describe-text.ts";
 import { assembleEvaluation } from "../../evaluate/evaluate.ts";
-import { PPL } from "../../evaluate/evaluation.ts";
+import { type ModelEvaluation, PPL } from "../../evaluate/evaluation.ts";
+import { reduceCache, reduceKinds } from "../../evaluate/more-figures.ts";
 import { type JudgedFile, reduceScores, type ScoredModel } from "../../evaluate/score-model.ts";
 import { concatScores } from "../../evaluate/statistics.ts";
+import { firstChunks } from "../../evaluate/text.ts";
 import { decodeScores, encodeScores, scoresBytes } from "../../evaluate/token-scores.ts";
-import { blocksOf } from "../../imatrix/importance-blocks.ts";
+import { present } from "../../present.ts";
 import { requireContent } from "../campaign.ts";
 import { type Campaign, unitKey } from "../campaign-document.ts";
 import { openCandidates } from "../campaign-models.ts";
@@ -24,26 +24,15 @@ import { campaignTokens } from "../campaign-tokens.ts";
 import { LARGE_VALUE, type LargeValue, readLargeWhole, writeLarge } from "../large-values.ts";
 import type { CampaignPlace, ShardStage } from "../stage.ts";
 import { createBlockScorer } from "./evaluation-scorer.ts";
-
-/** Blocks that a job has of each candidate, about: what one of them took is lost with its worker. */
-const BLOCKS_PER_JOB = 4;
-
-const UNIT = t.object({
-  candidate: t.count("Its number, from 0."),
-  from: t.count("The first of its chunks."),
-  to: t.count("The first after them."),
-});
-
-export const EVALUATION_OPTIONS = t.object({
-  context: t.some("Tokens of a chunk."),
-  chunks: t.some(),
-  chunksPerBatch: t.some("That are decoded together; a block is whole batches, as one machine decodes them."),
-  vocabSize: t.some("Tokens that every model has."),
-  textSha256: t.text("Of the file that was cut into tokens."),
-  devices: t.list(t.prose(), "What decodes, as the document says it."),
-  notes: t.list(t.prose(), "In what the vocabularies of candidates differ without harm."),
-});
-export type EvaluationOptions = Content<typeof EVALUATION_OPTIONS>;
+import {
+  chunksInAll,
+  chunksOf,
+  EVALUATION_OPTIONS,
+  EVALUATION_UNIT,
+  type EvaluationOptions,
+  type EvaluationUnit,
+  evaluationUnits,
+} from "./evaluation-units.ts";
 
 export const evaluationStage: ShardStage = {
   id: "evaluation",
@@ -51,58 +40,53 @@ export const evaluationStage: ShardStage = {
   costPerSecond: 5e8,
   value: LARGE_VALUE,
   name(of) {
-    const { candidate, from, to } = requireContent(UNIT, of, "unit");
-    return `candidate ${candidate}, chunks ${from} to ${to - 1}`;
+    const { candidate, pass, from, to } = unitOf(of);
+    return `candidate ${candidate}, chunks ${from} to ${to - 1}${pass === "kv" ? " with its cache in --kv" : ""}`;
   },
-  units({ source, campaign }) {
-    const { context, chunks, chunksPerBatch } = optionsOf(campaign);
-    const batches = Math.ceil(chunks / chunksPerBatch);
-    const perBlock = chunksPerBatch * Math.max(1, Math.floor(batches / (BLOCKS_PER_JOB * campaign.jobs)));
-    return blocksOf(chunks, perBlock).flatMap(({ from, to }) =>
-      (campaign.candidates ?? []).map((_, candidate) => ({
-        of: { candidate, from, to },
-        // every token meets every weight, as a rule; the first of a block finds no logits of the reference
-        cost: (to - from) * context * source.fileBytes * (candidate === 0 ? 2 : 1),
-      })),
-    );
+  units({ source: { fileBytes }, campaign }) {
+    const { candidates = [], jobs } = campaign;
+    return evaluationUnits(optionsOf(campaign), { candidates: candidates.length, jobs, fileBytes });
   },
   async open(place, bench) {
     const { directory, campaign } = place;
     const options = optionsOf(campaign);
-    const { tokens } = await campaignTokens(place, options);
+    const { tokens } = await campaignTokens(place, { context: options.context, chunks: chunksInAll(options) });
     const scorer = await createBlockScorer(place, tokens, options, bench);
     return {
       // all threads are at one batch
       width: 1,
-      async measure(of) {
-        const { candidate, from, to } = requireContent(UNIT, of, "unit");
-        const scores = await scorer.score(candidate, { from, to });
-        return writeLarge(directory, unitKey(campaign.id, of), encodeScores(scores));
-      },
+      measure: async (of) =>
+        writeLarge(directory, unitKey(campaign.id, of), encodeScores(await scorer.score(unitOf(of)))),
       close: () => scorer.close(),
     };
   },
   async merge(place, values, output, bench) {
     const { campaign, source } = place;
-    const { devices, notes, textSha256, ...asked } = optionsOf(campaign);
+    const options = optionsOf(campaign);
+    const { context, chunks, kinds, kv, devices, notes, textSha256 } = options;
     const { path, headerHash } = campaign.model;
-    const read = await campaignTokens(place, asked);
-    const text = { source: "file", path: read.path, fileHash: textSha256, tokens: read.tokens } as const;
-    const models: ScoredModel[] = [];
-    for (const [index, file] of (await judgedFiles(place, bench)).entries()) {
-      const scores = await scoresOf(place, index, values as LargeValue[]);
-      models.push(reduceScores(file, scores, { chunks: asked.chunks, elapsedMs: 0 }));
+    const read = await campaignTokens(place, { context, chunks: chunksInAll(options) });
+    const tokens = firstChunks(read.tokens, chunks);
+    const text = { source: "file", path: read.path, fileHash: textSha256, tokens } as const;
+    const models: ModelEvaluation[] = [];
+    let referencePpl: ScoredModel["referencePpl"];
+    for (const [candidate, file] of (await judgedFiles(place, bench)).entries()) {
+      const of = (pass: EvaluationUnit["pass"]) => scoresOf(place, { candidate, pass }, values as LargeValue[]);
+      const scored = reduceScores(file, await of("text"), { chunks, elapsedMs: 0 });
+      const ofKinds = kinds && reduceKinds(file, { kinds, tokens: { context } }, await of("kinds"));
+      const kvCache = kv && reduceCache(file, kv, await of("kv"));
+      models.push({ ...scored.evaluation, ...present({ kinds: ofKinds, kvCache }) });
+      referencePpl ??= scored.referencePpl && checkFigures(path, PPL, scored.referencePpl);
     }
-    const ppl = models[0]?.referencePpl;
     const { version, origin } = campaign.how.engine;
     const evaluation = assembleEvaluation(
       {
         text: describeText(text, false),
         reference: { path, headerHash },
-        referencePpl: () => ppl && checkFigures(path, PPL, ppl),
+        referencePpl: () => referencePpl,
         warnings: [...textWarnings(text, source), ...notes],
       },
-      models.map(({ evaluation }) => evaluation),
+      models,
       { engine: { info: { kind: "embedded", version, origin, devices } }, gpuLayers: campaign.how.gpuLayers },
     );
     await writeFileAside(output, `${JSON.stringify(evaluation, null, 2)}\n`);
@@ -117,21 +101,22 @@ async function judgedFiles({ directory, campaign }: CampaignPlace, bench: Bench)
   return candidates.map(({ path, open: { fileBytes, bpw } }) => ({ path, fileBytes, bpw }));
 }
 
-/** The scores of a candidate, of all its parts in the order of the text. */
+/** The scores of a candidate in a pass, of all their parts in the order of the chunks. */
 async function scoresOf(
   { directory, campaign }: CampaignPlace,
-  index: number,
+  { candidate, pass }: Pick<EvaluationUnit, "candidate" | "pass">,
   values: readonly LargeValue[],
 ): Promise<TokenScores> {
-  const { context, chunks } = optionsOf(campaign);
+  const options = optionsOf(campaign);
+  const { from: start, to: end } = chunksOf(options, pass);
   const parts: TokenScores[] = [];
-  let next = 0;
-  for (const [unit, { key, of }] of campaign.units.entries()) {
-    const { candidate, from, to } = requireContent(UNIT, of, "unit");
-    if (candidate !== index || from !== next) continue;
-    next = to;
-    const bytes = await readLargeWhole(directory, key, values[unit] as LargeValue);
-    const wanted = scoresBytes((to - from) * scoredTokens(context));
+  let next = start;
+  for (const [index, { key, of }] of campaign.units.entries()) {
+    const unit = unitOf(of);
+    if (unit.candidate !== candidate || unit.pass !== pass || unit.from !== next) continue;
+    next = unit.to;
+    const bytes = await readLargeWhole(directory, key, values[index] as LargeValue);
+    const wanted = scoresBytes((unit.to - unit.from) * scoredTokens(options.context));
     if (bytes.length !== wanted) {
       throw new FormatError(
         directory,
@@ -140,13 +125,17 @@ async function scoresOf(
     }
     parts.push(decodeScores(bytes));
   }
-  if (next !== chunks) {
+  if (next !== end) {
     throw new FormatError(
       "campaign.json",
-      `its units are not the ${chunks} chunks of candidate ${index}; make it again`,
+      `its units are not the ${end - start} chunks of candidate ${candidate}; make it again`,
     );
   }
   return concatScores(parts);
+}
+
+function unitOf(of: unknown): EvaluationUnit {
+  return requireContent(EVALUATION_UNIT, of, "unit");
 }
 
 function optionsOf({ options }: Pick<Campaign, "options">): EvaluationOptions {
