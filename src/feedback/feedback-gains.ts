@@ -26,11 +26,7 @@ export async function measureFeedback(
   { imatrix, ...request }: GainsRequest,
   bench: Bench,
 ): Promise<Analysis> {
-  const stored = new Map(source.model.tensors.map((tensor) => [tensor.name, tensor]));
-  const candidates = analysis.tensors.flatMap((tensor) => {
-    const found = stored.get(tensor.name);
-    return found === undefined ? [] : candidatesOf(source, found, tensor, imatrix);
-  });
+  const candidates = gainCandidates(source, analysis, imatrix);
   const gains: FeedbackGain[] = [];
   const text = await overInputs(source, candidates, request, bench, async ({ loaded, weights }) => {
     const before = gains.length;
@@ -41,7 +37,25 @@ export async function measureFeedback(
     });
     gains.push(...measured);
   });
-  return { ...analysis, feedback: { text }, tensors: withGains(analysis.tensors, gains) };
+  return withGains(analysis, text, gains);
+}
+
+/** What is measured of the model, tensor by tensor. */
+export function gainCandidates(
+  source: Pick<OpenModel, "model">,
+  analysis: Pick<Analysis, "tensors">,
+  imatrix: Imatrix | undefined,
+): GainCandidate[] {
+  const stored = new Map(source.model.tensors.map((tensor) => [tensor.name, tensor]));
+  return analysis.tensors.flatMap((tensor) => {
+    const found = stored.get(tensor.name);
+    return found === undefined ? [] : candidatesOf(source, found, tensor, imatrix);
+  });
+}
+
+/** The analysis with the gains of its tensors, measured on `text`. */
+export function withGains(analysis: Analysis, text: string, gains: readonly FeedbackGain[]): Analysis {
+  return { ...analysis, feedback: { text }, tensors: tensorsWithGains(analysis.tensors, gains) };
 }
 
 /** The analysis as plans of files by llama-quantize need it. */
@@ -93,7 +107,7 @@ function expertImportance(values: Float32Array, columns: number, expert: number)
 }
 
 /** Of several experts the mean. What gains nothing says nothing. */
-function withGains(tensors: readonly TensorAnalysis[], gains: readonly FeedbackGain[]): TensorAnalysis[] {
+function tensorsWithGains(tensors: readonly TensorAnalysis[], gains: readonly FeedbackGain[]): TensorAnalysis[] {
   const byName = new Map<string, FeedbackGain[]>();
   for (const gain of gains) byName.set(gain.name, [...(byName.get(gain.name) ?? []), gain]);
   return tensors.map((tensor) => {

@@ -96,7 +96,7 @@ export async function overRanges<Weight extends WeightInputs>(
 }
 
 /** All that llama-quantize might quantize: so sums that one caller left in the cache serve another. */
-function matricesOf({ tensors }: Model): WeightInputs[] {
+export function matricesOf({ tensors }: Model): WeightInputs[] {
   return tensors
     .filter((tensor) => ineligibleReason(tensor) === undefined)
     .flatMap(({ name, shape }) => {

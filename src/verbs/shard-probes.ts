@@ -1,24 +1,19 @@
 /** What the probes of a campaign are asked: what is known of the model and the text go into the campaign. */
-import type { Analysis } from "../analyze/analysis.ts";
-import { analyzeCached } from "../analyze/analysis-cache.ts";
-import type { Bench } from "../bench.ts";
-import { hashFile } from "../disk/file-hash.ts";
 import type { EvaluationTokens, LoadedModel } from "../engine/engine.ts";
-import { FormatError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { chooseContext } from "../evaluate/evaluate-options.ts";
 import { SHIPPED_TEXT, writesText } from "../evaluate/shipped-text.ts";
 import { readText } from "../evaluate/text.ts";
 import { isQuantizedType } from "../ggml/tensor-types.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import { readImatrix } from "../imatrix/imatrix.ts";
 import { probeableTensors } from "../probes/probe-model.ts";
 import { cutChunks, divideText, shippedProbeText, spreadOut } from "../probes/probe-text.ts";
 import { CHUNKS_PER_PROBE, TEXT_CHUNKS } from "../run/probe-budget.ts";
 import { DEFAULT_PROBES } from "../run/run-request.ts";
 import { autoSensitivity } from "../sensitivity/sensitivity-modes.ts";
 import { tokensInput } from "../shard/campaign-tokens.ts";
-import { ANALYSIS_INPUT, type ProbesOptions } from "../shard/stages/probe-choice.ts";
-import { loadAnalysis } from "./load-document.ts";
+import type { ProbesOptions } from "../shard/stages/probe-choice.ts";
+import { askAnalysis } from "./shard-analysis.ts";
 import type { AskedStage, StageRequest } from "./shard-stages.ts";
 import { requireChunks, withTokenizer } from "./shard-texts.ts";
 
@@ -26,18 +21,14 @@ import { requireChunks, withTokenizer } from "./shard-texts.ts";
 export const DEFAULT_ROUND = 16;
 
 export async function askProbes(request: StageRequest): Promise<AskedStage> {
-  const { probes: asked = DEFAULT_PROBES, round = DEFAULT_ROUND, text, chunks, analysis: path } = request;
-  const given = path === undefined ? undefined : await loadAnalysis(path);
-  const imatrix = request.imatrix ?? given?.imatrix?.path;
-  if (given !== undefined) await checkImatrixOf(given, path as string, imatrix);
+  const { probes: asked = DEFAULT_PROBES, round = DEFAULT_ROUND, text, chunks } = request;
+  const known = await askAnalysis(request);
   return {
     stage: "probes",
-    checks: { imatrix },
+    checks: { imatrix: known.imatrix },
     async prepare(source, bench) {
       checkProbeable(source);
-      if (given !== undefined && given.model.headerHash !== source.model.headerHash) {
-        throw new FormatError(path as string, `is the analysis of another model than ${source.path}; analyze this one`);
-      }
+      known.check(source);
       const context = chooseContext(request.context, source.facts.contextTrain);
       const cut = await withTokenizer(
         source,
@@ -47,7 +38,7 @@ export async function askProbes(request: StageRequest): Promise<AskedStage> {
       );
       const { tokens, dataset, block } = cut;
       requireChunks(tokens, chunks, dataset);
-      const analysis = given ?? (await analysisOf(source, imatrix, bench));
+      const { analysis, inputs } = await known.of(source, bench);
       const { mode, values } = autoSensitivity(analysis);
       const probes = Math.min(asked, probeableTensors(analysis));
       const options: ProbesOptions = {
@@ -60,9 +51,7 @@ export async function askProbes(request: StageRequest): Promise<AskedStage> {
         prior: { mode, values: Object.fromEntries(values) },
         devices: [...bench.engine.info.devices],
       };
-      const content = new TextEncoder().encode(JSON.stringify(analysis));
-      const known = { [ANALYSIS_INPUT]: { content, path: path ?? source.path } };
-      return { options, inputs: { ...known, imatrix, text, ...tokensInput(tokens, dataset) } };
+      return { options, inputs: { ...inputs, text, ...tokensInput(tokens, dataset) } };
     },
   };
 }
@@ -79,20 +68,6 @@ function checkProbeable(source: OpenModel): void {
   throw new UsageError(
     `${source.path} is quantized already (${quantized.name} is ${quantized.type}), and a campaign writes what probes make of weights in their place; give the unquantized model, or probe this one with prism run MODEL --refine`,
   );
-}
-
-/** Distortions and probes are weighed alike. */
-async function checkImatrixOf({ imatrix }: Analysis, path: string, given: string | undefined): Promise<void> {
-  const sha256 = given === undefined ? undefined : await hashFile(given);
-  if (sha256 === imatrix?.sha256) return;
-  const made = imatrix === undefined ? "without an importance matrix" : `with ${imatrix.path}`;
-  throw new UsageError(
-    `${path} was made ${made}, and --imatrix is ${given === undefined ? "none" : `${given}, another`}; analyze the model with the one that is to count`,
-  );
-}
-
-async function analysisOf(source: OpenModel, imatrix: string | undefined, bench: Bench): Promise<Analysis> {
-  return analyzeCached(source, { imatrix: imatrix === undefined ? undefined : await readImatrix(imatrix) }, bench);
 }
 
 interface CutText {

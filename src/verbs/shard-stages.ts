@@ -1,27 +1,18 @@
 /** What a stage of a campaign is asked: its options, the files that go into the campaign, and what its model must stand. */
 import type { Bench } from "../bench.ts";
-import { requireLocal } from "../bytes/remote-name.ts";
-import { UsageError } from "../errors.ts";
-import { calibrationFiles, OWN_TEXT } from "../feedback/calibration-text.ts";
-import { checkFeedbackChoice } from "../feedback/check-calibration.ts";
-import { noteFeedback } from "../feedback/feedback.ts";
-import { calibrationOfParts } from "../feedback/part-codes.ts";
 import type { OpenModel } from "../gguf/model.ts";
 import type { CheckRequest } from "../intake/checked-model.ts";
 import { present } from "../present.ts";
-import { parseSplitSize } from "../quantize/split-file.ts";
 import type { CampaignRequest } from "../shard/campaign.ts";
 import type { StageId } from "../shard/campaign-document.ts";
-import { idsInput } from "../shard/campaign-tokens.ts";
 import type { AnalysisOptions } from "../shard/stages/analysis.ts";
-import type { QuantizeOptions } from "../shard/stages/quantize.ts";
-import { OWN_INPUT } from "../shard/stages/quantize-codes.ts";
 import type { EvaluateModelsRequest } from "./evaluate.ts";
 import { refuseOptions } from "./given-option.ts";
-import { loadPlan } from "./load-document.ts";
 import { type Exact, exactOf } from "./planning-request.ts";
 import { askEvaluation } from "./shard-evaluation.ts";
+import { askFeedback } from "./shard-feedback.ts";
 import { askProbes } from "./shard-probes.ts";
+import { askQuantize } from "./shard-quantize.ts";
 import { askImatrix } from "./shard-texts.ts";
 
 /** Stages that prism shard plans. */
@@ -31,11 +22,13 @@ export const SHARDED_STAGES = [
   "imatrix",
   "probes",
   "evaluation",
+  "feedback",
 ] as const satisfies readonly StageId[];
+type Stage = (typeof SHARDED_STAGES)[number];
 
 export interface StageRequest {
   /** By default the analysis. */
-  readonly stage?: (typeof SHARDED_STAGES)[number] | undefined;
+  readonly stage?: Stage | undefined;
   readonly imatrix?: string | undefined;
   /** Of the analysis. */
   readonly exact?: Exact | undefined;
@@ -77,106 +70,59 @@ export interface AskedStage {
   prepare(source: OpenModel, bench: Bench, said: readonly string[]): Promise<StageContent>;
 }
 
-/** Throws UsageError for options of another stage, or where one is missing; FileError, FormatError for a plan. */
+/** What each stage is asked, beside what all are; the options of others are refused. */
+const ASKED: Readonly<Record<Stage, readonly (keyof typeof FLAGS)[]>> = {
+  analysis: ["imatrix", "exact", "targetRelativeSe"],
+  quantize: ["plan", "imatrix", "splitMaxSize", "keepSplit", "allowRequantize", "feedback", "calibration"],
+  imatrix: ["text", "context", "chunks", "head"],
+  probes: ["probes", "round", "analysis", "imatrix", "text", "context", "chunks"],
+  evaluation: ["candidate", "text", "context", "chunks", "kinds", "kv"],
+  feedback: ["analysis", "imatrix", "calibration"],
+};
+
+const FLAGS = {
+  imatrix: "--imatrix",
+  exact: "--exact",
+  targetRelativeSe: "--target-se",
+  plan: "--plan",
+  splitMaxSize: "--split-max-size",
+  keepSplit: "--keep-split",
+  allowRequantize: "--allow-requantize",
+  feedback: "--feedback",
+  calibration: "--calibration",
+  text: "--text",
+  context: "--context",
+  chunks: "--chunks",
+  head: "--head",
+  probes: "--probes",
+  round: "--round",
+  analysis: "--analysis",
+  candidate: "--candidate",
+  kinds: "--kinds",
+  kv: "--kv",
+} as const satisfies Partial<Record<keyof StageRequest, string>>;
+
+/** Throws UsageError for options of another stage, or where one is missing; FileError, FormatError for a document. */
 export async function askStage(request: StageRequest): Promise<AskedStage> {
-  const {
-    stage = "analysis",
-    imatrix,
-    exact,
-    targetRelativeSe,
-    plan,
-    splitMaxSize,
-    keepSplit,
-    allowRequantize,
-    feedback,
-    calibration,
-    text,
-    context,
-    chunks,
-    head,
-    probes,
-    round,
-    analysis,
-    candidate,
-    kinds,
-    kv,
-  } = request;
-  const ofAnalysis = { "--exact": exact, "--target-se": targetRelativeSe };
-  const ofQuantize = {
-    "--plan": plan,
-    "--split-max-size": splitMaxSize,
-    "--keep-split": keepSplit,
-    "--allow-requantize": allowRequantize,
-    "--feedback": feedback,
-    "--calibration": calibration,
-  };
-  const ofTexts = { "--text": text, "--context": context, "--chunks": chunks };
-  const ofImatrix = { "--head": head };
-  const ofProbes = { "--probes": probes, "--round": round, "--analysis": analysis };
-  const ofEvaluation = { "--candidate": candidate, "--kinds": kinds, "--kv": kv };
-  if (stage === "evaluation") {
-    const others = { ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize, ...ofImatrix, ...ofProbes };
-    refuseOptions(others, "--stage evaluation has it not");
-    return askEvaluation(request);
+  const { stage = "analysis" } = request;
+  for (const [name, flag] of Object.entries(FLAGS) as [keyof typeof FLAGS, string][]) {
+    if (ASKED[stage].includes(name)) continue;
+    const stages = SHARDED_STAGES.filter((one) => ASKED[one].includes(name)).join(" or ");
+    refuseOptions({ [flag]: request[name] }, `it is of --stage ${stages}, and this is --stage ${stage}`);
   }
-  refuseOptions(ofEvaluation, "it is of --stage evaluation");
-  if (stage === "probes") {
-    refuseOptions({ ...ofAnalysis, ...ofQuantize, ...ofImatrix }, "--stage probes has it not");
-    return askProbes(request);
-  }
-  refuseOptions(ofProbes, "it is of --stage probes");
-  if (stage === "imatrix") {
-    refuseOptions({ ...ofAnalysis, "--imatrix": imatrix, ...ofQuantize }, "--stage imatrix makes one of a text");
-    return askImatrix(request);
-  }
-  refuseOptions({ ...ofTexts, ...ofImatrix }, `--stage ${stage} reads no text`);
-  if (stage === "quantize") {
-    refuseOptions(ofAnalysis, "--stage quantize measures nothing");
-    return askQuantize(request);
-  }
-  refuseOptions(ofQuantize, "they are of --stage quantize");
-  const options: AnalysisOptions = { ...exactOf(exact), ...present({ targetRelativeSe }) };
-  return { stage, checks: { imatrix }, prepare: async () => ({ options, inputs: { imatrix } }) };
+  return ASK[stage](request);
 }
 
-async function askQuantize({
-  plan: path,
-  imatrix,
-  splitMaxSize,
-  keepSplit = false,
-  allowRequantize = false,
-  feedback = false,
-  calibration = [],
-}: StageRequest): Promise<AskedStage> {
-  if (path === undefined) {
-    throw new UsageError("--stage quantize: name the plan of the file with --plan plan.json (prism plan makes it)");
-  }
-  const plan = await loadPlan(path);
-  const typeOf = new Map(plan.tensors.map(({ name, type }) => [name, type]));
-  const texts = Object.fromEntries(calibrationFiles(calibration).map((file, at) => [`calibration-${at}`, file]));
-  const names = [...Object.keys(texts), ...(calibration.includes(OWN_TEXT) ? [OWN_TEXT] : [])];
-  const options: QuantizeOptions = {
-    types: Object.fromEntries(typeOf),
-    allowRequantize,
-    keepSplit,
-    ...present({ splitMaxBytes: parseSplitSize(splitMaxSize) }),
-    ...(feedback ? { feedback: { calibration: names } } : {}),
-  };
-  return {
-    stage: "quantize",
-    async prepare(source, bench) {
-      checkFeedbackChoice({ feedback, calibration }, bench);
-      noteFeedback(plan, feedback, bench);
-      const inputs = { plan: path, imatrix: imatrix ?? plan.imatrix?.path };
-      if (!feedback) return { options, inputs };
-      requireLocal(source.path, "leave --feedback out: it decodes text with all of the model");
-      const own = await calibrationOfParts(source, { calibration }, bench);
-      const sampled = own && idsInput(own, "sampled from the model");
-      return { options, inputs: { ...inputs, ...texts, [OWN_INPUT]: sampled } };
-    },
-    checks: {
-      ignored: ["already-quantized"],
-      quantize: { byTensors: true, allowRequantize, types: typeOf, headerHash: plan.source.headerHash },
-    },
-  };
+const ASK: Readonly<Record<Stage, (request: StageRequest) => AskedStage | Promise<AskedStage>>> = {
+  analysis: askAnalyze,
+  quantize: askQuantize,
+  imatrix: askImatrix,
+  probes: askProbes,
+  evaluation: askEvaluation,
+  feedback: askFeedback,
+};
+
+function askAnalyze({ exact, targetRelativeSe, imatrix }: StageRequest): AskedStage {
+  const options: AnalysisOptions = { ...exactOf(exact), ...present({ targetRelativeSe }) };
+  return { stage: "analysis", checks: { imatrix }, prepare: async () => ({ options, inputs: { imatrix } }) };
 }

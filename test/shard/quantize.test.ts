@@ -43,6 +43,8 @@ async function writePlan(
 const FEW_CODES = [
   { kind: "pin", pattern: ".", type: "F16" },
   ...[0, 3, 6].map((layer) => ({ kind: "pin", pattern: `^blk\\.${layer}\\.`, type: "Q3_K" }) as const),
+  // it shares its inputs with k and v, of which codes are chosen
+  { kind: "pin", pattern: "^blk\\.3\\.attn_q", type: "F16" },
 ] as const;
 
 const planned = (name: string, request: Partial<PlanShardsRequest>) =>

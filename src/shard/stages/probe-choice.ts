@@ -1,7 +1,4 @@
 /** The probes of a campaign: which units there are, round by round, and what all of them say. */
-import type { Analysis } from "../../analyze/analysis.ts";
-import { readAnalysis } from "../../analyze/analysis-document.ts";
-import { readDocumentText } from "../../documents/document-file.ts";
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
 import { FormatError } from "../../errors.ts";
@@ -20,7 +17,8 @@ import {
 import { describeTaken } from "../../probes/probe-model.ts";
 import type { Probed } from "../../probes/probed.ts";
 import { PROBED_CHUNK, type ProbeMeasurement } from "../../sensitivity/density-document.ts";
-import { inputPath, requireContent } from "../campaign.ts";
+import { requireContent } from "../campaign.ts";
+import { campaignAnalysis } from "../campaign-analysis.ts";
 import type { Campaign } from "../campaign-document.ts";
 import { LARGE_VALUE } from "../large-values.ts";
 import type { CampaignPlace, DoneUnit, PlannedUnit } from "../stage.ts";
@@ -52,9 +50,6 @@ export const PROBES_VALUE = t.object({
 });
 export type ProbesValue = Content<typeof PROBES_VALUE>;
 
-/** The input that says what is known of the tensors. */
-export const ANALYSIS_INPUT = "analysis";
-
 export function probesOptions({ options }: Pick<Campaign, "options">): ProbesOptions {
   return requireContent(PROBES_OPTIONS, options, "options");
 }
@@ -70,13 +65,6 @@ export async function campaignDesign({ directory, campaign }: CampaignPlace): Pr
     costs: COSTS.processor,
     chunks,
   });
-}
-
-async function campaignAnalysis({ directory, campaign }: Omit<CampaignPlace, "source">): Promise<Analysis> {
-  const input = campaign.inputs.find(({ name }) => name === ANALYSIS_INPUT);
-  if (input === undefined) throw new FormatError("campaign.json", "the campaign has no analysis; make it again");
-  const path = await inputPath(directory, input);
-  return readAnalysis(await readDocumentText(path), path);
 }
 
 export function nameOfProbe({ group, type, from, to }: Content<typeof PROBES_UNIT>): string {

@@ -7,21 +7,15 @@ import type { Bench } from "../../bench.ts";
 import { withScratchFile } from "../../disk/aside-file.ts";
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
-import { FormatError } from "../../errors.ts";
-import { chooseContext } from "../../evaluate/evaluate-options.ts";
-import { OWN_TEXT } from "../../feedback/calibration-text.ts";
-import type { PlacedTensor } from "../../feedback/feedback.ts";
-import { createPartCodes } from "../../feedback/part-codes.ts";
+import type { ChosenCodes } from "../../engine/engine.ts";
+import { codesIn, type PlacedTensor } from "../../feedback/feedback.ts";
+import { createPartInputs, type PartInputs } from "../../feedback/part-inputs.ts";
 import { tensorBytes } from "../../ggml/tensor-types.ts";
-import { inputPath } from "../campaign.ts";
-import { readIdsInput } from "../campaign-tokens.ts";
+import type { OpenModel } from "../../gguf/model.ts";
+import { type CalibrationOptions, campaignCalibration } from "../campaign-calibration.ts";
 import { LARGE_VALUE, writeLarge } from "../large-values.ts";
 import { partsFolder } from "../parts.ts";
 import type { CampaignPlace } from "../stage.ts";
-
-export const FEEDBACK_OPTIONS = t.object({
-  calibration: t.list(t.name("An input of the campaign, or own: what the model writes.")),
-});
 
 const CHOSEN = t.object({
   name: t.name(),
@@ -36,9 +30,6 @@ export const CODED_VALUE = t.object({
 });
 export type CodedValue = Content<typeof CODED_VALUE>;
 
-/** The input with what the model wrote, as 32-bit ids. */
-export const OWN_INPUT = "own-text";
-
 export interface Coder {
   /** Write the value of a unit: tensors in their types, whose data comes in pieces. */
   write(
@@ -49,16 +40,9 @@ export interface Coder {
   close(): Promise<void>;
 }
 
-export async function createCoder(
-  place: CampaignPlace,
-  { calibration }: Content<typeof FEEDBACK_OPTIONS>,
-  bench: Bench,
-): Promise<Coder> {
+export async function createCoder(place: CampaignPlace, options: CalibrationOptions, bench: Bench): Promise<Coder> {
   const { directory, source } = place;
-  const texts: string[] = [];
-  for (const name of calibration) texts.push(name === OWN_TEXT ? name : await pathOf(place, name));
-  const own = await ownIds(place);
-  const codes = createPartCodes(source, { calibration: texts, own }, bench);
+  const inputs = createPartInputs(source, await campaignCalibration(place, options), bench);
   return {
     async write(unit, tensors, data) {
       let offset = 0;
@@ -69,26 +53,35 @@ export async function createCoder(
       });
       return withScratchFile(join(partsFolder(directory), `${unit}.codes`), async (scratch) => {
         await writePieces(scratch, data);
-        const chosen = await codes.choose(scratch, placed);
+        const chosen = await chooseCodes(inputs, { source, path: scratch, placed }, bench);
         const written = await writeLarge(directory, unit, createReadStream(scratch));
-        const text = codes.text();
+        const text = inputs.text();
         if (chosen.length === 0 || text === undefined) return written;
-        return { ...written, codes: { text, chosen: [...chosen] } };
+        return { ...written, codes: { text, chosen } };
       });
     },
-    close: () => codes.close(),
+    close: () => inputs.close(),
   };
 }
 
-async function pathOf({ directory, campaign }: CampaignPlace, name: string): Promise<string> {
-  const input = campaign.inputs.find((one) => one.name === name);
-  if (input !== undefined) return inputPath(directory, input);
-  throw new FormatError("campaign.json", `names a text ${name} that it has not; make it again`);
+interface CodesFile {
+  readonly source: OpenModel;
+  /** Tensors lie in it, in their types. */
+  readonly path: string;
+  readonly placed: readonly PlacedTensor[];
 }
 
-async function ownIds({ directory, campaign, source }: CampaignPlace): Promise<Int32Array | undefined> {
-  const input = campaign.inputs.find(({ name }) => name === OWN_INPUT);
-  return input && readIdsInput(directory, input, chooseContext(undefined, source.facts.contextTrain));
+/** Choose the codes of tensors in their places. What has no codes or no inputs stays as it is. */
+async function chooseCodes(
+  inputs: PartInputs,
+  { source, path, placed }: CodesFile,
+  { signal, progress }: Bench,
+): Promise<ChosenCodes[]> {
+  const chosen: ChosenCodes[] = [];
+  await inputs.over(codesIn(source.model, placed, path), async ({ loaded, weights }) => {
+    chosen.push(...(await loaded.chooseCodes({ output: path, tensors: weights, signal, onNote: progress.note })));
+  });
+  return chosen;
 }
 
 async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,10 +1,10 @@
 /** The units of a quantized file: tensors in the order of the file, rows of large ones, layers where codes are chosen. */
 import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
-import { tensorClass } from "../../ggml/tensor-class.ts";
 import { TENSOR_TYPES, type TensorType } from "../../ggml/tensor-types.ts";
 import type { TensorInfo } from "../../gguf/model.ts";
 import { rowsOf } from "../../quantize/encode-tensor.ts";
+import { layerGroups } from "../layer-groups.ts";
 import type { PlannedUnit } from "../stage.ts";
 import { type UnitSizes, unitBytes } from "../unit-bytes.ts";
 
@@ -60,37 +60,14 @@ export function layerUnits(
   typeOf: (tensor: TensorInfo) => TensorType,
   sizes: UnitSizes,
 ): PlannedUnit[] {
-  const mostBytes = unitBytes(sizes, 1);
-  const units: { tensors: TensorInfo[]; bytes: number }[] = [];
-  for (const layer of consecutiveLayers(tensors)) {
-    const bytes = layer.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    const last = units.at(-1);
-    if (last !== undefined && last.bytes + bytes <= mostBytes) {
-      last.tensors.push(...layer);
-      last.bytes += bytes;
-    } else {
-      units.push({ tensors: [...layer], bytes });
-    }
-  }
-  return units.map((unit) => ({
-    of: { pieces: unit.tensors.map((tensor) => ({ tensor: tensor.name, from: 0, to: rowsOf(tensor) })) },
-    cost: unit.tensors.reduce((sum, tensor) => sum + tensor.bytes * codingEffort(tensor.type, typeOf(tensor)), 0),
+  return layerGroups(tensors, sizes).map((group) => ({
+    of: { pieces: group.map((tensor) => ({ tensor: tensor.name, from: 0, to: rowsOf(tensor) })) },
+    cost: group.reduce((sum, tensor) => sum + tensor.bytes * codingEffort(tensor.type, typeOf(tensor)), 0),
   }));
 }
 
 function codingEffort(from: TensorType, to: TensorType): number {
   return effort(from, to) + (from === to ? 0 : CHOOSING);
-}
-
-function consecutiveLayers(tensors: readonly TensorInfo[]): TensorInfo[][] {
-  const layers: { readonly layer: number | undefined; readonly tensors: TensorInfo[] }[] = [];
-  for (const tensor of tensors) {
-    const { layer } = tensorClass(tensor.name);
-    const last = layers.at(-1);
-    if (last !== undefined && layer !== undefined && last.layer === layer) last.tensors.push(tensor);
-    else layers.push({ layer, tensors: [tensor] });
-  }
-  return layers.map((one) => one.tensors);
 }
 
 /** Times of a byte of the source beside each other, about: what is copied, rounded, and searched for on a lattice. */

@@ -22,10 +22,11 @@ import { planImatrix, planSpec, withNotes } from "../../quantize/plan-spec.ts";
 import { quantize } from "../../quantize/quantize.ts";
 import { asLoaded, splitOf } from "../../quantize/split-file.ts";
 import { inputPath, requireContent } from "../campaign.ts";
+import { CALIBRATION_OPTIONS } from "../campaign-calibration.ts";
 import { type Campaign, unitKey } from "../campaign-document.ts";
 import { writeLarge } from "../large-values.ts";
 import type { CampaignPlace, ShardStage } from "../stage.ts";
-import { CODED_VALUE, type CodedValue, createCoder, FEEDBACK_OPTIONS } from "./quantize-codes.ts";
+import { CODED_VALUE, type CodedValue, createCoder } from "./quantize-codes.ts";
 import { unitsData } from "./quantize-parts.ts";
 import { layerUnits, nameOfPieces, type Piece, QUANTIZE_UNIT, rowUnits } from "./quantize-units.ts";
 
@@ -34,7 +35,7 @@ export const QUANTIZE_OPTIONS = t.object({
   allowRequantize: t.flag(),
   splitMaxBytes: t.optional(t.bytes()),
   keepSplit: t.flag(),
-  feedback: t.optional(FEEDBACK_OPTIONS),
+  feedback: t.optional(CALIBRATION_OPTIONS),
 });
 export type QuantizeOptions = Content<typeof QUANTIZE_OPTIONS>;
 
