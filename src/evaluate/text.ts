@@ -66,7 +66,7 @@ export async function readText(
   path: string,
   context: number,
   chunks: number | undefined,
-): Promise<EvaluationText> {
+): Promise<EvaluationText & { readonly fileHash: string }> {
   const { text, sha256 } = await readTextFile(path);
   const ids = await model.tokenize(text);
   if (ids.length < 2 * context) {

@@ -18,7 +18,7 @@ export interface JudgedChecks {
   readonly said: Set<string>;
 }
 
-/** Say what is wrong with it. Throws FormatError where llama.cpp loads it not, UsageError for an encoder and a text. */
+/** Say what is wrong with it. Throws FormatError where llama.cpp does not load it, UsageError for an encoder by text. */
 export async function examineJudged(
   open: OpenModel,
   { strict = false, forceFindings = false, byText, said }: JudgedChecks,

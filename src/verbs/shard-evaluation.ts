@@ -97,7 +97,7 @@ async function contentOf(
   const options: EvaluationOptions = {
     ...{ context, chunks, chunksPerBatch, vocabSize },
     ...present({ kinds: kinds && [...kinds.kinds], kv }),
-    textSha256: read.fileHash ?? "",
+    textSha256: read.fileHash,
     devices: [...bench.engine.info.devices],
     notes: [...gate.notes, ...new Set(notes)],
   };

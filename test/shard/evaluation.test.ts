@@ -1,7 +1,8 @@
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openLocalModel } from "../../src/gguf/open.ts";
 import { type OpenedBench, openBench } from "../../src/open-bench.ts";
 import { makePlan } from "../../src/plan/make-plan.ts";
 import { uniformSensitivity } from "../../src/sensitivity/sensitivity.ts";
@@ -153,6 +154,26 @@ test("a candidate that was changed, and parts that are damaged or of other machi
     await writeFile(within("changed/campaign.json"), campaign.replace("candidates/0/own.gguf", elsewhere));
     await expect(merged("changed")).rejects.toThrow(/names a model outside the campaign/);
   }
+});
+
+test("logits of a reference that was mended since, where no fingerprint looks, are not believed", async () => {
+  const reference = within("mended.gguf");
+  await copyFile(BOOKS, reference);
+  const cached = { ...bench, cache: { ...bench.cache, dir: within("mended") } };
+  const asked = { stage: "evaluation", candidate: [whole], text, context: 64, chunks: 2, jobs: 1 } as const;
+  const runs = async (name: string) => {
+    const { id } = await planShards(reference, { ...asked, directory: within(name) }, bench);
+    await runShard(within(name), 0, cached);
+    return { id, logits: (await readdir(within("mended/logits"))).filter((file) => file.endsWith(".logits")).length };
+  };
+  const before = await runs("before");
+  const found = await openLocalModel(reference);
+  await found.close();
+  const [largest] = [...found.model.tensors].sort((a, b) => b.bytes - a.bytes);
+  const file = await open(reference, "r+");
+  await file.write(Buffer.from([1]), 0, 1, largest?.offset);
+  await file.close();
+  expect(await runs("after")).toEqual({ id: before.id, logits: before.logits + 1 });
 });
 
 test("what one machine would find by decoding has to be given, and what no campaign judges is refused", async () => {

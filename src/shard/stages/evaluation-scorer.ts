@@ -36,8 +36,8 @@ export async function createBlockScorer(
     open: source,
     vocabSize,
     load: () => loaded.get(base),
-    // all that a worker knows of it without reading every byte
-    identity: async () => campaign.model.fingerprint,
+    // what tells it from others without reading every byte, and from what it was before it was mended
+    identity: async () => [campaign.model.fingerprint, source.revision].join(),
   };
   return {
     async score({ candidate, pass, from, to }) {
