@@ -1,16 +1,16 @@
-/** A campaign handed to what starts workers in a lab, asked about there, and taken back. */
+/** A campaign handed to what starts workers in a lab. */
 import { resolve } from "node:path";
-import { AgainError, IncompleteError, UsageError } from "../errors.ts";
-import { present } from "../present.ts";
+import { stringify } from "yaml";
+import { writeFileAside } from "../disk/aside-file.ts";
+import { IncompleteError, UsageError } from "../errors.ts";
 import { readCampaign } from "../shard/campaign.ts";
-import type { Campaign } from "../shard/campaign-document.ts";
-import type { EngineState, Handover } from "../shard/engines/engine.ts";
-import { cancelRedis, redisState, submitToRedis } from "../shard/engines/redis-queue.ts";
-import { type QueueWork, workFromRedis } from "../shard/engines/redis-worker.ts";
-import { ClientMissing } from "../shard/engines/run-client.ts";
-import { cancelSlurm, slurmState, submitToSlurm } from "../shard/engines/slurm.ts";
-import { type CampaignStatus, campaignStatus } from "../shard/status.ts";
-import { ENGINES, type EngineId, readMark, type Submission } from "../shard/submission.ts";
+import type { Handover } from "../shard/engines/engine.ts";
+import { type JobManifest, kubernetesJob } from "../shard/engines/kubernetes.ts";
+import { submitToRedis } from "../shard/engines/redis-queue.ts";
+import { submitToSlurm } from "../shard/engines/slurm.ts";
+import { campaignStatus } from "../shard/status.ts";
+import type { Submission } from "../shard/submission.ts";
+import { checkOutputs } from "./check-outputs.ts";
 import { refuseOptions } from "./given-option.ts";
 
 export interface SubmitRequest {
@@ -19,10 +19,25 @@ export interface SubmitRequest {
   readonly slurmOption?: readonly string[] | undefined;
   /** Its URL. */
   readonly redis?: string | undefined;
+  /** Write a manifest for Kubernetes. */
+  readonly k8s?: boolean | undefined;
+  readonly image?: string | undefined;
+  /** NAME=PATH each. */
+  readonly claim?: readonly string[] | undefined;
+  /** Of the manifest. */
+  readonly out?: string | undefined;
+  readonly force?: boolean | undefined;
   readonly threads?: number | undefined;
   readonly memory?: number | undefined;
   readonly backend?: string | undefined;
   readonly cache?: boolean | undefined;
+}
+
+/** What is to be given to kubectl. */
+export interface KubernetesJob {
+  readonly manifest: JobManifest;
+  /** The same in YAML. */
+  readonly text: string;
 }
 
 /**
@@ -33,16 +48,9 @@ export async function submitShards(
   directory: string,
   request: SubmitRequest,
   signal?: AbortSignal,
-): Promise<Submission | undefined> {
+): Promise<Submission | KubernetesJob | undefined> {
+  checkRequest(request);
   const { slurm, slurmOption, redis, threads, memory, backend, cache } = request;
-  if ([slurm, redis].filter((engine) => engine !== undefined).length !== 1) {
-    throw new UsageError("name what is to start the workers: one of --slurm and --redis URL");
-  }
-  if (!slurm) refuseOptions({ "--slurm-option": slurmOption }, "it is of --slurm");
-  if (redis !== undefined) {
-    const ofWorkers = { "--threads": threads, "--memory": memory, "--backend": backend };
-    refuseOptions({ ...ofWorkers, "--no-cache": cache === false || undefined }, "it is of prism shard work");
-  }
   const campaign = await readCampaign(directory);
   const { openJobs, poisoned, isOver = true } = await campaignStatus(directory);
   // of rounds that are not decided anything may be open
@@ -55,89 +63,49 @@ export async function submitShards(
   }
   const worker = { backend: backend ?? campaign.how.backend, memory, cache };
   const handover: Handover = { directory: resolve(directory), campaign, indexes, worker, signal };
+  if (slurm) return submitToSlurm(handover, { threads, options: slurmOption });
   if (redis !== undefined) return submitToRedis(handover, redis);
-  return submitToSlurm(handover, { threads, options: slurmOption });
+  return writeJob(handover, request);
 }
 
-/** What an engine says of a campaign that it was handed, or why it says nothing. */
-export interface EngineAnswer extends Partial<EngineState> {
-  readonly engine: EngineState["engine"];
-  readonly error?: string;
+/** Throws UsageError unless it names one engine, and nothing that this one has not. */
+function checkRequest({
+  slurm,
+  slurmOption,
+  redis,
+  k8s,
+  image,
+  claim,
+  out,
+  threads,
+  memory,
+  backend,
+  cache,
+}: SubmitRequest): void {
+  if ([slurm, redis, k8s].filter((engine) => engine !== undefined).length !== 1) {
+    throw new UsageError("name what is to start the workers: one of --slurm, --redis and --k8s");
+  }
+  if (!slurm) refuseOptions({ "--slurm-option": slurmOption }, "it is of --slurm");
+  if (!k8s) refuseOptions({ "--image": image, "--claim": claim, "--out": out }, "it is of --k8s");
+  if (redis !== undefined) {
+    const ofWorkers = { "--threads": threads, "--memory": memory, "--backend": backend };
+    refuseOptions({ ...ofWorkers, "--no-cache": cache === false || undefined }, "it is of prism shard work");
+  }
 }
 
-/** Of all engines that have left a mark. Never throws: they may be of other machines. */
-export async function engineAnswers(directory: string, signal?: AbortSignal): Promise<readonly EngineAnswer[]> {
-  const campaign = await readCampaign(directory);
-  const ask = async (engine: EngineId): Promise<readonly EngineAnswer[]> => {
-    const mark = await readMark(directory, campaign, engine);
-    if (mark === undefined) return [];
-    if (engine === "redis") return [await redisState(campaign, mark.url ?? "")];
-    const { running, waiting } = await slurmState(campaign, { signal, seconds: 15 });
-    return [{ engine, running, waiting }];
-  };
-  const asked = ENGINES.map((engine) => ask(engine).catch((error: Error) => [{ engine, error: error.message }]));
-  return (await Promise.all(asked)).flat();
-}
-
-/**
- * Take the campaign back from whoever has it; what is done stays. Returns what there was. `redis` is the URL of one, where none
- * is noted or the noted one lacks something. Throws AgainError where an engine that has it does not answer.
- */
-export async function cancelShards(
-  directory: string,
-  { redis }: { readonly redis?: string | undefined } = {},
-  signal?: AbortSignal,
-): Promise<readonly EngineAnswer[]> {
-  const campaign = await readCampaign(directory);
-  const url = redis ?? (await readMark(directory, campaign, "redis"))?.url;
-  const ofRedis = url === undefined ? undefined : await cancelRedis({ directory, campaign }, url);
-  const ofSlurm = await cancelAnySlurm(directory, campaign, signal);
-  // that Slurm does not answer matters where nobody else had the campaign
-  const matters = ofSlurm?.error === undefined || url === undefined;
-  return [ofRedis, matters ? ofSlurm : undefined].filter((answer) => answer !== undefined);
-}
-
-/** One whose submitter was killed has left no mark: Slurm is asked where there is one. */
-async function cancelAnySlurm(
-  directory: string,
-  campaign: Campaign,
-  signal: AbortSignal | undefined,
-): Promise<EngineAnswer | undefined> {
-  const mark = await readMark(directory, campaign, "slurm");
-  return cancelSlurm({ directory, campaign, signal }).catch((error: unknown) => {
-    if (mark === undefined && error instanceof ClientMissing) return undefined;
-    if (mark === undefined && error instanceof AgainError) return { engine: "slurm", error: error.message } as const;
-    throw error;
-  });
-}
-
-export interface WorkRequest {
-  readonly redis: string;
-  readonly threads: number;
-  readonly memory?: number | undefined;
-  readonly backend?: string | undefined;
-  readonly cache?: boolean | undefined;
-}
-
-/** What a worker has done, and how far the campaign is then. */
-export interface WorkReport
-  extends QueueWork,
-    Pick<CampaignStatus, "finished" | "units" | "isOver" | "openJobs" | "poisoned"> {}
-
-/** Take indexes from Redis until none is left. */
-export async function workShards(
-  directory: string,
-  request: WorkRequest,
-  { signal, note }: { readonly signal: AbortSignal; readonly note: (text: string) => void },
-): Promise<WorkReport> {
-  const { redis, threads, memory, backend, cache } = request;
-  const campaign = await readCampaign(directory);
-  const worker = { backend: backend ?? campaign.how.backend, memory, cache, threads };
-  const isOpen = async () => {
-    const { openJobs, isOver = true } = await campaignStatus(directory);
-    return openJobs.length > 0 || !isOver;
-  };
-  const work = await workFromRedis({ directory: resolve(directory), campaign, worker, signal, note, isOpen }, redis);
-  const { finished, units, isOver, openJobs, poisoned } = await campaignStatus(directory);
-  return { ...work, finished, units, ...present({ isOver }), openJobs, poisoned };
+async function writeJob(
+  handover: Handover,
+  { image, claim = [], threads, out, force }: SubmitRequest,
+): Promise<KubernetesJob> {
+  if (image === undefined || claim.length === 0 || threads === undefined) {
+    throw new UsageError(
+      "--k8s: name what a pod is made of: --image with PRISM in it, --claim NAME=PATH for the volume that holds the campaign and its model, and --threads",
+    );
+  }
+  if (out !== undefined) await checkOutputs([out], { inputs: [], force });
+  const manifest = await kubernetesJob(handover, { image, claims: claim, threads });
+  // lines as long as they are: a path may hold spaces
+  const text = stringify(manifest, { lineWidth: 0 });
+  if (out !== undefined) await writeFileAside(out, text);
+  return { manifest, text };
 }

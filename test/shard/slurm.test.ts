@@ -3,7 +3,7 @@ import { copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { EngineAnswer } from "../../src/verbs/shard-submit.ts";
+import type { EngineAnswer } from "../../src/verbs/shard-engines.ts";
 import { MODEL, type Outcome, prism, scratchFolder } from "../cli/prism.ts";
 import { noSlurm, type SlurmCluster, startSlurm } from "./slurm-cluster.ts";
 import { expectOnePartEach, killWorkers, timeless } from "./workers.ts";

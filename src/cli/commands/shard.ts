@@ -11,14 +11,15 @@ import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { UnitFault, WorkDone } from "../../shard/work.ts";
 import { mergeShards, retryShards, runShard } from "../../verbs/shard.ts";
-import { type EngineAnswer, engineAnswers } from "../../verbs/shard-submit.ts";
+import { type EngineAnswer, engineAnswers } from "../../verbs/shard-engines.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
+import { cancelCommand, describeAnswer, workCommand } from "./shard-engines.ts";
 import { MOST_JOBS, planCommand } from "./shard-plan.ts";
-import { cancelCommand, describeAnswer, submitCommand, workCommand } from "./shard-submit.ts";
+import { submitCommand } from "./shard-submit.ts";
 
 const DIRECTORY = "the folder of the campaign";
 
