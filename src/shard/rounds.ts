@@ -4,6 +4,7 @@
  * written to rounds/, a sealed file a round; one without units is the end.
  */
 import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import { readSealed, writeSealed } from "../disk/sealed-file.ts";
@@ -83,6 +84,7 @@ export function followRounds(
     return { after, units: unitsIn(choose(done), campaign.id, campaign.jobs).units };
   };
   return async () => {
+    const written = verify ? (await readdir(join(directory, "rounds")).catch(() => [])).length : 0;
     while (!isOver) {
       const last = units.slice(values.length);
       const names = await finishedUnits(directory);
@@ -94,7 +96,10 @@ export function followRounds(
       after = createHash("sha256")
         .update(`${after}\n${own.join("\n")}`)
         .digest("hex");
-      const next = await settle(place, ++round, after, decide, { verify, note: progress.note });
+      round++;
+      // of thousands of tensors each takes seconds
+      if (verify) progress.steps("rounds", Math.min(round, written), written);
+      const next = await settle(place, round, after, decide, { verify, note: progress.note });
       isOver = next.units.length === 0;
       units.push(...next.units);
     }
