@@ -192,6 +192,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
 test("the URL of another machine has a password or TLS; what may hold a password is never repeated", () => {
   expect(() => redisAddress("redis://db.example:6379", {})).toThrow("neither a password nor TLS");
   expect(redisAddress("rediss://db.example", {})).toMatchObject({ tls: { servername: "db.example" }, port: 6379 });
+  expect(redisAddress("rediss://10.0.0.1", {}).tls).toEqual({});
   const given = redisAddress("redis://me:p%40ss@db.example:1/3", {});
   expect(given).toMatchObject({ username: "me", password: "p@ss", db: 3, url: "redis://me@db.example:1/3" });
   expect(redisAddress("redis://db.example", { PRISM_REDIS_PASSWORD: "x" })).toMatchObject({ password: "x" });

@@ -126,13 +126,18 @@ describe.skipIf(noSlurm() !== undefined)(`Slurm${noSlurm() === undefined ? "" : 
     expect([word.code, oneLine(word.stderr)]).toEqual([2, expect.stringContaining("expected one option of sbatch")]);
     const nowhere = await submit("refused", { PATH: at("nothing") });
     expect([nowhere.code, oneLine(nowhere.stderr)]).toEqual([2, expect.stringContaining("there is no squeue")]);
-    // an own --array or --job-name can't hide the campaign
-    succeed(
-      await submit("refused", {}, "--slurm-option=--job-name=other", "--slurm-option=--array=0", "--slurm-option=-H"),
-    );
+    // an own --array or --job-name can't hide the campaign, and of two submitters at once one is refused
+    const own = ["--slurm-option=--job-name=other", "--slurm-option=--array=0", "--slurm-option=-H"];
+    const both = await Promise.all([submit("refused", {}, ...own), submit("refused", {}, ...own)]);
+    expect(both.map(({ code }) => code).sort()).toEqual([0, 2]);
+    expect(await arrays()).toHaveLength(1);
     const { stdout } = await shard(["status", "refused"], { PATH: at("nothing") });
     expect(oneLine(stdout)).toContain("! there is no squeue on this machine's PATH");
     expect((await statusOf("refused")).engines).toEqual([{ engine: "slurm", running: 0, waiting: 8 }]);
     succeed(await shard(["cancel", "refused"]));
+    // a mark of something else is said, and asks nobody
+    writeFileSync(at("refused/submitted/slurm.json"), '{"schema":"prism.submission/1","engine":"slurm; touch x"}');
+    const damaged = await shard(["status", "refused"]);
+    expect([damaged.code, oneLine(damaged.stdout)]).toEqual([0, expect.stringContaining("slurm.json: the mark of")]);
   });
 });

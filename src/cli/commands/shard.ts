@@ -156,7 +156,10 @@ function statusCommand({ signal }: CommandContext): Command {
     output.result({
       document: { ...status, engines },
       text: () => describeStatus(status, engines),
-      next: nextOfStatus(directory, status),
+      // what an engine has is waited for
+      next: engines.some(({ running = 0, waiting = 0 }) => running + waiting > 0)
+        ? nextCommand("prism", "shard", "status", directory)
+        : nextOfStatus(directory, status),
     });
   });
 }

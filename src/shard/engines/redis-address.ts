@@ -1,4 +1,5 @@
 /** Where a Redis is, by its URL: checked before anything is sent there, and named without its password. */
+import { isIP } from "node:net";
 import { UsageError } from "../../errors.ts";
 
 /** The password of a Redis whose URL has none. */
@@ -11,7 +12,7 @@ export interface RedisAddress {
   readonly db: number;
   readonly username?: string;
   readonly password?: string;
-  readonly tls?: { readonly servername: string };
+  readonly tls?: { readonly servername?: string };
   /** Without the password: what is printed and kept. */
   readonly url: string;
 }
@@ -46,7 +47,8 @@ export function redisAddress(text: string, env: NodeJS.ProcessEnv = process.env)
     db: Number(db),
     ...(username !== "" && { username }),
     ...(password !== "" && { password }),
-    ...(isTls && { tls: { servername: host } }),
+    // by the protocol a server is named by its name only
+    ...(isTls && { tls: isIP(host) ? {} : { servername: host } }),
     url: parsed.href,
   };
 }
