@@ -93,7 +93,9 @@ describe.skipIf(noSlurm() !== undefined)(`Slurm${noSlurm() === undefined ? "" : 
 
   test("a submitter that is killed before or after sbatch leaves what can be gone on with, and never two arrays", async () => {
     await planned("killed", "--exact");
-    expect((await submit("killed", sbatchThat("kill -9 $PPID; exit 1"))).code).toBe(null);
+    const dying = { ...sbatchThat("env > environment; kill -9 $PPID; exit 1"), PRISM_REDIS_PASSWORD: "s3cret" };
+    expect((await submit("killed", dying)).code).toBe(null);
+    expect(readFileSync(at("environment"), "utf8")).not.toContain("s3cret");
     expect([await arrays(), (await statusOf("killed")).engines]).toEqual([[], []]);
     expect((await submit("killed", sbatchThat('"$SBATCH" "$@" && kill -9 $PPID'))).code).toBe(null);
     const [array, ...others] = await arrays();

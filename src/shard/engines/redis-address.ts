@@ -6,6 +6,12 @@ import { UsageError } from "../../errors.ts";
 export const PASSWORD_VARIABLE = "PRISM_REDIS_PASSWORD";
 const EXPECTED = "expected redis://[user[:password]@]host[:port][/number], or rediss:// for TLS";
 
+/** The environment of processes that have nothing to do with a Redis. */
+export function environmentWithoutPassword(): NodeJS.ProcessEnv {
+  const { [PASSWORD_VARIABLE]: _, ...others } = process.env;
+  return others;
+}
+
 export interface RedisAddress {
   readonly host: string;
   readonly port: number;

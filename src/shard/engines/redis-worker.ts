@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Job } from "bullmq";
 import { EXIT, PrismError } from "../../errors.ts";
 import { engineName } from "../submission.ts";
-import { PASSWORD_VARIABLE, redisAddress } from "./redis-address.ts";
+import { redisAddress } from "./redis-address.ts";
 import { connect, indexOf, loadBullmq, PREFIX, queueState } from "./redis-queue.ts";
 import { type IndexRequest, runIndex } from "./run-index.ts";
 
@@ -40,7 +40,6 @@ export async function workFromRedis(request: QueueWorker, url: string): Promise<
   const { campaign, signal, note, isOpen } = request;
   const { bullmq } = await loadBullmq();
   const address = redisAddress(url);
-  const { [PASSWORD_VARIABLE]: _, ...environment } = process.env;
   const ending = new AbortController();
   const stop = AbortSignal.any([signal, ending.signal]);
   let [done, refused, isAway, isBusy] = [0, 0, false, false];
@@ -69,7 +68,7 @@ export async function workFromRedis(request: QueueWorker, url: string): Promise<
       throw new bullmq.UnrecoverableError(words);
     }
     isBusy = true;
-    const { code, reason } = await runIndex(request, index, environment, stop).finally(() => {
+    const { code, reason } = await runIndex(request, index, stop).finally(() => {
       isBusy = false;
     });
     if (code === EXIT.ok) {

@@ -1,6 +1,7 @@
 /** The programs by which an engine is spoken to: given words, never a shell. */
 import { execFile } from "node:child_process";
 import { AgainError, UsageError } from "../../errors.ts";
+import { environmentWithoutPassword } from "./redis-address.ts";
 
 /** Of who waits for an answer. */
 export interface Patience {
@@ -27,7 +28,9 @@ export function runClient(
   { input = "", signal, seconds = 120 }: Patience & { readonly input?: string } = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { signal, timeout: 1000 * seconds, maxBuffer: MOST_OUTPUT, encoding: "utf8" } as const;
+    // sbatch keeps the environment for its tasks
+    const env = environmentWithoutPassword();
+    const options = { env, signal, timeout: 1000 * seconds, maxBuffer: MOST_OUTPUT, encoding: "utf8" } as const;
     const child = execFile(program, [...args], options, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else if (signal?.aborted) reject(signal.reason);

@@ -3,6 +3,7 @@
  */
 import { spawn } from "node:child_process";
 import type { Campaign } from "../campaign-document.ts";
+import { environmentWithoutPassword } from "./redis-address.ts";
 import { hasOwnIndex, prismWords, type WorkerOptions, workerWords } from "./worker-command.ts";
 
 export interface IndexRequest {
@@ -25,7 +26,6 @@ const MOST_OUTPUT = 2 ** 20;
 export function runIndex(
   { directory, campaign, worker }: IndexRequest,
   index: number,
-  environment: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<IndexEnd> {
   const [program, ...words] = prismWords() as [string, ...string[]];
@@ -34,7 +34,10 @@ export function runIndex(
   const args = [...words, ...own, ...workerWords(worker), "--json", "--quiet"];
   return new Promise((resolve, reject) => {
     // the channel says to the process whether this one is there
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "ignore", "ipc"], env: environment });
+    const child = spawn(program, args, {
+      stdio: ["ignore", "pipe", "ignore", "ipc"],
+      env: environmentWithoutPassword(),
+    });
     let text = "";
     child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
       text = (text + chunk).slice(-MOST_OUTPUT);
