@@ -9,14 +9,7 @@ import { tensorClass } from "../ggml/tensor-class.ts";
 import type { Model, OpenModel } from "../gguf/model.ts";
 import { ownText, readsOwn, textKinds } from "./calibration-text.ts";
 import type { WeightInputs } from "./layer-ranges.ts";
-import {
-  type FeedbackRequest,
-  matricesOf,
-  type OpenInputs,
-  openInputs,
-  overRanges,
-  type SeenRange,
-} from "./over-inputs.ts";
+import { type FeedbackRequest, matricesOf, openInputs, overRanges, type SeenRange } from "./over-inputs.ts";
 
 export interface PartInputs {
   /** Call `work` with one range of these weights after another; only the inputs of their layers are summed. */
@@ -24,22 +17,21 @@ export interface PartInputs {
     weights: readonly Weight[],
     work: (range: SeenRange<Weight>) => Promise<void>,
   ): Promise<void>;
-  /** The text they are of. Known once any were summed. */
-  text(): string | undefined;
+  /** What the text is. */
+  readonly text: string;
   close(): Promise<void>;
 }
 
-/** The model is loaded when the first inputs are asked for. */
-export function createPartInputs(source: OpenModel, request: FeedbackRequest, bench: Bench): PartInputs {
-  let open: OpenInputs | undefined;
+/** Load the model; the caller closes the inputs. */
+export async function openPartInputs(source: OpenModel, request: FeedbackRequest, bench: Bench): Promise<PartInputs> {
+  const open = await openInputs(source, request, bench);
   return {
     async over(weights, work) {
       if (weights.length === 0) return;
-      open ??= await openInputs(source, request, bench);
       await overRanges(open, source, { weights, summed: inLayersOf(weights, source.model) }, bench, work);
     },
-    text: () => open?.text,
-    close: async () => open?.loaded.close(),
+    text: open.text,
+    close: () => open.loaded.close(),
   };
 }
 

@@ -7,7 +7,7 @@ import type { Bench } from "../bench.ts";
 import { makeFolder } from "../disk/aside-file.ts";
 import { AgainError, EngineError, FileError } from "../errors.ts";
 import { createWorkQueue } from "../work-queue.ts";
-import { beginAttempt, poisonOf, readAttempts } from "./attempts.ts";
+import { beginAttempt, forgetAttempts, poisonOf, readAttempts } from "./attempts.ts";
 import type { Campaign, CampaignUnit } from "./campaign-document.ts";
 import { finishedUnits, partsFolder, writePart } from "./parts.ts";
 import { createRoundWait, ROUND_WAIT_SECONDS } from "./round-wait.ts";
@@ -74,7 +74,7 @@ export async function runUnits(
           if (fault !== undefined) failed.push(fault);
           else bench.progress.steps(stage.id, ++done, total);
         };
-        const chosen = index === undefined && !isOver ? someOf(open, width) : open;
+        const chosen = index === undefined ? someOf(open, width) : open;
         // what failed before may end the process it is in: alone, and last
         const calm = chosen.filter(({ isRisky }) => !isRisky);
         const risky = chosen.filter(({ isRisky }) => isRisky);
@@ -82,7 +82,10 @@ export async function runUnits(
         await together(risky, 1, bench.signal, measure);
       }
       const isStuck = failed.length > 0 || poisoned.length > 0;
-      const goesOn = !isOver && (open.length > 0 || (!isStuck && (await wait.next(`${unfinished}`, isBusy))));
+      const isWhole = index === undefined;
+      // what others are at may be left by them
+      const isAwaited = !isStuck && (!isOver || (isWhole && isBusy));
+      const goesOn = open.length > 0 ? isWhole || !isOver : isAwaited && (await wait.next(`${unfinished}`, isBusy));
       if (goesOn) continue;
       const units = unitsOf(now.campaign, index);
       const finished = await finishedUnits(directory);
@@ -189,6 +192,8 @@ async function runUnit(
     const seconds = (performance.now() - started) / 1000;
     await writePart(directory, { unit: key, seconds, threads, value });
     await attempt.forget();
+    // nor of those that died over it
+    await forgetAttempts(directory, new Set([key]));
     return undefined;
   } catch (error) {
     const again = againWhereFull(error, directory);

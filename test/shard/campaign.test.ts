@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { analyze } from "../../src/analyze/analyze.ts";
 import type { Bench } from "../../src/bench.ts";
@@ -65,6 +66,27 @@ test("a unit that has a part is not measured again, and one of a worker that was
   await rm(join(place.directory, "parts", part));
   expect(await runUnits(place, analysisStage, undefined, benchOf())).toMatchObject({ done: 1, finished: 10 });
   expect(jobs).toBe(before);
+});
+
+test("workers without an index do other units than each other", async () => {
+  const names = Array.from({ length: 40 }, (_, layer) => `blk.${layer}.ffn_down.weight`);
+  source = memoryModel(names.map((name) => f32Tensor(name, [64, 30], () => normal())));
+  const counted = async (workers: number, name: string) => {
+    const place = await planned(name);
+    let jobs = 0;
+    const slow = benchOf(async () => {
+      jobs++;
+      await sleep(2);
+    });
+    const done = await Promise.all(
+      Array.from({ length: workers }, () => runUnits(place, analysisStage, undefined, slow)),
+    );
+    expect(done.every(({ finished, units }) => finished === units)).toBe(true);
+    expect(await readdir(join(place.directory, "attempts"))).toEqual([]);
+    return jobs;
+  };
+  // in step with each other they would do all of it twice; beginning at the same unit now and then is no harm
+  expect(await counted(2, "two")).toBeLessThan(1.5 * (await counted(1, "one")));
 });
 
 test("equal duplicates pass; unequal ones are an error that names both machines", async () => {

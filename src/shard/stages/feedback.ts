@@ -9,7 +9,7 @@ import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
 import type { FeedbackGain } from "../../engine/engine.ts";
 import { gainCandidates, withGains } from "../../feedback/feedback-gains.ts";
-import { createPartInputs } from "../../feedback/part-inputs.ts";
+import { openPartInputs } from "../../feedback/part-inputs.ts";
 import { TENSOR_TYPE_NAMES } from "../../ggml/tensor-types.ts";
 import { requireUnchanged } from "../../gguf/identity.ts";
 import { requireContent } from "../campaign.ts";
@@ -23,7 +23,7 @@ const UNIT = t.object({ tensors: t.list(t.name(), { minItems: 1 }) });
 
 const GAIN = t.object({ name: t.name(), ratios: t.table(t.amount(), "By type.", TENSOR_TYPE_NAMES) });
 const VALUE = t.object({
-  text: t.optional(t.text("What the inputs were of; absent where nothing was measured.")),
+  text: t.text("What the inputs were of."),
   gains: t.list(GAIN, "In the order of the tensors; of experts several."),
 });
 type Value = Content<typeof VALUE>;
@@ -49,7 +49,7 @@ export const feedbackStage: ShardStage = {
     const { source, campaign } = place;
     const options = requireContent(CALIBRATION_OPTIONS, campaign.options, "options");
     const candidates = gainCandidates(source, await campaignAnalysis(place), await campaignImatrix(place));
-    const inputs = createPartInputs(source, await campaignCalibration(place, options), bench);
+    const inputs = await openPartInputs(source, await campaignCalibration(place, options), bench);
     return {
       // all threads are at one batch
       width: 1,
@@ -61,15 +61,14 @@ export const feedbackStage: ShardStage = {
           gains.push(...(await loaded.measureGains({ candidates: weights, signal: bench.signal })));
         });
         await requireUnchanged(source, bench);
-        const text = inputs.text();
-        return gains.length === 0 || text === undefined ? { gains: [] } : { text, gains };
+        return { text: inputs.text, gains };
       },
       close: () => inputs.close(),
     };
   },
   async merge(place, values, output) {
     const made = values as readonly Value[];
-    const text = made.find((value) => value.text !== undefined)?.text ?? "none";
+    const text = made[0]?.text ?? "none";
     const gains = made.flatMap((value) => value.gains as readonly FeedbackGain[]);
     const analysis: Analysis = withGains(await campaignAnalysis(place), text, gains);
     await writeFileAside(output, `${JSON.stringify(analysis, null, 1)}\n`);

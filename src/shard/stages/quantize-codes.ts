@@ -9,7 +9,7 @@ import type { Content } from "../../documents/fields.ts";
 import * as t from "../../documents/fields.ts";
 import type { ChosenCodes } from "../../engine/engine.ts";
 import { codesIn, type PlacedTensor } from "../../feedback/feedback.ts";
-import { createPartInputs, type PartInputs } from "../../feedback/part-inputs.ts";
+import { openPartInputs, type PartInputs } from "../../feedback/part-inputs.ts";
 import { tensorBytes } from "../../ggml/tensor-types.ts";
 import type { OpenModel } from "../../gguf/model.ts";
 import { type CalibrationOptions, campaignCalibration } from "../campaign-calibration.ts";
@@ -42,7 +42,7 @@ export interface Coder {
 
 export async function createCoder(place: CampaignPlace, options: CalibrationOptions, bench: Bench): Promise<Coder> {
   const { directory, source } = place;
-  const inputs = createPartInputs(source, await campaignCalibration(place, options), bench);
+  const inputs = await openPartInputs(source, await campaignCalibration(place, options), bench);
   return {
     async write(unit, tensors, data) {
       let offset = 0;
@@ -55,9 +55,7 @@ export async function createCoder(place: CampaignPlace, options: CalibrationOpti
         await writePieces(scratch, data);
         const chosen = await chooseCodes(inputs, { source, path: scratch, placed }, bench);
         const written = await writeLarge(directory, unit, createReadStream(scratch));
-        const text = inputs.text();
-        if (chosen.length === 0 || text === undefined) return written;
-        return { ...written, codes: { text, chosen } };
+        return chosen.length === 0 ? written : { ...written, codes: { text: inputs.text, chosen } };
       });
     },
     close: () => inputs.close(),
