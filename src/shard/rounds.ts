@@ -69,7 +69,10 @@ export function followRounds(
 ): () => Promise<RoundNow> {
   const { directory, campaign } = place;
   const units = [...campaign.units];
-  const now = (isOver: boolean): RoundNow => ({ place: { ...place, campaign: { ...campaign, units } }, isOver });
+  const now = (isOver: boolean): RoundNow => ({
+    place: { ...place, campaign: { ...campaign, units: [...units] } },
+    isOver,
+  });
   const { rounds } = stage;
   if (rounds === undefined) return async () => now(true);
   const values: unknown[] = [];
@@ -91,11 +94,9 @@ export function followRounds(
       if (last.some(({ key }) => !names.has(key))) break;
       const parts = await readParts(directory, last, stage.value, progress.note);
       if (last.some(({ key }) => !parts.has(key))) break;
-      const own = last.map(({ key }) => names.get(key)?.join());
-      values.push(...last.map(({ key }) => parts.get(key)?.value));
-      after = createHash("sha256")
-        .update(`${after}\n${own.join("\n")}`)
-        .digest("hex");
+      const own = last.map(({ key }) => parts.get(key)?.value);
+      values.push(...own);
+      after = createHash("sha256").update(`${after}\n`).update(JSON.stringify(own)).digest("hex");
       round++;
       // of thousands of tensors each takes seconds
       if (verify) progress.steps("rounds", Math.min(round, written), written);

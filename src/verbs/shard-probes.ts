@@ -51,7 +51,7 @@ export async function askProbes(request: StageRequest): Promise<AskedStage> {
         prior: { mode, values: Object.fromEntries(values) },
         devices: [...bench.engine.info.devices],
       };
-      return { options, inputs: { ...inputs, text, ...tokensInput(tokens, dataset) } };
+      return { options, inputs: { ...inputs, ...tokensInput(tokens, dataset) } };
     },
   };
 }

@@ -34,7 +34,7 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
   const { signal } = bench;
   const { tokens } = await campaignTokens(place, probesOptions(campaign));
   const imatrix = await campaignImatrix(place);
-  const scratch = await ownScratch();
+  const scratch = await ownScratch().catch(elsewhere);
   let loaded: LoadedModel | undefined;
   let site: OpenSite | undefined;
   const reference = async (): Promise<LoadedModel> => {
@@ -66,16 +66,17 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
       const unit = requireContent(PROBES_UNIT, of, "unit");
       if (unit.group === undefined) {
         const path = join(scratch, "block.logits");
-        await writeReferenceLogits(await reference(), chunksIn(tokens, unit), path, bench);
+        const block = chunksIn(tokens, unit);
+        const model = await reference();
+        await checkFreeSpace(path, scratch, logitsFileBytes({ ...block, vocabSize: model.vocabSize })).catch(elsewhere);
+        await writeReferenceLogits(model, block, path, bench);
         await requireUnchanged(source, bench);
         return { logits: await writeLarge(directory, unitKey(campaign.id, of), createReadStream(path)) };
       }
       const task = taskOf(design, unit);
       const perChunk = await probing()
         .then((open) => measureTask(open, design.analysis, task, signal))
-        .catch((error: unknown) => {
-          throw againElsewhere(error);
-        });
+        .catch(elsewhere);
       await requireUnchanged(source, bench);
       return { perChunk };
     },
@@ -88,10 +89,10 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
 }
 
 /** That a machine has no room, or can't degrade in place, is no fault of a probe. */
-function againElsewhere(error: unknown): unknown {
-  if (!(error instanceof InPlaceRefused) && !(error instanceof FileError)) return error;
+function elsewhere(error: unknown): never {
+  if (!(error instanceof InPlaceRefused) && !(error instanceof FileError)) throw error;
   const reason = `no probe can be measured here: ${error.message}; the same command goes on where one can`;
-  return new AgainError(reason, { cause: error });
+  throw new AgainError(reason, { cause: error });
 }
 
 /** A folder of this process; those of processes of this machine that were killed are removed. */
