@@ -1,6 +1,6 @@
 /** What engines say of a campaign that they were handed, how it is taken back, and a worker of a queue. */
 import { resolve } from "node:path";
-import { AgainError } from "../errors.ts";
+import { AgainError, UsageError } from "../errors.ts";
 import { present } from "../present.ts";
 import { readCampaign } from "../shard/campaign.ts";
 import type { Campaign } from "../shard/campaign-document.ts";
@@ -10,7 +10,7 @@ import { type QueueWork, workFromRedis } from "../shard/engines/redis-worker.ts"
 import { ClientMissing } from "../shard/engines/run-client.ts";
 import { cancelSlurm, slurmState } from "../shard/engines/slurm.ts";
 import { type CampaignStatus, campaignStatus } from "../shard/status.ts";
-import { ENGINES, type EngineId, readMark } from "../shard/submission.ts";
+import { ENGINES, type EngineId, readMark, type Submission } from "../shard/submission.ts";
 
 /** What an engine says of a campaign that it was handed, or why it says nothing. */
 export interface EngineAnswer extends Partial<EngineState> {
@@ -18,13 +18,20 @@ export interface EngineAnswer extends Partial<EngineState> {
   readonly error?: string;
 }
 
-/** Of all engines that have left a mark. Never throws: they may be of other machines. */
-export async function engineAnswers(directory: string, signal?: AbortSignal): Promise<readonly EngineAnswer[]> {
+/**
+ * Of all engines that have left a mark. Never throws: they may be of other machines. A Redis is asked by the URL that is given
+ * only: whoever can write the folder could name another one there, to be told the password.
+ */
+export async function engineAnswers(
+  directory: string,
+  { redis }: RedisChoice = {},
+  signal?: AbortSignal,
+): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
   const ask = async (engine: EngineId): Promise<readonly EngineAnswer[]> => {
     const mark = await readMark(directory, campaign, engine);
     if (mark === undefined) return [];
-    if (engine === "redis") return [await redisState(campaign, mark.url ?? "")];
+    if (engine === "redis") return [redis === undefined ? unasked(mark) : await redisState(campaign, redis)];
     const { running, waiting } = await slurmState(campaign, { signal, seconds: 15 });
     return [{ engine, running, waiting }];
   };
@@ -32,17 +39,29 @@ export async function engineAnswers(directory: string, signal?: AbortSignal): Pr
   return (await Promise.all(asked)).flat();
 }
 
+export interface RedisChoice {
+  /** Its URL. */
+  readonly redis?: string | undefined;
+}
+
+function unasked({ url }: Submission): EngineAnswer {
+  return { engine: "redis", error: `a Redis has it, by the mark that of ${url}; give --redis URL to ask it` };
+}
+
 /**
- * Take the campaign back from whoever has it; what is done stays. Returns what there was. `redis` is the URL of one, where none
- * is noted or the noted one lacks something. Throws AgainError where an engine that has it does not answer.
+ * Take the campaign back from whoever has it; what is done stays. Returns what there was. Throws UsageError where a Redis has it
+ * that is not named, AgainError where an engine that has it does not answer.
  */
 export async function cancelShards(
   directory: string,
-  { redis }: { readonly redis?: string | undefined } = {},
+  { redis: url }: RedisChoice = {},
   signal?: AbortSignal,
 ): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
-  const url = redis ?? (await readMark(directory, campaign, "redis"))?.url;
+  const mark = url === undefined ? await readMark(directory, campaign, "redis") : undefined;
+  if (mark !== undefined) {
+    throw new UsageError(`${directory}: a Redis has this campaign, by its mark that of ${mark.url}; give --redis URL`);
+  }
   const ofRedis = url === undefined ? undefined : await cancelRedis({ directory, campaign }, url);
   const ofSlurm = await cancelAnySlurm(directory, campaign, signal);
   // that Slurm does not answer matters where nobody else had the campaign

@@ -54,7 +54,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   }
 
   async function enginesOf(name: string): Promise<unknown> {
-    return JSON.parse((await shard("status", name, "--json")).stdout).engines;
+    return JSON.parse((await shard("status", name, "--redis", redis.bareUrl, "--json")).stdout).engines;
   }
 
   /** The queue of a campaign, for whoever has the password. */
@@ -145,7 +145,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
     expect(await enginesOf("twice")).toEqual([{ engine: "redis", running: 0, waiting: 8 }]);
     const worker = startWorker("twice");
     while (beginners(at("twice")).size === 0) await sleep(20);
-    const cancelled = await shard("cancel", "twice", "--json");
+    const cancelled = await shard("cancel", "twice", "--redis", redis.bareUrl, "--json");
     expect(JSON.parse(cancelled.stdout)).toMatchObject({ cancelled: [{ engine: "redis", running: 1 }] });
     const ended = await worker.outcome;
     expect([ended.code, oneLine(ended.stdout)]).toEqual([75, expect.stringContaining("was taken back")]);
@@ -175,8 +175,13 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
     expect(url).toBe(redis.bareUrl);
     const wrong = await prism(["shard", "submit", "secret", "--redis", redis.bareUrl], folder.path);
     expect([wrong.code, oneLine(wrong.stderr)]).toEqual([2, expect.stringContaining("PRISM_REDIS_PASSWORD")]);
-    const status = await prism(["shard", "status", "secret"], folder.path);
+    const status = await prism(["shard", "status", "secret", "--redis", redis.bareUrl], folder.path);
     expect([status.code, oneLine(status.stdout)]).toEqual([0, expect.stringContaining("refuses the user or password")]);
+    // what a mark names is not asked: it could be anybody's
+    const unasked = await shard("status", "secret");
+    expect([unasked.code, oneLine(unasked.stdout)]).toEqual([0, expect.stringContaining("give --redis URL to ask it")]);
+    const uncancelled = await shard("cancel", "secret");
+    expect([uncancelled.code, oneLine(uncancelled.stderr)]).toEqual([2, expect.stringContaining("give --redis URL")]);
     const nobody = await prism(["shard", "work", "secret", "--redis", "redis://127.0.0.1:1"], folder.path);
     expect([nobody.code, oneLine(nobody.stderr)]).toEqual([75, expect.stringContaining("does not answer")]);
     printed.push(wrong.stdout, wrong.stderr, status.stdout, nobody.stderr);

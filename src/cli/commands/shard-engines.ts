@@ -1,6 +1,7 @@
 /** prism shard work and cancel: a worker of a queue, and a campaign taken back; and what engines say. */
 import { Command } from "commander";
 import { EXIT } from "../../errors.ts";
+import { printable } from "../../plan/printable.ts";
 import { cancelShards, type EngineAnswer, type WorkReport, workShards } from "../../verbs/shard-engines.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
@@ -13,7 +14,7 @@ export const REDIS = "the queue of a Redis, redis://host:port; its password is i
 const NAMES = { slurm: "Slurm", redis: "Redis" } as const;
 
 export function describeAnswer({ engine, running = 0, waiting = 0, error }: EngineAnswer): string {
-  if (error !== undefined) return `! ${error}`;
+  if (error !== undefined) return printable(`! ${error}`);
   return `${NAMES[engine]}: ${running} running, ${waiting} waiting`;
 }
 
@@ -25,7 +26,7 @@ export function cancelCommand({ signal }: CommandContext): Command {
   const command = new Command("cancel")
     .description("take the campaign back from what it was submitted to; parts stay")
     .argument("<folder>", "the folder of the campaign")
-    .option("--redis <url>", `${REDIS}; default: the one it was submitted to`);
+    .option("--redis <url>", REDIS);
   return addSharedOptions(command).action(async (directory: string, options: CancelOptions) => {
     const output = openOutput(options);
     const cancelled = await cancelShards(directory, options, signal);

@@ -11,13 +11,13 @@ import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { UnitFault, WorkDone } from "../../shard/work.ts";
 import { mergeShards, retryShards, runShard } from "../../verbs/shard.ts";
-import { type EngineAnswer, engineAnswers } from "../../verbs/shard-engines.ts";
+import { type EngineAnswer, engineAnswers, type RedisChoice } from "../../verbs/shard-engines.ts";
 import type { CommandContext } from "../context.ts";
 import { nextCommand } from "../next-command.ts";
 import { addSharedOptions, parseInteger, type SharedOptions } from "../options.ts";
 import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
-import { cancelCommand, describeAnswer, workCommand } from "./shard-engines.ts";
+import { cancelCommand, describeAnswer, REDIS, workCommand } from "./shard-engines.ts";
 import { MOST_JOBS, planCommand } from "./shard-plan.ts";
 import { submitCommand } from "./shard-submit.ts";
 
@@ -148,11 +148,12 @@ function nextOfMerge({ stage, model }: Campaign, document: unknown, out: string)
 function statusCommand({ signal }: CommandContext): Command {
   const command = new Command("status")
     .description("how far the campaign is, what failed and what was given up")
-    .argument("<folder>", DIRECTORY);
-  return addSharedOptions(command).action(async (directory: string, options: SharedOptions) => {
+    .argument("<folder>", DIRECTORY)
+    .option("--redis <url>", `${REDIS}: asked too`);
+  return addSharedOptions(command).action(async (directory: string, options: SharedOptions & RedisChoice) => {
     const output = openOutput(options);
     const status = await campaignStatus(directory);
-    const engines = await engineAnswers(directory, signal);
+    const engines = await engineAnswers(directory, options, signal);
     output.result({
       document: { ...status, engines },
       text: () => describeStatus(status, engines),
