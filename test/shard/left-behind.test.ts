@@ -9,7 +9,6 @@ import { MODEL, prism, scratchFolder, startPrism } from "../cli/prism.ts";
 import { killOnExit } from "./kill-on-exit.ts";
 import { spoilTensor } from "./spoil-tensor.ts";
 
-const BACKEND = ["--backend", "reference"];
 const UNITS = 58;
 
 const folder = scratchFolder();
@@ -32,16 +31,12 @@ async function mountDisk(): Promise<boolean> {
 }
 
 async function planned(name: string, model = MODEL, ...options: readonly string[]): Promise<Campaign["units"]> {
-  const made = await prism(
-    ["shard", "plan", model, "--dir", name, "--jobs", "2", ...BACKEND, "--quiet", ...options],
-    folder.path,
-  );
+  const made = await prism(["shard", "plan", model, "--dir", name, "--jobs", "2", "--quiet", ...options], folder.path);
   expect(made.code, made.stderr).toBe(0);
   return (JSON.parse(await readFile(at(name, "campaign.json"), "utf8")) as Campaign).units;
 }
 
-const work = (name: string, ...options: readonly string[]) =>
-  prism(["shard", "run", name, ...BACKEND, ...options], folder.path);
+const work = (name: string, ...options: readonly string[]) => prism(["shard", "run", name, ...options], folder.path);
 const merge = (name: string) => prism(["shard", "merge", name, "-o", `${name}.json`], folder.path);
 const oneLine = (text: string) => text.replaceAll(/\s+/g, " ");
 
@@ -108,7 +103,7 @@ test("a worker is under way by the clock of the file system: what is long past, 
     await leaveAttempt("clock", units[index]?.key ?? "", host, age);
   }
   expect(await statusOf("clock")).toMatchObject({ underWay: 1, hosts: ["fresh"], lost: 2 });
-  const working = startPrism(["shard", "run", "clock", ...BACKEND], folder.path);
+  const working = startPrism(["shard", "run", "clock"], folder.path);
   killOnExit(working.child);
   const left = { finished: UNITS - 1, underWay: 1, openJobs: [units[0]?.job] };
   await expect.poll(() => statusOf("clock"), { timeout: 60_000, interval: 500 }).toMatchObject(left);

@@ -29,7 +29,10 @@ const within = (name: string) => join(folder, name);
 
 async function writePlan(
   name: string,
-  { imatrixPath, ...asked }: Partial<Pick<PlanOptions, "budget" | "constraints">> & { imatrixPath?: string } = {},
+  {
+    imatrixPath,
+    ...asked
+  }: Partial<Pick<PlanOptions, "budget" | "constraints" | "types">> & { imatrixPath?: string } = {},
 ): Promise<string> {
   const imatrix = imatrixPath === undefined ? undefined : await readImatrix(imatrixPath);
   const analysis = await madeUpAnalysis(MODEL, imatrix);
@@ -55,7 +58,7 @@ const filesOf = ({ path, parts }: { path: string; parts?: readonly { path: strin
 
 test("the merged file is that of one machine to the byte, with an imatrix and in parts, in whatever order it was made", async () => {
   const imatrix = await writeMadeUpImatrix(MODEL, within("imatrix.gguf"));
-  const plan = await writePlan("plan.json", { imatrixPath: imatrix });
+  const plan = await writePlan("plan.json", { imatrixPath: imatrix, types: ["Q3_K", "Q4_K", "Q5_K", "Q6_K"] });
   const campaign = await planned("c", { plan, splitMaxSize: "1.5MB" });
   expect(campaign.jobs).toBe(3);
   const rows = campaign.units.flatMap(({ of }) => (of as { pieces: { tensor: string }[] }).pieces);

@@ -11,7 +11,7 @@ const at = (...names: string[]) => join(folder.path, ...names);
 afterAll(folder.remove);
 
 async function planned(name: string, ...options: readonly string[]): Promise<void> {
-  const plan = ["shard", "plan", "model.gguf", "--dir", name, "--backend", "reference", "--quiet", ...options];
+  const plan = ["shard", "plan", "model.gguf", "--dir", name, "--quiet", ...options];
   const { code, stderr } = await prism(plan, folder.path);
   expect(code, stderr).toBe(0);
   mkdirSync(at(name, "logs"));
@@ -19,7 +19,7 @@ async function planned(name: string, ...options: readonly string[]): Promise<voi
 
 /** Run a task as slurmd does, and return its exit code and log. */
 async function task(name: string, stride: number, jobs: number, number: number): Promise<[number, string]> {
-  const script = slurmScript({ directory: at(name), campaign: { jobs }, stride, worker: { backend: "reference" } });
+  const script = slurmScript({ directory: at(name), campaign: { jobs }, stride, worker: { backend: "auto" } });
   const env = { ...process.env, SLURM_ARRAY_JOB_ID: "7", SLURM_ARRAY_TASK_ID: String(number), SLURM_CPUS_ON_NODE: "2" };
   const code = await new Promise<number>((resolve) => {
     const child = execFile("/bin/sh", ["-s"], { env }, (error) => resolve(error === null ? 0 : Number(error.code)));
