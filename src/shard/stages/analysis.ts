@@ -17,8 +17,9 @@ import type { Campaign } from "../campaign-document.ts";
 import type { CampaignPlace, PlannedUnit, ShardStage } from "../stage.ts";
 import { unitBytes } from "../unit-bytes.ts";
 
-/** What is read of a tensor to sample it, at most. */
-const SAMPLED_BYTES = 2 ** 26;
+/** A sample takes much the same time of any tensor, as reading so many bytes, and more where rows are long. */
+const SAMPLE_COST = 2 ** 23;
+const SAMPLED_ROWS = 256;
 
 /** Rows of a tensor over all its matrices, [from, to); without them all. */
 const UNIT = t.object({ tensor: t.name(), from: t.optional(t.bytes()), to: t.optional(t.bytes()) });
@@ -47,8 +48,11 @@ export const analysisStage: ShardStage = {
       const most = unitBytes({ fileBytes, jobs: campaign.jobs });
       return tensors.flatMap((tensor) => rowUnits(tensor, most));
     }
-    const most = exactMetrics || exactDistortion ? Number.POSITIVE_INFINITY : SAMPLED_BYTES;
-    return tensors.map(({ name, bytes }) => ({ of: { tensor: name }, cost: Math.min(bytes, most) }));
+    const isExact = exactMetrics || exactDistortion;
+    return tensors.map(({ name, bytes, shape: [columns = 1], elements }) => {
+      const sample = SAMPLE_COST + Math.min(bytes, (SAMPLED_ROWS * columns * bytes) / elements);
+      return { of: { tensor: name }, cost: isExact ? bytes : sample };
+    });
   },
   async open(place, bench) {
     const { source } = place;
