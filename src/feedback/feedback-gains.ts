@@ -53,9 +53,10 @@ export function gainCandidates(
   });
 }
 
-/** The analysis with the gains of its tensors, measured on `text`. */
+/** The analysis with the gains of its tensors, measured on `text`, and with none that it had of another text. */
 export function withGains(analysis: Analysis, text: string, gains: readonly FeedbackGain[]): Analysis {
-  return { ...analysis, feedback: { text }, tensors: tensorsWithGains(analysis.tensors, gains) };
+  const rounded = withoutFeedback(analysis);
+  return { ...rounded, feedback: { text }, tensors: tensorsWithGains(rounded.tensors, gains) };
 }
 
 /** The analysis as plans of files by llama-quantize need it. */

@@ -36,17 +36,26 @@ beforeAll(async () => {
   });
   analysis = { ...whole, tensors };
   await writeFile(within("analysis.json"), JSON.stringify(analysis));
+  // of another text, also where this one measures nothing
+  const known = analysis.tensors.map((tensor) =>
+    tensor.distortion === undefined ? tensor : { ...tensor, distortion: withGain(tensor.distortion) },
+  );
+  await writeFile(within("known.json"), JSON.stringify({ ...analysis, feedback: { text: "another" }, tensors: known }));
 });
 afterAll(async () => {
   await bench.close();
   await rm(folder, { recursive: true, force: true });
 });
 
+function withGain(distortion: NonNullable<Analysis["tensors"][number]["distortion"]>) {
+  return Object.fromEntries(Object.entries(distortion).map(([type, found]) => [type, { ...found, feedback: 0.125 }]));
+}
+
 const planned = (name: string, request: Partial<PlanShardsRequest>) =>
   planShards(MODEL, { stage: "feedback", directory: within(name), jobs: 3, ...request }, bench);
 
 test("what feedback leaves of each error is measured by layers, to the document of one machine", async () => {
-  const campaign = await planned("c", { analysis: within("analysis.json"), calibration });
+  const campaign = await planned("c", { analysis: within("known.json"), calibration });
   expect(campaign.jobs).toBe(3);
   const names = campaign.units.map(({ of }) => feedbackStage.name(of));
   expect(names).toContainEqual(expect.stringMatching(/^blk\.\d\.\S+ to blk\.\d\.\S+$/));
