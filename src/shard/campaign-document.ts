@@ -21,6 +21,9 @@ const INPUT = t.object({
   path: t.text("What it was called where it came from."),
 });
 
+/** Indexes of a campaign, at most. */
+export const MOST_JOBS = 100_000;
+
 export const CAMPAIGN_UNIT = t.object({
   key: Type.String({ pattern: "^[0-9a-f]{32}$", description: "Names its part: the campaign's id and what it is of." }),
   job: t.count("The index that does it."),
@@ -47,7 +50,7 @@ export const CAMPAIGN = defineDocument({
     schema: t.exactly("prism.campaign/1"),
     prismVersion: t.text(),
     createdAt: t.text(),
-    id: t.text("A hash of all that decides the values."),
+    id: t.text("A hash of all that decides the values, and of what the units are of."),
     stage: t.oneOf(STAGE_IDS),
     method: t.count("Counts changes of what the stage measures."),
     model: MODEL,
@@ -64,7 +67,7 @@ export const CAMPAIGN = defineDocument({
     }),
     inputs: t.list(INPUT),
     options: Type.Unknown({ description: "Of the stage." }),
-    jobs: t.count("Indexes, from 0."),
+    jobs: Type.Integer({ minimum: 0, maximum: MOST_JOBS, description: "Indexes, from 0." }),
     rounds: t.optional(
       t.exactly(true, {
         description: "These are the units of the first round; later ones, which follow from its parts, lie in rounds/.",
@@ -76,17 +79,21 @@ export const CAMPAIGN = defineDocument({
 
 export type Campaign = t.Content<typeof CAMPAIGN.schema>;
 export type CampaignUnit = Campaign["units"][number];
+/** What its units follow from. */
+export type CampaignHead = Omit<Campaign, "schema" | "prismVersion" | "createdAt" | "id" | "rounds" | "units">;
 export type CampaignInput = Campaign["inputs"][number];
 
-/** What decides the values of a campaign, as a name. */
+/** What decides the values of a campaign, and what its units are of, as a name. */
 export function campaignId(
   campaign: Pick<Campaign, "stage" | "method" | "model" | "candidates" | "how" | "inputs" | "options">,
+  units: readonly Pick<CampaignUnit, "of">[],
 ): string {
   const { stage, method, model, candidates = [], how, inputs, options } = campaign;
   const { origin: _, ...engine } = how.engine;
   const files = [model, ...candidates].map(({ headerHash, fingerprint }) => [headerHash, fingerprint]);
   const content = inputs.map(({ name, sha256 }) => [name, sha256]);
-  return cacheKey([CAMPAIGN.id, JSON.stringify([stage, method, files, { ...how, engine }, content, options])]);
+  const ofs = units.map(({ of }) => of);
+  return cacheKey([CAMPAIGN.id, JSON.stringify([stage, method, files, { ...how, engine }, content, options, ofs])]);
 }
 
 /** Names the part of a unit. */

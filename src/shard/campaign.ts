@@ -3,6 +3,7 @@ import { copyFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TSchema } from "@sinclair/typebox";
 import type { Bench } from "../bench.ts";
+import { openFileSource } from "../bytes/source.ts";
 import { fileExists, makeFolder, writeAside, writeFileAside } from "../disk/aside-file.ts";
 import { hashFile } from "../disk/file-hash.ts";
 import { readDocumentText } from "../documents/document-file.ts";
@@ -58,6 +59,8 @@ export async function createCampaign(
   if (entries.length > 0) {
     throw new UsageError(`${directory} holds something already; name a new folder with --dir, or remove it`);
   }
+  const inputFiles = Object.values(inputs).filter((given) => typeof given === "string");
+  for (const path of inputFiles) await (await openFileSource(path)).close();
   await makeFolder(directory);
   const head = {
     stage: stage.id,
@@ -68,18 +71,15 @@ export async function createCampaign(
     inputs: await placeInputs(directory, inputs),
     options,
   };
-  const id = campaignId(head);
-  const base = {
-    schema: "prism.campaign/1" as const,
+  const units = stage.units({ source, campaign: { ...head, jobs } });
+  const id = campaignId(head, units);
+  const first = unitsIn(units, id, jobs);
+  const campaign: Campaign = {
+    schema: "prism.campaign/1",
     prismVersion: PRISM_VERSION,
     createdAt: new Date().toISOString(),
     id,
     ...head,
-  };
-  const units = stage.units({ source, campaign: { ...base, jobs, units: [] } });
-  const first = unitsIn(units, id, jobs);
-  const campaign: Campaign = {
-    ...base,
     // a later round may have more units than the first
     ...(stage.rounds === undefined ? { jobs: first.jobs } : { jobs, rounds: true as const }),
     units: first.units,
@@ -141,14 +141,15 @@ export async function readCampaign(directory: string): Promise<Campaign> {
     throw new UsageError(`${directory} is no campaign: it has no campaign.json; make one with prism shard plan`);
   }
   const campaign = readDocument(await readDocumentText(path), path, CAMPAIGN);
-  const { id, units, prismVersion } = campaign;
+  const { id, jobs, units, prismVersion } = campaign;
   if (prismVersion !== PRISM_VERSION) {
     throw new FormatError(
       path,
       `is of PRISM ${prismVersion}, and this is ${PRISM_VERSION}; use that version everywhere`,
     );
   }
-  if (campaignId(campaign) !== id || units.some(({ key, of }) => key !== unitKey(id, of))) {
+  const isForeign = ({ key, of, job }: CampaignUnit) => key !== unitKey(id, of) || job >= jobs;
+  if (campaignId(campaign, units) !== id || units.some(isForeign)) {
     throw new FormatError(path, "was changed after it was made: its id is of other content; make it again");
   }
   requireBelow(campaign, path);

@@ -2,7 +2,7 @@
 import type { TSchema } from "@sinclair/typebox";
 import type { Bench } from "../bench.ts";
 import type { OpenModel } from "../gguf/model.ts";
-import type { Campaign, StageId } from "./campaign-document.ts";
+import type { Campaign, CampaignHead, StageId } from "./campaign-document.ts";
 
 /** A campaign that was opened on this machine, with its model. */
 export interface CampaignPlace {
@@ -46,7 +46,7 @@ export interface ShardStage {
   /** What a unit is called in messages. */
   name(of: unknown): string;
   /** Of a stage with rounds, those of the first. */
-  units(place: Omit<CampaignPlace, "directory">): readonly PlannedUnit[];
+  units(place: Pick<CampaignPlace, "source"> & { readonly campaign: CampaignHead }): readonly PlannedUnit[];
   /** Of a stage whose later units follow from the values of earlier ones. */
   rounds?(place: CampaignPlace): Promise<RoundChoice>;
   open(place: CampaignPlace, bench: Bench): Promise<Worker>;

@@ -183,6 +183,11 @@ test("a campaign that was changed, that leads outside itself, or that stands the
   await expect(changed({ ...campaign, options: { exactMetrics: true, exactDistortion: false } })).rejects.toThrow(
     "was changed",
   );
+  const [unit, ...others] = campaign.units;
+  for (const units of [others, [...others, unit], [{ ...unit, job: campaign.jobs }, ...others]]) {
+    await expect(changed({ ...campaign, units })).rejects.toThrow("was changed");
+  }
+  await expect(changed({ ...campaign, jobs: 2 ** 32 - 1 })).rejects.toThrow("jobs");
   for (const file of ["/etc/passwd", "../model.gguf", "model/../../x.gguf"]) {
     await expect(changed({ ...campaign, model: { ...campaign.model, file } })).rejects.toThrow("outside the campaign");
   }

@@ -1,6 +1,7 @@
 /** prism shard plan: what is to be done, with the options of every stage. */
 import { Command, Option } from "commander";
 import { DEFAULT_PROBES } from "../../run/run-request.ts";
+import { MOST_JOBS } from "../../shard/campaign-document.ts";
 import { planShards } from "../../verbs/shard.ts";
 import { DEFAULT_ROUND } from "../../verbs/shard-probes.ts";
 import { SHARDED_STAGES, type StageRequest } from "../../verbs/shard-stages.ts";
@@ -19,8 +20,6 @@ import { openOutput } from "../output.ts";
 import { keepSplitOption, splitMaxSizeOption } from "../split-options.ts";
 import { addTextOptions } from "../text-options.ts";
 import { withBench } from "../with-bench.ts";
-
-export const MOST_JOBS = 100_000;
 
 interface PlanOptions extends SharedOptions, Omit<StageRequest, "targetRelativeSe" | "exact" | "forceFindings"> {
   readonly dir: string;

@@ -6,7 +6,7 @@ import { describeHole } from "../../imatrix/coverage.ts";
 import type { ImatrixFile } from "../../imatrix/describe-imatrix.ts";
 import { printable } from "../../plan/printable.ts";
 import { renderEvaluation } from "../../report/terminal/evaluation-table.ts";
-import type { Campaign } from "../../shard/campaign-document.ts";
+import { type Campaign, MOST_JOBS } from "../../shard/campaign-document.ts";
 import { ROUND_WAIT_SECONDS } from "../../shard/round-wait.ts";
 import { type CampaignStatus, campaignStatus } from "../../shard/status.ts";
 import type { UnitFault, WorkDone } from "../../shard/work.ts";
@@ -18,7 +18,7 @@ import { addSharedOptions, parseInteger, type SharedOptions } from "../options.t
 import { openOutput } from "../output.ts";
 import { withBench } from "../with-bench.ts";
 import { cancelCommand, describeAnswer, REDIS, workCommand } from "./shard-engines.ts";
-import { MOST_JOBS, planCommand } from "./shard-plan.ts";
+import { planCommand } from "./shard-plan.ts";
 import { submitCommand } from "./shard-submit.ts";
 
 const DIRECTORY = "the folder of the campaign";
