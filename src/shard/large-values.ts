@@ -3,14 +3,14 @@
  * renamed. The part holds its bytes and SHA-256, so that equal work has one name and other work is found out.
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { openFileSource } from "../bytes/source.ts";
 import { withScratchFile } from "../disk/aside-file.ts";
 import type { Content } from "../documents/fields.ts";
 import * as t from "../documents/fields.ts";
-import { FormatError } from "../errors.ts";
-import { partsFolder } from "./parts.ts";
+import { IncompleteError } from "../errors.ts";
+import { partsFolder, removeParts } from "./parts.ts";
 
 export const LARGE_VALUE = t.object({ bytes: t.bytes(), sha256: t.text() });
 export type LargeValue = Content<typeof LARGE_VALUE>;
@@ -49,25 +49,39 @@ export async function writeLarge(
   });
 }
 
-/** The value in pieces; after the last of them it is known to be what was written. Throws FormatError where it is not. */
+/**
+ * The value in pieces; after the last of them it is known to be what was written. Where it is not, the part that holds it is taken
+ * away, so that it is made again, and IncompleteError thrown. Throws FileError where it can't be read.
+ */
 export async function* readLarge(
   directory: string,
   unit: string,
   { bytes, sha256 }: LargeValue,
 ): AsyncGenerator<Uint8Array> {
   const path = fileOf(directory, unit, sha256);
-  const remedy = `delete parts/${unit}.* and give prism shard run ${directory} again`;
+  const damaged = async (what: string) => {
+    await removeParts(directory, unit);
+    return new IncompleteError(
+      `${path} ${what}, so its part was taken away: give prism shard run ${directory} to make it again`,
+    );
+  };
   const found = await stat(path).catch(() => undefined);
   if (found?.size !== bytes) {
     const has = found === undefined ? "is not there" : `has ${found.size} bytes`;
-    throw new FormatError(path, `${has}, expected ${bytes} bytes of its part; ${remedy}`);
+    throw await damaged(`${has}, expected ${bytes} bytes`);
   }
   const hash = createHash("sha256");
-  for await (const piece of createReadStream(path, { highWaterMark: PIECE_BYTES })) {
-    hash.update(piece as Buffer);
-    yield piece as Buffer;
+  const file = await openFileSource(path);
+  try {
+    for (let at = 0; at < bytes; at += PIECE_BYTES) {
+      const piece = await file.read(at, Math.min(PIECE_BYTES, bytes - at));
+      hash.update(piece);
+      yield piece;
+    }
+  } finally {
+    await file.close();
   }
-  if (hash.digest("hex") !== sha256) throw new FormatError(path, `is damaged (its checksum is another); ${remedy}`);
+  if (hash.digest("hex") !== sha256) throw await damaged("is damaged (its checksum is another)");
 }
 
 /** The whole value. */

@@ -3,7 +3,7 @@
  * twice has one file where both values are equal, and two where they are not: then no value is believed.
  */
 import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { TSchema } from "@sinclair/typebox";
@@ -45,6 +45,13 @@ export async function finishedUnits(directory: string): Promise<ReadonlyMap<stri
     if (unit !== undefined) found.set(unit, [...(found.get(unit) ?? []), file]);
   }
   return found;
+}
+
+/** Of a unit, so that it is done again. */
+export async function removeParts(directory: string, unit: string): Promise<void> {
+  for (const name of (await finishedUnits(directory)).get(unit) ?? []) {
+    await rm(join(partsFolder(directory), name), { force: true });
+  }
 }
 
 /**

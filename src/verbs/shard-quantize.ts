@@ -3,6 +3,7 @@ import { UsageError } from "../errors.ts";
 import { checkFeedbackChoice } from "../feedback/check-calibration.ts";
 import { noteFeedback } from "../feedback/feedback.ts";
 import { present } from "../present.ts";
+import { planImatrix } from "../quantize/plan-spec.ts";
 import { parseSplitSize } from "../quantize/split-file.ts";
 import type { QuantizeOptions } from "../shard/stages/quantize.ts";
 import { loadPlan } from "./load-document.ts";
@@ -33,6 +34,7 @@ export async function askQuantize({
   return {
     stage: "quantize",
     async prepare(source, bench) {
+      await planImatrix(plan, source, imatrix);
       checkFeedbackChoice({ feedback, calibration }, bench);
       noteFeedback(plan, feedback, bench);
       const inputs = { plan: path, imatrix: imatrix ?? plan.imatrix?.path };

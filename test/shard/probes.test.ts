@@ -162,6 +162,24 @@ async function partFiles(name: string, keys: readonly string[]): Promise<string[
 }
 
 probing(
+  "logits that are damaged are made again, and no probe is at fault",
+  async () => {
+    await cp(within("one"), within("damaged"), { recursive: true });
+    const units = await unitsOf("damaged");
+    const [logits = ""] = (await readdir(within("damaged/parts"))).filter((name) => name.endsWith(".bin"));
+    await writeFile(within("damaged/parts", logits), "short");
+    // one probe is to be measured again, which needs them
+    const last = units.at(-1)?.key as string;
+    for (const file of await partFiles("damaged", [last])) await rm(within("damaged/parts", file));
+    await expect(run("damaged")).rejects.toThrow(/its part was taken away.*the same command goes on/);
+    expect(await campaignStatus(within("damaged"))).toMatchObject({ lost: 0, poisoned: [] });
+    expect((await run("damaged")).done).toBe(2);
+    expect(await merged("damaged")).toBe(await merged("one"));
+  },
+  60_000,
+);
+
+probing(
   "a round follows from the parts before it, and goes on where its worker was ended",
   async () => {
     await cp(within("one"), within("cut"), { recursive: true });

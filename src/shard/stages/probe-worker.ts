@@ -8,7 +8,7 @@ import { isRunning, MACHINE, writeError } from "../../disk/aside-file.ts";
 import { checkFreeSpace } from "../../disk/free-space.ts";
 import { type EvaluationTokens, type LoadedModel, requireLibrary } from "../../engine/engine.ts";
 import { createLogitsFile, logitsFileBytes, logitsOffset } from "../../engine/logits-file.ts";
-import { AgainError, FileError, FormatError } from "../../errors.ts";
+import { AgainError, FileError, FormatError, IncompleteError } from "../../errors.ts";
 import { writeReferenceLogits } from "../../evaluate/reference.ts";
 import { chunksIn } from "../../evaluate/text.ts";
 import { requireUnchanged } from "../../gguf/identity.ts";
@@ -90,7 +90,7 @@ export async function openProbeWorker(place: CampaignPlace, design: ProbeDesign,
 
 /** That a machine has no room, or can't degrade in place, is no fault of a probe. */
 function elsewhere(error: unknown): never {
-  if (!(error instanceof InPlaceRefused) && !(error instanceof FileError)) throw error;
+  if (!(error instanceof InPlaceRefused || error instanceof FileError || error instanceof IncompleteError)) throw error;
   const reason = `no probe can be measured here: ${error.message}; the same command goes on where one can`;
   throw new AgainError(reason, { cause: error });
 }
