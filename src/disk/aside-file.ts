@@ -2,7 +2,7 @@
  * Outputs are written aside and renamed: under its final name a file is either whole or the one that stood there before.
  */
 import { createHash } from "node:crypto";
-import { constants, rmSync } from "node:fs";
+import { constants, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { access, mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
@@ -11,13 +11,33 @@ import { FileError } from "../errors.ts";
 /** Files under way in this process: removed when it is interrupted. */
 const underWay = new Set<string>();
 
-/** Process ids are those of one machine or container; folders may be shared by several. */
-export const MACHINE = createHash("sha256").update(hostname()).digest("hex").slice(0, 8);
+/** Process ids are those of one machine or container; folders may be shared by several, also of one name. */
+export const MACHINE = createHash("sha256")
+  .update(`${hostname()}\n${machineId()}\n${processSpace()}`)
+  .digest("hex")
+  .slice(0, 8);
 /** A half-written file of another machine, untouched this long, was abandoned. */
 const ABANDONED_MS = 24 * 3_600_000;
 
 /** Writers of one path in this process, told apart. */
 let writers = 0;
+
+/** Names the numbers of processes; "" where the system does not say it. */
+export function processSpace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
+  }
+}
+
+function machineId(): string {
+  try {
+    return readFileSync("/etc/machine-id", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
 
 /** Where `path` is written until it is whole: in the same folder, so that the rename can't cross file systems. */
 export function asideName(path: string): string {

@@ -4,12 +4,12 @@
  * number and start, of another machine where nobody has renewed the file for a while.
  */
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readFile, readlink, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, open, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileError, UsageError } from "../errors.ts";
-import { isRunning } from "./aside-file.ts";
+import { isRunning, processSpace } from "./aside-file.ts";
 
 export interface FolderLock {
   /** Aborted where another process took the lock over, as it may from one that was suspended. */
@@ -140,7 +140,7 @@ async function describeSelf(): Promise<Holder> {
     token: randomUUID(),
     pid: process.pid,
     host: hostname(),
-    space: await readlink("/proc/self/ns/pid").catch(() => ""),
+    space: processSpace(),
     started: await startOf(process.pid),
     since: new Date().toISOString(),
   };

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { isRunning, makeFolder, writeFileAside } from "../disk/aside-file.ts";
+import { isRunning, MACHINE, makeFolder, writeFileAside } from "../disk/aside-file.ts";
 
 /** Failures after which a unit is left, and deaths of its worker, which say less of it. */
 export const MOST_FAILURES = 3;
@@ -20,6 +20,8 @@ const DEAD_MS = 120_000;
 export interface Attempt {
   readonly unit: string;
   readonly host: string;
+  /** What numbers its processes: machines and containers may share a name. */
+  readonly machine?: string | undefined;
   readonly pid: number;
   /** Why it failed; absent: under way, or its worker died. */
   readonly error?: string | undefined;
@@ -45,7 +47,7 @@ export async function beginAttempt(directory: string, unit: string): Promise<Own
   const folder = attemptsFolder(directory);
   await makeFolder(folder);
   const path = join(folder, `${unit}.${randomBytes(8).toString("hex")}.json`);
-  const own: Attempt = { unit, host: hostname(), pid: process.pid };
+  const own: Attempt = { unit, host: hostname(), machine: MACHINE, pid: process.pid };
   const text = JSON.stringify(own);
   await writeFile(path, text).catch(async (error: unknown) => {
     // on a full disk the name is there already, and would look like somebody at work
@@ -86,9 +88,9 @@ async function readAttempt(path: string, unit: string, now: number): Promise<Att
   const [text, found] = await Promise.all([readFile(path, "utf8").catch(() => ""), stat(path).catch(() => undefined)]);
   // it ended meanwhile
   if (found === undefined) return undefined;
-  const { host = "?", pid = 0, error } = parse(text);
+  const { host = "?", machine, pid = 0, error } = parse(text);
   if (error !== undefined) return { unit, host, pid, error, state: "failed" };
-  const isGone = host === hostname() && pid > 0 && !isRunning(pid);
+  const isGone = machine === MACHINE && pid > 0 && !isRunning(pid);
   // in its future: the clock was set back since
   const isStale = Math.abs(now - found.mtimeMs) > DEAD_MS;
   return { unit, host, pid, state: isGone || isStale ? "died" : "under way" };
@@ -97,9 +99,10 @@ async function readAttempt(path: string, unit: string, now: number): Promise<Att
 /** What a worker that was killed while it wrote left is an attempt too, of nobody known. */
 function parse(text: string): Partial<Attempt> {
   try {
-    const { host, pid, error } = JSON.parse(text) as Attempt;
+    const { host, machine, pid, error } = JSON.parse(text) as Attempt;
     return {
       ...(typeof host === "string" && { host }),
+      ...(typeof machine === "string" && { machine }),
       ...(Number.isSafeInteger(pid) && { pid }),
       ...(typeof error === "string" && { error }),
     };

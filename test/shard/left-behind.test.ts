@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, rm, statfs, utimes, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { MACHINE } from "../../src/disk/aside-file.ts";
 import { writeSealed } from "../../src/disk/sealed-file.ts";
+import { readAttempts } from "../../src/shard/attempts.ts";
 import type { Campaign } from "../../src/shard/campaign-document.ts";
 import type { CampaignStatus } from "../../src/shard/status.ts";
 import { MODEL, prism, scratchFolder, startPrism } from "../cli/prism.ts";
@@ -10,6 +13,8 @@ import { killOnExit } from "./kill-on-exit.ts";
 import { spoilTensor } from "./spoil-tensor.ts";
 
 const UNITS = 58;
+/** Above the numbers of processes. */
+const NOBODY = 2 ** 30;
 
 const folder = scratchFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -112,6 +117,17 @@ test("a worker is under way by the clock of the file system: what is long past, 
   await leaveAttempt("clock", units[0]?.key ?? "", "fresh", 3600);
   expect((await working.outcome).code).toBe(0);
   expect(await statusOf("clock")).toMatchObject({ finished: UNITS, underWay: 0, lost: 0 });
+});
+
+test("the worker of another machine of the same name is at work, whatever runs here by its number", async () => {
+  const unit = "0".repeat(32);
+  await mkdir(at("named", "attempts"), { recursive: true });
+  for (const [index, machine] of [MACHINE, "00000000"].entries()) {
+    const attempt = { unit, host: hostname(), machine, pid: NOBODY };
+    await writeFile(at("named", "attempts", `${unit}.${String(index).repeat(16)}.json`), JSON.stringify(attempt));
+  }
+  const found = (await readAttempts(at("named"))).get(unit) ?? [];
+  expect(found.map(({ state }) => state).sort()).toEqual(["died", "under way"]);
 });
 
 test("a tensor of NaN is given up after three tries, named, and kept from no other; retry lets it be tried again", async () => {
