@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ranges, slurmScript } from "../../src/shard/engines/slurm-script.ts";
@@ -17,7 +17,7 @@ async function planned(name: string, ...options: readonly string[]): Promise<voi
   mkdirSync(at(name, "logs"));
 }
 
-/** Run a task as slurmd does, and return its exit code and log. */
+/** Run a task as slurmd does, and return its exit code and log, if it could write one. */
 async function task(name: string, stride: number, jobs: number, number: number): Promise<[number, string]> {
   const script = slurmScript({ directory: at(name), campaign: { jobs }, stride, worker: { backend: "auto" } });
   const env = { ...process.env, SLURM_ARRAY_JOB_ID: "7", SLURM_ARRAY_TASK_ID: String(number), SLURM_CPUS_ON_NODE: "2" };
@@ -25,7 +25,8 @@ async function task(name: string, stride: number, jobs: number, number: number):
     const child = execFile("/bin/sh", ["-s"], { env }, (error) => resolve(error === null ? 0 : Number(error.code)));
     child.stdin?.end(script);
   });
-  return [code, readFileSync(at(name, "logs", `slurm-7-${number}.log`), "utf8")];
+  const log = at(name, "logs", `slurm-7-${number}.log`);
+  return [code, existsSync(log) ? readFileSync(log, "utf8") : ""];
 }
 
 test("a task does the indexes that Slurm's limit leaves beyond its own", async () => {
@@ -46,6 +47,14 @@ test("a task tries again what may be tried again, and ends where all that is lef
   await planned("nan", "--jobs", "1", "--force-findings");
   const [code, log] = await task("nan", 1, 1, 0);
   expect([code, log.match(/exit \d+$/gm)]).toEqual([7, ["exit 75", "exit 75", "exit 7"]]);
+});
+
+test("a task whose log can't be written does its work all the same", async () => {
+  copyFileSync(MODEL, at("model.gguf"));
+  await planned("mute", "--jobs", "1");
+  rmSync(at("mute", "logs"), { recursive: true });
+  writeFileSync(at("mute", "logs"), "");
+  expect(await task("mute", 1, 1, 0)).toEqual([0, ""]);
 });
 
 test("numbers are written as ranges", () => {

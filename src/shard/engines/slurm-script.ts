@@ -25,7 +25,8 @@ export function slurmScript({ directory, campaign, stride, worker }: SlurmArray)
 # made by prism shard submit
 directory=${quoteSh(directory)}
 log="$directory/logs/slurm-$SLURM_ARRAY_JOB_ID-$SLURM_ARRAY_TASK_ID.log"
-{ : >>"$log"; } 2>/dev/null && exec >>"$log" 2>&1
+# tried in a shell of its own: a log that can't be written would end this one
+if (: >>"$log") 2>/dev/null; then exec >>"$log" 2>&1; fi
 index=$SLURM_ARRAY_TASK_ID
 worst=0
 while [ "$index" -lt ${campaign.jobs} ]; do
