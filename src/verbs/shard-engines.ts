@@ -19,7 +19,7 @@ export interface EngineAnswer extends Partial<EngineState> {
 }
 
 /**
- * Of all engines that have left a mark. Never throws: they may be of other machines. A Redis is asked by the URL that is given
+ * Of all engines that have left a mark, and of the Redis that is named. Never throws: they may be of other machines. A Redis is asked by the URL that is given
  * only: whoever can write the folder could name another one there, to be told the password.
  */
 export async function engineAnswers(
@@ -29,9 +29,11 @@ export async function engineAnswers(
 ): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
   const ask = async (engine: EngineId): Promise<readonly EngineAnswer[]> => {
+    // also without a mark: its submitter may have been killed before it left one
+    if (engine === "redis" && redis !== undefined) return [await redisState(campaign, redis)];
     const mark = await readMark(directory, campaign, engine);
     if (mark === undefined) return [];
-    if (engine === "redis") return [redis === undefined ? unasked(mark) : await redisState(campaign, redis)];
+    if (engine === "redis") return [unasked(mark)];
     const { running, waiting } = await slurmState(campaign, { signal, seconds: 15 });
     return [{ engine, running, waiting }];
   };
@@ -58,12 +60,15 @@ export async function cancelShards(
   signal?: AbortSignal,
 ): Promise<readonly EngineAnswer[]> {
   const campaign = await readCampaign(directory);
+  // before Redis: a mark, which may be of long ago, keeps nobody from ending tasks
+  const ofSlurm = await cancelAnySlurm(directory, campaign, signal);
   const mark = url === undefined ? await readMark(directory, campaign, "redis") : undefined;
   if (mark !== undefined) {
-    throw new UsageError(`${directory}: a Redis has this campaign, by its mark that of ${mark.url}; give --redis URL`);
+    throw new UsageError(
+      `${directory}: ${ofSlurm === undefined ? "" : "Slurm was asked to end its tasks; "}a Redis has this campaign, by its mark that of ${mark.url}; give --redis URL, or delete submitted/redis.json if that is no more`,
+    );
   }
   const ofRedis = url === undefined ? undefined : await cancelRedis({ directory, campaign }, url);
-  const ofSlurm = await cancelAnySlurm(directory, campaign, signal);
   // that Slurm does not answer matters where nobody else had the campaign
   const matters = ofSlurm?.error === undefined || url === undefined;
   return [ofRedis, matters ? ofSlurm : undefined].filter((answer) => answer !== undefined);
