@@ -18,7 +18,7 @@ export async function mergeCampaign(
   force = false,
 ): Promise<unknown> {
   // rounds that lie there are believed by nobody who can decide them himself
-  const { place } = await followRounds(opened, stage, bench, { verify: true })();
+  const { place, isOver } = await followRounds(opened, stage, bench, { verify: true })();
   const { directory, campaign } = place;
   const parts = await readParts(directory, campaign.units, stage.value, bench.progress.note);
   const missing = campaign.units.filter(({ key }) => !parts.has(key));
@@ -31,6 +31,12 @@ export async function mergeCampaign(
     const more = missing.length > SHOWN ? ` and ${missing.length - SHOWN} more` : "";
     throw new IncompleteError(
       `${directory}: ${missing.length} of ${campaign.units.length} parts are missing: ${shown.join(", ")}${more}; give prism shard run ${directory} for what is open, prism shard retry ${directory} for what was given up`,
+    );
+  }
+  // the last part of a round may come after the rounds were followed
+  if (!isOver) {
+    throw new IncompleteError(
+      `${directory}: a round was completed meanwhile, and the next one is open; give prism shard run ${directory}`,
     );
   }
   const values = campaign.units.map(({ key }) => parts.get(key)?.value);

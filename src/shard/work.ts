@@ -74,11 +74,16 @@ export async function runUnits(
           if (fault !== undefined) failed.push(fault);
           else bench.progress.steps(stage.id, ++done, total);
         };
-        const chosen = index === undefined ? someOf(open, width) : open;
         // what failed before may end the process it is in: alone, and last
-        const calm = chosen.filter(({ isRisky }) => !isRisky);
+        const calm = open.filter(({ isRisky }) => !isRisky);
+        const chosen = index === undefined ? someOf(calm.length > 0 ? calm : open, width) : open;
         const risky = chosen.filter(({ isRisky }) => isRisky);
-        await together(calm, width, bench.signal, measure);
+        await together(
+          chosen.filter(({ isRisky }) => !isRisky),
+          width,
+          bench.signal,
+          measure,
+        );
         await together(risky, 1, bench.signal, measure);
       }
       const isStuck = failed.length > 0 || poisoned.length > 0;
