@@ -15,7 +15,8 @@ import { noRedis, type RedisServer, startRedis } from "./redis-server.ts";
 import { spoilTensor } from "./spoil-tensor.ts";
 import { beginners, descendants, expectGone, expectOnePartEach, timeless } from "./workers.ts";
 
-const BACKEND = ["--backend", "reference"];
+/** Slow enough to be killed amid the work. */
+const SLOW = ["--backend", "reference"];
 
 const folder = scratchFolder();
 const at = (...names: string[]) => join(folder.path, ...names);
@@ -42,7 +43,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   const submit = (name: string) => shard("submit", name, "--redis", redis.bareUrl);
 
   function startWorker(name: string): RunningPrism {
-    const words = ["shard", "work", name, "--redis", redis.bareUrl, "--threads", "1", ...BACKEND];
+    const words = ["shard", "work", name, "--redis", redis.bareUrl, "--threads", "1"];
     const started = startPrism(words, folder.path, environment());
     killOnExit(started.child);
     void started.outcome.then(({ stdout, stderr }) => printed.push(stdout, stderr));
@@ -50,7 +51,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   }
 
   async function planned(name: string, ...options: readonly string[]): Promise<void> {
-    succeed(await shard("plan", "model.gguf", "--dir", name, "--jobs", "8", ...BACKEND, "--quiet", ...options));
+    succeed(await shard("plan", "model.gguf", "--dir", name, "--jobs", "8", "--quiet", ...options));
   }
 
   async function enginesOf(name: string): Promise<unknown> {
@@ -74,10 +75,8 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   }
 
   test("4 workers, of which one is killed, and a Redis that is killed amid the work make one machine's analysis", async () => {
-    succeed(
-      await prism(["analyze", "model.gguf", "-o", "whole.json", "--exact", "--no-cache", ...BACKEND], folder.path),
-    );
-    await planned("c", "--exact");
+    succeed(await prism(["analyze", "model.gguf", "-o", "whole.json", "--exact", "--no-cache", ...SLOW], folder.path));
+    await planned("c", "--exact", ...SLOW);
     succeed(await submit("c"));
     const workers = [1, 2, 3, 4].map(() => startWorker("c"));
     const isAtWork = ({ child }: RunningPrism) => {
@@ -140,7 +139,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   });
 
   test("what is submitted twice is there once, is counted, and is taken back", async () => {
-    await planned("twice");
+    await planned("twice", ...SLOW);
     for (let times = 0; times < 2; times++) succeed(await submit("twice"));
     expect(await enginesOf("twice")).toEqual([{ engine: "redis", running: 0, waiting: 8 }]);
     // its submitter was killed before it left a mark
@@ -160,7 +159,7 @@ describe.skipIf(noRedis() !== undefined)(`Redis${noRedis() === undefined ? "" : 
   test("an index that fails is tried again, and where all that is left was given up the worker ends with 7", async () => {
     await copyFile(MODEL, at("nan.gguf"));
     await spoilTensor(at("nan.gguf"), "blk.3.ffn_up.weight");
-    succeed(await shard("plan", "nan.gguf", "--dir", "nan", "--jobs", "1", "--force-findings", ...BACKEND, "--quiet"));
+    succeed(await shard("plan", "nan.gguf", "--dir", "nan", "--jobs", "1", "--force-findings", "--quiet"));
     succeed(await submit("nan"));
     const { code, stdout, stderr } = await startWorker("nan").outcome;
     expect([code, oneLine(stdout)]).toEqual([
